@@ -1,0 +1,219 @@
+"""Paths to stacks and stacks to paths.
+
+This package alone touches image files. This module alone knows which formats there
+are; what reads them is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+
+from napari_sr.axis import check_axes
+from napari_sr.files.writing import StackWriter
+from napari_sr.stack import Stack, StackError, check_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import DTypeLike
+
+    from napari_sr.axis import Axis
+
+__all__ = [
+    "COMPRESSIONS",
+    "FORMATS",
+    "Format",
+    "StackWriter",
+    "create_stack",
+    "has_readable_suffix",
+    "has_writable_suffix",
+    "open_stack",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One file format: its name, its suffixes and the module that knows it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Lower case, with the dot; what is read is also written."""
+    module: str
+    """Has `open_file` and `create_file`."""
+    markers: tuple[str, ...] = ()
+    """Where an image is a folder: files of which one is in it, whatever its name."""
+
+
+FORMATS = (
+    Format("TIFF", (".tif", ".tiff", ".btf", ".tf8"), "napari_sr.files.tiff"),
+    Format(
+        "OME-Zarr",
+        (".zarr",),
+        "napari_sr.files.ome_zarr",
+        markers=("zarr.json", ".zgroup", ".zattrs"),
+    ),
+)
+
+COMPRESSIONS = ("zlib", "zstd", "none")
+"""All lossless. zlib has a checksum and is read everywhere; zstd is faster."""
+
+
+class FormatModule(Protocol):
+    """What the module of a format offers."""
+
+    def open_file(self, path: Path, channel: int | None) -> Stack:
+        """Open what is at a path."""
+
+    def create_file(
+        self,
+        path: Path,
+        *,
+        shape: Sequence[int],
+        dtype: np.dtype,
+        axes: Sequence[Axis],
+        provenance: Mapping[str, object],
+        compression: str,
+        overwrite: bool,
+    ) -> StackWriter:
+        """Create a file that is filled plane by plane."""
+
+
+def has_readable_suffix(path: str | PathLike[str]) -> bool:
+    """Say whether a name looks like one of the formats that can be read."""
+    return _find_format(Path(path)) is not None
+
+
+def has_writable_suffix(path: str | PathLike[str]) -> bool:
+    """Say whether a name looks like one of the formats that can be written."""
+    return _find_format(Path(path)) is not None
+
+
+def open_stack(
+    source: str | PathLike[str] | Sequence[str | PathLike[str]],
+    *,
+    channel: int | None = None,
+) -> Stack:
+    """Open an image file, or several as one stack; planes are read on demand.
+
+    Parameters
+    ----------
+    source
+        A TIFF (plain, BigTIFF, ImageJ, OME) or the folder of an OME-Zarr; or a
+        sequence of them, all of one shape and dtype, which become one stack along a
+        new leading axis, in the order given.
+    channel
+        Which channel to read, from 0; may be None where there is only one.
+
+    Returns
+    -------
+    Stack
+        A context manager; closing it closes the file.
+
+    Raises
+    ------
+    StackError
+        If the source is missing, damaged, cut off, or of no usable kind.
+    """
+    if not isinstance(source, (str, PathLike)):
+        from napari_sr.files.sequence import open_sequence
+
+        return open_sequence([Path(path) for path in source], channel)
+    path = Path(source)
+    return _load(_recognize(path)).open_file(path, channel)
+
+
+def create_stack(
+    path: str | PathLike[str],
+    *,
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    axes: Sequence[Axis],
+    provenance: Mapping[str, object],
+    compression: str | None = "zlib",
+    overwrite: bool = False,
+) -> StackWriter:
+    """Create an image file that is filled plane by plane.
+
+    It grows under a hidden name and is put in its place by `commit`; until then, what
+    was there stays. Use it as a context manager.
+
+    Parameters
+    ----------
+    path
+        Where to write; the suffix chooses the format. A missing folder is made.
+    shape, dtype, axes
+        As those of the stack to write, see `Stack`.
+    provenance
+        How the pixels were made: anything JSON can hold. Kept in the file.
+    compression
+        "zlib", "zstd" or "none" (or None), all lossless.
+    overwrite
+        Replace an existing image of the same format.
+
+    Raises
+    ------
+    StackError
+        If the place cannot be written, or the pixels or axes are not usable.
+    """
+    path, pixel, compression = Path(path), np.dtype(dtype), compression or "none"
+    known = _find_format(path)
+    if known is None:
+        raise StackError(f"{path} cannot be written; expected {_expected()}.")
+    if compression not in COMPRESSIONS:
+        raise StackError(
+            f"Compression {compression!r} is not known; use {', '.join(COMPRESSIONS)}."
+        )
+    check_pixels(str(path), shape, pixel)
+    check_axes(str(path), axes, shape)
+    return _load(known).create_file(
+        path,
+        shape=tuple(int(n) for n in shape),
+        dtype=pixel.newbyteorder("="),
+        axes=tuple(axes),
+        provenance=provenance,
+        compression=compression,
+        overwrite=overwrite,
+    )
+
+
+def _find_format(path: Path) -> Format | None:
+    """Find the format that a suffix stands for."""
+    suffix = path.suffix.lower()
+    return next((known for known in FORMATS if suffix in known.suffixes), None)
+
+
+def _recognize(path: Path) -> Format:
+    """Find the format of what is at a path; refuse what cannot be an image."""
+    if not path.exists():
+        raise StackError(f"{path} does not exist; check the name.")
+    if path.is_dir():
+        for known in FORMATS:
+            if any((path / marker).exists() for marker in known.markers):
+                return known
+        raise StackError(
+            f"{path} is a folder but not an OME-Zarr; give the image files in it."
+        )
+    found = _find_format(path)
+    if found is None:
+        raise StackError(f"{path} cannot be read; expected {_expected()}.")
+    if found.markers:
+        raise StackError(f"{path} is a file, but an image of {found.name} is a folder.")
+    if path.stat().st_size == 0:
+        raise StackError(f"{path} is an empty file; copy it again from its source.")
+    return found
+
+
+def _load(known: Format) -> FormatModule:
+    """Import the module of a format."""
+    return cast("FormatModule", import_module(known.module))
+
+
+def _expected() -> str:
+    """List the suffixes of all formats."""
+    return ", ".join(f"{known.name} ({' '.join(known.suffixes)})" for known in FORMATS)

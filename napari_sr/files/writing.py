@@ -1,0 +1,264 @@
+"""Write planes so that the result is complete or absent.
+
+This module alone knows that an output grows under a hidden temporary name beside its
+place and is renamed when every plane is there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, Self
+from uuid import uuid4
+
+import numpy as np
+
+from napari_sr.stack import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+
+class StackWriter(Protocol):
+    """Takes planes one at a time; a context manager.
+
+    A clean exit commits. Any exception discards, `GeneratorExit` and
+    `KeyboardInterrupt` included.
+    """
+
+    def write(self, index: tuple[int, ...], plane: NDArray) -> None:
+        """Write the `(y, x)` plane at an index over the leading axes."""
+
+    def commit(self) -> None:
+        """Put the result in its place; refused while planes are missing."""
+
+    def discard(self) -> None:
+        """Remove everything that was written."""
+
+    def __enter__(self) -> Self:
+        """Give the writer itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Commit on a clean exit, discard on an exception."""
+
+
+class Sink(Protocol):
+    """What a format provides: somewhere to put planes."""
+
+    in_order: bool
+    """Whether planes must come in C order of the leading axes."""
+
+    def put(self, index: tuple[int, ...], plane: NDArray) -> None:
+        """Store one plane."""
+
+    def close(self) -> None:
+        """Finish; everything is on disk afterwards."""
+
+
+class AtomicWriter:
+    """A `StackWriter` that fills a sink at a temporary path and renames it on commit.
+
+    Parameters
+    ----------
+    path
+        Where the result goes. A missing parent folder is made.
+    open_sink
+        Makes the sink at the temporary path that it is given.
+    shape
+        Length of each axis, y and x last.
+    dtype
+        Type of the pixels.
+    overwrite
+        Replace an existing result, on commit.
+    may_replace
+        Whether what is at a path is such a result: nothing else is ever replaced.
+
+    Raises
+    ------
+    StackError
+        If the result exists and is not to be replaced, or its place is not writable.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        open_sink: Callable[[Path], Sink],
+        *,
+        shape: Sequence[int],
+        dtype: np.dtype,
+        overwrite: bool,
+        may_replace: Callable[[Path], bool],
+    ) -> None:
+        self._label = str(path)
+        self._path = path.absolute()  # the working directory may change meanwhile
+        self._overwrite = overwrite
+        self._may_replace = may_replace
+        self._plane_shape = tuple(shape[-2:])
+        self._dtype = dtype
+        self._missing = dict.fromkeys(np.ndindex(*shape[:-2]))
+        hidden = f".{path.name}.{uuid4().hex[:8]}.partial"
+        self._temporary = self._path.with_name(hidden)
+        self._sink: Sink | None = None
+        self._refuse_existing()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._sink = open_sink(self._temporary)
+        except OSError as error:
+            self.discard()
+            raise _unwritable(self._label, error) from error
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, index: tuple[int, ...], plane: NDArray) -> None:
+        """Write one plane.
+
+        Parameters
+        ----------
+        index
+            Position along each leading axis. A TIFF takes planes in C order only.
+        plane
+            `(y, x)` of exactly the shape and dtype declared.
+
+        Raises
+        ------
+        StackError
+            If it is not the plane expected, or the disk refuses it.
+        """
+        index = tuple(index)
+        sink = self._open_sink()
+        self._check(sink, index, plane)
+        try:
+            sink.put(index, np.ascontiguousarray(plane, dtype=self._dtype))
+        except OSError as error:
+            raise _unwritable(self._label, error) from error
+        del self._missing[index]
+
+    def commit(self) -> None:
+        """Put the result in its place; on any failure nothing is left behind.
+
+        Raises
+        ------
+        StackError
+            If planes are missing, the place was taken meanwhile, or the disk refuses.
+        """
+        try:
+            sink = self._open_sink()
+            if self._missing:
+                raise StackError(
+                    f"{self._label} still lacks {len(self._missing)} planes, the first "
+                    f"is {next(iter(self._missing))}; write every plane."
+                )
+            self._refuse_existing()
+            sink.close()
+            _replace(self._temporary, self._path)
+        except OSError as error:
+            self.discard()
+            raise _unwritable(self._label, error) from error
+        except BaseException:
+            self.discard()
+            raise
+        self._sink = None
+
+    def discard(self) -> None:
+        """Remove everything that was written; does nothing after a commit."""
+        sink, self._sink = self._sink, None
+        try:
+            if sink is not None:
+                with suppress(Exception):  # the error that led here matters more
+                    sink.close()
+        finally:
+            _remove(self._temporary)
+
+    def __enter__(self) -> Self:
+        """Give the writer itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Commit on a clean exit, discard on an exception."""
+        if kind is not None:
+            self.discard()
+        elif self._sink is not None:
+            self.commit()
+
+    def _open_sink(self) -> Sink:
+        """Give the sink, or refuse if it is gone."""
+        if self._sink is None:
+            raise StackError(f"{self._label} is already committed or discarded.")
+        return self._sink
+
+    def _check(self, sink: Sink, index: tuple[int, ...], plane: NDArray) -> None:
+        """Refuse a plane that is not the one expected."""
+        expected = next(iter(self._missing), None)
+        if index not in self._missing or (sink.in_order and index != expected):
+            raise StackError(
+                f"{self._label} expected plane {expected}, not {index}; write each "
+                "plane once" + (", in order." if sink.in_order else ".")
+            )
+        came = (plane.shape, plane.dtype.newbyteorder("="))
+        if came != (self._plane_shape, self._dtype):
+            raise StackError(
+                f"{self._label} expected a plane of {self._plane_shape} {self._dtype}, "
+                f"not {plane.shape} {plane.dtype}."
+            )
+
+    def _refuse_existing(self) -> None:
+        """Refuse to write over something unless told to, and ever over other things."""
+        if not os.path.lexists(self._path):
+            return
+        if not self._overwrite:
+            raise StackError(
+                f"{self._label} exists; choose another name or ask to overwrite it."
+            )
+        if not self._may_replace(self._path):
+            raise StackError(
+                f"{self._label} exists and is not an image of this format, so it is "
+                "not overwritten; choose another name."
+            )
+
+
+def _unwritable(label: str, error: OSError) -> StackError:
+    """Say why a place cannot be written."""
+    reason = error.strerror or str(error)
+    return StackError(f"{label} cannot be written ({reason}); choose another place.")
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename a result into its place; what was there goes only when that worked."""
+    if not (temporary.is_dir() or path.is_dir()):
+        temporary.replace(path)
+        return
+    old = temporary.with_name(f"{temporary.name}.old.partial")
+    if os.path.lexists(path):
+        path.rename(old)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        if os.path.lexists(old):
+            old.rename(path)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder as far as it is there and the disk lets go of it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()

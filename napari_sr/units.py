@@ -1,0 +1,98 @@
+"""The units of an axis: one short name each, and how the file formats spell it.
+
+This module alone knows which words mean the same unit and how large each one is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One unit of length or time, and its name in the formats."""
+
+    name: str
+    """The one spelling used in this package, e.g. "um"."""
+    ome: str
+    """As OME-XML spells it."""
+    ngff: str
+    """As OME-Zarr spells it."""
+    kind: str
+    """"length" or "time"."""
+    size: float
+    """In micrometres or seconds."""
+    spellings: tuple[str, ...] = ()
+    """Other words that mean it."""
+
+
+# The micro sign and the Greek mu look alike and both occur; ImageJ writes the escape.
+UNITS = (
+    Unit("pm", "pm", "picometer", "length", 1e-6),
+    Unit("angstrom", "\u00c5", "angstrom", "length", 1e-4, ("\u212b", "angstroms")),
+    Unit("nm", "nm", "nanometer", "length", 1e-3),
+    Unit(
+        "um",
+        "\u00b5m",
+        "micrometer",
+        "length",
+        1.0,
+        ("\u03bcm", r"\u00b5m", r"\u03bcm", "micron", "microns"),
+    ),
+    Unit("mm", "mm", "millimeter", "length", 1e3),
+    Unit("cm", "cm", "centimeter", "length", 1e4),
+    Unit("m", "m", "meter", "length", 1e6),
+    Unit("inch", "in", "inch", "length", 25400.0, ("inches",)),
+    Unit("ns", "ns", "nanosecond", "time", 1e-9),
+    Unit("us", "\u00b5s", "microsecond", "time", 1e-6, ("\u03bcs", r"\u00b5s")),
+    Unit("ms", "ms", "millisecond", "time", 1e-3, ("msec",)),
+    Unit("s", "s", "second", "time", 1.0, ("sec", "secs")),
+    Unit("min", "min", "minute", "time", 60.0),
+    Unit("h", "h", "hour", "time", 3600.0),
+)
+
+_NOT_CALIBRATED = ("", "pixel", "pixels", "px", "reference frame", "dimensionless")
+
+
+def _spellings(unit: Unit) -> tuple[str, ...]:
+    """List the words that mean a unit: its names, plurals and British forms."""
+    british = unit.ngff.removesuffix("er") + "re" if unit.ngff[-5:] == "meter" else ""
+    long = [word for word in (unit.ngff, british) if word]
+    plurals = [f"{word}s" for word in long]
+    return (unit.name, unit.ome, *long, *plurals, *unit.spellings)
+
+
+_BY_NAME = {unit.name: unit for unit in UNITS}
+_NAME_OF: dict[str, str | None] = {
+    **{word: unit.name for unit in UNITS for word in _spellings(unit)},
+    **dict.fromkeys(_NOT_CALIBRATED),
+}
+
+
+def normalize_unit(unit: str | None) -> str | None:
+    """Give a unit its one spelling, e.g. "um" for "µm", "micron" or "micrometer".
+
+    Words that mean "not calibrated" ("pixel", "reference frame", an empty string) give
+    None. A unit that is not known is kept as it is written.
+    """
+    text = (unit or "").strip()
+    if text in _NAME_OF:
+        return _NAME_OF[text]
+    folded = text.casefold() if len(text) > 2 else text  # "Mm" is not "mm"
+    return _NAME_OF.get(folded, text)
+
+
+def find_unit(name: str | None, kind: str) -> Unit | None:
+    """Look up a normalized unit of length or time; None if there is no such unit."""
+    unit = _BY_NAME.get(name or "")
+    return unit if unit is not None and unit.kind == kind else None
+
+
+def convert(value: float, unit: str | None, to: str | None) -> float | None:
+    """Express a value in another normalized unit; None if they do not compare."""
+    if unit == to:
+        return value
+    source, target = _BY_NAME.get(unit or ""), _BY_NAME.get(to or "")
+    if source is None or target is None or source.kind != target.kind:
+        return None
+    return value * source.size / target.size

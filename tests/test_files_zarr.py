@@ -1,0 +1,115 @@
+"""Channels, and OME-Zarr images of other programs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from sample_files import RAMP, axes_of, read_file, write_zarr
+
+from napari_sr.files import open_stack
+from napari_sr.stack import Axis, StackError
+
+
+def write_channels(path, array):
+    if path.suffix == ".zarr":
+        return write_zarr(path, array, "tcyx")
+    tifffile.imwrite(path, array, ome=True, metadata={"axes": "TCYX"})
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".zarr"])
+def test_a_channel_is_picked_from_several(tmp_path, suffix):
+    array = RAMP.reshape(2, 2, 60, 70)
+    path = write_channels(tmp_path / f"a{suffix}", array)
+    for channel in range(2):
+        assert np.array_equal(read_file(path, channel=channel), array[:, channel])
+    with pytest.raises(StackError, match="2 channels; pick one with channel=0 to chan"):
+        open_stack(path)
+    for channel in (-1, 2):
+        with pytest.raises(StackError, match=f"has 2 channels.*no channel={channel}"):
+            open_stack(path, channel=channel)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".zarr"])
+def test_the_only_channel_needs_no_choice(tmp_path, suffix):
+    path = write_channels(tmp_path / f"a{suffix}", RAMP[:, None])
+    assert np.array_equal(read_file(path), RAMP)
+    assert np.array_equal(read_file(path, channel=0), RAMP)
+    with pytest.raises(StackError, match="has 1 channel,"):
+        open_stack(path, channel=1)
+
+
+def test_transformations_of_level_and_image_add_up(tmp_path):
+    path = write_zarr(
+        tmp_path / "a.zarr",
+        RAMP,
+        "zyx",
+        scale=[2, 0.5, 0.25],
+        axes=[{"name": name, "unit": "micrometer"} for name in "zyx"],
+        coordinateTransformations=[
+            {"type": "translation", "translation": [1, 2, 3]},
+            {"type": "scale", "scale": [10, 10, 1]},
+        ],
+    )
+    assert axes_of(path) == (
+        Axis("z", 20, "um", 10),
+        Axis("y", 5, "um", 20),
+        Axis("x", 0.25, "um", 3),
+    )
+    assert np.array_equal(read_file(path), RAMP)
+
+
+def test_an_image_inside_a_zarr_needs_no_suffix(tmp_path):
+    write_zarr(tmp_path / "plate.zarr" / "B03", RAMP, "zyx")
+    assert np.array_equal(read_file(tmp_path / "plate.zarr" / "B03"), RAMP)
+
+
+def chunk_of(path):
+    return sorted((path / "s0").glob("[0-9]*"))[0]
+
+
+def test_a_missing_chunk_is_background(tmp_path):
+    path = write_zarr(tmp_path / "a.zarr", RAMP, "zyx")
+    chunk_of(path).unlink()
+    assert not read_file(path)[0].any()
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1], ids=["empty", "half", "all but a byte"])
+def test_a_chunk_that_is_cut_off_is_refused(tmp_path, share):
+    path = write_zarr(tmp_path / "a.zarr", RAMP, "zyx")
+    held = chunk_of(path).read_bytes()
+    chunk_of(path).write_bytes(held[: int(share * (len(held) - 1))])
+    with open_stack(path) as stack:
+        assert np.array_equal(stack.plane((1,)), RAMP[1])
+        with pytest.raises(StackError, match=r"a.zarr is damaged: plane \(0,\)"):
+            stack.plane((0,))
+
+
+BAD_ZARR = {
+    "older version": ({"version": "0.3", "axes": ["z", "y", "x"]}, "is OME-Zarr 0.3"),
+    "x is not last": ({"axes": [{"name": n} for n in "yxz"]}, "expected y and x last"),
+    "too few axes": ({"axes": [{"name": n} for n in "yx"]}, "cannot|not a readable"),
+    "no levels": ({"datasets": []}, "not a readable OME-Zarr"),
+    "unknown step": ({"coordinateTransformations": [{"type": "affine"}]}, "affine"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "why"), BAD_ZARR.values(), ids=BAD_ZARR)
+def test_unusable_zarr_metadata_is_refused(tmp_path, wrong, why):
+    path = write_zarr(tmp_path / "a.zarr", RAMP, "zyx", **wrong)
+    with pytest.raises(StackError, match=why):
+        open_stack(path)
+
+
+def test_a_zarr_without_an_image_is_refused(tmp_path):
+    zarr.open_group(tmp_path / "a.zarr", mode="w")
+    with pytest.raises(StackError, match=r"a.zarr has no multiscales"):
+        open_stack(tmp_path / "a.zarr")
+
+
+def test_unusable_zarr_pixels_are_refused(tmp_path):
+    path = write_zarr(tmp_path / "a.zarr", RAMP.astype("float64"), "zyx")
+    with pytest.raises(StackError, match=r"a.zarr holds float64 pixels"):
+        open_stack(path)
