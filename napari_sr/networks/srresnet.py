@@ -1,0 +1,104 @@
+"""The generator of the SRGAN paper, to the letter.
+
+Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative
+Adversarial Network", CVPR 2017, figure 4: 9×9 head, sixteen residual blocks with batch
+norm, long skip, one sub-pixel block for each factor of two, 9×9 tail, no activation at
+the output. It alone knows that the paper's output lies in [−1, 1] (its input in
+[0, 1]); a model's card holds the affine step from there to the network range.
+"""
+
+from __future__ import annotations
+
+from math import ceil, log2
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _convolution_with_norm(channels: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels)]
+
+
+class ResidualBlock(nn.Module):
+    """Convolution, norm, PReLU, convolution, norm; no activation after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *_convolution_with_norm(channels),
+            nn.PReLU(),
+            *_convolution_with_norm(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(n, channels, h, w)` to the same shape."""
+        added: Tensor = self.layers(features)
+        return features + added
+
+
+class SRResNet(nn.Module):
+    """The paper's generator, for one channel.
+
+    Parameters
+    ----------
+    factor
+        Super-resolution factor: 2, 4 or 8 by sub-pixel blocks of two, 3 by one of
+        three.
+    channels
+        Feature channels; 64 in the paper.
+    n_blocks
+        Residual blocks; 16 in the paper.
+    """
+
+    in_channels = 1
+
+    def __init__(self, factor: int, channels: int = 64, n_blocks: int = 16) -> None:
+        super().__init__()
+        self.factor = factor
+        steps = [3] if factor == 3 else [2] * int(log2(factor))
+        self.halo = self._receptive_radius(steps, n_blocks)
+        self.head = nn.Sequential(nn.Conv2d(1, channels, 9, padding=4), nn.PReLU())
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(n_blocks)))
+        self.middle = nn.Sequential(*_convolution_with_norm(channels))
+        self.upsampling = nn.Sequential(
+            *(layer for step in steps for layer in self._sub_pixel(channels, step))
+        )
+        self.tail = nn.Conv2d(channels, 1, 9, padding=4)
+
+    @staticmethod
+    def _sub_pixel(channels: int, step: int) -> list[nn.Module]:
+        return [
+            nn.Conv2d(channels, channels * step * step, 3, padding=1),
+            nn.PixelShuffle(step),
+            nn.PReLU(),
+        ]
+
+    @staticmethod
+    def _receptive_radius(steps: list[int], n_blocks: int) -> int:
+        """Add up the radii of all convolutions, in low-resolution pixels."""
+        radius, resolution = 4.0 + 2 * n_blocks + 1, 1
+        for step in steps:
+            radius += 1 / resolution
+            resolution *= step
+        return ceil(radius + 4 / resolution)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Super-resolve a batch.
+
+        Parameters
+        ----------
+        batch
+            `(n, 1, h, w)` float image in network range, [0, 1] for typical counts.
+
+        Returns
+        -------
+        Tensor
+            `(n, 1, factor·h, factor·w)` in the paper's output range, [−1, 1].
+        """
+        shallow = self.head(batch)
+        deep = self.middle(self.blocks(shallow))
+        fine: Tensor = self.tail(self.upsampling(deep + shallow))
+        return fine

@@ -1,0 +1,83 @@
+"""The pixels that stand for a large stack.
+
+This module alone knows which planes and pixels a measurement over a whole stack looks
+at: always the same ones, evenly spread, and a bounded number of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sr.stack import Stack
+
+_PIXELS = 2**22
+"""Pixels to look at, at most (one more per plane where they do not divide)."""
+_PLANES = 16
+"""Planes to look at, at least, where the stack has as many."""
+
+
+def sample_pixels(stack: Stack) -> NDArray[np.float64]:
+    """Gather the finite pixels of evenly spread planes.
+
+    A stack of up to 4 million pixels is taken whole. Of a larger one, planes evenly
+    spread from the first to the last are read, one at a time; if they are still too
+    many pixels, equidistant ones are taken from each.
+
+    Parameters
+    ----------
+    stack
+        Planes in counts.
+
+    Returns
+    -------
+    ndarray
+        `(n,)` float64, in which the difference of any two pixels fits; empty where no
+        pixel looked at is finite.
+    """
+    plane_pixels = math.prod(stack.plane_shape)
+    n_planes = max(_PLANES, _PIXELS // plane_pixels)
+    n_planes = min(n_planes, stack.n_planes)
+    stride = _stride(n_planes * plane_pixels, stack.plane_shape[1])
+    sample = np.empty(n_planes * -(-plane_pixels // stride), np.float64)
+    filled = 0
+    for index in spread_indices(stack, n_planes):
+        pixels = stack.plane(index).reshape(-1)[::stride]
+        pixels = pixels[np.isfinite(pixels)]
+        sample[filled : filled + pixels.size] = pixels
+        filled += pixels.size
+    return sample[:filled]
+
+
+def spread_indices(stack: Stack, n_planes: int) -> list[tuple[int, ...]]:
+    """Choose planes evenly spread over a stack, the first and the last included.
+
+    Parameters
+    ----------
+    stack
+        Any stack; nothing is read.
+    n_planes
+        How many, at most.
+
+    Returns
+    -------
+    list of tuple of int
+        Indices over the leading axes, in order.
+    """
+    n_planes = min(n_planes, stack.n_planes)
+    chosen = np.linspace(0, stack.n_planes - 1, n_planes).round().astype(int)
+    lengths = stack.leading_shape
+    return [tuple(map(int, np.unravel_index(i, lengths))) for i in chosen]
+
+
+def _stride(n_pixels: int, n_columns: int) -> int:
+    """Choose a step through flattened planes that meets every column alike."""
+    stride = -(-n_pixels // _PIXELS)
+    while math.gcd(stride, n_columns) > 1:
+        stride += 1
+    return stride
