@@ -1,0 +1,79 @@
+"""Super-resolution of 16-bit X-ray and microscopy stacks.
+
+This module alone knows the public names. Each is resolved on first use, so that
+importing the package (or asking the command line for help) loads neither torch nor
+napari nor Qt.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_sr.batching import upscale_file, upscale_files
+    from napari_sr.card import ModelCard, ModelFormatError
+    from napari_sr.catalogue import list_models, load_model
+    from napari_sr.files import open_stack
+    from napari_sr.intensity import IntensityRange, NoiseLevel
+    from napari_sr.model import SRModel, save_model
+    from napari_sr.settings import UpscaleSettings
+    from napari_sr.stack import Axis, Stack, StackError
+    from napari_sr.upscaling import upscale, upscale_planes
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Axis",
+    "IntensityRange",
+    "ModelCard",
+    "ModelFormatError",
+    "NoiseLevel",
+    "SRModel",
+    "Stack",
+    "StackError",
+    "UpscaleSettings",
+    "__version__",
+    "list_models",
+    "load_model",
+    "open_stack",
+    "save_model",
+    "upscale",
+    "upscale_file",
+    "upscale_files",
+    "upscale_planes",
+]
+
+_ROOM_OF = {
+    "Axis": "stack",
+    "IntensityRange": "intensity",
+    "ModelCard": "card",
+    "ModelFormatError": "card",
+    "NoiseLevel": "intensity",
+    "SRModel": "model",
+    "Stack": "stack",
+    "StackError": "stack",
+    "UpscaleSettings": "settings",
+    "list_models": "catalogue",
+    "load_model": "catalogue",
+    "open_stack": "files",
+    "save_model": "model",
+    "upscale": "upscaling",
+    "upscale_file": "batching",
+    "upscale_files": "batching",
+    "upscale_planes": "upscaling",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Resolve a public name to the room that holds it."""
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, resolved or not."""
+    return sorted(__all__)

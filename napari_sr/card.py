@@ -1,0 +1,252 @@
+"""The card: everything about a model except its weights.
+
+This module alone knows what a model file says about itself and how it is written in the
+header of a safetensors file: the card as JSON beside its own SHA-256, so that a changed
+or unknown card is refused in one sentence. No torch is needed to read one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from safetensors import SafetensorError, safe_open
+
+import napari_sr
+from napari_sr.intensity import IntensityPolicy
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from pydantic import ValidationInfo
+
+SCHEMA_VERSION = 1
+_CARD, _DIGEST = "napari_sr_card", "napari_sr_card_sha256"
+PARTS = ("faithful", "textured", "discriminator", "noise_estimator")
+"""The two ends of the dial, what trained the second, and what estimates the noise."""
+
+
+class ModelFormatError(ValueError):
+    """A file that is not a usable model, in one sentence."""
+
+
+class Instrument(BaseModel):
+    """The range of instruments that a network is trained for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    psf_sigma: tuple[float, float] = (0.0, 0.0)
+    """Smallest and largest Gaussian point-spread function, in sharp pixels."""
+    photons: tuple[float, float] = (15.0, 10_000.0)
+    """Photons that a pixel of value 1 collects; drawn evenly in the logarithm."""
+    read: tuple[float, float] = (0.001, 0.05)
+    """Read noise in network units; drawn evenly in the logarithm."""
+    share_clean: float = Field(default=0.25, ge=0, le=1)
+    """Share of recordings without photon noise."""
+
+    @field_validator("psf_sigma", "photons", "read")
+    @classmethod
+    def _rises(
+        cls, ends: tuple[float, float], info: ValidationInfo
+    ) -> tuple[float, float]:
+        """Refuse ends between which nothing can be drawn."""
+        low, high = ends
+        enough = low >= 0 if info.field_name == "psf_sigma" else low > 0
+        if not enough or not low <= high < math.inf:
+            raise ValueError(
+                f"{info.field_name} goes from a smaller to a larger positive number, "
+                f"got {ends}. Write one number twice for a fixed instrument."
+            )
+        return ends
+
+
+class TrainingImage(BaseModel):
+    """One image that a model was trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    licence: str
+    source: str
+
+
+class Figure(BaseModel):
+    """Measured quality on one dataset, at one level of noise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    n_images: int
+    photons: float | None
+    """Photons at white; `None` for a recording without noise."""
+    method: str
+    """What was measured: `bicubic`, or the model with the noise `given` or `auto`."""
+    psnr: float
+    """In dB, data range as `ModelCard.quality_protocol` says."""
+    ssim: float
+
+
+class ModelCard(BaseModel):
+    """What a model is, what it needs, where it comes from and how good it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    description: str = ""
+    domain: str = "any"
+    factor: int
+    architecture: str
+    arguments: dict[str, int] = Field(default_factory=dict)
+    intensity: IntensityPolicy = IntensityPolicy()
+    halo: int
+    """Receptive radius in recorded pixels: what a tile needs around it."""
+    output_scale: float = Field(default=1.0, allow_inf_nan=False)
+    """Step from the network's output to network range: scale × output + offset."""
+    output_offset: float = Field(default=0.0, allow_inf_nan=False)
+    instrument: Instrument = Instrument()
+    recommended_dial: float = Field(default=0.0, ge=0, le=1)
+    training_settings: dict[str, Any] = Field(default_factory=dict)
+    training_images: tuple[TrainingImage, ...] = ()
+    quality: tuple[Figure, ...] = ()
+    quality_protocol: str = ""
+    licence: str = "BSD-3-Clause"
+    package_version: str = napari_sr.__version__
+    digests: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each part; filled in when a model is saved."""
+
+    def quality_table(self) -> str:
+        """Write the measured quality as a Markdown table, one row per dataset."""
+        return quality_table(self.quality)
+
+
+def quality_table(figures: Sequence[Figure]) -> str:
+    """Write figures as a Markdown table: datasets down, noise and method across.
+
+    Parameters
+    ----------
+    figures
+        Of one model; each dataset has every combination of noise and method.
+
+    Returns
+    -------
+    str
+        PSNR in dB and SSIM of the baseline; gain over it of the other methods.
+    """
+    baseline = {(f.dataset, f.photons): f for f in figures if f.method == "bicubic"}
+    noises = list(dict.fromkeys(figure.photons for figure in figures))
+    methods = [m for m in dict.fromkeys(f.method for f in figures) if m != "bicubic"]
+    found = {(f.dataset, f.photons, f.method): f for f in figures}
+    datasets = sorted({figure.dataset for figure in figures})
+    head = ["dataset", "images"]
+    for noise in noises:
+        label = "clean" if noise is None else f"{noise:g} photons"
+        head += [f"{label}: bicubic", *(f"{label}: {m}" for m in methods)]
+    rows: list[list[str]] = []
+    columns: list[list[tuple[float, float]]] = [[] for _ in head[2:]]
+    for dataset in datasets:
+        cells = []
+        for noise in noises:
+            base = baseline[dataset, noise]
+            cells.append((base.psnr, base.ssim))
+            for method in methods:
+                figure = found[dataset, noise, method]
+                cells.append((figure.psnr - base.psnr, figure.ssim - base.ssim))
+        for column, cell in zip(columns, cells, strict=True):
+            column.append(cell)
+        n_images = str(baseline[dataset, noises[0]].n_images)
+        rows.append([dataset, n_images, *_as_text(cells, len(methods) + 1)])
+    means = [tuple(sum(v) / len(v) for v in zip(*c, strict=True)) for c in columns]
+    rows.append(["**mean**", "", *_as_text(means, len(methods) + 1)])
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _as_text(cells: Sequence[tuple[float, ...]], group: int) -> list[str]:
+    """Write PSNR / SSIM; all but the first of each group are gains, with a sign."""
+    return [
+        f"{psnr:+.2f} / {ssim:+.3f}" if i % group else f"{psnr:.2f} / {ssim:.3f}"
+        for i, (psnr, ssim) in enumerate(cells)
+    ]
+
+
+def as_header(card: ModelCard) -> dict[str, str]:
+    """Write a card as the header of a safetensors file."""
+    text = card.model_dump_json()
+    return {_CARD: text, _DIGEST: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def read_card(path: str | os.PathLike[str]) -> ModelCard:
+    """Read the card of a model file, and nothing else of it.
+
+    Parameters
+    ----------
+    path
+        A model file.
+
+    Returns
+    -------
+    ModelCard
+        The card.
+
+    Raises
+    ------
+    ModelFormatError
+        If the file is missing, cut off, changed, of a newer version or no model at all.
+    """
+    path = Path(path)
+    header = _header_of(path)
+    text = header[_CARD]
+    if hashlib.sha256(text.encode()).hexdigest() != header.get(_DIGEST):
+        raise ModelFormatError(
+            f"{path.name}: its card has been changed since it was saved. Get the file "
+            f"again."
+        )
+    version = _version_of(text)
+    if version != SCHEMA_VERSION:
+        raise ModelFormatError(
+            f"{path.name}: its card has version {version}, this napari-sr "
+            f"{napari_sr.__version__} reads version {SCHEMA_VERSION}. Update napari-sr."
+        )
+    try:
+        return ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ModelFormatError(
+            f"{path.name}: its card is not usable: {field}: {first['msg']}. Save the "
+            f"model again with this version."
+        ) from error
+
+
+def _version_of(text: str) -> object:
+    """Find the schema version of a card; None where there is none."""
+    try:
+        card = json.loads(text)
+    except ValueError:
+        return None
+    return card.get("schema_version") if isinstance(card, dict) else None
+
+
+def _header_of(path: Path) -> dict[str, str]:
+    """Read the header of a safetensors file that is one of ours."""
+    if not path.is_file():
+        raise ModelFormatError(f"There is no model file {path}. Check the path.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ModelFormatError(
+            f"{path.name}: not a safetensors file, or cut off ({error}). Get it again."
+        ) from error
+    if _CARD not in header:
+        raise ModelFormatError(
+            f"{path.name}: a safetensors file, but without a napari-sr card. Use a "
+            f"file that save_model wrote."
+        )
+    return dict(header)
