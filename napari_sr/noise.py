@@ -1,0 +1,219 @@
+"""How much noise to remove, and where.
+
+This module alone knows what a noise map is: per pixel, the standard deviation, in
+network units, of the noise that the result should not contain. In training that is the
+noise drawn on top of a target; at inference it comes from the user's `NoiseLevel` or
+from the `NoiseEstimator` here, a small regression on statistics of whole planes that is
+trained on the same recordings as its generator (a rule of thumb would take fine texture
+for noise).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_sr.intensity import NoiseLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+N_FEATURES = 34
+FLOOR = 1e-4
+"""Noise below this, in network units, is none: 2 counts in 20,000."""
+_BLOCK = 8
+_SMALLEST = 2 * _BLOCK
+_MAX_BLOCKS = 1 << 16
+_LEVELS = torch.tensor([0.02, 0.1, 0.3, 0.5, 0.8])
+
+
+def noise_map(
+    image: Tensor,
+    gain: Tensor | float,
+    read: Tensor | float,
+    offset: Tensor | float = 0.0,
+) -> Tensor:
+    """Map the standard deviation of the noise from its level.
+
+    The signal is taken from the recording itself, averaged over 5 × 5 pixels.
+
+    Parameters
+    ----------
+    image
+        `(n, 1, h, w)` float32 recording in network range.
+    gain, read, offset
+        The level in network units: variance = gain × (signal − offset) + read².
+        Numbers, or `(n, 1, 1, 1)`.
+
+    Returns
+    -------
+    Tensor
+        `(n, 1, h, w)` float32, ≥ 0.
+    """
+    # A plane of two pixels has too little to reflect for a radius of two.
+    radius = min(2, *(side - 1 for side in image.shape[-2:]))
+    padded = functional.pad(image, (radius,) * 4, mode="reflect")
+    signal = functional.avg_pool2d(padded, 2 * radius + 1, stride=1)
+    read = torch.as_tensor(read, dtype=image.dtype, device=image.device)
+    gain = torch.as_tensor(gain, dtype=image.dtype, device=image.device)
+    return torch.sqrt(gain * (signal - offset).clamp_min(0) + read.square())
+
+
+def noise_statistics(image: Tensor) -> Tensor:
+    """Summarise a plane in the statistics that tell noise from texture.
+
+    Percentiles over 8 × 8 blocks of the log energy of small high-pass filters (each
+    passes white noise at unit size), plain and relative to the block's mean; short-lag
+    autocorrelation and kurtosis of the Laplacian; percentiles of the block means.
+
+    Parameters
+    ----------
+    image
+        `(h, w)` float32 recording in network range. One of less than 16 pixels a side
+        is continued by reflection: its statistics are finite, and say little.
+
+    Returns
+    -------
+    Tensor
+        `(N_FEATURES,)` float32.
+    """
+    image = _reflected(image)
+    bands = _high_pass(image[None, None])  # (1, 4, h - 2, w - 2)
+    energy = _per_block(bands.square())  # (4, n_blocks)
+    mean = _per_block(image[None, None, 1:-1, 1:-1])[0]  # (n_blocks,)
+    log_energy = torch.log(energy + FLOOR**2)
+    relative = log_energy[0] - torch.log(mean.clamp_min(0.01))
+    laplacian = bands[0, 0]
+    return torch.cat(
+        [
+            torch.quantile(log_energy, _LEVELS, dim=1).T.flatten(),  # 20
+            torch.quantile(relative, _LEVELS),  # 5
+            _autocorrelation(laplacian),  # 5
+            _log_kurtosis(laplacian)[None],  # 1
+            torch.quantile(mean, torch.tensor([0.1, 0.5, 0.9])),  # 3
+        ]
+    )
+
+
+def _reflected(image: Tensor) -> Tensor:
+    """Continue a small plane by reflection until it has a few blocks."""
+    for axis, side in enumerate(image.shape):
+        if side < _SMALLEST:
+            period = max(1, 2 * side - 2)
+            place = torch.arange(_SMALLEST) % period
+            image = image.index_select(axis, torch.minimum(place, period - place))
+    return image
+
+
+def _high_pass(image: Tensor) -> Tensor:
+    """Filter with Laplacian, two second differences and a checkerboard."""
+    second = torch.tensor([1.0, -2.0, 1.0])
+    kernels = torch.zeros(4, 1, 3, 3)
+    kernels[0, 0] = torch.outer(second, second) / 6
+    kernels[1, 0, 1] = second / 6**0.5
+    kernels[2, 0, :, 1] = second / 6**0.5
+    kernels[3, 0, :2, :2] = torch.tensor([[0.5, -0.5], [-0.5, 0.5]])
+    return functional.conv2d(image, kernels)
+
+
+def _per_block(values: Tensor) -> Tensor:
+    """Average `(1, c, h, w)` over blocks to `(c, n_blocks)`, thinned to a bound."""
+    side = min(_BLOCK, *values.shape[-2:])
+    blocks = functional.avg_pool2d(values, side).flatten(2)[0]
+    return blocks[:, :: max(1, blocks.shape[1] // _MAX_BLOCKS)]
+
+
+def _autocorrelation(band: Tensor) -> Tensor:
+    variance = band.square().mean() + FLOOR**2
+    lagged = [
+        (band[:, 1:] * band[:, :-1]).mean(),
+        (band[1:] * band[:-1]).mean(),
+        (band[1:, 1:] * band[:-1, :-1]).mean(),
+        (band[:, 2:] * band[:, :-2]).mean(),
+        (band[2:] * band[:-2]).mean(),
+    ]
+    return torch.stack(lagged) / variance
+
+
+def _log_kurtosis(band: Tensor) -> Tensor:
+    variance = band.square().mean() + FLOOR**2
+    return torch.log(band.pow(4).mean() / variance.square() + 1e-3)
+
+
+class NoiseEstimator(nn.Module):
+    """Two-layer regression from a plane's statistics to its noise.
+
+    Parameters
+    ----------
+    hidden
+        Width of the hidden layer.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, hidden: int = 64) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(N_FEATURES))
+        self.register_buffer("deviation", torch.ones(N_FEATURES))
+        last = nn.Linear(hidden, 2)
+        # Start at a common level: above 1 the clamp in `forward` passes no gradient.
+        nn.init.constant_(last.bias, -4.0)
+        self.layers = nn.Sequential(nn.Linear(N_FEATURES, hidden), nn.Tanh(), last)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """Map `(n, N_FEATURES)` statistics to `(n, 2)`: gain and read noise."""
+        standard = (statistics - self.mean) / self.deviation
+        log_sigma = self.layers(standard.clamp(-5, 5)).clamp(-12, 0)
+        bright, dark = torch.exp(log_sigma).unbind(1)
+        return torch.stack([bright.square(), dark], dim=1)
+
+    @torch.no_grad()
+    def estimate(self, planes: Iterable[Tensor]) -> NoiseLevel:
+        """Estimate the noise of a stack from some of its planes.
+
+        Parameters
+        ----------
+        planes
+            `(h, w)` float32 planes in network range, without gaps.
+
+        Returns
+        -------
+        NoiseLevel
+            In network units; the median over the planes.
+        """
+        found = [self(noise_statistics(plane)[None])[0] for plane in planes]
+        gain, read = torch.stack(found).median(dim=0).values.tolist()
+        return NoiseLevel(gain=gain, read=read, offset=0.0)
+
+
+def estimator_loss(predicted: Tensor, true: Tensor, signal: Tensor) -> Tensor:
+    """Compare two noise levels by the maps that they make.
+
+    Parameters
+    ----------
+    predicted
+        `(n, 2)` gain and read noise in network units; their offset is 0.
+    true
+        `(n, 3)` gain, read noise and offset in network units.
+    signal
+        `(n, k)` signals at which the maps are compared, for each recording its own.
+
+    Returns
+    -------
+    Tensor
+        `(n,)` mean absolute log ratio; noise far below `0.003` counts as none.
+    """
+
+    def log_sigma(gain: Tensor, read: Tensor, light: Tensor) -> Tensor:
+        variance = gain * light.clamp_min(0) + read.square()
+        return torch.log(torch.sqrt(variance + 1e-12) + 0.003)
+
+    found = log_sigma(predicted[:, :1], predicted[:, 1:], signal)
+    drawn = log_sigma(true[:, :1], true[:, 1:2], signal - true[:, 2:])
+    return (found - drawn).abs().mean(dim=1)
