@@ -1,0 +1,125 @@
+"""A name or a path → an upscaler.
+
+This module alone knows where models lie: those that come with the package, those in the
+user's model folder, and the methods that need no weights.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from napari_sr.card import ModelFormatError, read_card
+
+if TYPE_CHECKING:
+    from napari_sr.card import ModelCard
+    from napari_sr.methods.interpolation import Interpolation
+    from napari_sr.model import SRModel
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+SHIPPED = Path(__file__).parent / "zoo"
+
+
+def model_folder() -> Path:
+    """Folder for the user's own models: NAPARI_SR_MODELS, or the system's place."""
+    chosen = os.environ.get("NAPARI_SR_MODELS")
+    return Path(chosen) if chosen else platformdirs.user_data_path("napari-sr", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model file of the catalogue."""
+
+    path: Path
+    card: ModelCard
+
+
+def _entries() -> dict[str, Entry]:
+    """Find all readable model files by name; the user's go before the shipped ones.
+
+    A model is called what its file is called, also after somebody renamed it.
+    """
+    found: dict[str, Entry] = {}
+    for folder in (SHIPPED, model_folder()):
+        for path in sorted(folder.glob("*.safetensors")):
+            try:
+                card = read_card(path)
+            except ModelFormatError:
+                found.pop(path.stem, None)  # loading it by name says what is wrong
+                continue
+            found[path.stem] = Entry(path, card.model_copy(update={"name": path.stem}))
+    return found
+
+
+def list_models() -> list[ModelCard]:
+    """List the cards of all models that can be loaded by name.
+
+    Returns
+    -------
+    list of ModelCard
+        Each with `name`, `factor`, `domain` and a one-line `description`.
+    """
+    return [entry.card for entry in _entries().values()]
+
+
+def load_model(
+    model: str | os.PathLike[str], *, factor: int | None = None
+) -> SRModel | Interpolation:
+    """Load a model by its name or the path of its file, or a method by its name.
+
+    Parameters
+    ----------
+    model
+        A name that `list_models` shows, the path of a `.safetensors` file, or
+        `nearest`, `bilinear`, `bicubic`, `lanczos`.
+    factor
+        Super-resolution factor, for the methods that have no factor of their own. A
+        trained model has one; another one is refused.
+
+    Raises
+    ------
+    ModelFormatError
+        If there is no such model, or its file is not usable.
+    ValueError
+        If the factor is missing, or not that of the model.
+    """
+    name = os.fspath(model)
+    if name in INTERPOLATIONS:
+        return _load_interpolation(name, factor)
+    loaded = _read(name)
+    if factor not in (None, loaded.factor):
+        raise ValueError(
+            f"Model {loaded.name!r} super-resolves by {loaded.factor}, not by "
+            f"{factor}. Leave the factor out or choose another model."
+        )
+    return loaded
+
+
+def _load_interpolation(name: str, factor: int | None) -> Interpolation:
+    from napari_sr.methods.interpolation import Interpolation
+
+    if factor is None:
+        raise ValueError(
+            f"{name!r} works at any factor. Say which: load_model({name!r}, factor=2)."
+        )
+    return Interpolation(name, factor)  # type: ignore[arg-type]
+
+
+def _read(name: str) -> SRModel:
+    from napari_sr.model import read_model
+
+    if name.endswith(".safetensors") or os.sep in name:
+        return read_model(name)
+    for folder in (model_folder(), SHIPPED):
+        path = folder / f"{name}.safetensors"
+        if path.is_file():
+            return read_model(path)
+    known = ", ".join([*sorted(_entries()), *INTERPOLATIONS])
+    raise ModelFormatError(
+        f"There is no model named {name!r}. There are: {known}; or give the path of a "
+        f".safetensors file."
+    )

@@ -1,0 +1,300 @@
+"""The model: networks and the card that says how they are to be used.
+
+This module alone knows how the parts of a model file become something that computes:
+two ends and a dial between them, what the network is told about the noise, and the step
+from its output to network range.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from napari_sr.card import PARTS, ModelFormatError, read_card
+from napari_sr.device import working_memory
+from napari_sr.intensity import NoiseLevel, fill_gaps
+from napari_sr.model_file import PartsOnDisk, digests_of, save_model
+from napari_sr.networks import build_generator
+from napari_sr.networks.fold import fold_batch_norm
+from napari_sr.networks.weights import between, fitting
+from napari_sr.noise import NoiseEstimator, noise_map
+from napari_sr.sampling import spread_indices
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from napari_sr.card import ModelCard
+    from napari_sr.intensity import IntensityPolicy, IntensityRange
+    from napari_sr.networks.fast import Fast
+    from napari_sr.networks.srresnet import SRResNet
+    from napari_sr.networks.weights import Weights
+    from napari_sr.stack import Stack
+
+__all__ = ["SRModel", "read_model", "save_model"]
+
+N_PLANES_FOR_NOISE = 8
+"""The noise of a stack is estimated from so many planes, evenly spread."""
+
+
+class SRModel:
+    """A trained super-resolution model: an upscaler.
+
+    Calling it maps a batch `(n, c, h, w)` in network range to `(n, 1, f·h, f·w)`; `c`
+    is 1 (the image) or 2 (with its noise map, see `inputs`). The batch is taken as it
+    is: who calls pads by `halo` and crops.
+
+    Parameters
+    ----------
+    card
+        What the model is.
+    weights
+        For each part of `PARTS` that there is, its tensors by name.
+    dial
+        From faithful (0) to textured (1); the card's recommendation if `None`.
+    device
+        Where the network runs.
+
+    Raises
+    ------
+    ValueError
+        If a part is unknown or missing, or the dial is where there is nothing.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        weights: Mapping[str, Weights],
+        *,
+        dial: float | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.card = card
+        self.weights = weights
+        self.dial = card.recommended_dial if dial is None else dial
+        self.device = torch.device(device)
+        wrong = (set(weights) - set(PARTS)) | ({"faithful"} - set(weights))
+        if wrong:
+            raise ValueError(
+                f"A model has a faithful end, and may have others of "
+                f"{', '.join(PARTS)}. Missing or unknown: {', '.join(sorted(wrong))}."
+            )
+        if not 0 <= self.dial <= 1:
+            raise ValueError(f"The dial goes from 0 to 1, got {self.dial}.")
+        if self.dial > 0 and "textured" not in weights:
+            raise ValueError(
+                f"Model {card.name!r} has no textured end, so its dial stays at 0, got "
+                f"{self.dial}. Leave the dial out or choose another model."
+            )
+
+    def __repr__(self) -> str:
+        """Show name, factor and domain."""
+        return f"<SRModel {self.name}: ×{self.factor}, {self.domain}>"
+
+    @property
+    def name(self) -> str:
+        """Short name, as the catalogue lists it."""
+        return self.card.name
+
+    @property
+    def description(self) -> str:
+        """One line for whoever chooses."""
+        return self.card.description
+
+    @property
+    def domain(self) -> str:
+        """Kind of images it was trained on."""
+        return self.card.domain
+
+    @property
+    def factor(self) -> int:
+        """Super-resolution factor."""
+        return self.card.factor
+
+    @property
+    def halo(self) -> int:
+        """Recorded pixels that the network sees around each pixel."""
+        return self.card.halo
+
+    @property
+    def overlap(self) -> int:
+        """Recorded pixels over which tiles are blended: none, they are local."""
+        return 0
+
+    @cached_property
+    def bytes_per_pixel(self) -> int:
+        """Working memory per recorded pixel in float32, seen from the inside."""
+        return working_memory(self.network)
+
+    @property
+    def intensity_policy(self) -> IntensityPolicy:
+        """How the intensity range of a stack is measured."""
+        return self.card.intensity
+
+    def to(self, device: torch.device | str) -> SRModel:
+        """Give the same model on another device."""
+        return SRModel(self.card, self.weights, dial=self.dial, device=device)
+
+    def at_dial(self, dial: float) -> SRModel:
+        """Give the same model at another place between faithful and textured."""
+        return SRModel(self.card, self.weights, dial=dial, device=self.device)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 that says which model this is: of the card with its digests."""
+        card = self.card.model_copy(update={"digests": digests_of(self.weights)})
+        return hashlib.sha256(card.model_dump_json().encode()).hexdigest()
+
+    @cached_property
+    def network(self) -> Fast | SRResNet:
+        """The generator at the dial, rewritten for inference, on the device."""
+        network = build_generator(
+            self.card.architecture, self.factor, self.card.arguments
+        )
+        if network.halo > self.halo:
+            raise ModelFormatError(
+                f"The card of model {self.name!r} says a halo of {self.halo} px, but "
+                f"its network sees {network.halo} px around it. Correct the card."
+            )
+        weights = fitting(network, self.weights["faithful"], self.name)
+        if self.dial > 0:
+            textured = fitting(network, self.weights["textured"], self.name)
+            weights = between(weights, textured, self.dial)
+        network.load_state_dict(weights)
+        fold_batch_norm(network.eval().requires_grad_(False)).to(self.device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    @cached_property
+    def noise_estimator(self) -> NoiseEstimator:
+        """What answers `noise="auto"`."""
+        estimator = NoiseEstimator()
+        estimator.load_state_dict(
+            fitting(estimator, self.weights["noise_estimator"], self.name)
+        )
+        return estimator.eval()
+
+    @property
+    def is_told_noise(self) -> bool:
+        """Whether the network takes a noise map beside the image."""
+        return self.network.in_channels == 2
+
+    def prepare(
+        self,
+        stack: Stack,
+        intensity: IntensityRange,
+        noise: Literal["auto"] | NoiseLevel,
+    ) -> NoiseLevel | None:
+        """Find out, once per stack, how much noise to remove.
+
+        Parameters
+        ----------
+        stack
+            The recording.
+        intensity
+            Its range.
+        noise
+            What the user asked for.
+
+        Returns
+        -------
+        NoiseLevel or None
+            In counts; `None` when the network is not told the noise.
+
+        Raises
+        ------
+        ValueError
+            If a level is asked of a model that cannot be told one.
+        """
+        if not self.is_told_noise:
+            if noise != "auto":
+                raise ValueError(
+                    f"Model {self.name!r} is not told the noise, so it cannot keep or "
+                    f"remove a given level. Leave noise at 'auto'."
+                )
+            return None
+        if noise != "auto":
+            return noise
+        if "noise_estimator" not in self.weights:
+            raise ValueError(
+                f"Model {self.name!r} has no noise estimator. Give the noise: 0, or "
+                f"NoiseLevel(gain=…, read=…, offset=…) in counts."
+            )
+        planes = (
+            torch.from_numpy(intensity.normalize(fill_gaps(stack.plane(index))[0]))
+            for index in spread_indices(stack, N_PLANES_FOR_NOISE)
+        )
+        return intensity.noise_to_counts(self.noise_estimator.estimate(planes))
+
+    def inputs(
+        self, plane: Tensor, intensity: IntensityRange, prepared: NoiseLevel | None
+    ) -> Tensor:
+        """Put beside a whole plane what the network is told about it.
+
+        Parameters
+        ----------
+        plane
+            `(1, 1, y, x)` float32 in network range.
+        intensity
+            The stack's range.
+        prepared
+            What `prepare` found for the stack.
+
+        Returns
+        -------
+        Tensor
+            `(1, c, y, x)` float32.
+        """
+        if prepared is None:
+            return plane
+        level = intensity.noise_to_network(prepared)
+        told = noise_map(plane, level.gain, level.read, level.offset)
+        return torch.cat([plane, told], dim=1)
+
+    @torch.inference_mode()
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Super-resolve a batch `(n, c, h, w)` to `(n, 1, f·h, f·w)`, network range."""
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        output: Tensor = self.network(batch)
+        return output * self.card.output_scale + self.card.output_offset
+
+
+def read_model(path: str | os.PathLike[str]) -> SRModel:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path
+        A `.safetensors` file that `save_model` wrote.
+
+    Returns
+    -------
+    SRModel
+        On the CPU, at the recommended dial. What every use needs has been read and
+        checked; the other parts are read when they are first used.
+
+    Raises
+    ------
+    ModelFormatError
+        If the file is not a usable model, in one sentence.
+    """
+    path = Path(path)
+    card = read_card(path)
+    weights = PartsOnDisk(path, card)
+    try:
+        model = SRModel(card, weights)
+        # What cannot be built is refused now, not in the middle of a run.
+        _ = model.network
+        if "noise_estimator" in weights:
+            _ = model.noise_estimator
+    except ModelFormatError:
+        raise
+    except ValueError as error:  # an unknown architecture, a dial without its end
+        raise ModelFormatError(f"{path.name}: not usable: {error}") from error
+    return model

@@ -1,0 +1,162 @@
+"""The catalogue: a name or a path becomes an upscaler."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_models import tiny_fast
+
+from napari_sr import catalogue
+from napari_sr.card import ModelFormatError
+from napari_sr.catalogue import INTERPOLATIONS, list_models, load_model, model_folder
+from napari_sr.methods.interpolation import Interpolation
+from napari_sr.model import SRModel, save_model
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A package that comes with one model, `common`."""
+    folder = tmp_path / "zoo"
+    monkeypatch.setattr(catalogue, "SHIPPED", folder)
+    save_model(tiny_fast(seed=1, name="common"), folder / "common.safetensors")
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The user's folder, with a model of their own."""
+    folder = tmp_path / "own"
+    monkeypatch.setenv("NAPARI_SR_MODELS", str(folder))
+    save_model(tiny_fast(4, seed=2, name="mine"), folder / "mine.safetensors")
+    return folder
+
+
+both = pytest.mark.usefixtures("shipped", "own")
+
+
+def names():
+    return [card.name for card in list_models()]
+
+
+def bias_of(model):
+    return model.weights["faithful"]["head.bias"]
+
+
+# ── by name ─────────────────────────────────────────────────────────────────────────
+
+
+@both
+def test_shipped_and_own_models_are_listed_with_what_one_chooses_by():
+    assert names() == ["common", "mine"]
+    mine = list_models()[1]
+    assert (mine.factor, mine.domain, mine.description) == (
+        4,
+        "test",
+        "Untrained, for tests.",
+    )
+
+
+@both
+def test_every_listed_name_can_be_loaded():
+    for card in list_models():
+        model = load_model(card.name)
+        assert isinstance(model, SRModel)
+        assert model.factor == card.factor
+
+
+@both
+def test_an_own_model_goes_before_a_shipped_one_of_the_same_name(own):
+    save_model(tiny_fast(3, seed=5, name="common"), own / "common.safetensors")
+
+    assert names() == ["common", "mine"]
+    assert list_models()[0].factor == load_model("common").factor == 3
+
+
+@both
+def test_a_renamed_model_is_listed_and_loaded_by_its_new_name(own):
+    (own / "mine.safetensors").rename(own / "best.safetensors")
+
+    assert names() == ["common", "best"]
+    assert load_model("best").factor == 4
+    with pytest.raises(ModelFormatError, match="no model named 'mine'"):
+        load_model("mine")
+
+
+@both
+def test_a_damaged_model_is_not_listed_and_says_why_when_loaded(own):
+    (own / "mine.safetensors").write_bytes(b"damaged")
+    # nor does the shipped model of its name silently take its place
+    (own / "common.safetensors").write_bytes(b"damaged")
+
+    assert names() == []
+    for name in ("mine", "common"):
+        with pytest.raises(ModelFormatError, match="not a safetensors file"):
+            load_model(name)
+
+
+@both
+def test_an_unknown_name_is_refused_with_those_that_there_are():
+    why = "no model named 'best'.*common, mine, nearest, bilinear, bicubic, lanczos"
+    with pytest.raises(ModelFormatError, match=why):
+        load_model("best")
+
+
+def test_there_may_be_no_models_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "SHIPPED", tmp_path / "nothing")
+    monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path / "nowhere"))
+
+    assert list_models() == []
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_folder_is_chosen_by_the_user_or_the_system(monkeypatch, tmp_path):
+    monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path))
+    assert model_folder() == tmp_path
+
+    monkeypatch.delenv("NAPARI_SR_MODELS")
+    assert model_folder().name == "napari-sr"
+
+
+# ── by path ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("as_path", [str, lambda path: path], ids=["text", "path"])
+def test_a_model_is_loaded_from_its_file(own, as_path):
+    model = load_model(as_path(own / "mine.safetensors"))
+
+    assert model.name == "mine"
+    assert torch.equal(bias_of(model), bias_of(tiny_fast(4, seed=2)))
+
+
+def test_a_file_beside_the_user_is_loaded_by_its_full_name(own, monkeypatch):
+    monkeypatch.chdir(own)
+
+    assert load_model("mine.safetensors").name == "mine"
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ModelFormatError, match=r"There is no model file .*no\.safe"):
+        load_model(tmp_path / "no.safetensors")
+
+
+# ── factors ─────────────────────────────────────────────────────────────────────────
+
+
+@both
+def test_a_trained_model_has_its_factor():
+    assert load_model("mine", factor=4).factor == 4
+    why = "'mine' super-resolves by 4, not by 2.*Leave the factor out"
+    with pytest.raises(ValueError, match=why):
+        load_model("mine", factor=2)
+
+
+@pytest.mark.parametrize("name", INTERPOLATIONS)
+def test_an_interpolation_needs_a_factor(name):
+    upscaler = load_model(name, factor=3)
+
+    assert isinstance(upscaler, Interpolation)
+    assert (upscaler.name, upscaler.factor) == (name, 3)
+    with pytest.raises(
+        ValueError, match=rf"any factor.*load_model\('{name}', factor=2"
+    ):
+        load_model(name)
