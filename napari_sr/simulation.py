@@ -1,0 +1,87 @@
+"""Recordings to learn from: sharp patches as a user's instrument might give them.
+
+This module alone decides what is simulated around the instrument itself: how bright a
+recording is, where its black lies, and how often there is nothing but a flat field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_sr.degradation import draw_noise, record
+from napari_sr.noise import noise_map
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_sr.settings import TrainingSettings
+
+_SPAN, _BLACK = (-0.5, 0.1), (-0.02, 0.08)
+"""Ranges of the log scale and of the black level of a recording, in network units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A batch as the instrument gave it, beside what it should have been."""
+
+    sharp: Tensor
+    """`(n, 1, factor·h, factor·w)` float32 in network range."""
+    low: Tensor
+    """`(n, 1, h, w)` float32 in network range."""
+    gain: Tensor
+    """`(n, 1, 1, 1)`: variance = gain × (signal − offset) + read²."""
+    read: Tensor
+    """`(n, 1, 1, 1)`."""
+    offset: Tensor
+    """`(n, 1, 1, 1)`."""
+
+    def noise_map(self) -> Tensor:
+        """Map the noise that was drawn, `(n, 1, h, w)`."""
+        return noise_map(self.low, self.gain, self.read, self.offset)
+
+
+def simulated(
+    sharp: Tensor, settings: TrainingSettings, random: torch.Generator
+) -> Recording:
+    """Record sharp patches with an instrument drawn at random, as a user might have.
+
+    Parameters
+    ----------
+    sharp
+        `(n, 1, factor·h, factor·w)` float32; 0 is no light, 1 nearly the brightest.
+    settings
+        Which instruments, and how many flat fields.
+    random
+        Source of everything that is drawn.
+    """
+    n = len(sharp)
+    sharp = _with_flat_fields(sharp, settings.share_flat, random)
+    drawn = draw_noise(settings.instrument, n, random)
+    low = record(
+        sharp,
+        settings.factor,
+        psf_sigma=drawn.psf_sigma,
+        gain=drawn.gain,
+        read=drawn.read,
+        generator=random,
+    )
+    # A range measured on a noisy recording lies a little beyond that of the specimen.
+    span = torch.exp(torch.empty(n, 1, 1, 1).uniform_(*_SPAN, generator=random))
+    black = torch.empty(n, 1, 1, 1).uniform_(*_BLACK, generator=random)
+    return Recording(
+        sharp=sharp * span + black,
+        low=low * span + black,
+        gain=drawn.gain * span,
+        read=drawn.read * span,
+        offset=black,
+    )
+
+
+def _with_flat_fields(sharp: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """Replace some patches by flat ones: nothing is to be invented there."""
+    flat = torch.rand(len(sharp), 1, 1, 1, generator=random) < share
+    brightness = torch.rand(len(sharp), 1, 1, 1, generator=random)
+    return torch.where(flat, brightness.expand_as(sharp), sharp)
