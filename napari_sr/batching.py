@@ -1,0 +1,300 @@
+"""Files in, files out: flow A from disk to disk, for one file or thousands.
+
+This module alone decides what an output is called and what is written about it. An
+output is complete or absent; in a batch, a file that fails is reported and the rest
+goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import napari_sr
+from napari_sr.files import create_stack, has_writable_suffix, open_stack
+from napari_sr.settings import UpscaleSettings
+from napari_sr.stack import StackError
+from napari_sr.upscaling import Step, as_upscaler, make_plan, upscale_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    from napari_sr.planning import Plan, Upscaler
+    from napari_sr.stack import Stack
+    from napari_sr.upscaling import ModelLike, PathLike
+
+NOTICE = "computed, not measured; not for diagnosis"
+SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr")
+
+Source = Path | tuple[Path, ...]
+"""A file, or files whose planes are one stack."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """One file done."""
+
+    source: Source
+    path: Path
+    """The output."""
+    shape: tuple[int, ...]
+    """Of the output."""
+    plan: Plan
+    share_clipped: float
+    """Share of the output's pixels beyond the limits of its pixel type."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailure:
+    """One file that could not be done; nothing was written for it."""
+
+    source: Source
+    error: Exception
+
+    @property
+    def name(self) -> str:
+        """Name of the file, or of the first of several."""
+        return _first(self.source).name
+
+
+def upscale_file(
+    source: PathLike | Sequence[PathLike],
+    output: PathLike,
+    model: ModelLike,
+    *,
+    overwrite: bool = False,
+    compression: str | None = "zlib",
+    channel: int | None = None,
+    **options: object,
+) -> FileResult:
+    """Super-resolve a file plane by plane, with one plane in memory.
+
+    Parameters
+    ----------
+    source
+        Anything `open_stack` reads: a file, or files whose planes are one stack.
+    output
+        OME-TIFF (`.ome.tif`) or OME-Zarr (`.ome.zarr`). Complete or absent.
+    model
+        A model, or the name or path of one.
+    overwrite
+        Replace an existing output, once the new one is complete.
+    compression
+        `zlib`, or `None` for larger files that are written faster.
+    channel
+        Which channel to take from a file that has several, from 0.
+    **options
+        Fields of `UpscaleSettings`.
+
+    Returns
+    -------
+    FileResult
+        What was written, and how.
+
+    Raises
+    ------
+    StackError
+        If the source is not usable or the output cannot be written, in one sentence.
+    ValueError
+        If the options do not fit the model or the machine.
+    """
+    settings = UpscaleSettings.model_validate(options)
+    upscaler = as_upscaler(model, settings)
+    files: Source = (
+        Path(source)
+        if isinstance(source, str | os.PathLike)
+        else tuple(Path(one) for one in source)
+    )
+    job = FileJob(files, Path(output), overwrite, compression, channel)
+    for event in run_job(job, upscaler, settings):
+        if isinstance(event, FileResult):
+            return event
+    raise AssertionError("a job ends with its result")
+
+
+def upscale_files(
+    sources: Iterable[PathLike],
+    folder: PathLike,
+    model: ModelLike,
+    *,
+    overwrite: bool = False,
+    compression: str | None = "zlib",
+    channel: int | None = None,
+    **options: object,
+) -> Iterator[FileResult | FileFailure]:
+    """Super-resolve many files with one model.
+
+    Parameters
+    ----------
+    sources
+        Files that `open_stack` reads.
+    folder
+        Where outputs go, named after their sources (`a.tif` → `a_x2.ome.tif`); the
+        folders below the sources' common one are kept.
+    model, overwrite, compression, channel, **options
+        As for `upscale_file`.
+
+    Yields
+    ------
+    FileResult or FileFailure
+        One for each source, in order. A failure does not stop the others.
+    """
+    settings = UpscaleSettings.model_validate(options)
+    upscaler = as_upscaler(model, settings)
+    paths = [Path(source) for source in sources]
+    outputs = name_outputs(paths, Path(folder), upscaler.factor)
+    for source, output in zip(paths, outputs, strict=True):
+        job = FileJob(source, output, overwrite, compression, channel)
+        for event in run_job_safely(job, upscaler, settings):
+            if not isinstance(event, Step):
+                yield event
+
+
+@dataclass(frozen=True, slots=True)
+class FileJob:
+    """What to do with one file; see `upscale_file`."""
+
+    source: Source
+    output: Path
+    overwrite: bool = False
+    compression: str | None = "zlib"
+    channel: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the file, or of the first of several."""
+        return _first(self.source).name
+
+
+def run_job(
+    job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
+) -> Generator[Step | FileResult, None, None]:
+    """Do one file: a step for each tile, and the result at the end.
+
+    Closing the generator early leaves nothing behind.
+    """
+    _refuse_own_source(job)
+    with open_stack(job.source, channel=job.channel) as stack:
+        plan = make_plan(stack, upscaler, settings)
+        *leading, height, width = stack.shape
+        shape = (*leading, height * plan.factor, width * plan.factor)
+        n_clipped = 0
+        with create_stack(
+            job.output,
+            shape=shape,
+            dtype=plan.dtype,
+            axes=stack.upscaled_axes(plan.factor),
+            provenance=provenance_of(stack, plan),
+            compression=job.compression,
+            overwrite=job.overwrite,
+        ) as writer:
+            for step in upscale_steps(stack, upscaler, plan):
+                if step.plane is not None:
+                    writer.write(step.index, step.plane)
+                    n_clipped += step.n_clipped
+                yield step
+    n_pixels = stack.n_planes * shape[-2] * shape[-1]
+    yield FileResult(job.source, job.output, shape, plan, n_clipped / n_pixels)
+
+
+def run_job_safely(
+    job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
+) -> Generator[Step | FileResult | FileFailure, None, None]:
+    """Do one file of many: what goes wrong with it is an event, not an end."""
+    try:
+        yield from run_job(job, upscaler, settings)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        yield FileFailure(job.source, error)
+
+
+def provenance_of(stack: Stack, plan: Plan) -> dict[str, object]:
+    """Say how an output came about; no path and nothing personal is in it."""
+    return {
+        "software": f"napari-sr {napari_sr.__version__}",
+        "notice": NOTICE,
+        "plan": plan.model_dump(mode="json"),
+        "source": {"shape": list(stack.shape), "dtype": stack.dtype.name},
+    }
+
+
+def choose_outputs(sources: Sequence[Source], output: Path, factor: int) -> list[Path]:
+    """Decide where the result of each source goes.
+
+    Parameters
+    ----------
+    sources
+        At least one.
+    output
+        The one file to write, or a folder for all. A folder with a dot in its name
+        must exist: `result.png` is more likely a mistake.
+    factor
+        Super-resolution factor, for the names in a folder.
+
+    Returns
+    -------
+    list of Path
+        One for each source, in order.
+
+    Raises
+    ------
+    StackError
+        If the output cannot be written or cannot hold all results.
+    """
+    if has_writable_suffix(output):
+        if len(sources) == 1:
+            return [output]
+        raise StackError(
+            f"{len(sources)} results cannot be one file, {output}. Give a folder."
+        )
+    if output.suffix and not output.is_dir():
+        raise StackError(
+            f"{output} cannot be written: expected a name that ends in .ome.tif or "
+            f".ome.zarr, or a folder. A folder with a dot in its name must exist."
+        )
+    return name_outputs(sources, output, factor)
+
+
+def name_outputs(sources: Sequence[Source], folder: Path, factor: int) -> list[Path]:
+    """Name an output in `folder` after each source, keeping the folders between.
+
+    Raises
+    ------
+    StackError
+        If two sources would be written to the same output.
+    """
+    # Not resolved: a link is named as it is called. But `..` must not lead outside.
+    paths = [Path(os.path.abspath(_first(source))) for source in sources]
+    base = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        name = f"{_stem(path)}_x{factor}.ome.tif"
+        output = folder / path.parent.relative_to(base) / name
+        if output in seen:
+            raise StackError(
+                f"{seen[output]} and {path} would both be written to {output.name}. "
+                f"Rename one of them, or do them separately."
+            )
+        seen[output] = path
+    return list(seen)
+
+
+def _first(source: Source) -> Path:
+    return source if isinstance(source, Path) else source[0]
+
+
+def _stem(path: Path) -> str:
+    """Name a file without the suffixes of its format."""
+    for suffix in SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
+
+
+def _refuse_own_source(job: FileJob) -> None:
+    """Never replace a measurement by what was computed from it."""
+    sources = [job.source] if isinstance(job.source, Path) else job.source
+    for source in sources:
+        if source.exists() and job.output.exists() and job.output.samefile(source):
+            raise StackError(f"{job.output} is its own source. Choose another output.")
