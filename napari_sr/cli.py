@@ -1,0 +1,261 @@
+"""The command line: `napari-sr upscale`, `models`, `info`, `demo`, `samples`.
+
+This module alone prints, and knows the exit codes: 0 all done, 1 something could not be
+done, 2 the command was not understood, 130 interrupted. Heavy modules are imported by
+the commands that need them, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from contextlib import closing
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from tqdm import tqdm
+
+import napari_sr
+from napari_sr.describing import (
+    describe_failure,
+    describe_model,
+    describe_result,
+    describe_stack,
+    stack_as_json,
+)
+from napari_sr.files import COMPRESSIONS
+from napari_sr.inputs import find_stacks, read_noise, read_tile
+from napari_sr.settings import UpscaleSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from napari_sr.batching import FileFailure, FileJob, FileResult, Source
+    from napari_sr.planning import Upscaler
+
+OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a log in an old encoding lacks ×
+            stream.reconfigure(errors="replace")
+    arguments = _parser().parse_args(argv)
+    on_terminate = signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        _complain("Interrupted; nothing half-written was left.")
+        return INTERRUPTED
+    except ValidationError as error:
+        _complain(_sentence_of(error))
+        return MISUSED
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        _complain(str(error) or type(error).__name__)
+        return FAILED
+    finally:
+        signal.signal(signal.SIGTERM, on_terminate)
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Let a terminated run end as one that was interrupted: cleanly."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing disturbs the cleaning up
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="napari-sr",
+        description="Super-resolve X-ray and microscopy stacks in their own counts.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"napari-sr {napari_sr.__version__}"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_upscale(commands.add_parser("upscale", help="super-resolve files or folders"))
+    models = commands.add_parser("models", help="list the models that can be used")
+    models.set_defaults(run=_models)
+    info = commands.add_parser("info", help="describe a stack or a model file")
+    info.add_argument("file", help="a stack, a model file, or the name of a model")
+    info.add_argument("--json", action="store_true", help="print everything, as JSON")
+    info.set_defaults(run=_info)
+    demo = commands.add_parser("demo", help="run the main job on example images")
+    demo.add_argument("-o", "--output", type=Path, default=Path("demo_output"))
+    demo.add_argument(
+        "--samples", type=Path, help="folder of sample data; made anew when not given"
+    )
+    demo.set_defaults(run=_demo)
+    samples = commands.add_parser("samples", help="write the synthetic sample data")
+    samples.add_argument("folder", type=Path)
+    samples.set_defaults(run=_samples)
+    return parser
+
+
+def _add_upscale(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="IN", help="files, folders or quoted patterns")
+    add("-o", "--output", type=Path, required=True, metavar="OUT",
+        help="a file for one input (.ome.tif or .ome.zarr), else a folder")  # fmt: skip
+    add("-m", "--model", required=True, help="a name (see `napari-sr models`) or file")
+    add("--factor", type=int, help="for methods without one of their own (bicubic)")
+    add("--channel", type=int, help="which channel to take, from 0")
+    add("--stack", action="store_true", help="take all inputs as planes of one stack")
+    add("--overwrite", action="store_true", help="replace existing outputs")
+    add("--compression", choices=COMPRESSIONS, default=COMPRESSIONS[0],
+        help="all lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--tile", default="auto", type=read_tile, metavar="PIXELS",
+        help="side of a tile, or auto")  # fmt: skip
+    add("--precision", default="auto", choices=_choices("precision"))
+    add("--intensity-range", nargs=2, type=float, metavar=("LOW", "HIGH"),
+        help="counts taken as 0 and 1; measured when not given")  # fmt: skip
+    add("--noise", default="auto", type=read_noise, metavar="LEVEL",
+        help="to remove: auto, 0 (keep the grain), or gain=G,read=R,offset=O in "
+        "counts")  # fmt: skip
+    add("--dtype", default="same", choices=_choices("dtype"))
+    add("--dial", type=float, help="from 0, faithful, to 1, textured")
+    parser.set_defaults(run=_upscale)
+
+
+def _choices(field: str) -> tuple[str, ...]:
+    """Read the allowed values of a setting where they are defined."""
+    annotation = UpscaleSettings.model_fields[field].annotation
+    return tuple(annotation.__args__)  # type: ignore[union-attr]
+
+
+def _upscale(arguments: argparse.Namespace) -> int:
+    options = {name: getattr(arguments, name) for name in UpscaleSettings.model_fields}
+    settings = UpscaleSettings.model_validate(options)
+    files = find_stacks(arguments.inputs, leave_out=arguments.output)
+    sources: list[Source] = [tuple(files)] if arguments.stack else [*files]
+
+    from napari_sr.catalogue import load_model
+    from napari_sr.upscaling import as_upscaler
+
+    model = load_model(arguments.model, factor=arguments.factor)
+    upscaler = as_upscaler(model, settings)
+    return _run(_jobs(arguments, sources, upscaler.factor), upscaler, settings)
+
+
+def _jobs(
+    arguments: argparse.Namespace, sources: list[Source], factor: int
+) -> list[FileJob]:
+    from napari_sr.batching import FileJob, choose_outputs
+
+    outputs = choose_outputs(sources, arguments.output, factor)
+    rest = (arguments.overwrite, arguments.compression, arguments.channel)
+    return [
+        FileJob(source, output, *rest)
+        for source, output in zip(sources, outputs, strict=True)
+    ]
+
+
+def _run(jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings) -> int:
+    """Do the jobs one after the other, with progress and time left on a terminal."""
+    from napari_sr.batching import FileFailure
+
+    n_failed = 0
+    for number, job in enumerate(jobs, 1):
+        label = job.name if len(jobs) == 1 else f"{number}/{len(jobs)} {job.name}"
+        outcome = _follow(job, label, upscaler, settings)
+        if isinstance(outcome, FileFailure):
+            n_failed += 1
+            _complain(describe_failure(outcome))
+        else:
+            print(describe_result(outcome), flush=True)
+    if len(jobs) > 1:
+        print(f"{len(jobs) - n_failed} of {len(jobs)} files done, {n_failed} failed.")
+    return FAILED if n_failed else OK
+
+
+def _follow(
+    job: FileJob, label: str, upscaler: Upscaler, settings: UpscaleSettings
+) -> FileResult | FileFailure:
+    """Do one job behind a progress bar, which is gone when it is done."""
+    from napari_sr.batching import run_job_safely
+    from napari_sr.upscaling import Step
+
+    with (
+        tqdm(desc=label, unit="tile", disable=None, leave=False) as bar,
+        closing(run_job_safely(job, upscaler, settings)) as events,
+    ):
+        for event in events:
+            if not isinstance(event, Step):
+                return event
+            bar.total = event.n_tiles
+            bar.update(event.tiles_done - bar.n)
+    raise AssertionError("a job ends with its result")
+
+
+def _models(_arguments: argparse.Namespace) -> int:
+    from napari_sr.catalogue import INTERPOLATIONS, list_models
+
+    cards = list_models()
+    width = max(len(name) for name in [*INTERPOLATIONS, *(card.name for card in cards)])
+    for card in cards:
+        print(f"{card.name:{width}}  ×{card.factor}  {card.domain}: {card.description}")
+    for name in INTERPOLATIONS:
+        print(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: interpolation")
+    return OK
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    print(_description(arguments.file, arguments.json))
+    return OK
+
+
+def _description(name: str, as_json: bool) -> str:
+    """Find out what a name or a path stands for, and describe it."""
+    from napari_sr.card import read_card
+    from napari_sr.catalogue import INTERPOLATIONS, list_models
+    from napari_sr.files import open_stack
+
+    named = {card.name: card for card in list_models()}
+    if name in named or name.endswith(".safetensors"):
+        card = named[name] if name in named else read_card(name)
+        return card.model_dump_json(indent=1) if as_json else describe_model(card)
+    if name in INTERPOLATIONS and not Path(name).exists():
+        text = f"{name}: interpolation by 2, 3, 4 or 8, see --factor"
+        return json.dumps({"name": name}) if as_json else text
+    with open_stack(name) as stack:
+        known = stack_as_json(stack)
+        return json.dumps(known, indent=1) if as_json else describe_stack(stack)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from napari_sr.demo import HEADING, run_demo
+
+    print(HEADING)
+    for line in run_demo(arguments.output, arguments.samples):
+        print(line)
+    return OK
+
+
+def _samples(arguments: argparse.Namespace) -> int:
+    from napari_sr.phantoms import write_samples
+
+    for path in write_samples(arguments.folder, overwrite=True):
+        print(path)
+    return OK
+
+
+def _sentence_of(error: ValidationError) -> str:
+    """Say what is wrong with the settings, and where."""
+    # Of the alternatives of a setting the last is the one with an explanation.
+    wrong = error.errors()[-1]
+    field = str(wrong["loc"][0]).replace("_", "-") if wrong["loc"] else "settings"
+    return f"--{field}: {wrong['msg'].removeprefix('Value error, ')}"
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

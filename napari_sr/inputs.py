@@ -1,0 +1,153 @@
+"""What is typed → what is meant.
+
+This module alone knows how the words of a command line become files to work on and
+values of settings. It loads no torch, so that a typing mistake is answered quickly.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sr.files import FORMATS, has_readable_suffix
+from napari_sr.stack import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_NOISE = ("gain", "read", "offset")
+
+
+def find_stacks(patterns: Sequence[str], leave_out: Path | None = None) -> list[Path]:
+    """Turn files, folders and patterns into stacks, each once.
+
+    Parameters
+    ----------
+    patterns
+        What was typed, in order. Of a folder all stacks in it and below are taken;
+        folders and patterns are sorted as people count, `z2` before `z10`.
+    leave_out
+        A folder whose content is not taken when it lies in another one: where the
+        results go, so that a second run does not take them for recordings.
+
+    Returns
+    -------
+    list of Path
+        Files, and folders that are a stack. A single name is not looked at.
+
+    Raises
+    ------
+    StackError
+        If a folder holds no stack or a pattern matches nothing.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.exists() or not glob.has_magic(pattern):
+            matches = [path]
+        else:
+            matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
+            matches = sorted(filter(_is_outside_stacks, matches), key=_natural)
+        if not matches:
+            raise StackError(f"No file matches {pattern!r}. Check the pattern.")
+        for match in matches:
+            found.update(dict.fromkeys(_stacks_at(match, leave_out)))
+    return list(found)
+
+
+def _stacks_at(path: Path, leave_out: Path | None) -> list[Path]:
+    if not path.is_dir() or _is_stack_folder(path):
+        return [path]
+    inside = sorted(_stacks_below(path, leave_out), key=_natural)
+    if not inside:
+        raise StackError(f"Folder {path} holds no image that can be read.")
+    return inside
+
+
+def _stacks_below(folder: Path, leave_out: Path | None) -> Iterator[Path]:
+    """Walk through folders, but not into those that are one stack."""
+    results = None if leave_out is None else os.path.abspath(leave_out)
+    for place, folders, files in os.walk(folder):
+        entered = []
+        for name in filter(_is_visible, folders):
+            path = Path(place, name)
+            if _is_stack_folder(path):
+                yield path
+            elif os.path.abspath(path) != results:
+                entered.append(name)
+        folders[:] = entered
+        for name in filter(_is_visible, files):
+            if has_readable_suffix(name):
+                yield Path(place, name)
+
+
+def _is_visible(name: str) -> bool:
+    """Leave out hidden files: unfinished results, and what macOS puts beside files."""
+    return not name.startswith(".")
+
+
+def _is_stack_folder(path: Path) -> bool:
+    """Tell whether a folder is an image, by its suffix or by what is in it."""
+    return any(
+        path.suffix.lower() in known.suffixes
+        or any((path / marker).exists() for marker in known.markers)
+        for known in FORMATS
+        if known.markers
+    )
+
+
+def _is_outside_stacks(path: Path) -> bool:
+    """Leave out what a pattern finds inside a Zarr folder: the folder is the stack."""
+    return not any(map(_is_stack_folder, path.parents))
+
+
+def _natural(path: Path) -> list[list[tuple[int, str]]]:
+    """Sort by the numbers in a name, not by their digits."""
+    return [
+        [(int(run), "") if run.isdigit() else (-1, run) for run in _runs(part)]
+        for part in path.parts
+    ]
+
+
+def _runs(text: str) -> list[str]:
+    return re.findall(r"[0-9]+|[^0-9]+", text)
+
+
+def read_tile(text: str) -> int | str:
+    """Read a number of pixels, or `auto`."""
+    if text != "auto" and not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError(f"expected a number of pixels or auto, got {text!r}")
+    return text if text == "auto" else int(text)
+
+
+def read_noise(text: str) -> object:
+    """Read `auto`, `0` or `gain=2,read=5,offset=100`."""
+    if text == "auto":
+        return text
+    try:
+        if "=" not in text:
+            return _no_noise(float(text))
+        parts = [part.split("=", 1) for part in text.split(",")]
+        level = {name.strip(): float(value) for name, value in parts}
+    except ValueError as error:
+        raise ArgumentTypeError(_expected_noise(text)) from error
+    if len(level) < len(parts) or not level.keys() <= set(_NOISE):
+        raise ArgumentTypeError(_expected_noise(text))
+    return level
+
+
+def _no_noise(value: float) -> float:
+    if value != 0:
+        raise ArgumentTypeError(
+            f"expected auto, 0 or a level, got {value:g}; for a standard deviation of "
+            f"{value:g} counts write read={value:g}"
+        )
+    return value
+
+
+def _expected_noise(text: str) -> str:
+    return f"expected auto, 0 or gain=G,read=R,offset=O, got {text!r}"

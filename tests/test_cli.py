@@ -1,0 +1,485 @@
+"""The command line: what may be typed, what is said, and the exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+import threading
+
+import numpy as np
+import pytest
+from stacks_on_disk import contents, counts, names_in, provenance_of, read_stack
+from stacks_on_disk import write_stack as write
+from tiny_models import tiny_fast
+
+import napari_sr
+from napari_sr.cli import main
+from napari_sr.inputs import find_stacks
+from napari_sr.intensity import NoiseLevel
+from napari_sr.methods.interpolation import Interpolation
+from napari_sr.model import save_model
+from napari_sr.stack import StackError
+from napari_sr.upscaling import upscale
+
+NEAREST = ("-m", "nearest", "--factor", "2")
+COMMANDS = ("upscale", "models", "info", "demo", "samples")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, and one model, named tiny."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path / "models"))
+    save_model(tiny_fast(), tmp_path / "models" / "tiny.safetensors")
+    return folder
+
+
+@pytest.fixture
+def one(here):
+    array = counts((2, 20, 24))
+    write(here / "a.ome.tif", array, "zyx")
+    return array
+
+
+def said(capsys):
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+# Help and misuse
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main([*command.split(), "--help"])
+    assert leaving.value.code == 0
+    assert "usage: napari-sr" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["--version"])
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out == f"napari-sr {napari_sr.__version__}\n"
+
+
+def upscaling(*more):
+    return ["upscale", "a.ome.tif", "-o", "r.ome.tif", *more]
+
+
+MISUSES = [  # arguments, words of the sentence; the exit code is 2
+    pytest.param([], "required: COMMAND", id="nothing"),
+    pytest.param(["enlarge"], "invalid choice: 'enlarge'", id="unknown-command"),
+    pytest.param(["upscale", "a.tif"], "required: -o/--output, -m", id="no-output"),
+    pytest.param(upscaling(*NEAREST, "--colour"), "--colour", id="unknown-option"),
+    pytest.param(upscaling(*NEAREST, "--tile", "big"), "pixels or auto", id="tile"),
+    pytest.param(upscaling(*NEAREST, "--tile=-5"), "pixels or auto", id="tile-minus"),
+    pytest.param(upscaling(*NEAREST, "--tile", "0"), "--tile: tile is", id="tile-0"),
+    pytest.param(upscaling(*NEAREST, "--dtype", "int64"), "invalid choice", id="dtype"),
+    pytest.param(upscaling(*NEAREST, "--dial", "2"), "--dial: Input", id="dial"),
+    pytest.param(
+        upscaling(*NEAREST, "--compression", "jpeg"), "invalid choice", id="compression"
+    ),
+    pytest.param(
+        upscaling(*NEAREST, "--noise", "5"), "write read=5", id="noise-number"
+    ),
+    pytest.param(upscaling(*NEAREST, "--noise", "loud"), "expected auto", id="noise"),
+    pytest.param(
+        upscaling(*NEAREST, "--noise", "hum=5"), "expected auto", id="noise-name"
+    ),
+    pytest.param(
+        upscaling(*NEAREST, "--noise", "read=1,read=2"), "expected auto", id="noise-two"
+    ),
+    pytest.param(
+        upscaling(*NEAREST, "--noise", "read=x"), "expected auto", id="noise-word"
+    ),
+    pytest.param(
+        upscaling(*NEAREST, "--noise", "gain=-1"), "--noise: Gain", id="noise-negative"
+    ),
+]
+
+FAILURES = [  # arguments, words of the sentence; the exit code is 1
+    pytest.param(upscaling("-m", "magic"), "no model named 'magic'", id="model"),
+    pytest.param(upscaling("-m", "nearest"), "works at any factor", id="no-factor"),
+    pytest.param(
+        upscaling("-m", "nearest", "--factor", "5"), "2, 3, 4 or 8", id="factor"
+    ),
+    pytest.param(
+        upscaling("-m", "tiny", "--factor", "4"), "by 2, not by 4", id="other-factor"
+    ),
+    pytest.param(
+        upscaling(*NEAREST, "--device", "abacus"), "'abacus'", id="unknown-device"
+    ),
+    pytest.param(upscaling(*NEAREST, "--dial", "0"), "has no dial", id="no-dial"),
+    pytest.param(upscaling("-m", "tiny", "--dial", "1"), "textured end", id="one-end"),
+    pytest.param(
+        upscaling(*NEAREST, "--noise", "read=5"), "cannot remove noise", id="noise"
+    ),
+    pytest.param(upscaling(*NEAREST, "--channel", "3"), "channel", id="channel"),
+    pytest.param(
+        upscaling(*NEAREST, "--intensity-range", "9", "9"), "exceed", id="range"
+    ),
+    pytest.param(
+        ["upscale", "*.png", "-o", "out", *NEAREST], "No file matches", id="no-match"
+    ),
+    pytest.param(["info", "b.tif"], "b.tif does not exist", id="info"),
+    pytest.param(["info", "b.safetensors"], "no model file", id="info-model"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISUSES)
+def test_what_is_not_understood_exits_with_2(arguments, words, one, here, capsys):
+    try:
+        code = main(arguments)
+    except SystemExit as leaving:  # that is how argparse says it
+        code = leaving.code
+    assert code == 2
+    assert words in said(capsys)[1]
+    assert names_in(here) == ["a.ome.tif"]
+
+
+@pytest.mark.parametrize(("arguments", "words"), FAILURES)
+def test_what_cannot_be_done_exits_with_1(arguments, words, one, here, capsys):
+    assert main(arguments) == 1
+    out, err = said(capsys)
+    assert words in err
+    assert err.count("\n") == 1
+    assert out == ""
+    assert names_in(here) == ["a.ome.tif"]
+
+
+def test_a_tile_without_room_says_which_would_do(one, here, capsys):
+    save_model(tiny_fast(), here / "m.safetensors")
+    assert main(upscaling("-m", "m.safetensors", "--tile", "12")) == 1
+    assert said(capsys)[1] == (
+        "a.ome.tif: Tile 12 px is not larger than twice the model's halo (2 × 6 px). "
+        "Use a tile of at least 32 px.\n"
+    )
+
+
+# One output
+
+
+def test_a_file_becomes_a_file(one, here, capsys):
+    assert main(upscaling(*NEAREST)) == 0
+    np.testing.assert_array_equal(
+        read_stack(here / "r.ome.tif"), upscale(one, Interpolation("nearest", 2))
+    )
+    out, err = said(capsys)
+    assert re.fullmatch(
+        r"r\.ome\.tif: 2 × 40 × 48 uint16, tile auto \(\d+\), range \S+ to \S+\n", out
+    )
+    assert err == ""  # no progress where nobody watches
+
+
+def test_a_trained_model_is_told_the_noise(one, here, capsys):
+    assert (
+        main(upscaling("-m", "tiny", "--tile", "24", "--noise", "read=7,gain=2")) == 0
+    )
+    assert "tile 24, range 112.918 to 59837.7, noise gain 2, read 7" in said(capsys)[0]
+    expected = upscale(one, tiny_fast(), tile=24, noise=NoiseLevel(gain=2, read=7))
+    np.testing.assert_array_equal(read_stack(here / "r.ome.tif"), expected)
+
+
+NOISES = [
+    pytest.param("0", {"gain": 0.0, "read": 0.0, "offset": 0.0}, id="zero"),
+    pytest.param("read=5", {"gain": 0.0, "read": 5.0, "offset": 0.0}, id="read"),
+    pytest.param(
+        "gain=2, read=5,offset=-100",
+        {"gain": 2.0, "read": 5.0, "offset": -100.0},
+        id="all",
+    ),
+]
+
+
+@pytest.mark.parametrize(("typed", "planned"), NOISES)
+def test_noise_may_be_typed_in_several_ways(typed, planned, one, here):
+    assert main(upscaling("-m", "tiny", "--noise", typed)) == 0
+    assert provenance_of(here / "r.ome.tif")["plan"]["noise"] == planned
+
+
+def test_options_reach_the_plan(one, here):
+    options = ["--tile", "20", "--dtype", "float32", "--intensity-range", "-5", "900"]
+    more = ["--device", "cpu", "--precision", "float32", "--compression", "none"]
+    assert main(upscaling("-m", "tiny", *options, *more)) == 0
+    plan = provenance_of(here / "r.ome.tif")["plan"]
+    assert plan["intensity"] == {"low": -5.0, "high": 900.0}
+    assert (plan["tile"], plan["tile_is_auto"], plan["dtype"]) == (20, False, "float32")
+    assert read_stack(here / "r.ome.tif").dtype == np.float32
+
+
+def test_clipped_pixels_are_said(here, capsys):
+    write(here / "a.ome.tif", np.repeat(np.array([[9, 999]], "uint16"), 2, axis=0))
+    assert main(upscaling(*NEAREST, "--dtype", "uint8")) == 0
+    assert said(capsys)[0].endswith(", 50.00% of pixels clipped\n")
+
+
+def test_an_existing_output_needs_overwrite(one, here, capsys):
+    assert main(upscaling(*NEAREST)) == 0
+    before = contents(here / "r.ome.tif")
+    assert main(upscaling("-m", "tiny")) == 1
+    assert "exists" in said(capsys)[1]
+    assert contents(here / "r.ome.tif") == before
+    assert main(upscaling("-m", "tiny", "--overwrite")) == 0
+    assert contents(here / "r.ome.tif") != before
+
+
+def test_a_zarr_may_be_replaced_too(one, here):
+    arguments = ["upscale", "a.ome.tif", "-o", "r.ome.zarr", *NEAREST]
+    assert main(arguments) == 0
+    assert main(arguments) == 1
+    assert main([*arguments, "--overwrite"]) == 0
+    assert names_in(here) == ["a.ome.tif", "r.ome.zarr"]
+    assert read_stack(here / "r.ome.zarr").shape == (2, 40, 48)
+
+
+# Many inputs
+
+
+@pytest.fixture
+def tree(here):
+    """Stacks among other things."""
+    for name in ("d/z10.tif", "d/z2.tif", "d/sub/b.ome.zarr", "e/c.tif"):
+        path = here / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, counts((8, 9), seed=len(name)))
+    (here / "d" / "notes.txt").write_text("exposure 3 s")
+    (here / "d" / "._z2.tif").write_bytes(b"what macOS leaves on other disks")
+    (here / "empty").mkdir()
+    return here
+
+
+INPUTS = [  # what is typed, what is found
+    pytest.param(["d/z2.tif"], ["d/z2.tif"], id="a-file"),
+    pytest.param(["d/z2.tif", "d/z2.tif"], ["d/z2.tif"], id="once"),
+    pytest.param(["d/z10.tif", "d/z2.tif"], ["d/z10.tif", "d/z2.tif"], id="as-typed"),
+    pytest.param(["d/*.tif"], ["d/z2.tif", "d/z10.tif"], id="pattern"),
+    pytest.param(["d"], ["d/sub/b.ome.zarr", "d/z2.tif", "d/z10.tif"], id="folder"),
+    pytest.param(["*/c.tif"], ["e/c.tif"], id="folders-by-pattern"),
+    pytest.param(
+        ["[de]"],
+        ["d/sub/b.ome.zarr", "d/z2.tif", "d/z10.tif", "e/c.tif"],
+        id="folders-matched",
+    ),
+    pytest.param(
+        ["**/*.tif"], ["d/z2.tif", "d/z10.tif", "e/c.tif"], id="pattern-through-folders"
+    ),
+    pytest.param(["d/sub/b.ome.zarr"], ["d/sub/b.ome.zarr"], id="a-zarr"),
+    pytest.param(["d/sub/**"], ["d/sub/b.ome.zarr"], id="not-inside-a-zarr"),
+    pytest.param(["e", "d/z*.tif"], ["e/c.tif", "d/z2.tif", "d/z10.tif"], id="both"),
+    pytest.param(["missing.tif"], ["missing.tif"], id="missing"),
+]
+
+
+@pytest.mark.parametrize(("typed", "expected"), INPUTS)
+def test_files_folders_and_patterns_are_found(typed, expected, tree):
+    assert [path.as_posix() for path in find_stacks(typed)] == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"), [("empty", "holds no image"), ("*.jp*g", "No file matches")]
+)
+def test_what_stands_for_nothing_is_refused(typed, words, tree):
+    with pytest.raises(StackError, match=words):
+        find_stacks([typed])
+
+
+def test_a_name_may_look_like_a_pattern(here):
+    path = write(here / "a[1].tif", counts((8, 8)))
+    assert find_stacks([str(path)]) == [path]
+
+
+def test_a_folder_of_zarr_need_not_be_called_so(here):
+    write(here / "scan.zarr", counts((8, 8))).rename(here / "scan")
+    assert main(["upscale", "scan", "-o", "r.ome.tif", *NEAREST]) == 0
+    assert read_stack(here / "r.ome.tif").shape == (16, 16)
+
+
+def test_a_folder_is_done_file_by_file(tree, capsys):
+    assert main(["upscale", "d", "e", "-o", "out", *NEAREST]) == 0
+    out, err = said(capsys)
+    assert out.splitlines()[-1] == "4 of 4 files done, 0 failed."
+    assert err == ""
+    assert names_in(tree / "out" / "d") == ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
+    assert names_in(tree / "out" / "d" / "sub") == ["b_x2.ome.tif"]
+
+
+def test_results_are_not_taken_for_recordings(tree):
+    for _ in range(2):
+        assert main(["upscale", "d", "-o", "d/out", "--overwrite", *NEAREST]) == 0
+    assert names_in(tree / "d" / "out") == ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
+
+
+def test_one_failing_file_does_not_stop_the_others(tree, capsys):
+    (tree / "d" / "z5.tif").write_bytes(b"nonsense")
+    assert main(["upscale", "d", "-o", "out", *NEAREST]) == 1
+    out, err = said(capsys)
+    assert out.splitlines()[-1] == "3 of 4 files done, 1 failed."
+    assert "z5.tif is not a readable TIFF" in err
+    assert err.count("\n") == 1
+    assert names_in(tree / "out") == ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
+
+
+def test_files_may_be_planes_of_one_stack(here):
+    array = counts((12, 8, 9))
+    for i, plane in enumerate(array):
+        write(here / f"z{i}.tif", plane)
+    assert main(["upscale", "z*.tif", "-o", "r.ome.tif", "--stack", *NEAREST]) == 0
+    np.testing.assert_array_equal(
+        read_stack(here / "r.ome.tif"), upscale(array, Interpolation("nearest", 2))
+    )
+
+
+def test_planes_of_one_stack_must_fit_together(here, capsys):
+    write(here / "1.tif", counts((8, 8)))
+    write(here / "2.tif", counts((8, 9)))
+    assert main(["upscale", "*.tif", "-o", "out", "--stack", *NEAREST]) == 1
+    assert "2.tif is (8, 9)" in said(capsys)[1]
+    assert not (here / "out").exists()
+
+
+# Being watched, and being stopped
+
+
+def test_progress_shows_the_time_left_on_a_terminal(here, monkeypatch):
+    pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+    termios = pytest.importorskip("termios")
+    monkeypatch.setattr("tqdm.std.tqdm.mininterval", 0, raising=False)
+    write(here / "a.ome.tif", counts((6, 60, 60)))
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    shown = bytearray()
+
+    def watch():
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # Linux: the other end is closed
+                return
+            if not piece:
+                return
+            shown.extend(piece)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with open(theirs, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert main(upscaling("-m", "tiny", "--tile", "16")) == 0
+    watcher.join(10)
+    os.close(ours)
+    text = shown.decode()
+    assert text.startswith("\ra.ome.tif: ")
+    assert re.search(r"\d+%\|.*\| \d+/\d+ \[\d\d:\d\d<\d\d:\d\d", text)
+    assert text.rstrip(" \r").endswith("]")  # wiped out by spaces at the end
+
+
+def test_an_interrupt_exits_with_130(one, here, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Interpolation, "__call__", interrupt)
+    assert main(upscaling(*NEAREST)) == 130
+    assert said(capsys) == ("", "Interrupted; nothing half-written was left.\n")
+    assert names_in(here) == ["a.ome.tif"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RuntimeError("a shape\ndoes not fit"), "a.ome.tif: a shape does not fit\n"),
+        (MemoryError(), "a.ome.tif: Out of memory on cpu with tiles of 20 px. "),
+    ],
+    ids=["fault", "memory"],
+)
+def test_a_fault_of_the_network_is_said(
+    one, here, capsys, monkeypatch, error, sentence
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Interpolation, "__call__", fail)
+    assert main(upscaling(*NEAREST, "--tile", "20", "--device", "cpu")) == 1
+    out, err = said(capsys)
+    assert err.startswith(sentence)
+    assert out == ""
+    assert names_in(here) == ["a.ome.tif"]
+
+
+def test_a_log_in_an_old_encoding_is_no_failure(one, here, monkeypatch):
+    log = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", log)
+    assert main(upscaling(*NEAREST)) == 0
+    log.seek(0)
+    assert "2 ? 40 ? 48 uint16" in log.read()
+
+
+# Asking
+
+
+def test_models_are_listed(here, capsys):
+    assert main(["models"]) == 0
+    lines = said(capsys)[0].splitlines()
+    assert "tiny      ×2  test: Untrained, for tests." in [
+        re.sub(r"^(tiny) +", r"\1      ", line) for line in lines
+    ]
+    assert [line.split()[0] for line in lines][-4:] == [
+        *("nearest", "bilinear", "bicubic", "lanczos")
+    ]
+
+
+def test_a_stack_is_described(one, capsys):
+    assert main(["info", "a.ome.tif"]) == 0
+    assert said(capsys)[0].splitlines() == [
+        "a: 2 planes, uint16",
+        "  z: 2, spacing 2.5 um, origin -40",
+        "  y: 20, spacing 0.65 um, origin 1234.5",
+        "  x: 24, spacing 0.325 um, origin -0.125",
+    ]
+
+
+def test_a_result_is_described_with_its_notice(one, capsys):
+    main(upscaling("-m", "tiny"))
+    said(capsys)
+    assert main(["info", "r.ome.tif"]) == 0
+    last = said(capsys)[0].splitlines()[-1]
+    assert last.startswith("made by napari-sr ")
+    assert "computed, not measured" in last
+
+
+def test_a_stack_is_described_in_json(one, capsys):
+    main(upscaling("-m", "tiny"))
+    said(capsys)
+    assert main(["info", "r.ome.tif", "--json"]) == 0
+    known = json.loads(said(capsys)[0])
+    assert (known["name"], known["dtype"]) == ("r", "uint16")
+    assert [axis["length"] for axis in known["axes"]] == [2, 40, 48]
+    assert known["axes"][0] == {
+        **{"name": "z", "spacing": 2.5, "unit": "um", "origin": -40.0, "length": 2}
+    }
+    assert known["provenance"]["plan"]["model"] == "tiny"
+
+
+@pytest.mark.parametrize("name", ["tiny", "../models/tiny.safetensors"])
+def test_a_model_is_described(here, capsys, name):
+    assert main(["info", name]) == 0
+    lines = said(capsys)[0].splitlines()
+    assert lines[0] == "tiny: Untrained, for tests."
+    assert lines[1].startswith("×2, test, fast {'channels': 8, 'n_blocks': 2}")
+    assert lines[2].startswith("halo 6 px, licence BSD-3-Clause, made by ")
+    assert main(["info", name, "--json"]) == 0
+    card = json.loads(said(capsys)[0])
+    assert (card["name"], card["halo"]) == ("tiny", 6)
+    assert set(card["digests"]) == {"faithful", "noise_estimator"}
+
+
+def test_an_interpolation_is_described(here, capsys):
+    assert main(["info", "bicubic"]) == 0
+    assert said(capsys)[0] == "bicubic: interpolation by 2, 3, 4 or 8, see --factor\n"
+    assert main(["info", "bicubic", "--json"]) == 0
+    assert json.loads(said(capsys)[0]) == {"name": "bicubic"}
