@@ -1,0 +1,29 @@
+"""napari with a sample and the widget open: `python -m napari_sr._napari.launch foam`.
+
+This module alone starts napari; in daily use napari starts the plugin.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import napari
+
+
+def open_viewer(sample: str = "foam") -> napari.Viewer:
+    """Open a viewer with a sample and the widget beside it.
+
+    Parameters
+    ----------
+    sample
+        One of `napari_sr.phantoms.PHANTOM_NAMES`.
+    """
+    viewer = napari.Viewer()
+    viewer.open_sample("napari-sr", sample)
+    viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
+    return viewer
+
+
+if __name__ == "__main__":
+    open_viewer(*sys.argv[1:2])
+    napari.run()

@@ -1,0 +1,115 @@
+"""A flow in a thread of its own, so that the viewer stays alive.
+
+This module alone knows two traps of napari's generator workers and mends them:
+
+- A `RuntimeError` inside the generator is taken for a deleted worker and swallowed: no
+  `errored`, no `finished`. torch reports exhausted memory and misshapen tensors that
+  way. Here it is passed on as a `FlowError`.
+- `quit()` leaves the generator where it stopped, with its files open and its memory
+  taken. Here it is closed when the work ends, whatever ended it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import GeneratorWorker, create_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    Flow = Callable[..., Generator[Any, None, Any]]
+
+
+class FlowError(Exception):
+    """A `RuntimeError` of a flow, as an exception that workers report."""
+
+
+class FlowWorker(GeneratorWorker):
+    """Runs a flow in a thread.
+
+    Parameters
+    ----------
+    flow
+        A generator function: each value it yields is emitted as `yielded`, what it
+        returns as `returned`, what it raises as `errored`.
+    *args
+        What the flow is called with.
+    """
+
+    def __init__(self, flow: Flow, *args: object) -> None:
+        steps = flow(*args)
+        super().__init__(_reporting, steps)
+        self._steps = steps
+        self._is_drawing = False
+
+    def work(self) -> object:
+        """Iterate over the flow until it ends or is to stop, then close it."""
+        try:
+            return super().work()
+        finally:
+            self._steps.close()
+
+    def show_progress(self, done: int, total: int) -> None:
+        """Set the bar in the activity dock; to be called in the main thread.
+
+        Parameters
+        ----------
+        done, total
+            Number of steps. A call that comes while the bar is drawn is left out:
+            drawing handles waiting signals, and many steps may be waiting.
+        """
+        bar = self.pbar
+        if bar is None or self._is_drawing or done <= bar.n:
+            return
+        self._is_drawing = True
+        try:
+            if bar.total != total:
+                bar.total = total
+            bar.update(done - bar.n)
+        finally:
+            self._is_drawing = False
+
+
+def start_flow(
+    flow: Flow,
+    *args: object,
+    title: str,
+    connect: dict[str, Callable[..., None]],
+) -> FlowWorker:
+    """Start a flow in a thread, with a bar in napari's activity dock.
+
+    The bar has no length until `FlowWorker.show_progress` gives it one.
+
+    Parameters
+    ----------
+    flow, *args
+        A generator function and what it is called with.
+    title
+        What stands beside the bar.
+    connect
+        Signal name → what to call in the main thread: yielded, returned, errored,
+        aborted, finished.
+
+    Returns
+    -------
+    FlowWorker
+        Already started; `quit()` stops it after the current step.
+    """
+    worker: FlowWorker = create_worker(
+        flow,
+        *args,
+        _worker_class=FlowWorker,
+        _progress={"desc": title},
+        _connect=connect,
+        _start_thread=True,
+    )
+    return worker
+
+
+def _reporting(steps: Generator[Any, None, Any]) -> Generator[Any, None, Any]:
+    """Pass a flow on, with its `RuntimeError` as an exception that gets reported."""
+    try:
+        return (yield from steps)
+    except RuntimeError as error:
+        raise FlowError(str(error)) from error

@@ -1,0 +1,103 @@
+"""The rooms: who may load what, and who may import whom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_sr
+
+ROOT = Path(__file__).parents[1]
+
+VIEWER = {"magicgui", "napari", "qtpy", "superqt", "vispy"}
+BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
+HEAVY = {"torch", *VIEWER, *BINDINGS}
+
+HELP = """
+import runpy, sys
+sys.argv = ["napari-sr", "--help"]
+try:
+    runpy.run_module("napari_sr.cli", run_name="__main__", alter_sys=True)
+except SystemExit as leaving:
+    assert not leaving.code, leaving.code
+"""
+READ_CARDS = "from napari_sr import list_models, UpscaleSettings; list_models()"
+OPEN_FILES = "from napari_sr import open_stack, IntensityRange, Stack"
+COMPUTE = "from napari_sr import upscale, upscale_file; import napari_sr.training"
+WIDGET = "import napari_sr._napari.super_resolve, napari_sr._napari.samples"
+
+DOINGS = [
+    pytest.param("import napari_sr", HEAVY, id="import"),
+    pytest.param(HELP, HEAVY, id="help"),
+    pytest.param(READ_CARDS, HEAVY, id="list models"),
+    pytest.param(OPEN_FILES, HEAVY, id="open files"),
+    pytest.param(COMPUTE, VIEWER | BINDINGS, id="compute"),
+]
+
+
+def loaded_by(code: str) -> set[str]:
+    """Run code in a fresh interpreter and list the top-level modules it loads."""
+    report = (
+        "\nimport sys; print('LOADED', *{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code + report],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+@pytest.mark.parametrize(("code", "unwanted"), DOINGS)
+def test_nothing_is_loaded_before_it_is_needed(code, unwanted):
+    assert not loaded_by(code) & unwanted
+
+
+def test_opening_the_widget_loads_no_torch():
+    pytest.importorskip("napari.layers", reason="napari is not installed")
+
+    assert "torch" not in loaded_by(WIDGET)
+
+
+def test_the_help_names_every_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_sr.cli", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("upscale", "models", "demo", "samples"))
+
+
+@pytest.mark.parametrize("name", napari_sr.__all__)
+def test_public_names_resolve_to_the_same_thing_each_time(name):
+    assert getattr(napari_sr, name) is getattr(napari_sr, name)
+    assert name in dir(napari_sr)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(AttributeError, match="'nothing'"):
+        _ = napari_sr.nothing
+
+
+def test_import_contracts_hold():
+    pytest.importorskip("importlinter", reason="import-linter is not installed")
+    code = "from importlinter.cli import lint_imports_command as run; run()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
