@@ -1,0 +1,175 @@
+"""Real sharp images with a fixed split, and the one way in which figures are taken.
+
+The images are not part of the project: a folder with `INDEX.csv`, `split.csv` and the
+files they name is given on the command line or in the environment variable
+NAPARI_SR_DATA.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tifffile
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+BLACK, WHITE = 1_000.0, 21_000.0
+"""Counts at which the 0.1 and 99.9 percentiles of a sharp image are placed."""
+DATA_RANGE = WHITE - BLACK
+"""Data range of all metrics, in counts."""
+BORDER = 8
+"""Pixels at each edge of the sharp image that no metric sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image of the split."""
+
+    file: str
+    dataset: str
+    domain: str
+    licence: str
+    source: str
+    usable_as_target: bool
+
+
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told where the images are."""
+    default = os.environ.get("NAPARI_SR_DATA")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(default) if default else None,
+        required=default is None,
+        help="folder with INDEX.csv and split.csv (default: NAPARI_SR_DATA)",
+    )
+
+
+def rows_of(root: Path, role: str, domain: str | None = None) -> list[Row]:
+    """List the images with one role of the split, all domains or one."""
+    with (root / "INDEX.csv").open(newline="") as file:
+        index = {row["file"]: row for row in csv.DictReader(file)}
+    with (root / "split.csv").open(newline="") as file:
+        return [
+            Row(
+                file=row["file"],
+                dataset=row["dataset"],
+                domain=row["modality"],
+                licence=index[row["file"]]["licence"],
+                source=index[row["file"]]["source_repo"],
+                usable_as_target=not row["exclude_as_target"],
+            )
+            for row in csv.DictReader(file)
+            if row["role"] == role and domain in (None, row["modality"])
+        ]
+
+
+def sharp_planes(root: Path, row: Row) -> Iterator[NDArray]:
+    """Read the sharp planes of a file in counts, on the scale of all figures.
+
+    Yields
+    ------
+    ndarray
+        `(y, x)` float32; 0.1 and 99.9 percentiles at `BLACK` and `WHITE`; sides are
+        multiples of 4.
+    """
+    image = tifffile.imread(root / row.file).astype(np.float32)
+    for plane in image.reshape(-1, *image.shape[-2:]):
+        prepared = _levelled(plane) if row.domain == "topography" else plane
+        if row.dataset.startswith("biosr_sim"):
+            prepared = binned(prepared, 2)  # stored oversampled about two times
+        yield on_scale(prepared)
+
+
+def on_scale(plane: NDArray) -> NDArray:
+    """Crop to multiples of 4 and place the percentiles."""
+    height, width = (side - side % 4 for side in plane.shape)
+    plane = plane[:height, :width]
+    low, high = np.percentile(plane, (0.1, 99.9))
+    scaled = (plane - low) / max(high - low, 1e-9) * DATA_RANGE + BLACK
+    return scaled.astype(np.float32)
+
+
+def binned(image: NDArray, factor: int) -> NDArray:
+    """Average over factor × factor blocks, leaving out what does not fill one."""
+    height, width = (side // factor for side in image.shape)
+    blocks = image[: height * factor, : width * factor].reshape(
+        height, factor, width, factor
+    )
+    return blocks.mean((1, 3), dtype=np.float32)
+
+
+def recorded(
+    sharp: NDArray, factor: int, photons: float | None, *, heights: bool = False
+) -> NDArray:
+    """Record a sharp plane: binning, noise of so many photons at white, rounding.
+
+    Parameters
+    ----------
+    sharp
+        `(y, x)` float32 in counts, as `sharp_planes` gives it.
+    factor
+        Pixels per side of a block.
+    photons
+        Photons that `DATA_RANGE` counts above `BLACK` stand for; `None`: no noise.
+    heights
+        Gaussian noise of the size that mid-range would have, instead of photons.
+
+    Returns
+    -------
+    ndarray
+        `(y / factor, x / factor)` uint16.
+    """
+    low = binned(sharp, factor).astype(np.float64)
+    if photons is not None:
+        random = np.random.default_rng(20_000 + int(photons))
+        gain = DATA_RANGE / photons
+        if heights:
+            low += random.normal(0, np.sqrt(gain * DATA_RANGE / 2), low.shape)
+        else:
+            light = low - BLACK
+            counted = random.poisson(np.maximum(light, 0) / gain) * gain
+            low = counted + np.minimum(light, 0) + BLACK
+    return np.clip(np.rint(low), 0, 65_535).astype(np.uint16)
+
+
+def _levelled(plane: NDArray) -> NDArray:
+    """Fill gaps with the median and subtract the best plane."""
+    filled = np.where(np.isfinite(plane), plane, np.nanmedian(plane))
+    y, x = np.indices(filled.shape, dtype=np.float64)
+    terms = np.stack([np.ones(y.size), y.ravel(), x.ravel()], axis=1)
+    coefficients = np.linalg.lstsq(terms, filled.ravel(), rcond=None)[0]
+    return (filled - (terms @ coefficients).reshape(filled.shape)).astype(np.float32)
+
+
+def training_images(
+    root: Path, domain: str | None, *, smallest: int
+) -> tuple[list[NDArray], list[float]]:
+    """Gather sharp training planes in network units, and how often to draw each.
+
+    Each image stands twice: as it is, and binned 2 × 2, where its own noise is halved.
+    Datasets are drawn as the square root of their pixels.
+    """
+    gathered: list[tuple[str, NDArray]] = []
+    for row in rows_of(root, "train", domain):
+        if not row.usable_as_target:
+            continue
+        for plane in sharp_planes(root, row):
+            network = (plane - BLACK) / DATA_RANGE
+            for image in (network, binned(network, 2)):
+                if min(image.shape) >= smallest:
+                    gathered.append((row.dataset, image))
+    pixels: dict[str, float] = {}
+    for dataset, image in gathered:
+        pixels[dataset] = pixels.get(dataset, 0) + image.size
+    weights = [image.size / pixels[name] ** 0.5 for name, image in gathered]
+    return [image for _, image in gathered], weights
