@@ -1,0 +1,50 @@
+# From nothing to a result: `make install`, `make demo`. Needs Python >= 3.11.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# Qt draws into memory where no screen is needed.
+OFFSCREEN := QT_QPA_PLATFORM=offscreen
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo napari test test-all lint evaluate sample-data clean
+
+help:  ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+install: $(INSTALLED)  ## Make .venv with the package, napari and all tools
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; say which: make install PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -c constraints.txt -e . --group dev
+	@touch $@
+
+demo: install  ## Super-resolve the sample data and compare: demo_output/
+	$(BIN)/napari-sr demo --samples sample_data -o demo_output
+
+napari: install  ## Open napari with a sample and the widget
+	$(BIN)/python -m napari_sr._napari.launch
+
+test: install  ## Run the quick tests
+	$(OFFSCREEN) $(BIN)/python -m pytest -m "not slow"
+
+test-all: install  ## Run all tests
+	$(OFFSCREEN) $(BIN)/python -m pytest
+
+lint: install  ## Check style, types and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+evaluate: install  ## Measure the shipped models again
+	$(BIN)/python -m benchmarks.evaluate
+
+sample-data: install  ## Write the sample data again
+	$(BIN)/napari-sr samples sample_data
+
+clean:  ## Remove the environment and everything made
+	rm -rf .venv build dist demo_output .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,44 @@
+"""Small untrained models that behave like trained ones, for the tests of the flow."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_sr.card import ModelCard
+from napari_sr.model import SRModel
+from napari_sr.networks import build_generator
+from napari_sr.noise import NoiseEstimator
+
+
+def tiny_fast(factor=2, *, tail=0.05, seed=0, name="tiny"):
+    """A model that is told the noise; with `tail=0` it is bicubic."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        arguments = {"channels": 8, "n_blocks": 2}
+        network = build_generator("fast", factor, arguments)
+        torch.nn.init.normal_(network.tail.weight, std=tail)
+        estimator = NoiseEstimator()
+    return _model(network, "fast", arguments, name, noise_estimator=estimator)
+
+
+def tiny_srresnet(factor=2, *, seed=0):
+    """The paper's shape, small: a model that is not told the noise."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        arguments = {"channels": 8, "n_blocks": 2}
+        network = build_generator("srresnet", factor, arguments)
+    return _model(network, "srresnet", arguments, "tiny-srresnet")
+
+
+def _model(network, architecture, arguments, name, **other_parts):
+    card = ModelCard(
+        name=name,
+        description="Untrained, for tests.",
+        domain="test",
+        factor=network.factor,
+        architecture=architecture,
+        arguments=arguments,
+        halo=network.halo,
+    )
+    parts = {"faithful": network, **other_parts}
+    return SRModel(card, {part: one.state_dict() for part, one in parts.items()})
