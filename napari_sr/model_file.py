@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from napari_sr.card import PARTS, ModelFormatError, as_header
 from napari_sr.networks.weights import Weights
@@ -63,7 +63,7 @@ def save_model(model: SRModel, path: str | os.PathLike[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        save_file(tensors, partial, metadata=as_header(card))
+        partial.write_bytes(save(tensors, metadata=as_header(card)))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-N_FEATURES = 34
+N_FEATURES = 64
 FLOOR = 1e-4
 """Noise below this, in network units, is none: 2 counts in 20,000."""
+WINDOW, N_WINDOWS = 192, 9
+"""Largest side of a window in which noise is estimated, and how many of a plane."""
 _BLOCK = 8
 _SMALLEST = 2 * _BLOCK
 _MAX_BLOCKS = 1 << 16
@@ -68,7 +70,8 @@ def noise_statistics(image: Tensor) -> Tensor:
     """Summarise a plane in the statistics that tell noise from texture.
 
     Percentiles over 8 × 8 blocks of the log energy of small high-pass filters (each
-    passes white noise at unit size), plain and relative to the block's mean; short-lag
+    passes white noise at unit size), plain and relative to the block's mean; the energy
+    of the quieter blocks of each brightness, which for photons rises with it; short-lag
     autocorrelation and kurtosis of the Laplacian; percentiles of the block means.
 
     Parameters
@@ -83,16 +86,17 @@ def noise_statistics(image: Tensor) -> Tensor:
         `(N_FEATURES,)` float32.
     """
     image = _reflected(image)
-    bands = _high_pass(image[None, None])  # (1, 4, h - 2, w - 2)
-    energy = _per_block(bands.square())  # (4, n_blocks)
-    mean = _per_block(image[None, None, 1:-1, 1:-1])[0]  # (n_blocks,)
+    bands = _high_pass(image[None, None])  # (1, 7, h - 4, w - 4)
+    energy = _per_block(bands.square())  # (7, n_blocks)
+    mean = _per_block(image[None, None, 2:-2, 2:-2])[0]  # (n_blocks,)
     log_energy = torch.log(energy + FLOOR**2)
-    relative = log_energy[0] - torch.log(mean.clamp_min(0.01))
+    relative = log_energy[[0, -1]] - torch.log(mean.clamp_min(0.01))
     laplacian = bands[0, 0]
     return torch.cat(
         [
-            torch.quantile(log_energy, _LEVELS, dim=1).T.flatten(),  # 20
-            torch.quantile(relative, _LEVELS),  # 5
+            torch.quantile(log_energy, _LEVELS, dim=1).T.flatten(),  # 35
+            torch.quantile(relative, _LEVELS, dim=1).T.flatten(),  # 10
+            _quiet_by_brightness(log_energy[-1], mean),  # 10
             _autocorrelation(laplacian),  # 5
             _log_kurtosis(laplacian)[None],  # 1
             torch.quantile(mean, torch.tensor([0.1, 0.5, 0.9])),  # 3
@@ -111,14 +115,35 @@ def _reflected(image: Tensor) -> Tensor:
 
 
 def _high_pass(image: Tensor) -> Tensor:
-    """Filter with Laplacian, two second differences and a checkerboard."""
-    second = torch.tensor([1.0, -2.0, 1.0])
-    kernels = torch.zeros(4, 1, 3, 3)
-    kernels[0, 0] = torch.outer(second, second) / 6
-    kernels[1, 0, 1] = second / 6**0.5
-    kernels[2, 0, :, 1] = second / 6**0.5
-    kernels[3, 0, :2, :2] = torch.tensor([[0.5, -0.5], [-0.5, 0.5]])
-    return functional.conv2d(image, kernels)
+    """Filter with Laplacian, second differences, checkerboard and fourth differences.
+
+    The fourth differences along both axes pass the corner of the spectrum alone, where
+    an instrument hardly transmits anything but noise.
+    """
+    second = torch.tensor([0.0, 1.0, -2.0, 1.0, 0.0])
+    fourth = torch.tensor([1.0, -4.0, 6.0, -4.0, 1.0])
+    kernels = torch.zeros(7, 1, 5, 5)
+    kernels[0, 0] = torch.outer(second, second)
+    kernels[1, 0, 2] = second
+    kernels[2, 0, :, 2] = second
+    kernels[3, 0, 1:3, 1:3] = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    kernels[4, 0, 2] = fourth
+    kernels[5, 0, :, 2] = fourth
+    kernels[6, 0] = torch.outer(fourth, fourth)
+    norms = kernels.square().sum((1, 2, 3), keepdim=True).sqrt()
+    return functional.conv2d(image, kernels / norms)
+
+
+def _quiet_by_brightness(log_energy: Tensor, mean: Tensor) -> Tensor:
+    """Sort blocks into five classes of brightness: quiet energy and mean of each."""
+    order = torch.argsort(mean)
+    n = len(order)
+    found = []
+    for i in range(5):
+        members = order[i * n // 5 : max(i * n // 5 + 1, (i + 1) * n // 5)]
+        found.append(torch.quantile(log_energy[members], 0.3))
+        found.append(mean[members].mean())
+    return torch.stack(found)
 
 
 def _per_block(values: Tensor) -> Tensor:
@@ -157,7 +182,7 @@ class NoiseEstimator(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, hidden: int = 64) -> None:
+    def __init__(self, hidden: int = 32) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(N_FEATURES))
         self.register_buffer("deviation", torch.ones(N_FEATURES))
@@ -177,6 +202,10 @@ class NoiseEstimator(nn.Module):
     def estimate(self, planes: Iterable[Tensor]) -> NoiseLevel:
         """Estimate the noise of a stack from some of its planes.
 
+        Each plane is looked at through its windows of most structure, of the size that
+        the regression learned from: where a specimen is sparse, the rest of the plane
+        is dark and says nothing about photons.
+
         Parameters
         ----------
         planes
@@ -185,11 +214,27 @@ class NoiseEstimator(nn.Module):
         Returns
         -------
         NoiseLevel
-            In network units; the median over the planes.
+            In network units; the median over all windows.
         """
-        found = [self(noise_statistics(plane)[None])[0] for plane in planes]
+        found = [
+            self(noise_statistics(window)[None])[0]
+            for plane in planes
+            for window in _windows(plane)
+        ]
         gain, read = torch.stack(found).median(dim=0).values.tolist()
         return NoiseLevel(gain=gain, read=read, offset=0.0)
+
+
+def _windows(plane: Tensor) -> list[Tensor]:
+    """Cut a plane into equal windows and take those of most structure."""
+    rows, columns = (-(-side // WINDOW) for side in plane.shape)
+    windows = [
+        window
+        for band in torch.tensor_split(plane, rows, dim=0)
+        for window in torch.tensor_split(band, columns, dim=1)
+    ]
+    windows.sort(key=lambda window: float(window.std()), reverse=True)
+    return windows[:N_WINDOWS]
 
 
 def estimator_loss(predicted: Tensor, true: Tensor, signal: Tensor) -> Tensor:

@@ -24,17 +24,14 @@ if TYPE_CHECKING:
 
 SIDES = (64, 96, 128, 192)
 """Sides of the recordings that the estimator learns from, in low pixels."""
-CLEAN_WEIGHT = 4.0
-"""How much more a clean recording counts: to take texture for noise costs more decibels
-than to leave a little noise."""
 
 
 def train_noise_estimator(
     images: Sequence[NDArray],
     weights: Sequence[float] | None,
     settings: TrainingSettings,
-    n_recordings: int = 8_000,
-    n_epochs: int = 100,
+    n_recordings: int = 12_000,
+    n_epochs: int = 80,
 ) -> NoiseEstimator:
     """Train the estimator behind `noise="auto"` on the generator's own recordings.
 
@@ -55,8 +52,6 @@ def train_noise_estimator(
         In evaluation mode.
     """
     statistics, levels, signals = _examples(images, weights, settings, n_recordings)
-    is_clean = (levels[:, :2] == 0).all(dim=1)
-    importance = torch.where(is_clean, CLEAN_WEIGHT, 1.0)
     torch.manual_seed(settings.seed)
     estimator = NoiseEstimator()
     estimator.mean.copy_(statistics.mean(0))
@@ -65,10 +60,9 @@ def train_noise_estimator(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs)
     for _ in range(n_epochs):
         for rows in torch.split(torch.randperm(len(statistics)), 128):
-            error = estimator_loss(
+            loss = estimator_loss(
                 estimator(statistics[rows]), levels[rows], signals[rows]
-            )
-            loss = (error * importance[rows]).mean()
+            ).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

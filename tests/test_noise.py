@@ -24,12 +24,13 @@ from napari_sr.noise import (
 from napari_sr.noise_training import train_noise_estimator
 from napari_sr.settings import TrainingSettings
 
-N_FILTERS, N_LEVELS = 4, 5
+N_FILTERS, N_LEVELS = 7, 5
 LOG_ENERGIES = slice(0, N_FILTERS * N_LEVELS)
-RELATIVE = slice(20, 25)
-AUTOCORRELATION = slice(25, 30)
-LOG_KURTOSIS = 30
-MEANS = slice(31, 34)
+RELATIVE = slice(35, 45)
+QUIET = slice(45, 55)
+AUTOCORRELATION = slice(55, 60)
+LOG_KURTOSIS = 60
+MEANS = slice(61, 64)
 
 
 def seeded(seed=0):
@@ -142,7 +143,9 @@ def test_each_filter_passes_white_noise_at_unit_size():
 def test_a_plane_without_noise_has_the_energy_of_the_floor():
     energies = noise_statistics(torch.full((64, 64), 0.5))[LOG_ENERGIES]
 
-    torch.testing.assert_close(energies, torch.full((20,), math.log(FLOOR**2)))
+    torch.testing.assert_close(
+        energies, torch.full((N_FILTERS * N_LEVELS,), math.log(FLOOR**2))
+    )
 
 
 def test_statistics_relative_to_the_mean_tell_photon_noise():
@@ -157,6 +160,19 @@ def test_statistics_relative_to_the_mean_tell_photon_noise():
     difference = (of_bright - of_dim)[LOG_ENERGIES].mean().item()
     assert difference == pytest.approx(math.log(4), abs=0.05)
     torch.testing.assert_close(of_bright[RELATIVE], of_dim[RELATIVE], rtol=0, atol=0.15)
+
+
+def test_the_quiet_energy_of_each_brightness_follows_the_photons():
+    steps = torch.tensor([0.1, 0.2, 0.4, 0.6, 0.8]).repeat_interleave(80)
+    staircase = steps.expand(160, 400)
+    recorded = torch.poisson(staircase / 0.01, seeded()) * 0.01
+
+    energy, mean = noise_statistics(recorded)[QUIET].view(5, 2).T
+
+    torch.testing.assert_close(mean[2], torch.tensor(0.4), rtol=0.05, atol=0)
+    # variance = gain × signal: twice the brightness, twice the energy
+    rise = (energy[-1] - energy[0]).item()
+    assert rise == pytest.approx(math.log(8), abs=0.4)
 
 
 def test_the_autocorrelation_is_that_of_the_laplacian_of_white_noise():

@@ -1,4 +1,4 @@
-"""napari with a sample and the widget open: `python -m napari_sr._napari.launch foam`.
+"""napari with a sample and the widget open: `… -m napari_sr._napari.launch nuclei`.
 
 This module alone starts napari; in daily use napari starts the plugin.
 """
@@ -10,7 +10,7 @@ import sys
 import napari
 
 
-def open_viewer(sample: str = "foam") -> napari.Viewer:
+def open_viewer(sample: str = "nuclei") -> napari.Viewer:
     """Open a viewer with a sample and the widget beside it.
 
     Parameters
