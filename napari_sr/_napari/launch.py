@@ -1,6 +1,6 @@
-"""napari with a sample and the widget open: `… -m napari_sr._napari.launch nuclei`.
+"""napari with a sample and the widget open.
 
-This module alone starts napari; in daily use napari starts the plugin.
+Run as `python -m napari_sr._napari.launch nuclei`. This module alone starts napari; in daily use napari starts the plugin.
 """
 
 from __future__ import annotations
