@@ -1,6 +1,7 @@
 """napari with a sample and the widget open.
 
-Run as `python -m napari_sr._napari.launch nuclei`. This module alone starts napari; in daily use napari starts the plugin.
+Run as `python -m napari_sr._napari.launch nuclei`. This module alone starts napari;
+in daily use napari starts the plugin.
 """
 
 from __future__ import annotations
