@@ -1,0 +1,91 @@
+"""Every model in the package: its file, its card, and the laws it must keep."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import napari_sr as sr
+from napari_sr.catalogue import SHIPPED
+from napari_sr.phantoms import make_phantom
+
+SHIPPED_NAMES = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+DATA = os.environ.get("NAPARI_SR_DATA")
+
+
+def test_there_is_a_model():
+    assert "fluorescence-x2" in SHIPPED_NAMES
+
+
+@pytest.fixture(params=SHIPPED_NAMES)
+def model(request):
+    return sr.load_model(request.param)
+
+
+def test_the_card_says_what_it_is_where_it_comes_from_and_how_good_it_is(model):
+    card = model.card
+    assert card.name in SHIPPED_NAMES
+    assert card.description
+    assert card.training_images
+    assert all(image.licence and image.source for image in card.training_images)
+    assert {figure.method for figure in card.quality} == {"bicubic", "given", "auto"}
+    assert {figure.photons for figure in card.quality} == {None, 1000, 200, 50}
+
+
+def test_the_card_shows_gains_over_bicubic_on_every_dataset(model):
+    found = {(f.dataset, f.photons, f.method): f.psnr for f in model.card.quality}
+    for (dataset, photons, method), psnr in found.items():
+        if method == "given" and photons in (None, 200):
+            assert psnr > found[dataset, photons, "bicubic"], (dataset, photons)
+
+
+@pytest.mark.parametrize("noise", [0, "auto"])
+@pytest.mark.parametrize("level", [0.0, 0.05, 0.5, 1.0])
+def test_a_flat_field_stays_flat_to_half_a_percent_of_the_range(model, level, noise):
+    flat = np.full((40, 50), 1000 + 20_000 * level, np.float32)
+    result = sr.upscale(flat, model, intensity_range=(1000, 21_000), noise=noise)
+    assert np.abs(result - flat[0, 0]).max() <= 0.005 * 20_000
+
+
+def test_the_result_does_not_depend_on_the_tile(model):
+    recorded = make_phantom("nuclei", n_planes=1, size=160).recorded
+    whole = sr.upscale(recorded, model, tile=512).astype(int)
+    for tile in (2 * model.halo + 1, 2 * model.halo + 17, 64):
+        tiled = sr.upscale(recorded, model, tile=tile).astype(int)
+        assert np.abs(tiled - whole).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["filaments", "nuclei"])
+def test_the_estimated_noise_serves_nearly_as_well_as_the_true_one(name):
+    phantom = make_phantom(name, n_planes=1, seed=7)
+    truth = phantom.truth.astype(float)
+
+    def error(noise):
+        result = sr.upscale(
+            phantom.recorded, "fluorescence-x2", noise=noise, dtype="float32"
+        )
+        return np.sqrt(np.mean((result - truth)[8:-8, 8:-8] ** 2))
+
+    assert error("auto") < 1.1 * error(phantom.noise)
+    assert error("auto") < error(0)
+
+
+@pytest.mark.skipif(not DATA, reason="NAPARI_SR_DATA does not name the real images")
+def test_a_real_image_that_was_not_trained_on_gains_over_bicubic():
+    from benchmarks.evaluate import SCALE, results_of
+    from benchmarks.real_images import recorded, rows_of, sharp_planes
+    from napari_sr.metrics import psnr
+
+    root = Path(DATA)
+    row = rows_of(root, "test", "fluorescence")[0]
+    sharp = next(iter(sharp_planes(root, row)))
+    model = sr.load_model("fluorescence-x2")
+    assert row.file not in {image.file for image in model.card.training_images}
+    low = recorded(sharp, model.factor, 200)
+    gains = {
+        method: psnr(result, sharp, **SCALE)
+        for method, result in results_of(low, 200, False, model)
+    }
+    assert gains["given"] > gains["bicubic"] + 0.5
+    assert gains["auto"] > gains["bicubic"] + 0.5
