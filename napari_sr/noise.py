@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 N_FEATURES = 64
 FLOOR = 1e-4
 """Noise below this, in network units, is none: 2 counts in 20,000."""
-WINDOW, N_WINDOWS = 192, 9
+WINDOW, N_WINDOWS = 64, 16
 """Largest side of a window in which noise is estimated, and how many of a plane."""
 _BLOCK = 8
 _SMALLEST = 2 * _BLOCK
@@ -202,9 +202,9 @@ class NoiseEstimator(nn.Module):
     def estimate(self, planes: Iterable[Tensor]) -> NoiseLevel:
         """Estimate the noise of a stack from some of its planes.
 
-        Each plane is looked at through its windows of most structure, of the size that
-        the regression learned from: where a specimen is sparse, the rest of the plane
-        is dark and says nothing about photons.
+        Each plane is looked at through its windows of most structure. Photon noise is
+        told by those with most light, so their gains count by the square of it: where a
+        specimen is sparse, the rest of the plane is dark and says nothing of photons.
 
         Parameters
         ----------
@@ -214,15 +214,19 @@ class NoiseEstimator(nn.Module):
         Returns
         -------
         NoiseLevel
-            In network units; the median over all windows.
+            In network units; the median over the planes.
         """
-        found = [
-            self(noise_statistics(window)[None])[0]
-            for plane in planes
-            for window in _windows(plane)
-        ]
-        gain, read = torch.stack(found).median(dim=0).values.tolist()
+        found = torch.stack([self._of_plane(plane) for plane in planes])
+        gain, read = found.median(dim=0).values.tolist()
         return NoiseLevel(gain=gain, read=read, offset=0.0)
+
+    def _of_plane(self, plane: Tensor) -> Tensor:
+        """Estimate `(2,)` gain and read noise of one plane."""
+        windows = _windows(plane)
+        gains, reads = self(torch.stack([*map(noise_statistics, windows)])).unbind(1)
+        light = torch.stack([window.mean() for window in windows]).clamp_min(FLOOR)
+        weights = light.square() / light.square().sum()
+        return torch.stack([(weights * gains).sum(), reads.median()])
 
 
 def _windows(plane: Tensor) -> list[Tensor]:
