@@ -134,6 +134,10 @@ def test_an_rgb_layer_is_refused_in_the_viewer(viewer, widget, notified):
 
 
 def test_what_can_be_used_follows_from_what_is_chosen(viewer, widget, monkeypatch):
+    # a trained model, which comes first, has a factor of its own
+    assert usable(widget) == {"layer", "model", "device"}
+
+    choose(widget)
     assert usable(widget) == {"layer", "model", "factor", "device"}
 
     viewer.add_image(counts((8, 8)))
