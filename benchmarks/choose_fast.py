@@ -13,40 +13,29 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.real_images import (
-    BLACK,
-    BORDER,
-    DATA_RANGE,
-    add_data_argument,
-    recorded,
-    rows_of,
-    sharp_planes,
-    training_images,
-)
+from benchmarks.gains import gains_over_bicubic
+from benchmarks.real_images import add_data_argument, training_images
 from napari_sr.networks.fast import NOISE_GAIN, Fast
 from napari_sr.networks.resampling import resample
 from napari_sr.networks.srresnet import SRResNet
-from napari_sr.noise import noise_map
 from napari_sr.settings import TrainingSettings
 from napari_sr.training import TrainingState, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from torch import Tensor
 
 RESULTS = Path(__file__).parent / "results" / "choose_fast"
-PHOTONS = (None, 200)
 BATCH = 8
 
 
@@ -138,40 +127,6 @@ def _pace(name: str, images: list[np.ndarray]) -> float:
         if step.iteration == 2:  # the first steps allocate
             started = process_time()
     return (process_time() - started) / 6
-
-
-@torch.inference_mode()
-def gains_over_bicubic(
-    network: nn.Module, root: Path, per_dataset: int = 5
-) -> dict[str, float]:
-    """Mean gain in PSNR over datasets, in dB, noise given, on the calibrate role."""
-    gains: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows_of(root, "calibrate"):
-        if not row.usable_as_target or len(gains["clean"][row.dataset]) >= per_dataset:
-            continue
-        sharp = next(iter(sharp_planes(root, row)))[:384, :384]
-        for photons in PHOTONS:
-            low = recorded(sharp, 2, photons, heights=row.domain == "topography")
-            image = torch.from_numpy((low.astype(np.float32) - BLACK) / DATA_RANGE)
-            image = image[None, None]
-            gain = 1 / photons if photons else 0.0
-            noise = noise_map(image, gain, 0.0)
-            truth = torch.from_numpy((sharp - BLACK) / DATA_RANGE)[None, None]
-            ours = _psnr(network(torch.cat([image, noise], 1)), truth)
-            key = f"{photons} photons" if photons else "clean"
-            gains[key][row.dataset].append(
-                ours - _psnr(resample(image, 2, "bicubic"), truth)
-            )
-    return {
-        key: round(float(np.mean([np.mean(v) for v in of.values() if v])), 3)
-        for key, of in gains.items()
-    }
-
-
-def _psnr(result: Tensor, truth: Tensor) -> float:
-    inner = (..., slice(BORDER, -BORDER), slice(BORDER, -BORDER))
-    error = (result[inner] - truth[inner]).square().mean()
-    return float(-10 * torch.log10(error))
 
 
 def print_table(side: int = 512) -> None:

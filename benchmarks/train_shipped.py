@@ -16,20 +16,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.real_images import (
-    BLACK,
-    DATA_RANGE,
-    add_data_argument,
-    recorded,
-    rows_of,
-    sharp_planes,
-    training_images,
-)
+from benchmarks.gains import gains_over_bicubic
+from benchmarks.real_images import add_data_argument, rows_of, training_images
 from napari_sr.card import ModelCard, TrainingImage
 from napari_sr.catalogue import SHIPPED
 from napari_sr.model import SRModel, save_model
-from napari_sr.networks.resampling import resample
-from napari_sr.noise import noise_map
 from napari_sr.noise_training import train_noise_estimator
 from napari_sr.settings import TrainingSettings
 from napari_sr.training import TrainingState, train
@@ -63,33 +54,11 @@ def trained_state(
         if step.iteration % SAVE_EVERY == 0:
             state.save(checkpoint)
         if step.iteration % VALIDATE_EVERY == 0:
-            print(
-                "calibrate role:", _validate(state, root, recipe["domain"]), flush=True
-            )
+            domain = None if recipe["domain"] == "general" else recipe["domain"]
+            gains = gains_over_bicubic(state.trained_generator, root, domain)
+            print("calibrate role:", gains, flush=True)
     state.save(checkpoint)
     return state
-
-
-@torch.inference_mode()
-def _validate(state: TrainingState, root: Path, domain: str) -> dict[str, float]:
-    """Mean gain over bicubic in dB, noise given, on centres of calibrate images."""
-    network, factor = state.trained_generator, state.settings.factor
-    gains: dict[str, list[float]] = {"clean": [], "200": []}
-    for row in rows_of(root, "calibrate", domain)[::3]:
-        sharp = next(iter(sharp_planes(root, row)))[:256, :256]
-        for name, photons in (("clean", None), ("200", 200)):
-            low = recorded(sharp, factor, photons).astype("float32")
-            image = torch.from_numpy((low - BLACK) / DATA_RANGE)[None, None]
-            truth = torch.from_numpy((sharp - BLACK) / DATA_RANGE)[None, None]
-            noise = noise_map(image, 1 / photons if photons else 0.0, 0.0)
-            ours = network(torch.cat([image, noise], 1))
-            theirs = resample(image, factor, "bicubic")
-            errors = [
-                (result - truth)[..., 8:-8, 8:-8].square().mean()
-                for result in (ours, theirs)
-            ]
-            gains[name].append(float(10 * torch.log10(errors[1] / errors[0])))
-    return {name: round(sum(g) / len(g), 3) for name, g in gains.items()}
 
 
 def shipped_model(
