@@ -29,6 +29,8 @@ FLOOR = 1e-4
 WINDOW, N_WINDOWS = 64, 16
 """Largest side of a window in which noise is estimated, and how many of a plane."""
 _BLOCK = 8
+_CONSTANT = 1e-12
+"""High-pass energy of a block that varies no more than its numbers are rounded."""
 _SMALLEST = 2 * _BLOCK
 _MAX_BLOCKS = 1 << 16
 _LEVELS = torch.tensor([0.02, 0.1, 0.3, 0.5, 0.8])
@@ -73,6 +75,8 @@ def noise_statistics(image: Tensor) -> Tensor:
     passes white noise at unit size), plain and relative to the block's mean; the energy
     of the quieter blocks of each brightness, which for photons rises with it; short-lag
     autocorrelation and kurtosis of the Laplacian; percentiles of the block means.
+    Blocks without any variation are left out: where nothing arrived (a black or a
+    clipped background), or was masked, there is no telling how noisy the light is.
 
     Parameters
     ----------
@@ -89,6 +93,10 @@ def noise_statistics(image: Tensor) -> Tensor:
     bands = _high_pass(image[None, None])  # (1, 7, h - 4, w - 4)
     energy = _per_block(bands.square())  # (7, n_blocks)
     mean = _per_block(image[None, None, 2:-2, 2:-2])[0]  # (n_blocks,)
+    alive = energy.amax(0) > _CONSTANT
+    share_alive = alive.float().mean()
+    if alive.any():
+        energy, mean = energy[:, alive], mean[alive]
     log_energy = torch.log(energy + FLOOR**2)
     relative = log_energy[[0, -1]] - torch.log(mean.clamp_min(0.01))
     laplacian = bands[0, 0]
@@ -98,7 +106,7 @@ def noise_statistics(image: Tensor) -> Tensor:
             torch.quantile(relative, _LEVELS, dim=1).T.flatten(),  # 10
             _quiet_by_brightness(log_energy[-1], mean),  # 10
             _autocorrelation(laplacian),  # 5
-            _log_kurtosis(laplacian)[None],  # 1
+            _log_kurtosis(laplacian, share_alive)[None],  # 1
             torch.quantile(mean, torch.tensor([0.1, 0.5, 0.9])),  # 3
         ]
     )
@@ -165,9 +173,11 @@ def _autocorrelation(band: Tensor) -> Tensor:
     return torch.stack(lagged) / variance
 
 
-def _log_kurtosis(band: Tensor) -> Tensor:
+def _log_kurtosis(band: Tensor, share_alive: Tensor) -> Tensor:
+    """Measure the tails of a band over the share of it where it is not zero."""
     variance = band.square().mean() + FLOOR**2
-    return torch.log(band.pow(4).mean() / variance.square() + 1e-3)
+    kurtosis = share_alive * band.pow(4).mean() / variance.square()
+    return torch.log(kurtosis + 1e-3)
 
 
 class NoiseEstimator(nn.Module):

@@ -302,3 +302,16 @@ def test_noise_far_below_a_hundredth_counts_as_none():
     none, hardly = torch.zeros(1, 3), torch.tensor([[0.0, 1e-5]])
 
     assert estimator_loss(hardly, none, SIGNAL[:1]).item() < 0.01
+
+
+def test_where_there_is_no_light_nothing_is_learnt_about_noise():
+    noisy = white_noise(0.1, (128, 128))
+    masked = torch.zeros(256, 512)
+    masked[64:192, 128:256] = noisy
+
+    alone, surrounded = noise_statistics(noisy), noise_statistics(masked)
+
+    # the median block, and how the tails are: edges of the mask are a few blocks more
+    medians = slice(2, N_FILTERS * N_LEVELS, N_LEVELS)
+    torch.testing.assert_close(surrounded[medians], alone[medians], rtol=0, atol=0.3)
+    assert (noise_statistics(torch.zeros(64, 64))).isfinite().all()
