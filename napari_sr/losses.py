@@ -1,15 +1,31 @@
-"""Losses: two images in, one number out.
+"""Losses: tensors in, one number out.
 
-This module alone says what a generator is told to be good at. Pure functions of
-tensors; they are computed in float32 whatever the network's precision.
+This module alone says what a generator is told to be good at, and what tells a
+discriminator how well it does. Pure functions of tensors, computed in float32 whatever
+the precision of the networks. `CONTENT_SCALE` and `ADVERSARIAL_WEIGHT` are those of
+Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative
+Adversarial Network", CVPR 2017 (arXiv 1609.04802), in that paper's convention.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import torch
+from torch.nn import functional
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
+
+CONTENT_SCALE = 1 / 12.75**2
+"""About 0.006: the paper divides the features of VGG-19 by 12.75 before squaring."""
+ADVERSARIAL_WEIGHT = 1e-3
+"""The paper's weight of −log D(G(x)) beside the content loss."""
+
+# ── of images ───────────────────────────────────────────────────────────────────────
 
 
 def mean_absolute_error(result: Tensor, truth: Tensor) -> Tensor:
@@ -19,5 +35,256 @@ def mean_absolute_error(result: Tensor, truth: Tensor) -> Tensor:
     ----------
     result, truth
         `(n, 1, h, w)` in network range.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
-    return (result.float() - truth.float()).abs().mean()
+    return _error(result, truth).abs().mean()
+
+
+def mean_squared_error(result: Tensor, truth: Tensor) -> Tensor:
+    """Average (result − truth)² over all pixels, also called the L2 or MSE loss.
+
+    For one channel this is the paper's l_MSE; its images lie in [−1, 1], which makes
+    its figures four times those of network range.
+
+    Parameters
+    ----------
+    result, truth
+        `(n, 1, h, w)` in network range.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    return _error(result, truth).square().mean()
+
+
+def charbonnier(result: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """Average √((result − truth)² + ε²): the L1 loss, smooth where the error is small.
+
+    As in LapSRN (Lai et al., CVPR 2017); ε itself for identical images.
+
+    Parameters
+    ----------
+    result, truth
+        `(n, 1, h, w)` in network range.
+    epsilon
+        Error below which it acts like a squared one, in network units; above 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or ε is not above 0.
+    """
+    if epsilon <= 0:
+        raise ValueError(
+            f"The ε of the Charbonnier loss is above 0, got {epsilon:g}. Use the mean "
+            f"absolute error for 0."
+        )
+    return torch.sqrt(_error(result, truth).square() + epsilon**2).mean()
+
+
+def gradient_loss(result: Tensor, truth: Tensor, n_scales: int = 3) -> Tensor:
+    """Compare the differences between neighbouring pixels, at several scales.
+
+    At each scale: the mean absolute error of the differences along y, plus that along
+    x, per pixel of this scale; then 2 × 2 pixels are averaged to one. The mean over
+    the scales. An offset costs nothing.
+
+    Parameters
+    ----------
+    result, truth
+        `(n, 1, h, w)` in network range.
+    n_scales
+        From full resolution to 2 ** (n_scales − 1) times coarser.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or the images are too small for the coarsest scale.
+    """
+    error = _error(result, truth)
+    smallest = 2**n_scales
+    if n_scales < 1 or min(error.shape[-2:]) < smallest:
+        raise ValueError(
+            f"A gradient loss at {n_scales} scales needs at least one scale and "
+            f"{smallest} px a side, got {tuple(error.shape[-2:])}. Use other scales or "
+            f"larger patches."
+        )
+    total = error.new_zeros(())
+    for scale in range(n_scales):
+        if scale:
+            error = functional.avg_pool2d(error, 2)
+        total = total + sum(error.diff(dim=axis).abs().mean() for axis in (-2, -1))
+    return total / n_scales
+
+
+def spectrum_loss(
+    result: Tensor, truth: Tensor, band: tuple[float, float] = (0.5, 1.0)
+) -> Tensor:
+    """Compare the amplitudes of the spectra in a band; the phases do not count.
+
+    The images are seen through a sin² window. Amplitudes are scaled such that those of
+    white noise of standard deviation σ have a root mean square of σ. The mean absolute
+    difference over all frequencies whose distance from zero lies in the band. It says
+    how much detail there should be, not where: use it beside a loss that does.
+
+    Parameters
+    ----------
+    result, truth
+        `(n, 1, h, w)` in network range.
+    band
+        Lowest and highest frequency, both included, as shares of the Nyquist frequency
+        (0.5 cycles per pixel) of the sharp grid. The default is what a recording of
+        half the resolution cannot hold.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or the band holds no frequency of such a patch.
+    """
+    _check_shapes(result, truth)
+    sides, device = result.shape[-2:], result.device
+    y, x = (2 * torch.fft.fftfreq(side, device=device) for side in sides)
+    frequency = torch.hypot(y[:, None], x[None, :])
+    inside = (band[0] <= frequency) & (frequency <= band[1])
+    if not inside.any():
+        raise ValueError(
+            f"No frequency of a patch of {tuple(sides)} px lies between {band[0]:g} "
+            f"and {band[1]:g} of Nyquist. Widen the band."
+        )
+    difference = _amplitudes(result) - _amplitudes(truth)
+    return difference[..., inside].abs().mean()
+
+
+# ── of features ─────────────────────────────────────────────────────────────────────
+
+
+def content_loss(
+    found: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    weights: Mapping[str, float] | None = None,
+) -> Tensor:
+    """Compare images by the features that a network sees in them.
+
+    Of each feature map φ(i,j): the squared differences, *summed over channels* and
+    averaged over the area (and the batch), times its weight; the sum over the maps. So
+    the paper normalises, and `CONTENT_SCALE` is meant for this. `F.mse_loss` divides by
+    the number of channels too: for a map of 512 channels it is 512 times smaller, and
+    the paper's 0.006 beside it would be as good as nothing.
+
+    Parameters
+    ----------
+    found
+        Feature maps `(n, c, h, w)` of the result by name. The gradient goes here.
+    wanted
+        Those of the truth. No gradient goes here.
+    weights
+        Weight of each map. `None` gives each the paper's, `CONTENT_SCALE`, which suits
+        the features of VGG-19.
+
+    Raises
+    ------
+    ValueError
+        If the names of the three do not agree, or the shapes of a map differ.
+    """
+    weights = dict.fromkeys(found, CONTENT_SCALE) if weights is None else weights
+    if not found or not found.keys() == wanted.keys() == weights.keys():
+        raise ValueError(
+            f"The content loss needs the same feature maps of both images and a weight "
+            f"for each, got {_names(found)}; {_names(wanted)}; {_names(weights)}."
+        )
+    distances = [
+        weight * _error(found[name], wanted[name].detach()).square().sum(1).mean()
+        for name, weight in weights.items()
+    ]
+    return torch.stack(distances).sum()
+
+
+# ── adversarial ─────────────────────────────────────────────────────────────────────
+
+
+def adversarial_loss(logits: Tensor) -> Tensor:
+    """Average −log D(G(x)): how surely the discriminator knows results for results.
+
+    The form that does not saturate, from logits: −log sigmoid(logit) overflows nowhere.
+
+    Parameters
+    ----------
+    logits
+        Any shape: what the discriminator says of results; above 0 is "real". The mean
+        is over all of them, where the paper sums over the batch.
+    """
+    return functional.softplus(-logits.float()).mean()
+
+
+def discriminator_loss(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """Average −log D(y) − log(1 − D(G(x))): both cross-entropies, added.
+
+    2 log 2 ≈ 1.386 is what knowing nothing gives: below it the discriminator is ahead
+    of chance.
+
+    Parameters
+    ----------
+    logits_real, logits_fake
+        Any shapes: what the discriminator says of real images and of results.
+    """
+    real = functional.softplus(-logits_real.float()).mean()
+    return real + functional.softplus(logits_fake.float()).mean()
+
+
+def perceptual_loss(
+    content: Tensor, adversarial: Tensor, weight: float = ADVERSARIAL_WEIGHT
+) -> Tensor:
+    """Add up what a generator is trained with: content + weight × adversarial.
+
+    Parameters
+    ----------
+    content
+        Content loss of the batch, or whatever stands for it (the paper's SRGAN-MSE has
+        its squared error here).
+    adversarial
+        As `adversarial_loss` gives it.
+    weight
+        The paper's by default.
+    """
+    return content + weight * adversarial
+
+
+# ── what they share ─────────────────────────────────────────────────────────────────
+
+
+def _error(result: Tensor, truth: Tensor) -> Tensor:
+    _check_shapes(result, truth)
+    return result.float() - truth.float()
+
+
+def _check_shapes(result: Tensor, truth: Tensor) -> None:
+    """Refuse what torch would stretch to fit."""
+    if result.shape != truth.shape:
+        raise ValueError(
+            f"A loss compares tensors of one shape, got {tuple(result.shape)} and "
+            f"{tuple(truth.shape)}. Crop or resample one of them."
+        )
+
+
+def _amplitudes(image: Tensor) -> Tensor:
+    """Give |FFT| of windowed images, `(n, 1, h, w)`, white noise of σ at RMS σ."""
+    height, width = (_window(side, image) for side in image.shape[-2:])
+    window = height[:, None] * width[None, :]
+    amplitudes: Tensor = torch.fft.fft2(image.float() * window).abs()
+    return amplitudes / window.square().sum().sqrt()
+
+
+def _window(side: int, like: Tensor) -> Tensor:
+    """Sample sin² at pixel centres: a mean leaks to the next frequency only."""
+    centres = torch.arange(side, device=like.device, dtype=torch.float32) + 0.5
+    return torch.sin(math.pi / side * centres).square()
+
+
+def _names(features: Mapping[str, object]) -> str:
+    return ", ".join(sorted(features)) or "none"
