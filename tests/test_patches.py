@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sr.patches import PatchSource
+from napari_sr.intensity import IntensityRange
+from napari_sr.pairs import MeasuredPair, PairReport
+from napari_sr.patches import PairPatchSource, PatchSource
+from napari_sr.training_data import SharpImage
+from napari_sr.training_data.plane_cache import FilledPlane
 
 SIZE = 8
 WIDTH = 40
@@ -143,3 +147,106 @@ WRONG_WEIGHTS = [
 def test_weights_that_draw_nothing_are_refused(weights):
     with pytest.raises(ValueError, match="2 training images need as many weights"):
         PatchSource([RAMP, RAMP[:7]], SIZE, weights)
+
+
+# ── patches of pairs ────────────────────────────────────────────────────────────────
+
+
+def image_of(array, gaps=None):
+    plane = FilledPlane(array, gaps)
+    return SharpImage("a", "a", 0, array.shape, IntensityRange(0, 1), lambda: plane)
+
+
+def pair_of(low, factor=2, gaps=(None, None), high=None):
+    """A pair whose high image repeats the pixels of the low one."""
+    high = np.kron(low, np.ones((factor, factor), low.dtype)) if high is None else high
+    images = [image_of(one, gap) for one, gap in zip((low, high), gaps, strict=True)]
+    return MeasuredPair("a", "a", 0, *images, factor, PairReport((0, 0), 0, 1, 1, 0))
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_both_patches_of_a_pair_show_the_same_place_turned_alike(factor):
+    low, high = PairPatchSource([pair_of(RAMP, factor)], SIZE).batch(0, 100)
+
+    assert low.shape == (100, 1, SIZE, SIZE)
+    assert high.shape == (100, 1, factor * SIZE, factor * SIZE)
+    assert low.dtype == high.dtype == torch.float32
+    repeated = low.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    assert torch.equal(high, repeated)
+
+
+def test_patches_of_pairs_are_drawn_as_those_of_images():
+    low, _ = PairPatchSource([pair_of(one) for one in ramps(2)], SIZE, seed=3).batch(
+        4, 99
+    )
+    alone = PatchSource(ramps(2), SIZE, seed=3).batch(4, 99)
+
+    seen = np.bincount([orientation_of(patch[0] % RAMP.size) for patch in low.numpy()])
+    assert (seen > 4).all()
+    assert torch.equal(low // RAMP.size, alone // RAMP.size)
+
+
+def test_a_batch_of_pairs_follows_from_the_seed_and_the_step():
+    pairs = [pair_of(one) for one in ramps(3)]
+    first, second = (PairPatchSource(pairs, SIZE, seed=4) for _ in range(2))
+    second.batch(0, 3)
+
+    for one, other in zip(first.batch(7, 6), second.batch(7, 6), strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(first.batch(7, 6)[0], first.batch(8, 6)[0])
+    assert not torch.equal(
+        first.batch(7, 6)[0], PairPatchSource(pairs, SIZE, seed=5).batch(7, 6)[0]
+    )
+
+
+def test_structure_is_looked_for_in_the_high_image():
+    # the low image is all noise, which is no structure
+    low = np.random.default_rng(0).normal(size=(32, 64)).astype(np.float32) * 9
+    high = np.zeros((64, 128), np.float32)
+    high[:, 64:] = np.indices((64, 64)).sum(0) % 2
+
+    _, patches = PairPatchSource([pair_of(low, high=high)], SIZE).batch(0, 400)
+    structured = (patches.std(dim=(1, 2, 3)) > 0.4).float().mean().item()
+
+    assert 0.55 < structured < 0.8  # 0.44 if drawn evenly
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["low", "high"])
+def test_patches_of_pairs_are_rarely_mostly_gaps(which):
+    low = np.zeros((64, 64), np.float32)
+    low[:, :48] = 1
+    gaps = [None, None]
+    gaps[which] = np.kron(low, np.ones((1 + which, 1 + which))) > 0
+
+    patches, _ = PairPatchSource([pair_of(low, gaps=gaps)], SIZE).batch(0, 300)
+
+    # 44 of 57 places are mostly gaps, eight in a row once in eight times
+    assert (patches.mean(dim=(1, 2, 3)) > 0.5).float().mean() < 0.25
+
+
+def test_pairs_are_drawn_by_their_weights_and_small_ones_left_out():
+    pairs = [pair_of(RAMP[:7]), *(pair_of(one) for one in ramps(3)[1:])]
+
+    low, _ = PairPatchSource(pairs, SIZE, weights=[5, 1, 3]).batch(0, 400)
+    seen = np.bincount((low[:, 0, 0, 0] // RAMP.size).int().numpy(), minlength=3)
+
+    assert seen[0] == 0
+    assert seen[2] / seen.sum() == pytest.approx(0.75, abs=0.07)
+
+
+WRONG_PAIRS = [
+    pytest.param([], None, "None of the 0 training pairs is as large", id="none"),
+    pytest.param([pair_of(RAMP[:7])], None, "8 × 8 pixels. Use a smaller", id="small"),
+    pytest.param(
+        [pair_of(RAMP)], [1, 1], "1 training pairs need as many", id="weights"
+    ),
+    pytest.param(
+        [pair_of(RAMP), pair_of(RAMP, 3)], None, r"not \[2, 3\]", id="two factors"
+    ),
+]
+
+
+@pytest.mark.parametrize(("pairs", "weights", "why"), WRONG_PAIRS)
+def test_pairs_from_which_nothing_can_be_drawn_are_refused(pairs, weights, why):
+    with pytest.raises(ValueError, match=why):
+        PairPatchSource(pairs, SIZE, weights)
