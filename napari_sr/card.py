@@ -9,21 +9,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 import napari_sr
+from napari_sr.instrument import Instrument
 from napari_sr.intensity import IntensityPolicy
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from pydantic import ValidationInfo
+__all__ = [
+    "PARTS",
+    "SCHEMA_VERSION",
+    "Figure",
+    "Instrument",
+    "ModelCard",
+    "ModelFormatError",
+    "TrainingImage",
+    "as_header",
+    "quality_table",
+    "read_card",
+]
 
 SCHEMA_VERSION = 1
 _CARD, _DIGEST = "napari_sr_card", "napari_sr_card_sha256"
@@ -33,36 +44,6 @@ PARTS = ("faithful", "textured", "discriminator", "noise_estimator")
 
 class ModelFormatError(ValueError):
     """A file that is not a usable model, in one sentence."""
-
-
-class Instrument(BaseModel):
-    """The range of instruments that a network is trained for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    psf_sigma: tuple[float, float] = (0.0, 0.0)
-    """Smallest and largest Gaussian point-spread function, in sharp pixels."""
-    photons: tuple[float, float] = (15.0, 10_000.0)
-    """Photons that a pixel of value 1 collects; drawn evenly in the logarithm."""
-    read: tuple[float, float] = (0.001, 0.05)
-    """Read noise in network units; drawn evenly in the logarithm."""
-    share_clean: float = Field(default=0.25, ge=0, le=1)
-    """Share of recordings without photon noise."""
-
-    @field_validator("psf_sigma", "photons", "read")
-    @classmethod
-    def _rises(
-        cls, ends: tuple[float, float], info: ValidationInfo
-    ) -> tuple[float, float]:
-        """Refuse ends between which nothing can be drawn."""
-        low, high = ends
-        enough = low >= 0 if info.field_name == "psf_sigma" else low > 0
-        if not enough or not low <= high < math.inf:
-            raise ValueError(
-                f"{info.field_name} goes from a smaller to a larger positive number, "
-                f"got {ends}. Write one number twice for a fixed instrument."
-            )
-        return ends
 
 
 class TrainingImage(BaseModel):
@@ -113,6 +94,12 @@ class ModelCard(BaseModel):
     recommended_dial: float = Field(default=0.0, ge=0, le=1)
     training_settings: dict[str, Any] = Field(default_factory=dict)
     training_images: tuple[TrainingImage, ...] = ()
+    base: str = ""
+    """The model that this one was fine-tuned from, with the start of its digest."""
+    verdict: str = ""
+    """What training found on held-out images, in one sentence."""
+    is_better: bool | None = None
+    """Whether it beat its base and bicubic there; `None` where nobody looked."""
     quality: tuple[Figure, ...] = ()
     quality_protocol: str = ""
     licence: str = "BSD-3-Clause"

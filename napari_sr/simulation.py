@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_sr.degradation import draw_noise, record
+from napari_sr.degradation import draw_instrument, record_with
 from napari_sr.noise import noise_map
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ class Recording:
     offset: Tensor
     """`(n, 1, 1, 1)`."""
 
+    def to(self, device: torch.device) -> Recording:
+        """Give the same recording on another device."""
+        parts = (self.sharp, self.low, self.gain, self.read, self.offset)
+        return Recording(*(part.to(device, non_blocking=True) for part in parts))
+
     def noise_map(self) -> Tensor:
         """Map the noise that was drawn, `(n, 1, h, w)`."""
         return noise_map(self.low, self.gain, self.read, self.offset)
@@ -59,15 +64,8 @@ def simulated(
     """
     n = len(sharp)
     sharp = _with_flat_fields(sharp, settings.share_flat, random)
-    drawn = draw_noise(settings.instrument, n, random)
-    low = record(
-        sharp,
-        settings.factor,
-        psf_sigma=drawn.psf_sigma,
-        gain=drawn.gain,
-        read=drawn.read,
-        generator=random,
-    )
+    drawn = draw_instrument(settings.instrument, n, random)
+    low = record_with(drawn, sharp, settings.factor, random)
     # A range measured on a noisy recording lies a little beyond that of the specimen.
     span = torch.exp(torch.empty(n, 1, 1, 1).uniform_(*_SPAN, generator=random))
     black = torch.empty(n, 1, 1, 1).uniform_(*_BLACK, generator=random)
@@ -76,7 +74,7 @@ def simulated(
         low=low * span + black,
         gain=drawn.gain * span,
         read=drawn.read * span,
-        offset=black,
+        offset=drawn.offset * span + black,
     )
 
 

@@ -1,0 +1,133 @@
+"""The instrument that a network is trained for: a range of each of its figures.
+
+This module alone knows what an instrument is described by, in which units, and what
+cannot be one. No torch: a model's card holds it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+Range = tuple[float, float]
+"""Smallest and largest value."""
+
+
+class Defects(BaseModel):
+    """The range of faults of a detector; a generator is never told of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bad_pixels: Range = (0.0, 0.0)
+    """Share of the recorded pixels that are dead, stuck or hot."""
+    bad_lines: Range = (0.0, 0.0)
+    """Share of the rows and of the columns that have an offset of their own."""
+    ring: Range = (0.0, 0.0)
+    """Standard deviation between the rings of a CT slice, in network units."""
+    flat_drift: Range = (0.0, 0.0)
+    """Largest relative change of the illumination since the flat field was taken."""
+
+    @field_validator("*")
+    @classmethod
+    def _rises(cls, ends: Range, info: ValidationInfo) -> Range:
+        """Refuse ends between which nothing can be drawn."""
+        _check_range(info.field_name, ends, ends[0] >= 0)
+        if info.field_name != "ring" and ends[1] > 1:
+            raise ValueError(
+                f"{info.field_name} is a share between 0 and 1, got {ends}."
+            )
+        return ends
+
+
+class Instrument(BaseModel):
+    """The range of instruments that a network is trained for.
+
+    Network units: 0 is no light in a sharp image, 1 nearly its brightest. Every range
+    is written as its two ends; one number twice is a fixed instrument.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    psf_sigma: Range = (0.0, 0.0)
+    """Standard deviation of a Gaussian point-spread function, in sharp pixels."""
+    psf_ratio: Range = (1.0, 1.0)
+    """Second width of the Gaussian over the first, drawn evenly in the logarithm."""
+    psf_angle: Range = (0.0, 180.0)
+    """Direction of the first width, in degrees from the x axis towards y."""
+    psf_image: tuple[tuple[float, ...], ...] | None = None
+    """Measured point-spread function on sharp pixels, row by row, of any sum above 0;
+    its centre is the pixel `side // 2` of each axis. It takes the Gaussian's place."""
+    photons: Range | None = (15.0, 10_000.0)
+    """Photons that a pixel of value 1 collects, drawn evenly in the logarithm; `None`
+    where nothing is counted (heights): there is read noise only."""
+    offset: Range = (0.0, 0.0)
+    """Value at which no photon arrives, in network units: below 0 where the darkest
+    pixel of a specimen still gets light, as in a radiograph."""
+    read: Range = (0.001, 0.05)
+    """Read noise in network units, a standard deviation; even in the logarithm."""
+    share_clean: float = Field(default=0.25, ge=0, le=1)
+    """Share of recordings without photon noise."""
+    share_read: float = Field(default=0.5, ge=0, le=1)
+    """Share of read noise, relative to the share of photon noise: most instruments
+    are limited by photons."""
+    counts: Range | None = None
+    """Counts of the digitiser per network unit; `None`: recordings are not rounded."""
+    defects: Defects = Defects()
+    """Faults of the detector."""
+
+    @field_validator("psf_sigma", "psf_ratio", "photons", "read", "counts")
+    @classmethod
+    def _rises(cls, ends: Range | None, info: ValidationInfo) -> Range | None:
+        """Refuse ends between which nothing can be drawn."""
+        if ends is not None:
+            may_be_zero = info.field_name == "psf_sigma"
+            enough = ends[0] >= 0 if may_be_zero else ends[0] > 0
+            _check_range(info.field_name, ends, enough)
+        return ends
+
+    @field_validator("psf_angle", "offset")
+    @classmethod
+    def _rises_anywhere(cls, ends: Range, info: ValidationInfo) -> Range:
+        """Refuse ends that fall or are not finite."""
+        if not -math.inf < ends[0] <= ends[1] < math.inf:
+            raise ValueError(
+                f"{info.field_name} goes from a smaller to a larger number, got {ends}."
+            )
+        return ends
+
+    @model_validator(mode="after")
+    def _one_usable_psf(self) -> Self:
+        """Refuse an image that is no point-spread function, or a second one."""
+        if self.psf_image is None:
+            return self
+        if self.psf_sigma != (0, 0) or self.psf_ratio != (1, 1):
+            raise ValueError(
+                "A measured psf_image takes the place of a Gaussian. Leave out "
+                "psf_sigma and psf_ratio, or the image."
+            )
+        values = [value for row in self.psf_image for value in row]
+        even = len({len(row) for row in self.psf_image}) == 1
+        if not even or not all(map(math.isfinite, values)) or sum(values) <= 0:
+            raise ValueError(
+                "psf_image needs rows of equal length, finite numbers and a sum above "
+                "0. Subtract the background of the measured image."
+            )
+        return self
+
+
+def _check_range(name: str | None, ends: Range, enough: bool) -> None:
+    low, high = ends
+    if not enough or not low <= high < math.inf:
+        raise ValueError(
+            f"{name} goes from a smaller to a larger positive number, got {ends}. "
+            f"Write one number twice for a fixed instrument."
+        )

@@ -1,0 +1,82 @@
+"""The instrument: what can be described, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from napari_sr.instrument import Defects, Instrument
+
+BEAD = ((0.0, 1.0), (2.0, 5.0))
+
+
+def test_an_instrument_can_be_fixed():
+    assert Instrument(psf_sigma=(0, 0), photons=(50, 50)).photons == (50, 50)
+
+
+def test_an_instrument_is_read_back_from_its_json():
+    instrument = Instrument(
+        psf_image=BEAD,
+        photons=None,
+        offset=(-0.5, 0.1),
+        counts=(1000, 65_535),
+        defects=Defects(ring=(0, 2)),
+    )
+
+    assert Instrument.model_validate_json(instrument.model_dump_json()) == instrument
+
+
+RISING = [
+    {"photons": (0, 10)},
+    {"photons": (10, 5)},
+    {"read": (0, 0.1)},
+    {"read": (0.1, float("inf"))},
+    {"psf_sigma": (-1, 1)},
+    {"psf_sigma": (2, 1)},
+    {"psf_ratio": (0, 1)},
+    {"counts": (0, 100)},
+    {"defects": {"ring": (-1, 1)}},
+    {"defects": {"bad_pixels": (0.2, 0.1)}},
+]
+
+
+@pytest.mark.parametrize("wrong", RISING, ids=str)
+def test_a_range_from_which_nothing_can_be_drawn_is_refused(wrong):
+    with pytest.raises(ValidationError, match="from a smaller to a larger positive"):
+        Instrument.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"offset": (0.2, 0.1)}, {"psf_angle": (0, float("inf"))}], ids=str
+)
+def test_a_range_that_falls_or_has_no_end_is_refused(wrong):
+    with pytest.raises(ValidationError, match="from a smaller to a larger number"):
+        Instrument(**wrong)
+
+
+def test_more_than_all_pixels_cannot_be_bad():
+    with pytest.raises(ValidationError, match="share between 0 and 1"):
+        Defects(bad_pixels=(0, 1.5))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [((1.0, 2.0), (3.0,)), ((0.0, 0.0),), ((-2.0, 1.0),), ((float("nan"),),), ()],
+    ids=["ragged", "dark", "negative", "nan", "empty"],
+)
+def test_an_image_that_is_no_point_spread_function_is_refused(image):
+    with pytest.raises(ValidationError, match="Subtract the background"):
+        Instrument(psf_image=image)
+
+
+@pytest.mark.parametrize(
+    "width", [{"psf_sigma": (0, 1)}, {"psf_ratio": (0.5, 2)}], ids=str
+)
+def test_a_gaussian_beside_a_measured_image_is_refused(width):
+    with pytest.raises(ValidationError, match="takes the place of a Gaussian"):
+        Instrument(psf_image=BEAD, **width)
+
+
+def test_an_unknown_field_is_refused():
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Instrument(psf=1)

@@ -1,0 +1,85 @@
+"""Recordings to learn from: what is told is what was drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sr.card import Instrument
+from napari_sr.networks.resampling import resample
+from napari_sr.noise import noise_map
+from napari_sr.settings import TrainingSettings
+from napari_sr.simulation import simulated
+
+CLEAN = Instrument(share_clean=1)
+SMALL = TrainingSettings(
+    arguments={"channels": 4, "n_blocks": 1}, iterations=8, batch=2, patch=16, seed=3
+)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def sharp_batch(n=64, side=16):
+    return torch.rand(n, 1, side, side, generator=seeded())
+
+
+def test_recordings_are_scaled_and_shifted_together_with_their_truth():
+    settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": 0.0})
+
+    seen = simulated(sharp_batch(), settings, seeded())
+
+    binned = torch.nn.functional.avg_pool2d(seen.sharp, 2)
+    torch.testing.assert_close(seen.low, binned, rtol=0, atol=1e-6)
+    span = (seen.sharp - seen.offset).amax((1, 2, 3)) / sharp_batch().amax((1, 2, 3))
+    assert span.min() >= np.exp(-0.5) * 0.999
+    assert span.max() <= np.exp(0.1) * 1.001
+    assert seen.offset.min() >= -0.02
+    assert seen.offset.max() <= 0.08
+    assert not seen.noise_map().any()
+
+
+def test_the_noise_that_is_told_is_the_noise_that_was_drawn():
+    n, side = 40, 128
+    flat = torch.rand(n, 1, 1, 1, generator=seeded()).expand(n, 1, side, side)
+    settings = SMALL.model_copy(update={"share_flat": 0.0})
+
+    seen = simulated(flat, settings, seeded())
+
+    truth = seen.sharp[:, :, ::2, ::2]
+    drawn = (seen.low - truth).std(dim=(1, 2, 3))
+    told = noise_map(truth, seen.gain, seen.read, seen.offset).mean((1, 2, 3))
+    torch.testing.assert_close(drawn, told, rtol=0.08, atol=1e-6)
+
+
+def test_a_share_of_the_patches_are_flat_fields():
+    n = 2000
+    settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": 0.2})
+
+    sharp = simulated(sharp_batch(n, 4), settings, seeded()).sharp
+    is_flat = sharp.amax((1, 2, 3)) - sharp.amin((1, 2, 3)) < 1e-6
+
+    assert is_flat.float().mean().item() == pytest.approx(0.2, abs=5 * 0.4 / n**0.5)
+    assert sharp[is_flat].std() > 0.1  # of different brightness
+
+
+@pytest.mark.parametrize(("share", "n_flat"), [(0.0, 0), (1.0, 64)])
+def test_no_patch_or_every_patch_can_be_flat(share, n_flat):
+    settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": share})
+
+    sharp = simulated(sharp_batch(), settings, seeded()).sharp
+
+    assert (sharp.std(dim=(1, 2, 3)) < 1e-6).sum() == n_flat
+
+
+def test_a_recording_is_at_the_pixel_grid_of_the_result():
+    # bicubic, on the same grid, is nearly right for a smooth specimen
+    ramp = torch.linspace(0, 1, 64).expand(1, 1, 64, 64)
+    settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": 0.0})
+
+    seen = simulated(ramp, settings, seeded())
+
+    error = resample(seen.low, 2, "bicubic") - seen.sharp
+    assert error[..., 8:-8, 8:-8].abs().max() < 1e-5
