@@ -23,11 +23,13 @@ from torch.nn import functional
 
 from benchmarks.gains import gains_over_bicubic
 from benchmarks.real_images import add_data_argument, training_images
+from napari_sr.examples import SimulatedExamples
 from napari_sr.networks.fast import NOISE_GAIN, Fast
 from napari_sr.networks.resampling import resample
 from napari_sr.networks.srresnet import SRResNet
 from napari_sr.settings import TrainingSettings
-from napari_sr.training import TrainingState, train
+from napari_sr.training import train_steps
+from napari_sr.training_state import TrainingState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,26 +106,32 @@ def train_candidate(name: str, root: Path, budget: float) -> None:
     pace = _pace(name, images)
     settings = TrainingSettings(iterations=int(budget / pace), batch=BATCH)
     torch.manual_seed(0)
-    state = TrainingState(settings, CANDIDATES[name](2))
+    state = TrainingState(settings, network=CANDIDATES[name](2))
     started = process_time()
-    for _ in train(state, images, weights):
+    for _ in train_steps(state, SimulatedExamples(images, settings, weights)):
         pass
     result = {
         "iterations": settings.iterations,
         "processor_seconds": round(process_time() - started),
-        "gain_db": gains_over_bicubic(state.trained_generator, root),
+        "gain_db": gains_over_bicubic(_trained(state, CANDIDATES[name](2)), root),
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
+def _trained(state: TrainingState, network: nn.Module) -> nn.Module:
+    """Put what was learnt into a network."""
+    assert state.faithful is not None
+    network.load_state_dict(state.faithful)
+    return network.eval()
+
+
 def _pace(name: str, images: list[np.ndarray]) -> float:
     """Measure processor seconds per training step."""
-    state = TrainingState(
-        TrainingSettings(iterations=8, batch=BATCH), CANDIDATES[name](2)
-    )
+    settings = TrainingSettings(iterations=8, batch=BATCH)
+    state = TrainingState(settings, network=CANDIDATES[name](2))
     started = process_time()
-    for step in train(state, images):
+    for step in train_steps(state, SimulatedExamples(images, settings)):
         if step.iteration == 2:  # the first steps allocate
             started = process_time()
     return (process_time() - started) / 6

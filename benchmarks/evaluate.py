@@ -78,16 +78,21 @@ def results_of(
     low: NDArray, photons: float | None, heights: bool, model: SRModel
 ) -> Iterator[tuple[str, NDArray]]:
     """Super-resolve a recording in every way that is compared."""
-    level = sr.NoiseLevel()
-    if photons is not None:
-        gain = DATA_RANGE / photons
-        level = sr.NoiseLevel(gain=gain, offset=BLACK)
-        if heights:
-            level = sr.NoiseLevel(read=(gain * DATA_RANGE / 2) ** 0.5)
+    level = noise_of(photons, heights)
     bicubic = sr.load_model("bicubic", factor=model.factor)
     yield "bicubic", sr.upscale(low, bicubic, dtype="float32")
     yield "given", sr.upscale(low, model, noise=level, dtype="float32")
     yield "auto", sr.upscale(low, model, dtype="float32")
+
+
+def noise_of(photons: float | None, heights: bool = False) -> sr.NoiseLevel:
+    """Tell the noise level of a recording that `recorded` made."""
+    if photons is None:
+        return sr.NoiseLevel()
+    gain = DATA_RANGE / photons
+    if heights:
+        return sr.NoiseLevel(read=(gain * DATA_RANGE / 2) ** 0.5)
+    return sr.NoiseLevel(gain=gain, offset=BLACK)
 
 
 def main() -> None:

@@ -1,10 +1,12 @@
 """Train a shipped model from its recipe, in pieces that can be interrupted.
 
     python -m benchmarks.train_shipped recipes/fluorescence-x2.toml --data DIR
+    python -m benchmarks.train_shipped recipes/… --data DIR --only noise_estimator
 
-A checkpoint is kept in `training_runs/`; the same command goes on from there. At the
-end the noise estimator is trained and the model file written to the package's zoo.
-Figures are measured and written into the card by `python -m benchmarks.evaluate`.
+A checkpoint is kept in `training_runs/`; the same command goes on from there. It is
+judged by the calibrate role. At the end the noise estimator is trained, on all domains,
+and the model file written to the package's zoo. Figures are measured and written into
+the card by `python -m benchmarks.evaluate`.
 """
 
 from __future__ import annotations
@@ -12,88 +14,87 @@ from __future__ import annotations
 import argparse
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from benchmarks.gains import gains_over_bicubic
-from benchmarks.real_images import add_data_argument, rows_of, training_images
-from napari_sr.card import ModelCard, TrainingImage
+import napari_sr as sr
+from benchmarks.real_images import (
+    BLACK,
+    DATA_RANGE,
+    add_data_argument,
+    rows_of,
+    sharp_planes,
+    training_images,
+)
+from napari_sr.card import TrainingImage
 from napari_sr.catalogue import SHIPPED
+from napari_sr.describing import describe_step
 from napari_sr.model import SRModel, save_model
 from napari_sr.noise_training import train_noise_estimator
-from napari_sr.settings import TrainingSettings
-from napari_sr.training import TrainingState, train
+from napari_sr.recipes import Recipe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sr.card import ModelCard
+    from napari_sr.networks.weights import Weights
 
 RUNS = Path("training_runs")
-SAVE_EVERY, SHOW_EVERY, VALIDATE_EVERY = 250, 100, 1000
+N_JUDGED_BY = 8
 
 
-def trained_state(
-    recipe: dict[str, Any], root: Path, images: list[Any], weights: list[float]
-) -> TrainingState:
+def domain_of(recipe: Recipe) -> str | None:
+    """Tell which images a recipe is for; `None` for all."""
+    return None if recipe.domain == "general" else recipe.domain
+
+
+def trained(recipe: Recipe, root: Path) -> SRModel:
     """Train, or go on with a training, to its end."""
     RUNS.mkdir(exist_ok=True)
-    checkpoint = RUNS / f"{recipe['name']}.pt"
-    settings = TrainingSettings(**recipe["settings"])
-    state = TrainingState(settings)
-    if checkpoint.exists():
-        state = TrainingState.load(checkpoint)
-        if state.settings != settings:
-            raise SystemExit(f"{checkpoint} has other settings; remove it to restart.")
-    total = 0.0
-    for step in train(state, images, weights):
-        total += step.loss
-        if step.iteration % SHOW_EVERY == 0:
-            print(
-                f"{step.iteration} loss {total / SHOW_EVERY:.5f} "
-                f"{step.seconds_left / 60:.0f} min left",
-                flush=True,
-            )
-            total = 0.0
-        if step.iteration % SAVE_EVERY == 0:
-            state.save(checkpoint)
-        if step.iteration % VALIDATE_EVERY == 0:
-            domain = None if recipe["domain"] == "general" else recipe["domain"]
-            gains = gains_over_bicubic(state.trained_generator, root, domain)
-            print("calibrate role:", gains, flush=True)
-    state.save(checkpoint)
-    return state
+    images, weights = training_images(root, domain_of(recipe), smallest=96)
+    print(f"{len(images)} images", flush=True)
+    training = sr.train(
+        [image * DATA_RANGE + BLACK for image in images],
+        recipe.settings,
+        base=recipe.base,
+        checkpoint=RUNS / f"{recipe.name}.pt",
+        name=recipe.name,
+        domain=recipe.domain,
+        description=recipe.description,
+        weights=weights,
+        judged_by=images_to_judge_by(root, domain_of(recipe)),
+    )
+    for step in training:
+        if step.validation is not None or step.message:
+            print(describe_step(step), flush=True)
+    return training.model
 
 
-def shipped_model(
-    recipe: dict[str, Any], root: Path, images: list[Any], weights: list[float]
-) -> SRModel:
-    """Train everything that goes into the model file, and write its card."""
-    state = trained_state(recipe, root, images, weights)
-    # Noise is told from texture best by what has seen many textures: all domains.
+def images_to_judge_by(root: Path, domain: str | None) -> list[NDArray]:
+    """Take a few calibrate images, alike from all there are."""
+    rows = [row for row in rows_of(root, "calibrate", domain) if row.usable_as_target]
+    chosen = rows[:: max(1, len(rows) // N_JUDGED_BY)]
+    return [next(iter(sharp_planes(root, row))) for row in chosen]
+
+
+def estimator(recipe: Recipe, root: Path) -> Weights:
+    """Train what answers `noise="auto"`.
+
+    Noise is told from texture best by what has seen many textures: all domains.
+    """
     everything = training_images(root, None, smallest=96)
-    estimator = train_noise_estimator(*everything, state.settings)
-    generator = state.trained_generator
-    settings = state.settings
-    card = ModelCard(
-        name=recipe["name"],
-        description=recipe["description"],
-        domain=recipe["domain"],
-        factor=settings.factor,
-        architecture=settings.architecture,
-        arguments=settings.arguments,
-        halo=generator.halo,
-        instrument=settings.instrument,
-        training_settings=settings.model_dump(mode="json"),
-        training_images=tuple(
-            TrainingImage(file=row.file, licence=row.licence, source=row.source)
-            for row in rows_of(root, "train")  # the estimator has seen them all
-            if row.usable_as_target
-        ),
+    return train_noise_estimator(*everything, recipe.settings).state_dict()
+
+
+def with_sources(card: ModelCard, root: Path) -> ModelCard:
+    """Name every image that something in the model file has seen."""
+    seen = tuple(
+        TrainingImage(file=row.file, licence=row.licence, source=row.source)
+        for row in rows_of(root, "train")  # the noise estimator has seen them all
+        if row.usable_as_target
     )
-    return SRModel(
-        card,
-        {
-            "faithful": generator.state_dict(),
-            "noise_estimator": estimator.state_dict(),
-        },
-    )
+    return card.model_copy(update={"training_images": seen})
 
 
 def main() -> None:
@@ -101,16 +102,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--only", choices=["noise_estimator"])
     add_data_argument(parser)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    recipe = tomllib.loads(arguments.recipe.read_text())
-    domain = None if recipe["domain"] == "general" else recipe["domain"]
-    images, weights = training_images(arguments.data, domain, smallest=96)
-    print(f"{len(images)} images", flush=True)
-    model = shipped_model(recipe, arguments.data, images, weights)
-    print(save_model(model, SHIPPED / f"{recipe['name']}.safetensors"))
+    recipe = Recipe.model_validate(tomllib.loads(arguments.recipe.read_text()))
+    path = SHIPPED / f"{recipe.name}.safetensors"
+    if arguments.only:
+        shipped = sr.load_model(path)
+        assert isinstance(shipped, SRModel)
+        model = shipped
+    else:
+        model = trained(recipe, arguments.data)
+    parts = {part: dict(model.weights[part]) for part in model.weights}
+    parts["noise_estimator"] = dict(estimator(recipe, arguments.data))
+    print(save_model(SRModel(with_sources(model.card, arguments.data), parts), path))
 
 
 if __name__ == "__main__":

@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from napari_sr.card import ModelCard, ModelFormatError
     from napari_sr.catalogue import list_models, load_model
     from napari_sr.files import open_stack
+    from napari_sr.finetuning import Training, finetune, settings_for, train
+    from napari_sr.instrument_estimation import estimate_instrument
     from napari_sr.intensity import IntensityRange, NoiseLevel
     from napari_sr.model import SRModel, save_model
-    from napari_sr.settings import UpscaleSettings
+    from napari_sr.settings import (
+        AdversarialSettings,
+        TrainingSettings,
+        UpscaleSettings,
+    )
     from napari_sr.stack import Axis, Stack, StackError
     from napari_sr.upscaling import upscale, upscale_planes
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdversarialSettings",
     "Axis",
     "IntensityRange",
     "ModelCard",
@@ -32,12 +39,18 @@ __all__ = [
     "SRModel",
     "Stack",
     "StackError",
+    "Training",
+    "TrainingSettings",
     "UpscaleSettings",
     "__version__",
+    "estimate_instrument",
+    "finetune",
     "list_models",
     "load_model",
     "open_stack",
     "save_model",
+    "settings_for",
+    "train",
     "upscale",
     "upscale_file",
     "upscale_files",
@@ -45,6 +58,7 @@ __all__ = [
 ]
 
 _ROOM_OF = {
+    "AdversarialSettings": "settings",
     "Axis": "stack",
     "IntensityRange": "intensity",
     "ModelCard": "card",
@@ -53,11 +67,17 @@ _ROOM_OF = {
     "SRModel": "model",
     "Stack": "stack",
     "StackError": "stack",
+    "Training": "finetuning",
+    "TrainingSettings": "settings",
     "UpscaleSettings": "settings",
+    "estimate_instrument": "instrument_estimation",
+    "finetune": "finetuning",
     "list_models": "catalogue",
     "load_model": "catalogue",
     "open_stack": "files",
     "save_model": "model",
+    "settings_for": "finetuning",
+    "train": "finetuning",
     "upscale": "upscaling",
     "upscale_file": "batching",
     "upscale_files": "batching",

@@ -104,7 +104,8 @@ def _load_interpolation(name: str, factor: int | None) -> Interpolation:
 
     if factor is None:
         raise ValueError(
-            f"{name!r} works at any factor. Say which: load_model({name!r}, factor=2)."
+            f"{name!r} works at factor 2, 3, 4 or 8. Say which with --factor 2, or in "
+            f"Python load_model({name!r}, factor=2)."
         )
     return Interpolation(name, factor)  # type: ignore[arg-type]
 

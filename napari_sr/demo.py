@@ -100,7 +100,7 @@ def run_demo(folder: Path, samples: Path | None = None) -> Iterator[str]:
         yield _line(outcome)
     picture = draw(outcomes, folder / "demo.png")
     yield ""
-    yield f"Results: {len(outcomes)} OME-TIFF files in {folder}"
+    yield f"Results: {len(outcomes)} OME-TIFF files in {folder}, beside the recordings"
     yield f"Picture: {picture}"
 
 

@@ -6,12 +6,16 @@ This module alone knows the wording; who prints it is the command line.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_sr.batching import FileFailure, FileResult
     from napari_sr.card import ModelCard
     from napari_sr.stack import Stack
+    from napari_sr.training import Step
 
 
 def describe_result(result: FileResult) -> str:
@@ -22,10 +26,16 @@ def describe_result(result: FileResult) -> str:
     parts = [f"{result.path}: {shape} {plan.dtype}, tile {tile}"]
     parts.append(f"range {plan.intensity.low:g} to {plan.intensity.high:g}")
     if plan.noise is not None:
-        parts.append(f"noise gain {plan.noise.gain:.3g}, read {plan.noise.read:.3g}")
+        parts.append(f"noise {_as_typed(asdict(plan.noise))}")
     if result.share_clipped:
         parts.append(f"{result.share_clipped:.2%} of pixels clipped")
     return ", ".join(parts)
+
+
+def _as_typed(noise: Mapping[str, float]) -> str:
+    """Write a noise level as `--noise` takes it."""
+    names = ("gain", "read", "offset")
+    return ",".join(f"{name}={noise[name] + 0:.5g}" for name in names)
 
 
 def describe_failure(failure: FileFailure) -> str:
@@ -39,30 +49,65 @@ def describe_model(card: ModelCard) -> str:
     lines = [
         f"{card.name}: {card.description}",
         f"×{card.factor}, {card.domain}, {card.architecture} {card.arguments or ''}",
-        f"halo {card.halo} px, licence {card.licence}, made by {card.package_version}",
+        f"halo {card.halo} px, licence {card.licence}, "
+        f"made by napari-sr {card.package_version}",
     ]
     if card.training_images:
         licences = ", ".join(sorted({image.licence for image in card.training_images}))
         lines.append(f"trained on {len(card.training_images)} images ({licences})")
+    if card.base:
+        lines.append(f"fine-tuned from {card.base}")
+    if card.verdict:
+        lines.append(card.verdict)
     if card.quality:
         lines += ["", card.quality_protocol, card.quality_table()]
     return "\n".join(lines)
 
 
+def describe_step(step: Step) -> str:
+    """Say in one line how a training goes."""
+    if step.message:
+        return f"{step.stage} {step.iteration}: {step.message}"
+    parts = [f"{step.stage} {step.iteration}"]
+    parts += [f"{name} {value:.4f}" for name, value in step.losses.items()]
+    if step.validation is not None:
+        parts.append(f"held out {step.validation.psnr:.2f} dB")
+        parts.append(f"spectrum error {step.validation.spectrum_error:.3f}")
+    if isfinite(step.seconds_left):
+        minutes, seconds = divmod(round(step.seconds_left), 60)
+        parts.append(f"{minutes}:{seconds:02} left")
+    return ", ".join(parts)
+
+
 def describe_stack(stack: Stack) -> str:
     """Say how large a stack is, where it lies and what made it."""
-    lines = [f"{stack.name}: {stack.n_planes} planes, {stack.dtype.name}"]
+    planes = "1 plane" if stack.n_planes == 1 else f"{stack.n_planes} planes"
+    lines = [f"{stack.name}: {planes}, {stack.dtype.name}"]
     for axis, length in zip(stack.axes, stack.shape, strict=True):
         unit = axis.unit or "pixel"
         lines.append(
             f"  {axis.name}: {length}, spacing {axis.spacing:g} {unit}, "
-            f"origin {axis.origin:g}"
+            f"origin {axis.origin + 0.0:g}"
         )
     if stack.provenance:
         software = stack.provenance.get("software", "unknown software")
         notice = stack.provenance.get("notice")
         lines.append(f"made by {software}" + (f" ({notice})" if notice else ""))
+        lines += _how_it_was_made(stack.provenance)
     return "\n".join(lines)
+
+
+def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
+    """Say which model with which noise and range gave a result of ours."""
+    plan = provenance.get("plan")
+    if not isinstance(plan, dict):
+        return []
+    parts = [f"model {plan.get('model', 'unknown')} ×{plan.get('factor', '?')}"]
+    if intensity := plan.get("intensity"):
+        parts.append(f"range {intensity['low']:g} to {intensity['high']:g}")
+    if noise := plan.get("noise"):
+        parts.append(f"noise {_as_typed(noise)}")
+    return [", ".join(parts)]
 
 
 def stack_as_json(stack: Stack) -> dict[str, object]:

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sr.settings import TrainingSettings
+    from napari_sr.training_data import SharpImage
 
 SIDES = (64, 96, 128, 192)
 """Sides of the recordings that the estimator learns from, in low pixels."""
 
 
 def train_noise_estimator(
-    images: Sequence[NDArray],
+    images: Sequence[NDArray | SharpImage],
     weights: Sequence[float] | None,
     settings: TrainingSettings,
     n_recordings: int = 12_000,
@@ -72,7 +73,7 @@ def train_noise_estimator(
 
 @torch.no_grad()
 def _examples(
-    images: Sequence[NDArray],
+    images: Sequence[NDArray | SharpImage],
     weights: Sequence[float] | None,
     settings: TrainingSettings,
     n_recordings: int,

@@ -68,8 +68,43 @@ def _level_of(parts: dict[str, float]) -> NoiseLevel:
         ) from error
 
 
+class AdversarialSettings(BaseModel):
+    """How to train a textured end, starting from the faithful one.
+
+    The loss of the generator is pixel_weight × L1 + content_weight × content +
+    weight × (−log D), as in Ledig et al. (CVPR 2017).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    iterations: int = Field(default=600, ge=1)
+    """Steps of this stage, those of the head start included."""
+    weight: float = Field(default=0.005, ge=0)
+    """Of −log D(G(x)). 0 trains on pixels and content alone, with no discriminator."""
+    discriminator: Literal["unet", "srgan"] = "unet"
+    """`unet` judges every pixel of patches of any size; `srgan` is the paper's."""
+    head_start: int = Field(default=60, ge=0)
+    """First steps, in which the discriminator alone learns."""
+    ramp: int = Field(default=100, ge=0)
+    """Steps over which the adversarial weight then rises from zero."""
+    content: Literal["domain", "vgg19", "gradient", "spectrum"] | None = "domain"
+    """What content is: features of a network, or a measure that needs none."""
+    content_layers: dict[str, float] = Field(default_factory=lambda: {"2_2": 1.0})
+    """Feature maps φ(i,j) by name, with their weights."""
+    content_weight: float = Field(default=0.05, ge=0)
+    """Of the content loss; 0.006 is the paper's, for its feature maps of VGG-19."""
+    pixel_weight: float = Field(default=1.0, ge=0)
+    """Of the mean absolute error; the paper has 0."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Of the generator."""
+    discriminator_rate: float = Field(default=5e-4, gt=0)
+    """Of the discriminator."""
+    largest_loss: float = Field(default=1.5, gt=0)
+    """Decibels of PSNR on held-out images that texture may cost."""
+
+
 class TrainingSettings(BaseModel):
-    """How to train a generator."""
+    """How to train or fine-tune; the same for recipe, Python, command line, viewer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,8 +116,14 @@ class TrainingSettings(BaseModel):
     """What the architecture takes besides the factor."""
     instrument: Instrument = Instrument()
     """Range of instruments whose recordings it learns to improve."""
-    iterations: int = Field(default=10_000, ge=1)
-    """Training steps."""
+    iterations: int = Field(default=10_000, ge=0)
+    """Steps of the fidelity stage; 0 takes the base as it is."""
+    fidelity_loss: Literal["l1", "mse", "charbonnier"] = "l1"
+    """What the fidelity stage compares pixels by; the paper has `mse`."""
+    adversarial: AdversarialSettings | None = None
+    """The second stage; none when not asked for."""
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Time to spend; the stages then end with it if not with their iterations."""
     batch: int = Field(default=16, ge=1)
     """Patches per step."""
     patch: int = Field(default=48, ge=16)
@@ -93,5 +134,15 @@ class TrainingSettings(BaseModel):
     """Decay of the exponential moving average of the weights, which is what is kept."""
     share_flat: float = Field(default=0.03, ge=0, le=1)
     """Share of patches that are replaced by a flat field of random brightness."""
+    share_held_out: float = Field(default=0.2, gt=0, le=1 / 3)
+    """Share of the images that is kept back to judge by."""
+    validate_every: int = Field(default=200, ge=1)
+    """Steps between two looks at the held-out images; also between checkpoints."""
+    patience: int = Field(default=10, ge=1)
+    """A stage ends when so many looks in a row found nothing better."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda, cuda:1, mps."""
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Number format of the networks; losses are float32. `auto` is float32 on a CPU."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Start of all random sequences."""

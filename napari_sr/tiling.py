@@ -262,7 +262,7 @@ def _refuse_bad_plan(
         enough = max(16, 16 * -(-3 * halo // 16))
         raise ValueError(
             f"Tile {tile} px is not larger than twice the model's halo "
-            f"(2 × {halo} px). Use a tile of at least {enough} px."
+            f"(2 × {halo} px). Use a larger one; {enough} px or more is sensible."
         )
     if overlap > room // 2:
         raise ValueError(

@@ -1,181 +1,233 @@
-"""Flow B: sharp images → recordings → a trained generator.
+"""Flow B: recordings and their truth → a faithful generator, and a textured one.
 
-Sharp patches are drawn, recorded by a simulated instrument and given to the generator
-together with the noise that was drawn; the loss compares what comes out with the sharp
-patch. This module alone trains a generator. `train` is a generator: iterate to go on,
-stop iterating to stop; the state can be saved at any time and gone on with later, and
-then ends with the same weights as if it had never stopped.
+Each step draws sharp patches and their recordings (`examples`), gives the recordings to
+the generator with the noise that they hold, and compares what comes out with the truth.
+The fidelity stage compares pixels. The adversarial stage starts from what that found
+and adds content and a discriminator: a step of the discriminator on true and generated
+patches, then one of the generator through the frozen discriminator (Ledig et al., CVPR
+2017). This module alone says in which order things happen (one step is in
+`lessons`, the schedule in `pace`) and what is done when a training runs away.
+
+`train_steps` is a generator: iterate to go on, stop iterating to stop. After every step
+the state is whole, and a run that is resumed from a checkpoint ends with the same
+weights as one that was never stopped.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-from napari_sr.losses import mean_absolute_error
+from napari_sr.lessons import AdversarialLesson, FidelityLesson
 from napari_sr.networks import build_generator
-from napari_sr.patches import PatchSource
-from napari_sr.settings import TrainingSettings
-from napari_sr.simulation import simulated
+from napari_sr.pace import MOST_ROLLBACKS, head_start, is_over, progress, seconds_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from napari_sr.examples import Examples
+    from napari_sr.training_state import TrainingState
+    from napari_sr.validation import HeldOut, Preview, Validation
 
-    from napari_sr.simulation import Recording
-
-WARM_UP = 200
-"""Steps over which the learning rate rises from zero."""
-CLIP = 0.5
-"""Largest norm of a gradient; a longer one is shortened to it."""
+EXPLODED = 20.0
+"""A loss so many times the usual one is a training that runs away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one training step tells whoever watches."""
 
+    stage: str
     iteration: int
-    """Steps done so far, this one included."""
-    loss: float
-    """Mean absolute error of this batch, in network units."""
+    """Steps of this stage so far, this one included."""
+    losses: Mapping[str, float]
+    """By name; `accuracy` is the discriminator's, chance 0.5."""
+    progress: float
+    """Share of this stage that is done, from 0 to 1."""
     seconds_left: float
-    """Estimated from the steps of this run."""
+    """Of this stage, estimated from its pace."""
+    validation: Validation | None = None
+    """What the held-out images said, when they were looked at."""
+    preview: Preview | None = None
+    message: str = ""
+    """What a person should know: a rollback, the end of a stage."""
 
 
-class TrainingState:
-    """Everything a training needs to go on: networks, optimiser, position.
-
-    Parameters
-    ----------
-    settings
-        How to train.
-    network
-        A generator to train instead of the one that the settings describe.
-    """
-
-    def __init__(
-        self, settings: TrainingSettings, network: nn.Module | None = None
-    ) -> None:
-        torch.manual_seed(settings.seed)
-        self.settings = settings
-        self.generator = network or build_generator(
-            settings.architecture, settings.factor, settings.arguments
-        )
-        self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        averaging = get_ema_multi_avg_fn(settings.averaging)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.generator, multi_avg_fn=averaging)
-        self.optimizer = torch.optim.Adam(
-            self.generator.parameters(), settings.learning_rate, betas=(0.9, 0.99)
-        )
-        self.iteration = 0
-
-    @property
-    def trained_generator(self) -> nn.Module:
-        """The averaged generator, in evaluation mode."""
-        return self.average.module.eval()
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint aside and rename it, so that it is whole or absent."""
-        partial = path.with_name(path.name + ".partial")
-        content: dict[str, Any] = {
-            "settings": self.settings.model_dump_json(),
-            "generator": self.generator.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "iteration": self.iteration,
-        }
-        torch.save(content, partial)
-        os.replace(partial, path)
-
-    @classmethod
-    def load(cls, path: Path) -> TrainingState:
-        """Read a checkpoint that `save` wrote."""
-        content = torch.load(path, weights_only=True)
-        state = cls(TrainingSettings.model_validate_json(content["settings"]))
-        state.generator.load_state_dict(content["generator"])
-        state.average.load_state_dict(content["average"])
-        state.optimizer.load_state_dict(content["optimizer"])
-        state.iteration = content["iteration"]
-        return state
-
-
-def train(
+def train_steps(
     state: TrainingState,
-    images: Sequence[NDArray],
-    weights: Sequence[float] | None = None,
+    examples: Examples,
+    held_out: HeldOut | None = None,
+    checkpoint: Path | None = None,
 ) -> Iterator[Step]:
-    """Train a generator for fidelity, from wherever the state stands.
+    """Train, stage after stage, from wherever the state stands.
 
     Parameters
     ----------
     state
-        What is trained; changed in place, consistent after every step.
-    images
-        `(y, x)` float32 sharp images in network range, without gaps.
-    weights
-        How often each image is drawn, relative to the others.
+        What is trained; changed in place, whole after every step.
+    examples
+        What it learns from.
+    held_out
+        What it is judged by; without, the last average of each stage is kept.
+    checkpoint
+        Where the state is written at each look at the held-out images.
 
     Yields
     ------
     Step
         After each training step.
     """
-    settings = state.settings
-    source = PatchSource(
-        images, settings.patch * settings.factor, weights, settings.seed
+    while state.stage != "done":
+        yield from _train_stage(state, examples, held_out, checkpoint)
+        state.finish_stage()
+        if checkpoint is not None:
+            state.save(checkpoint)
+
+
+def _train_stage(
+    state: TrainingState,
+    examples: Examples,
+    held_out: HeldOut | None,
+    checkpoint: Path | None,
+) -> Iterator[Step]:
+    teach = (
+        FidelityLesson(state) if state.stage == "fidelity" else AdversarialLesson(state)
     )
-    started, first = monotonic(), state.iteration
-    state.generator.train()
-    while state.iteration < settings.iterations:
-        random = _random_of(state)
-        sharp = source.batch(state.iteration, settings.batch)
-        seen = simulated(sharp, settings, random)
-        result = state.generator(_network_input(state.generator, seen))
-        loss = _inner_loss(result, seen.sharp, 2 * settings.factor)
-        _take_step(state, loss)
-        pace = (monotonic() - started) / (state.iteration - first)
-        left = pace * (settings.iterations - state.iteration)
-        yield Step(state.iteration, loss.item(), left)
+    score = _score_of(state, held_out)
+    good, sums = state.content(), _Sums()
+    while not is_over(state):
+        started = monotonic()
+        losses = teach(examples.batch(state.position))
+        state.position += 1
+        if message := _runs_away(state, losses):
+            _roll_back(state, good)
+            yield _step_of(state, losses, message=message)
+            continue
+        state.iteration += 1
+        sums.add(losses)
+        looked: dict[str, Any] = {}
+        is_due = state.iteration % state.settings.validate_every == 0
+        if is_due:
+            looked = _look(state, held_out, score, sums.means())
+            good, sums = state.content(), _Sums()
+        state.seconds += monotonic() - started
+        if is_due and checkpoint is not None:
+            state.save(checkpoint)
+        yield _step_of(state, losses, **looked)
 
 
-def _random_of(state: TrainingState) -> torch.Generator:
-    """Seed by position, so that a resumed training draws what it would have drawn."""
-    return torch.Generator().manual_seed(
-        (state.settings.seed << 32) + state.iteration + 1
+# ── what may go wrong ───────────────────────────────────────────────────────────────
+
+
+def _runs_away(state: TrainingState, losses: Mapping[str, float]) -> str:
+    """Say so when a loss is no number, or far above what it was."""
+    pixels = losses.get("pixels", 0.0)
+    if not all(math.isfinite(value) for value in losses.values()):
+        what = "A loss was not a number"
+    elif state.typical_loss is not None and pixels > EXPLODED * state.typical_loss:
+        what = (
+            f"The loss rose to {pixels / state.typical_loss:.0f} times its usual size"
+        )
+    else:
+        if "pixels" in losses:
+            before = pixels if state.typical_loss is None else state.typical_loss
+            state.typical_loss = max(0.98 * before + 0.02 * pixels, 1e-4)
+        return ""
+    if state.n_rollbacks == MOST_ROLLBACKS:
+        return f"{what} again; the stage ends with the best that it found."
+    return f"{what}; went back to the last good state, at half the learning rate."
+
+
+def _roll_back(state: TrainingState, good: Mapping[str, Any]) -> None:
+    """Return to a good state, slower, and on to other examples."""
+    n_rollbacks, scale = state.n_rollbacks + 1, state.rate_scale / 2
+    position, seconds = state.position, state.seconds
+    state.restore(good)
+    state.n_rollbacks, state.rate_scale = n_rollbacks, scale
+    state.position, state.seconds = position, seconds
+
+
+# ── what is said ────────────────────────────────────────────────────────────────────
+
+
+class _Sums:
+    """Losses since the last look, to be averaged."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+
+    def add(self, losses: Mapping[str, float]) -> None:
+        for name, value in losses.items():
+            self._values.setdefault(name, []).append(value)
+
+    def means(self) -> dict[str, float]:
+        return {name: sum(v) / len(v) for name, v in self._values.items()}
+
+
+def _score_of(
+    state: TrainingState, held_out: HeldOut | None
+) -> Callable[[Validation], float]:
+    """Decide what is better: PSNR; for texture, a spectrum like the truth's."""
+    if state.stage == "fidelity" or held_out is None:
+        return lambda found: found.psnr
+    assert state.settings.adversarial is not None
+    assert state.faithful is not None
+    faithful = build_generator(
+        state.settings.architecture, state.settings.factor, state.settings.arguments
     )
+    faithful.load_state_dict(state.faithful)
+    before = held_out.judge(faithful.to(state.device))
+    lowest = before.psnr - state.settings.adversarial.largest_loss
+    if not state.best.weights:
+        state.best.score = max(state.best.score, -before.spectrum_error)
+    return lambda found: -found.spectrum_error if found.psnr >= lowest else -math.inf
 
 
-def _network_input(network: nn.Module, seen: Recording) -> Tensor:
-    told = [seen.noise_map()] if network.in_channels == 2 else []
-    batch = torch.cat([seen.low, *told], dim=1)
-    return batch.contiguous(memory_format=torch.channels_last)
+def _look(
+    state: TrainingState,
+    held_out: HeldOut | None,
+    score: Callable[[Validation], float],
+    losses: Mapping[str, float],
+) -> dict[str, Any]:
+    """Judge the averaged generator by held-out images and remember the best."""
+    row: dict[str, float | str] = {
+        "stage": state.stage,
+        "iteration": state.iteration,
+        "seconds": round(state.seconds, 1),
+        **losses,
+    }
+    looked: dict[str, Any] = {}
+    if held_out is not None:
+        found = held_out.judge(state.trained_generator)
+        if state.iteration > head_start(state):
+            state.keep_if_best(score(found))
+        row |= asdict(found)
+        looked = {
+            "validation": found,
+            "preview": held_out.preview(state.trained_generator),
+        }
+    state.history.append(row)
+    return looked
 
 
-def _inner_loss(result: Tensor, truth: Tensor, border: int) -> Tensor:
-    """Leave out the border, where the network sees the zeros around the patch."""
-    inner = (..., slice(border, -border), slice(border, -border))
-    return mean_absolute_error(result[inner], truth[inner])
-
-
-def _take_step(state: TrainingState, loss: Tensor) -> None:
-    settings = state.settings
-    progress = state.iteration / settings.iterations
-    rate = settings.learning_rate * min(1, (state.iteration + 1) / WARM_UP)
-    rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.generator.parameters(), CLIP)
-    state.optimizer.step()
-    state.average.update_parameters(state.generator)
-    state.iteration += 1
+def _step_of(
+    state: TrainingState,
+    losses: Mapping[str, float],
+    *,
+    validation: Validation | None = None,
+    preview: Preview | None = None,
+    message: str = "",
+) -> Step:
+    return Step(
+        stage=state.stage,
+        iteration=state.iteration,
+        losses=losses,
+        progress=min(1.0, progress(state)),
+        seconds_left=seconds_left(state),
+        validation=validation,
+        preview=preview,
+        message=message,
+    )

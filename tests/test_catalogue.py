@@ -157,6 +157,6 @@ def test_an_interpolation_needs_a_factor(name):
     assert isinstance(upscaler, Interpolation)
     assert (upscaler.name, upscaler.factor) == (name, 3)
     with pytest.raises(
-        ValueError, match=rf"any factor.*load_model\('{name}', factor=2"
+        ValueError, match=rf"factor 2, 3, 4 or 8.*load_model\('{name}', factor=2"
     ):
         load_model(name)

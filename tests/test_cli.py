@@ -106,7 +106,7 @@ MISUSES = [  # arguments, words of the sentence; the exit code is 2
 
 FAILURES = [  # arguments, words of the sentence; the exit code is 1
     pytest.param(upscaling("-m", "magic"), "no model named 'magic'", id="model"),
-    pytest.param(upscaling("-m", "nearest"), "works at any factor", id="no-factor"),
+    pytest.param(upscaling("-m", "nearest"), "Say which with --factor", id="no-factor"),
     pytest.param(
         upscaling("-m", "nearest", "--factor", "5"), "2, 3, 4 or 8", id="factor"
     ),
@@ -159,7 +159,7 @@ def test_a_tile_without_room_says_which_would_do(one, here, capsys):
     assert main(upscaling("-m", "m.safetensors", "--tile", "12")) == 1
     assert said(capsys)[1] == (
         "a.ome.tif: Tile 12 px is not larger than twice the model's halo (2 × 6 px). "
-        "Use a tile of at least 32 px.\n"
+        "Use a larger one; 32 px or more is sensible.\n"
     )
 
 
@@ -182,7 +182,8 @@ def test_a_trained_model_is_told_the_noise(one, here, capsys):
     assert (
         main(upscaling("-m", "tiny", "--tile", "24", "--noise", "read=7,gain=2")) == 0
     )
-    assert "tile 24, range 112.918 to 59837.7, noise gain 2, read 7" in said(capsys)[0]
+    told = "noise gain=2,read=7,offset=0"
+    assert f"tile 24, range 112.918 to 59837.7, {told}" in said(capsys)[0]
     expected = upscale(one, tiny_fast(), tile=24, noise=NoiseLevel(gain=2, read=7))
     np.testing.assert_array_equal(read_stack(here / "r.ome.tif"), expected)
 
@@ -447,9 +448,10 @@ def test_a_result_is_described_with_its_notice(one, capsys):
     main(upscaling("-m", "tiny"))
     said(capsys)
     assert main(["info", "r.ome.tif"]) == 0
-    last = said(capsys)[0].splitlines()[-1]
-    assert last.startswith("made by napari-sr ")
-    assert "computed, not measured" in last
+    by, how = said(capsys)[0].splitlines()[-2:]
+    assert by.startswith("made by napari-sr ")
+    assert "computed, not measured" in by
+    assert re.match(r"model tiny ×2, range \S+ to \S+, noise gain=", how)
 
 
 def test_a_stack_is_described_in_json(one, capsys):

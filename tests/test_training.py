@@ -1,29 +1,52 @@
-"""Training: it learns, repeats itself bit for bit, and can stop anywhere."""
+"""Training: it learns, repeats itself bit for bit, can stop anywhere, gets up again."""
 
 from __future__ import annotations
 
 import itertools
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
-from napari_sr import training
+from napari_sr import lessons, pace, training
 from napari_sr.card import Instrument
+from napari_sr.examples import SimulatedExamples
 from napari_sr.networks import build_generator
-from napari_sr.networks.resampling import resample
-from napari_sr.noise import noise_map
-from napari_sr.settings import TrainingSettings
-from napari_sr.training import WARM_UP, TrainingState, simulated, train
+from napari_sr.pace import MOST_ROLLBACKS, WARM_UP
+from napari_sr.settings import AdversarialSettings, TrainingSettings
+from napari_sr.training import train_steps
+from napari_sr.training_state import CheckpointError, TrainingState
+from napari_sr.validation import held_out
 
 CLEAN = Instrument(share_clean=1)
 SMALL = TrainingSettings(
-    arguments={"channels": 4, "n_blocks": 1}, iterations=8, batch=2, patch=16, seed=3
+    arguments={"channels": 4, "n_blocks": 1},
+    iterations=8,
+    batch=2,
+    patch=16,
+    seed=3,
+    validate_every=3,
+    device="cpu",
 )
 PAPER = SMALL.model_copy(update={"architecture": "srresnet"})
-both_architectures = pytest.mark.parametrize(
-    "settings", [SMALL, PAPER], ids=lambda settings: settings.architecture
+TEXTURE = AdversarialSettings(iterations=7, head_start=2, ramp=2, content="gradient")
+BOTH = SMALL.model_copy(update={"adversarial": TEXTURE, "iterations": 4})
+SRGAN = PAPER.model_copy(
+    update={
+        "patch": 20,
+        "iterations": 2,
+        "adversarial": TEXTURE.model_copy(
+            update={"discriminator": "srgan", "iterations": 3, "head_start": 0}
+        ),
+    }
+)
+every_kind = pytest.mark.parametrize(
+    "settings",
+    [SMALL, PAPER, BOTH, SRGAN],
+    ids=["fast", "srresnet", "adversarial", "srgan"],
 )
 
 
@@ -34,17 +57,27 @@ def specimens(n=2, side=64, seed=0):
     return list(((smooth - low) / (high - low)).astype(np.float32))
 
 
-def run(state, n_steps=None):
+def steps_of(state, images=None, judged=True, **options):
+    images = specimens() if images is None else images
+    examples = SimulatedExamples(images, state.settings)
+    judge = held_out(specimens(1, seed=9), state.settings) if judged else None
+    return train_steps(state, examples, judge, **options)
+
+
+def run(state, n_steps=None, **options):
     """Train for so many steps, or to the end; give what was said."""
-    return list(itertools.islice(train(state, specimens()), n_steps))
+    return list(itertools.islice(steps_of(state, **options), n_steps))
 
 
 def weights_of(state):
-    """All that a training has learnt, the moving average included."""
-    return {
-        **{f"now.{k}": v for k, v in state.generator.state_dict().items()},
-        **{f"mean.{k}": v for k, v in state.trained_generator.state_dict().items()},
-    }
+    """All that a training has learnt."""
+    found = {f"now.{k}": v for k, v in state.generator.state_dict().items()}
+    found |= {f"mean.{k}": v for k, v in state.averaged_weights().items()}
+    for name in ("faithful", "textured", "discriminator"):
+        part = getattr(state, name)
+        part = part.state_dict() if isinstance(part, torch.nn.Module) else part or {}
+        found |= {f"{name}.{k}": v for k, v in part.items()}
+    return found
 
 
 def assert_same_weights(first, second):
@@ -55,14 +88,13 @@ def assert_same_weights(first, second):
 
 
 def losses(steps):
-    return [step.loss for step in steps]
+    return [(step.stage, dict(step.losses)) for step in steps]
 
 
 # ── it learns ───────────────────────────────────────────────────────────────────────
 
 
-def test_training_on_one_patch_lowers_the_loss(monkeypatch):
-    monkeypatch.setattr(training, "WARM_UP", 1)  # a training of few steps has no time
+def test_training_on_one_patch_lowers_the_loss():
     settings = TrainingSettings(
         arguments={"channels": 16, "n_blocks": 2},
         instrument=Instrument(share_clean=1, psf_sigma=(1.5, 1.5)),
@@ -72,20 +104,25 @@ def test_training_on_one_patch_lowers_the_loss(monkeypatch):
         learning_rate=0.01,
         share_flat=0,
     )
-    one_patch = specimens(1, side=32)
 
-    found = losses(train(TrainingState(settings), one_patch))
+    steps = run(TrainingState(settings), images=specimens(1, side=32), judged=False)
 
+    found = [step.losses["pixels"] for step in steps]
     assert np.mean(found[-10:]) < 0.8 * np.mean(found[:10])
 
 
-@both_architectures
+@every_kind
 def test_each_step_says_where_it_stands(settings):
     steps = run(TrainingState(settings))
 
-    assert [step.iteration for step in steps] == list(range(1, 9))
-    assert all(step.loss > 0 for step in steps)
+    n_fidelity = settings.iterations
+    n_more = settings.adversarial.iterations if settings.adversarial else 0
+    assert [(step.stage, step.iteration) for step in steps] == [
+        *(("fidelity", i) for i in range(1, n_fidelity + 1)),
+        *(("adversarial", i) for i in range(1, n_more + 1)),
+    ]
     assert steps[0].seconds_left > 0
+    assert steps[-1].progress == 1
     assert steps[-1].seconds_left == 0
 
 
@@ -94,46 +131,131 @@ def test_the_first_loss_is_that_of_bicubic():
     settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": 0.0})
     flat = [np.full((32, 32), 0.5, np.float32)]
 
-    first = next(train(TrainingState(settings), flat))
+    first = run(TrainingState(settings), 1, images=flat)[0]
 
-    assert first.loss == pytest.approx(0, abs=1e-6)
+    assert first.losses["pixels"] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_learning_rate_is_warmed_up_and_then_lowered():
-    state = TrainingState(SMALL)
-    rates = [state.optimizer.param_groups[0]["lr"] for _ in train(state, specimens())]
+    settings = SMALL.model_copy(update={"iterations": 40})
+    state = TrainingState(settings)
+    rates = [state.optimizer.param_groups[0]["lr"] for _ in steps_of(state)]
 
-    cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * np.arange(8) / 8))
-    assert rates == pytest.approx(1e-3 * np.arange(1, 9) / WARM_UP * cosine)
+    done = np.arange(40) / 40
+    cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done))
+    warm = np.minimum(1, np.arange(1, 41) / min(WARM_UP, 4))
+    assert rates == pytest.approx(1e-3 * warm * cosine)
 
 
-def test_the_trained_generator_is_the_moving_average():
-    state = TrainingState(SMALL.model_copy(update={"averaging": 0.5}))
+def test_the_average_follows_closely_at_first_and_slowly_later():
+    state = TrainingState(SMALL.model_copy(update={"averaging": 0.25}))
     seen = []
-    for _ in train(state, specimens()):
-        seen.append(state.generator.tail.bias.detach().clone())
+    for _ in steps_of(state, judged=False):
+        if state.iteration:  # the last step ends the stage
+            seen.append(state.generator.tail.bias.detach().clone())
+            averaged = state.averaged_weights()["tail.bias"]
 
     average = seen[0]  # the first step is copied
-    for one in seen[1:]:
-        average = 0.5 * average + 0.5 * one
+    for number, one in enumerate(seen[1:], 1):
+        decay = min(0.25, (1 + number) / (10 + number))
+        average = decay * average + (1 - decay) * one
 
-    torch.testing.assert_close(state.trained_generator.tail.bias, average)
-    assert not state.trained_generator.training
+    torch.testing.assert_close(averaged, average)
 
 
-def test_another_generator_can_be_trained():
-    network = build_generator("fast", 2, {"channels": 6, "n_blocks": 2})
-    before = network.tail.weight.clone()
+@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier"])
+def test_the_fidelity_loss_can_be_chosen(name):
+    state = TrainingState(SMALL.model_copy(update={"fidelity_loss": name}))
 
-    run(TrainingState(SMALL, network), 2)
+    assert lessons.FidelityLesson(state).loss is lessons.PIXEL_LOSSES[name]
 
-    assert not torch.equal(network.tail.weight, before)
+
+def test_a_training_starts_from_the_weights_it_is_given():
+    start = build_generator("fast", 2, SMALL.arguments).state_dict()
+    torch.nn.init.normal_(start["tail.weight"], std=0.1)
+
+    state = TrainingState(SMALL, start=start)
+
+    assert torch.equal(state.generator.tail.weight, start["tail.weight"])
+
+
+def test_weights_of_another_shape_are_refused():
+    start = build_generator("fast", 2, {"channels": 6, "n_blocks": 1}).state_dict()
+
+    with pytest.raises(ValueError, match="base"):
+        TrainingState(SMALL, start=start)
+
+
+# ── the adversarial stage ───────────────────────────────────────────────────────────
+
+
+def test_the_discriminator_has_a_head_start():
+    state = TrainingState(BOTH)
+    before, moved = None, []
+    for step in steps_of(state):
+        if step.stage == "adversarial":
+            now = state.generator.tail.weight.detach().clone()
+            reference = state.faithful["tail.weight"] if before is None else before
+            moved.append(not torch.equal(now, reference))
+            before = now
+            assert {"discriminator", "accuracy"} <= step.losses.keys()
+            assert ("adversarial" in step.losses) == (step.iteration > 2)
+
+    assert moved[:2] == [False, False]
+    assert all(moved[2:-1])
+
+
+def test_the_generator_step_does_not_move_the_discriminator():
+    state = TrainingState(BOTH)
+    run(state, BOTH.iterations + 2)
+    lesson = lessons.AdversarialLesson(state)
+    seen = SimulatedExamples(specimens(), BOTH).batch(0)
+    result, truth = lesson.generated(seen)
+    told = torch.zeros_like(truth)
+    parameters = [p.detach().clone() for p in state.discriminator.parameters()]
+    generator = state.generator.tail.weight.detach().clone()
+
+    lesson._teach_generator(result, truth, told)
+
+    after = list(state.discriminator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(parameters, after, strict=True))
+    assert all((p.requires_grad and p.grad is None) or p.requires_grad for p in after)
+    assert not torch.equal(generator, state.generator.tail.weight)
+
+
+def test_a_weight_of_zero_trains_on_content_without_a_discriminator():
+    texture = TEXTURE.model_copy(update={"weight": 0.0})
+    state = TrainingState(BOTH.model_copy(update={"adversarial": texture}))
+
+    steps = run(state)
+
+    assert state.discriminator is None
+    assert steps[-1].losses.keys() == {"pixels", "content"}
+
+
+def test_the_faithful_end_is_not_touched_by_the_adversarial_stage():
+    state = TrainingState(BOTH)
+    run(state, BOTH.iterations + 1)
+    faithful = {name: tensor.clone() for name, tensor in state.faithful.items()}
+    run(state)
+
+    assert all(torch.equal(faithful[k], v) for k, v in state.faithful.items())
+
+
+def test_texture_that_costs_too_much_is_not_kept():
+    ruinous = TEXTURE.model_copy(
+        update={"largest_loss": 1e-6, "learning_rate": 0.5, "head_start": 0}
+    )
+    state = TrainingState(BOTH.model_copy(update={"adversarial": ruinous}))
+    run(state)
+
+    assert state.textured is None
 
 
 # ── it repeats itself ───────────────────────────────────────────────────────────────
 
 
-@both_architectures
+@every_kind
 def test_the_same_seed_gives_the_same_steps_and_weights(settings):
     first, second = TrainingState(settings), TrainingState(settings)
 
@@ -147,22 +269,32 @@ def test_another_seed_gives_other_steps():
     assert losses(run(TrainingState(SMALL))) != losses(run(TrainingState(other)))
 
 
-def test_the_random_numbers_of_others_do_not_matter():
-    disturbed = TrainingState(SMALL)
+@every_kind
+def test_the_random_numbers_of_others_do_not_matter(settings):
+    disturbed = TrainingState(settings)
     steps = []
-    for step in train(disturbed, specimens()):
+    for step in steps_of(disturbed):
         steps.append(step)
         torch.rand(7)
         np.random.default_rng().random()
 
-    assert losses(steps) == losses(run(TrainingState(SMALL)))
+    assert losses(steps) == losses(run(TrainingState(settings)))
+
+
+def test_a_new_state_leaves_the_random_numbers_of_others_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    TrainingState(BOTH)
+
+    assert torch.equal(torch.rand(3), expected)
 
 
 # ── it can stop anywhere ────────────────────────────────────────────────────────────
 
 
-@both_architectures
-@pytest.mark.parametrize("n_before", [1, 5])
+@every_kind
+@pytest.mark.parametrize("n_before", [1, 3, 4])
 def test_stopping_saving_and_going_on_is_an_uninterrupted_run(
     settings, n_before, tmp_path
 ):
@@ -175,17 +307,32 @@ def test_stopping_saving_and_going_on_is_an_uninterrupted_run(
     resumed = TrainingState.load(tmp_path / "run.pt")
 
     assert resumed.settings == settings
-    assert resumed.iteration == n_before
     assert before + losses(run(resumed)) == expected
     assert_same_weights(resumed, uninterrupted)
 
 
+@every_kind
+def test_a_killed_run_goes_on_from_its_last_checkpoint(settings, tmp_path):
+    uninterrupted = TrainingState(settings)
+    run(uninterrupted)
+    killed = TrainingState(settings)
+    run(killed, 5, checkpoint=tmp_path / "run.pt")
+
+    resumed = TrainingState.load(tmp_path / "run.pt")
+    run(resumed)
+
+    assert_same_weights(resumed, uninterrupted)
+    assert [row["iteration"] for row in resumed.history] == [
+        row["iteration"] for row in uninterrupted.history
+    ]
+
+
 def test_a_finished_training_does_nothing_more():
-    state = TrainingState(SMALL)
+    state = TrainingState(BOTH)
     run(state)
 
+    assert state.stage == "done"
     assert run(state) == []
-    assert state.iteration == SMALL.iterations
 
 
 def test_a_checkpoint_is_written_aside_and_renamed(tmp_path, monkeypatch):
@@ -202,84 +349,122 @@ def test_a_checkpoint_is_written_aside_and_renamed(tmp_path, monkeypatch):
         state.save(path)
 
     assert path.read_bytes() == whole
-
-
-def test_a_checkpoint_leaves_nothing_beside_it(tmp_path):
-    TrainingState(SMALL).save(tmp_path / "run.pt")
-
     assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: whole[: len(whole) // 2], lambda _: b"no checkpoint"]
+)
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(damage, tmp_path):
+    path = tmp_path / "run.pt"
+    TrainingState(SMALL).save(path)
+    path.write_bytes(damage(path.read_bytes()))
+
+    with pytest.raises(CheckpointError, match="Remove it to start again"):
+        TrainingState.load(path)
 
 
 def test_images_that_are_too_small_are_refused():
     with pytest.raises(ValueError, match="patch of 32 × 32"):
-        next(train(TrainingState(SMALL), specimens(1, side=31)))
+        run(TrainingState(SMALL), 1, images=specimens(1, side=31))
 
 
-# ── recordings as a user might have ─────────────────────────────────────────────────
+# ── time ────────────────────────────────────────────────────────────────────────────
 
 
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+class Clock:
+    """A clock that goes on by so many seconds each time it is looked at."""
+
+    def __init__(self, seconds):
+        self.seconds, self.now = seconds, 0.0
+
+    def __call__(self):
+        self.now += self.seconds
+        return self.now
 
 
-def sharp_batch(n=64, side=16):
-    return torch.rand(n, 1, side, side, generator=seeded())
+@pytest.mark.parametrize("settings", [SMALL, BOTH], ids=["fidelity", "adversarial"])
+def test_a_training_ends_with_its_time(settings, monkeypatch):
+    monkeypatch.setattr(training, "monotonic", Clock(1.0))
+    more = {"iterations": 1000, "minutes": 0.5}
+    if settings.adversarial:
+        more["adversarial"] = TEXTURE.model_copy(update={"iterations": 1000})
+    state = TrainingState(settings.model_copy(update={**more, "patience": 1000}))
+
+    steps = run(state)
+
+    assert len(steps) == 30  # a second each
+    shares = [step.stage for step in steps].count("fidelity")
+    assert shares == (30 * pace.SHARE_OF_FIDELITY if settings.adversarial else 30)
 
 
-def test_recordings_are_scaled_and_shifted_together_with_their_truth():
-    settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": 0.0})
+def test_time_that_was_spent_before_a_resumption_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "monotonic", Clock(1.0))
+    settings = SMALL.model_copy(update={"iterations": 1000, "minutes": 0.5})
+    state = TrainingState(settings)
+    run(state, 12, checkpoint=tmp_path / "run.pt")
 
-    seen = simulated(sharp_batch(), settings, seeded())
+    resumed = TrainingState.load(tmp_path / "run.pt")
 
-    binned = torch.nn.functional.avg_pool2d(seen.sharp, 2)
-    torch.testing.assert_close(seen.low, binned, rtol=0, atol=1e-6)
-    span = (seen.sharp - seen.offset).amax((1, 2, 3)) / sharp_batch().amax((1, 2, 3))
-    assert span.min() >= np.exp(-0.5) * 0.999
-    assert span.max() <= np.exp(0.1) * 1.001
-    assert seen.offset.min() >= -0.02
-    assert seen.offset.max() <= 0.08
-    assert not seen.noise_map().any()
+    assert len(run(resumed)) == 30 - 12
 
 
-def test_the_noise_that_is_told_is_the_noise_that_was_drawn():
-    n, side = 40, 128
-    flat = torch.rand(n, 1, 1, 1, generator=seeded()).expand(n, 1, side, side)
-    settings = SMALL.model_copy(update={"share_flat": 0.0})
+def test_a_stage_ends_when_nothing_gets_better():
+    settings = SMALL.model_copy(
+        update={"iterations": 1000, "learning_rate": 1e-12, "patience": 2}
+    )
 
-    seen = simulated(flat, settings, seeded())
+    steps = run(TrainingState(settings))
 
-    truth = seen.sharp[:, :, ::2, ::2]
-    drawn = (seen.low - truth).std(dim=(1, 2, 3))
-    told = noise_map(truth, seen.gain, seen.read, seen.offset).mean((1, 2, 3))
-    torch.testing.assert_close(drawn, told, rtol=0.08, atol=1e-6)
+    assert len(steps) <= 5 * settings.validate_every
 
 
-def test_a_share_of_the_patches_are_flat_fields():
-    n = 2000
-    settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": 0.2})
-
-    sharp = simulated(sharp_batch(n, 4), settings, seeded()).sharp
-    is_flat = sharp.amax((1, 2, 3)) - sharp.amin((1, 2, 3)) < 1e-6
-
-    assert is_flat.float().mean().item() == pytest.approx(0.2, abs=5 * 0.4 / n**0.5)
-    assert sharp[is_flat].std() > 0.1  # of different brightness
+# ── what may go wrong ───────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("share", "n_flat"), [(0.0, 0), (1.0, 64)])
-def test_no_patch_or_every_patch_can_be_flat(share, n_flat):
-    settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": share})
+class Poisoned:
+    """Examples of which some, by position, are not numbers."""
 
-    sharp = simulated(sharp_batch(), settings, seeded()).sharp
+    def __init__(self, examples, positions, value=math.nan):
+        self.examples, self.positions, self.value = examples, positions, value
 
-    assert (sharp.std(dim=(1, 2, 3)) < 1e-6).sum() == n_flat
+    def batch(self, position):
+        seen = self.examples.batch(position)
+        if position in self.positions:
+            return replace(seen, sharp=torch.full_like(seen.sharp, self.value))
+        return seen
 
 
-def test_a_recording_is_at_the_pixel_grid_of_the_result():
-    # bicubic, on the same grid, is nearly right for a smooth specimen
-    ramp = torch.linspace(0, 1, 64).expand(1, 1, 64, 64)
-    settings = SMALL.model_copy(update={"instrument": CLEAN, "share_flat": 0.0})
+def poisoned(state, positions, value=math.nan):
+    examples = SimulatedExamples(specimens(), state.settings)
+    return train_steps(state, Poisoned(examples, positions, value))
 
-    seen = simulated(ramp, settings, seeded())
 
-    error = resample(seen.low, 2, "bicubic") - seen.sharp
-    assert error[..., 8:-8, 8:-8].abs().max() < 1e-5
+@pytest.mark.parametrize(("value", "what"), [(math.nan, "number"), (1e4, "times")])
+def test_a_training_that_runs_away_goes_back_and_on_slower(value, what):
+    state = TrainingState(SMALL)
+
+    steps, rates = [], []
+    for step in poisoned(state, {4}, value):
+        steps.append(step)
+        rates.append(state.rate_scale)
+
+    (message,) = [step.message for step in steps if step.message]
+    assert what in message
+    assert "half the learning rate" in message
+    assert rates[3:6] == [1.0, 0.5, 0.5]
+    assert [step.iteration for step in steps] == [1, 2, 3, 4, 3, 4, 5, 6, 7, 8]
+    weights = weights_of(state)
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+def test_a_training_that_always_runs_away_gives_up_with_what_it_had():
+    state = TrainingState(SMALL)
+
+    steps = list(poisoned(state, set(range(4, 1000))))
+
+    messages = [step.message for step in steps if step.message]
+    assert len(messages) == MOST_ROLLBACKS + 1
+    assert "the best that it found" in messages[-1]
+    assert state.stage == "done"
+    assert all(tensor.isfinite().all() for tensor in state.faithful.values())

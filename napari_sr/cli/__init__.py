@@ -1,8 +1,8 @@
-"""The command line: `napari-sr upscale`, `models`, `info`, `demo`, `samples`.
+"""The command line: `napari-sr upscale`, `finetune`, `train`, `models`, `info`, ….
 
-This module alone prints, and knows the exit codes: 0 all done, 1 something could not be
-done, 2 the command was not understood, 130 interrupted. Heavy modules are imported by
-the commands that need them, so that help is quick.
+This package alone prints, and knows the exit codes: 0 all done, 1 something could not
+be done, 2 the command was not understood, 130 interrupted. Heavy modules are imported
+by the commands that need them, so that help is quick.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 import napari_sr
+from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
     describe_failure,
     describe_model,
@@ -79,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_upscale(commands.add_parser("upscale", help="super-resolve files or folders"))
+    add_finetune(
+        commands.add_parser("finetune", help="adapt a model to your own images")
+    )
+    add_train(commands.add_parser("train", help="train a model from a recipe"))
     models = commands.add_parser("models", help="list the models that can be used")
     models.set_defaults(run=_models)
     info = commands.add_parser("info", help="describe a stack or a model file")
@@ -255,7 +260,3 @@ def _sentence_of(error: ValidationError) -> str:
 
 def _complain(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

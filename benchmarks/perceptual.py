@@ -1,0 +1,224 @@
+"""MSE, content and adversarial training from the same fidelity model, side by side.
+
+    python -m benchmarks.perceptual --data DIR [--iterations 600] [--only gan-domain …]
+
+Each is trained for the same number of steps on the fluorescence images of the train
+role and measured on the test role, noise given. Checkpoints are kept in
+`training_runs/`; the same command goes on from there. The table goes to
+`benchmarks/results/perceptual/`, with the spectra and a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import napari_sr as sr
+from benchmarks.evaluate import SCALE, noise_of
+from benchmarks.real_images import (
+    BLACK,
+    DATA_RANGE,
+    add_data_argument,
+    recorded,
+    rows_of,
+    sharp_planes,
+    training_images,
+)
+from napari_sr.describing import describe_step
+from napari_sr.metrics import (
+    gradient_similarity,
+    psnr,
+    radial_spectrum,
+    spectrum_error,
+    ssim,
+)
+from napari_sr.settings import AdversarialSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sr.model import SRModel
+
+BASE, FACTOR = "fluorescence-x2", 2
+RUNS, RESULTS = Path("training_runs"), Path("benchmarks/results/perceptual")
+PHOTONS = (None, 200)
+N_PER_DATASET = 3
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "mse": {},
+    "content-domain": {"weight": 0.0, "content": "domain"},
+    "content-gradient": {"weight": 0.0, "content": "gradient", "content_weight": 1.0},
+    "content-spectrum": {"weight": 0.0, "content": "spectrum", "content_weight": 1.0},
+    "gan": {"content": None},
+    "gan-domain": {"content": "domain"},
+    "gan-gradient": {"content": "gradient", "content_weight": 1.0},
+}
+
+
+def settings_of(candidate: str, iterations: int) -> TrainingSettings:
+    """Give each candidate the same steps from the same start."""
+    shared = {"batch": 8, "seed": 1, "validate_every": 100, "patience": 1000}
+    if candidate == "mse":
+        return TrainingSettings(
+            iterations=iterations, fidelity_loss="mse", learning_rate=1e-4, **shared
+        )
+    adversarial = AdversarialSettings(iterations=iterations, **CANDIDATES[candidate])
+    return TrainingSettings(iterations=0, adversarial=adversarial, **shared)
+
+
+def trained(candidate: str, iterations: int, root: Path) -> SRModel:
+    """Train a candidate, or go on with its training, to its end."""
+    RUNS.mkdir(exist_ok=True)
+    images, weights = training_images(root, "fluorescence", smallest=96)
+    judged_by = [
+        next(iter(sharp_planes(root, row)))[:384, :384]
+        for row in rows_of(root, "calibrate", "fluorescence")
+        if row.usable_as_target
+    ]
+    training = sr.train(
+        [image * DATA_RANGE + BLACK for image in images],
+        settings_of(candidate, iterations),
+        base=BASE,
+        weights=weights,
+        judged_by=judged_by[:: max(1, len(judged_by) // 8)],
+        checkpoint=RUNS / f"perceptual-{candidate}-{iterations}.pt",
+        name=candidate,
+    )
+    for step in training:
+        if step.validation is not None or step.message:
+            print(candidate, describe_step(step), flush=True)
+    return training.model
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--only", nargs="+", default=list(CANDIDATES))
+    add_data_argument(parser)
+    arguments = parser.parse_args()
+    models: dict[str, Any] = {"bicubic": sr.load_model("bicubic", factor=FACTOR)}
+    models["base (L1)"] = sr.load_model(BASE).at_dial(0.0)
+    for candidate in arguments.only:
+        model = trained(candidate, arguments.iterations, arguments.data)
+        has_texture = "textured" in model.weights
+        models[candidate] = model.at_dial(1.0) if has_texture else model
+        if candidate != "mse" and not has_texture:
+            print(candidate, "found nothing worth keeping")
+    measured = measure(models, arguments.data)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    table = as_table(measured)
+    print(table)
+    (RESULTS / "table.md").write_text(table + "\n")
+    draw_spectra(models, arguments.data).savefig(RESULTS / "spectra.png", dpi=110)
+    draw_picture(models, arguments.data).savefig(RESULTS / "picture.png", dpi=110)
+
+
+Results = dict[tuple[str, str], list[tuple[float, ...]]]
+
+
+def test_images(root: Path) -> list[tuple[str, NDArray]]:
+    """Take a few test images of each dataset."""
+    found: dict[str, list[NDArray]] = defaultdict(list)
+    for row in rows_of(root, "test", "fluorescence"):
+        if len(found[row.dataset]) < N_PER_DATASET:
+            found[row.dataset].append(next(iter(sharp_planes(root, row)))[:512, :512])
+    return [(name, image) for name, images in found.items() for image in images]
+
+
+def measure(models: dict[str, Any], root: Path) -> Results:
+    """Measure every model on the same recordings."""
+    found: Results = defaultdict(list)
+    for dataset, sharp in test_images(root):
+        for photons in PHOTONS:
+            low = recorded(sharp, FACTOR, photons)
+            for name, model in models.items():
+                high = super_resolved(low, model, photons)
+                border = SCALE["border"]
+                found[name, _label(photons)].append(
+                    (
+                        psnr(high, sharp, **SCALE),
+                        ssim(high, sharp, **SCALE),
+                        gradient_similarity(high, sharp, **SCALE),
+                        spectrum_error(high, sharp, factor=FACTOR, border=border),
+                    )
+                )
+        print("measured", dataset, flush=True)
+    return found
+
+
+def super_resolved(low: NDArray, model: Any, photons: float | None) -> NDArray:  # noqa: ANN401
+    """Super-resolve with the noise given."""
+    told = {} if model.name == "bicubic" else {"noise": noise_of(photons)}
+    return sr.upscale(low, model, dtype="float32", **told)
+
+
+def as_table(found: Results) -> str:
+    """Write means over all images as a Markdown table."""
+    lines = [
+        "| trained for | recorded | PSNR/dB | SSIM | gradient similarity |"
+        " spectrum error |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for (name, label), values in found.items():
+        mean = np.mean(values, axis=0)
+        cells = f"{mean[0]:.2f} | {mean[1]:.4f} | {mean[2]:.4f} | {mean[3]:.3f}"
+        lines.append(f"| {name} | {label} | {cells} |")
+    return "\n".join(lines)
+
+
+def _label(photons: float | None) -> str:
+    return f"{photons} photons" if photons else "clean"
+
+
+def draw_spectra(models: dict[str, Any], root: Path) -> Figure:
+    """Draw the power of each model's results relative to the truth's."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(PHOTONS), sharey=True)
+    for axes, photons in zip(panels, PHOTONS, strict=True):
+        for name, model in models.items():
+            ratios = []
+            for _, sharp in test_images(root)[::3]:
+                high = super_resolved(recorded(sharp, FACTOR, photons), model, photons)
+                frequency, power = radial_spectrum(high[8:-8, 8:-8])
+                true = radial_spectrum(sharp[8:-8, 8:-8])[1]
+                grid = np.linspace(0.02, 0.5, 60)
+                ratio = np.log10(np.maximum(power, 1e-12) / np.maximum(true, 1e-12))
+                ratios.append(np.interp(grid, frequency, ratio))
+            axes.plot(grid, 10 ** np.mean(ratios, axis=0), label=name)
+        axes.axhline(1, color="0.6", linewidth=0.8)
+        axes.axvline(0.25, color="0.6", linewidth=0.8, linestyle=":")
+        axes.set(yscale="log", xlabel="cycles per sharp pixel", title=_label(photons))
+    panels[0].set_ylabel("power relative to the truth")
+    panels[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def draw_picture(models: dict[str, Any], root: Path) -> Figure:
+    """Show one test image as each model makes it, clean and noisy."""
+    sharp = next(i for name, i in test_images(root) if name.startswith("biosr_sim"))
+    crop = (slice(160, 288), slice(160, 288))
+    columns = [*models, "truth"]
+    figure = Figure(figsize=(1.9 * len(columns), 4.1), layout="constrained")
+    panels = figure.subplots(len(PHOTONS), len(columns), squeeze=False)
+    low_end, high_end = np.percentile(sharp[crop], (0.5, 99.7))
+    for row, photons in zip(panels, PHOTONS, strict=True):
+        low = recorded(sharp, FACTOR, photons)
+        for axes, name in zip(row, columns, strict=True):
+            image = sharp
+            if name != "truth":
+                image = super_resolved(low, models[name], photons)
+            axes.imshow(image[crop], cmap="magma", vmin=low_end, vmax=high_end)
+            axes.set(xticks=[], yticks=[])
+            if photons is None:
+                axes.set_title(name, fontsize=9)
+        row[0].set_ylabel(_label(photons))
+    return figure
+
+
+if __name__ == "__main__":
+    main()

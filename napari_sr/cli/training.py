@@ -1,0 +1,213 @@
+"""`napari-sr train` and `napari-sr finetune`: a training, followed to its end.
+
+However it ends (done, Ctrl-C, SIGTERM, out of time), what was found is written, or the
+checkpoint stays and the command says how to go on.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from napari_sr.card import Instrument
+    from napari_sr.finetuning import Training
+    from napari_sr.model import SRModel
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """Describe `train`."""
+    add = parser.add_argument
+    add("recipe", type=Path, metavar="RECIPE.toml")
+    add("-o", "--output", type=Path, metavar="MODEL.safetensors",
+        help="by default beside the recipe, called as it says")  # fmt: skip
+    _add_common(parser)
+    parser.set_defaults(run=_train)
+
+
+def add_finetune(parser: argparse.ArgumentParser) -> None:
+    """Describe `finetune`."""
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGES",
+        help="sharp images like yours: files, folders, quoted patterns")  # fmt: skip
+    add("-o", "--output", type=Path, required=True, metavar="MINE.safetensors")
+    add("--base", required=True, metavar="NAME", help="the model to start from")
+    add("--minutes", type=float, help="time to spend (5)")
+    add("--iterations", type=int, help="steps to take, instead of a time")
+    add("--adversarial", action="store_true", help="train a textured end as well")
+    add("--low", nargs="+", metavar="LOW", default=[],
+        help="recordings of the same fields, for measured pairs")  # fmt: skip
+    add("--recordings", nargs="+", metavar="FILES", default=[],
+        help="recordings of your instrument, of other fields: its blur and noise are "
+        "estimated from them")  # fmt: skip
+    add("--keep-anyway", action="store_true",
+        help="write the model also when it is not better")  # fmt: skip
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--seed", type=int, default=0)
+    _add_common(parser)
+    parser.set_defaults(run=_finetune)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--resume", action="store_true", help="go on with an interrupted run")
+    add("--overwrite", action="store_true", help="replace an existing model file")
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from napari_sr.recipes import read_recipe
+
+    recipe = read_recipe(arguments.recipe)
+    name = f"{recipe.name}.safetensors"
+    output = arguments.output or arguments.recipe.with_name(name)
+
+    def begin(checkpoint: Path) -> Training:
+        from napari_sr.finetuning import Training
+
+        return Training(
+            list(recipe.images),
+            recipe.settings,
+            low_images=list(recipe.low_images) or None,
+            base=recipe.base,
+            checkpoint=checkpoint,
+            name=recipe.name,
+            domain=recipe.domain,
+            description=recipe.description,
+        )
+
+    return _follow(begin, output, arguments, keep_anyway=True)
+
+
+def _finetune(arguments: argparse.Namespace) -> int:
+    def begin(checkpoint: Path) -> Training:
+        from napari_sr.finetuning import Training, settings_for
+
+        minutes = arguments.minutes
+        if minutes is None and arguments.iterations is None:
+            minutes = 5.0
+        settings = settings_for(
+            arguments.base,
+            minutes=minutes,
+            iterations=arguments.iterations or 1_000_000,
+            adversarial=arguments.adversarial,
+            instrument=_estimated(arguments),
+            device=arguments.device,
+            seed=arguments.seed,
+        )
+        return Training(
+            arguments.images,
+            settings,
+            low_images=arguments.low or None,
+            base=arguments.base,
+            checkpoint=checkpoint,
+            name=arguments.output.stem,
+        )
+
+    return _follow(begin, arguments.output, arguments, arguments.keep_anyway)
+
+
+def _estimated(arguments: argparse.Namespace) -> Instrument | None:
+    """Estimate the instrument from the user's recordings, and say what was found."""
+    if not arguments.recordings:
+        return None
+    from napari_sr.catalogue import load_model
+    from napari_sr.instrument_estimation import estimate_instrument
+
+    found = estimate_instrument(
+        arguments.recordings,
+        arguments.images,
+        factor=load_model(arguments.base).factor,
+    )
+    print(found.describe(), flush=True)
+    return found.instrument
+
+
+def _follow(
+    begin: Callable[[Path], Training],
+    output: Path,
+    arguments: argparse.Namespace,
+    keep_anyway: bool,
+) -> int:
+    """Train to the end or until interrupted; write what was found."""
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    _check_places(output, checkpoint, arguments)
+    training = begin(checkpoint)
+    for note in training.notes:
+        print(note, flush=True)
+    interrupted = False
+    try:
+        _show(training)
+    except KeyboardInterrupt:
+        interrupted = True
+        print("Interrupted; finishing with what was found.", flush=True)
+    model = training.model
+    print(model.card.verdict)
+    _write_curves(training, output)
+    if not (model.card.is_better or keep_anyway):
+        again = f" --resume goes on from {checkpoint}." if interrupted else ""
+        print(
+            f"Not written, since it is no gain; --keep-anyway writes it.{again}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED if interrupted else FAILED
+    _write(model, output)
+    if interrupted:
+        return INTERRUPTED
+    checkpoint.unlink(missing_ok=True)
+    return OK
+
+
+def _check_places(
+    output: Path, checkpoint: Path, arguments: argparse.Namespace
+) -> None:
+    """Refuse now what would be refused after the training."""
+    if output.suffix != ".safetensors":
+        raise ValueError(f"A model file ends in .safetensors, got {output.name!r}.")
+    if output.exists() and not arguments.overwrite:
+        raise ValueError(f"{output} exists. Use --overwrite or another name.")
+    if checkpoint.exists() and not arguments.resume:
+        raise ValueError(
+            f"{checkpoint} is left from an interrupted run. Use --resume to go on with "
+            f"it, or remove it."
+        )
+    if not checkpoint.exists() and arguments.resume:
+        raise ValueError(f"There is nothing to resume: {checkpoint} does not exist.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _show(training: Training) -> None:
+    """Follow a training on one line; without a terminal, on one for each look."""
+    from napari_sr.describing import describe_step
+
+    with tqdm(total=1000, disable=None, leave=False, bar_format="{desc}|{bar}|") as bar:
+        for step in training:
+            text = describe_step(step)
+            if not bar.disable:
+                bar.n = round(1000 * step.progress)
+                bar.set_description_str(text)
+            if step.message or (bar.disable and step.validation is not None):
+                bar.write(text)
+
+
+def _write(model: SRModel, output: Path) -> None:
+    from napari_sr.model import save_model
+
+    print(save_model(model, output))
+
+
+def _write_curves(training: Training, output: Path) -> None:
+    from napari_sr.curves import draw_curves, write_table
+
+    if not training.state.history:
+        return
+    write_table(training.state.history, output.with_suffix(".curves.csv"))
+    figure = draw_curves(training.state.history, training.rivals())
+    figure.savefig(output.with_suffix(".curves.png"), dpi=120)

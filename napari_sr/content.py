@@ -1,0 +1,60 @@
+"""What content is, by name: a measure of two images that does not count single pixels.
+
+This module alone turns the settings of a content loss into something that computes it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_sr.losses import content_loss, gradient_loss, spectrum_loss
+from napari_sr.networks.features import load_features
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from torch import Tensor
+
+    from napari_sr.settings import AdversarialSettings
+
+
+def build_content(
+    settings: AdversarialSettings, factor: int, device: torch.device
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Build what compares the content of a result with that of the truth.
+
+    Parameters
+    ----------
+    settings
+        Which content, and which feature maps of it.
+    factor
+        Super-resolution factor: what was recorded ends at one over it of Nyquist.
+    device
+        Where it is computed.
+
+    Returns
+    -------
+    callable or None
+        `(result, truth)`, each `(n, 1, h, w)` in network range, to a scalar.
+
+    Raises
+    ------
+    ValueError
+        If a network's weights or a layer are not there.
+    """
+    if settings.content is None or settings.content_weight == 0:
+        return None
+    if settings.content == "gradient":
+        return gradient_loss
+    if settings.content == "spectrum":
+        band = (1 / factor, min(2 / factor, 1.0))
+        return partial(spectrum_loss, band=band)
+    layers = settings.content_layers
+    features = load_features(settings.content, tuple(layers)).to(device)
+
+    def compared(result: Tensor, truth: Tensor) -> Tensor:
+        return content_loss(features(result), features(truth), layers)
+
+    return compared

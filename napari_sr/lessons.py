@@ -1,0 +1,170 @@
+"""One training step: what the networks are told about one batch.
+
+This module alone computes gradients and changes weights. A lesson is called with a
+batch and gives the losses by name; `accuracy` is the discriminator's, chance 0.5.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from napari_sr.content import build_content
+from napari_sr.device import choose_precision
+from napari_sr.losses import (
+    adversarial_loss,
+    charbonnier,
+    discriminator_loss,
+    mean_absolute_error,
+    mean_squared_error,
+)
+from napari_sr.networks.discriminators import frozen
+from napari_sr.pace import head_start, ramp, schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from napari_sr.settings import AdversarialSettings
+    from napari_sr.simulation import Recording
+    from napari_sr.training_state import TrainingState
+
+CLIP = 0.5
+"""Largest norm of a gradient; a longer one is shortened to it."""
+PIXEL_LOSSES = {
+    "l1": mean_absolute_error,
+    "mse": mean_squared_error,
+    "charbonnier": charbonnier,
+}
+
+
+class FidelityLesson:
+    """One step of the generator towards the truth, pixel by pixel."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state = state
+        self.loss = PIXEL_LOSSES[state.settings.fidelity_loss]
+        self.dtype = choose_precision(state.settings.precision, state.device)
+
+    def __call__(self, seen: Recording) -> dict[str, float]:
+        """Teach with one batch; give the losses."""
+        seen = seen.to(self.state.device)
+        result, truth = self.generated(seen)
+        loss = self.loss(result, truth)
+        rate = self.state.settings.learning_rate * schedule(self.state)
+        _take_step(self.state, self.state.optimizer, rate, loss)
+        self.state.average.update_parameters(self.state.generator)
+        return {"pixels": loss.item()}
+
+    def generated(
+        self, seen: Recording, *, exact: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Super-resolve; leave out the border, where the network sees zeros.
+
+        A discriminator must not learn to tell rounding: for one it is done `exact`ly.
+        """
+        network = self.state.generator
+        told = [seen.noise_map()] if network.in_channels == 2 else []
+        batch = torch.cat([seen.low, *told], dim=1)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        network.train()
+        with nullcontext() if exact else self.autocast():
+            result = network(batch)
+        return _inner(result, network.factor), _inner(seen.sharp, network.factor)
+
+    def autocast(self) -> torch.autocast:
+        """Compute in the precision that was asked for."""
+        reduced = self.dtype != torch.float32
+        return torch.autocast(self.state.device.type, self.dtype, enabled=reduced)
+
+
+class AdversarialLesson(FidelityLesson):
+    """One step of the discriminator, then one of the generator through it."""
+
+    def __init__(self, state: TrainingState) -> None:
+        super().__init__(state)
+        assert state.settings.adversarial is not None
+        self.settings: AdversarialSettings = state.settings.adversarial
+        self.content = build_content(self.settings, state.settings.factor, state.device)
+
+    def __call__(self, seen: Recording) -> dict[str, float]:
+        """Teach both networks with one batch; give the losses."""
+        seen = seen.to(self.state.device)
+        is_head_start = self.state.iteration < head_start(self.state)
+        with torch.set_grad_enabled(not is_head_start):
+            result, truth = self.generated(seen, exact=True)
+        told = _inner(
+            _repeated(seen.noise_map(), truth, seen), self.state.generator.factor
+        )
+        losses = self._teach_discriminator(result.detach(), truth, told)
+        if not is_head_start:
+            losses |= self._teach_generator(result, truth, told)
+        return losses
+
+    def _teach_discriminator(
+        self, result: Tensor, truth: Tensor, told: Tensor
+    ) -> dict[str, float]:
+        judge = self.state.discriminator
+        if judge is None or self.state.discriminator_optimizer is None:
+            return {}
+        judge.train()
+        with self.autocast():
+            on_truth = _judged(judge, truth, told)
+            on_result = _judged(judge, result, told)
+        loss = discriminator_loss(on_truth, on_result)
+        rate = self.settings.discriminator_rate * self.state.rate_scale
+        _take_step(self.state, self.state.discriminator_optimizer, rate, loss)
+        right = (on_truth > 0).float().mean() + (on_result < 0).float().mean()
+        return {"discriminator": loss.item(), "accuracy": right.item() / 2}
+
+    def _teach_generator(
+        self, result: Tensor, truth: Tensor, told: Tensor
+    ) -> dict[str, float]:
+        settings, judge = self.settings, self.state.discriminator
+        terms = {"pixels": (settings.pixel_weight, mean_absolute_error(result, truth))}
+        with self.autocast():
+            if self.content is not None:
+                content = self.content(result, truth)
+                terms["content"] = (settings.content_weight, content)
+            if judge is not None:
+                with frozen(judge):
+                    fooled = adversarial_loss(_judged(judge, result, told))
+                terms["adversarial"] = (settings.weight * ramp(self.state), fooled)
+        total = torch.stack([weight * loss for weight, loss in terms.values()]).sum()
+        rate = settings.learning_rate * schedule(self.state)
+        _take_step(self.state, self.state.optimizer, rate, total)
+        self.state.average.update_parameters(self.state.generator)
+        return {name: loss.item() for name, (_, loss) in terms.items()}
+
+
+def _judged(judge: nn.Module, image: Tensor, told: Tensor) -> Tensor:
+    """Ask a discriminator; the paper's is not told the noise."""
+    logits: Tensor = judge(image, told) if judge.is_told_noise else judge(image)
+    return logits
+
+
+def _inner(image: Tensor, factor: int) -> Tensor:
+    """Leave out two low pixels at each edge of a patch."""
+    border = 2 * factor
+    return image[..., border:-border, border:-border]
+
+
+def _repeated(low: Tensor, like: Tensor, seen: Recording) -> Tensor:
+    """Bring a map to the size of the sharp patches."""
+    return functional.interpolate(low, size=seen.sharp.shape[-2:], mode="nearest")
+
+
+def _take_step(
+    state: TrainingState, optimizer: torch.optim.Optimizer, rate: float, loss: Tensor
+) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    state.scaler.unscale_(optimizer)
+    for group in optimizer.param_groups:
+        torch.nn.utils.clip_grad_norm_(group["params"], CLIP)
+    state.scaler.step(optimizer)
+    state.scaler.update()

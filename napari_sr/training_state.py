@@ -1,0 +1,243 @@
+"""Everything a training needs to go on, in memory and on disk.
+
+This module alone knows what a checkpoint holds: the networks, their moving average,
+optimisers and scaler, the position (from which all random numbers follow), what was
+best so far, what was spent. A checkpoint is written aside and renamed, so it is whole
+or absent.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from napari_sr.device import choose_device
+from napari_sr.networks import build_generator
+from napari_sr.networks.discriminators import build_discriminator
+from napari_sr.networks.weights import fitting
+from napari_sr.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from napari_sr.networks.weights import Weights
+
+Stage = Literal["fidelity", "adversarial", "done"]
+_PLAIN = (
+    "origin",
+    "stage",
+    "iteration",
+    "position",
+    "seconds",
+    "began",
+    "rate_scale",
+    "n_rollbacks",
+)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint from which this training cannot go on."""
+
+
+@dataclass
+class Best:
+    """The best generator of a stage so far, by held-out images."""
+
+    score: float = -float("inf")
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    looks_since: int = 0
+    """Looks at the held-out images since then."""
+
+
+class TrainingState:
+    """What is trained, how far it is, and what it has found.
+
+    Parameters
+    ----------
+    settings
+        How to train.
+    start
+        Weights of the generator to start from; untrained when `None`.
+    discriminator
+        Weights of the discriminator to start from; untrained when `None`.
+    network
+        A generator to train instead of the one that the settings describe.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        start: Weights | None = None,
+        discriminator: Weights | None = None,
+        network: nn.Module | None = None,
+    ) -> None:
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            network = network or build_generator(
+                settings.architecture, settings.factor, settings.arguments
+            )
+            self.discriminator = self._new_discriminator(discriminator)
+        if start is not None:
+            network.load_state_dict(fitting(network, start, "the base"))
+        self.generator = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=settings.precision == "float16"
+        )
+        self.origin = ""
+        """Digest of the base and the images, which a checkpoint must belong to."""
+        self.stage: Stage = "fidelity"
+        self.position = 0
+        """Steps over all stages, rolled back ones included: seeds what is drawn."""
+        self.seconds = 0.0
+        self.faithful: dict[str, Tensor] | None = None
+        """The generator of the fidelity stage, once that is over."""
+        self.textured: dict[str, Tensor] | None = None
+        """The generator of the adversarial stage, if it found one worth keeping."""
+        self.history: list[dict[str, float | str]] = []
+        """What was found at each look at the held-out images."""
+        self._begin_stage()
+
+    def _new_discriminator(self, weights: Weights | None) -> nn.Module | None:
+        settings = self.settings.adversarial
+        if settings is None or settings.weight == 0:
+            return None
+        side = (self.settings.patch - 4) * self.settings.factor
+        network: nn.Module = build_discriminator(settings.discriminator, side)
+        if weights is not None and settings.discriminator == "unet":
+            network.load_state_dict(fitting(network, weights, "the base"))
+        return network.to(self.device)
+
+    def _begin_stage(self) -> None:
+        """Start optimisers, average and search for the best anew."""
+        self.iteration = 0
+        self.began = self.seconds
+        self.rate_scale = 1.0
+        self.n_rollbacks = 0
+        self.typical_loss: float | None = None
+        self.best = Best()
+        self.average = AveragedModel(self.generator, avg_fn=self._averaged)
+        self.optimizer = torch.optim.Adam(
+            self.generator.parameters(), betas=(0.9, 0.99)
+        )
+        self.discriminator_optimizer = (
+            torch.optim.Adam(self.discriminator.parameters(), betas=(0.5, 0.99))
+            if self.discriminator is not None
+            else None
+        )
+
+    def _averaged(self, average: Tensor, now: Tensor, n_seen: Tensor | int) -> Tensor:
+        """Average over few steps at first: a short training must not lag behind."""
+        decay = min(self.settings.averaging, float(1 + n_seen) / float(10 + n_seen))
+        return torch.lerp(now, average, decay)
+
+    @property
+    def trained_generator(self) -> nn.Module:
+        """The averaged generator, in evaluation mode."""
+        return self.average.module.eval()
+
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """Copy the averaged weights as they are now."""
+        return _copied(self.trained_generator.state_dict())
+
+    def keep_if_best(self, score: float) -> None:
+        """Remember the averaged generator if it has the highest score so far."""
+        if score > self.best.score:
+            self.best = Best(score, self.averaged_weights())
+        else:
+            self.best.looks_since += 1
+
+    def finish_stage(self) -> None:
+        """Keep what the stage has found and go to the next."""
+        found = self.best.weights or self.averaged_weights()
+        if self.stage == "fidelity":
+            self.faithful = found
+            self.stage = "adversarial" if self.settings.adversarial else "done"
+            self.generator.load_state_dict(found)
+        else:
+            self.textured = self.best.weights or None
+            self.stage = "done"
+        self._begin_stage()
+
+    # ── to go on ────────────────────────────────────────────────────────────────
+
+    def content(self) -> dict[str, Any]:
+        """Copy everything that is needed to go on from here."""
+        return copy.deepcopy(
+            {
+                **{name: getattr(self, name) for name in _PLAIN},
+                "settings": self.settings.model_dump_json(),
+                "typical_loss": self.typical_loss,
+                "history": self.history,
+                "faithful": self.faithful,
+                "textured": self.textured,
+                "best": {**asdict(self.best)},
+                **{name: part.state_dict() for name, part in self._parts().items()},
+            }
+        )
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "generator": self.generator,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "scaler": self.scaler,
+            "discriminator": self.discriminator,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Go back, or forth, to what `content` gave."""
+        content = copy.deepcopy(dict(content))
+        self.stage = content["stage"]
+        self._begin_stage()
+        for name in (*_PLAIN, "typical_loss", "history", "faithful", "textured"):
+            setattr(self, name, content[name])
+        self.best = Best(**content["best"])
+        for name, part in self._parts().items():
+            part.load_state_dict(content[name])
+
+    def save(self, path: Path, content: Mapping[str, Any] | None = None) -> None:
+        """Write a checkpoint, whole or not at all."""
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            torch.save(dict(content or self.content()), partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path) -> TrainingState:
+        """Read a checkpoint that `save` wrote.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged or of another kind.
+        """
+        try:
+            content = torch.load(path, weights_only=True, map_location="cpu")
+            state = cls(TrainingSettings.model_validate_json(content["settings"]))
+            state.restore(content)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"There is no checkpoint {path}.") from error
+        except Exception as error:
+            raise CheckpointError(
+                f"{path.name} is not a checkpoint of this version that can be gone on "
+                f"with ({type(error).__name__}). Remove it to start again."
+            ) from error
+        return state
+
+
+def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}

@@ -1,0 +1,199 @@
+"""Held-out images: how good a generator in training is, by always the same recordings.
+
+This module alone judges. What it sees was kept back from the training; every generator,
+the one it started from and bicubic are given the same recordings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_sr.metrics import gradient_similarity, psnr, spectrum_error
+from napari_sr.networks.resampling import resample
+from napari_sr.simulation import Recording, simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from napari_sr.intensity import NoiseLevel
+    from napari_sr.pairs import MeasuredPair
+    from napari_sr.settings import TrainingSettings
+    from napari_sr.training_data import SharpImage
+
+N_IMAGES, N_DRAWS, SIDE = 8, 2, 96
+"""At most so many images, each recorded so often, each with so many low pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Mean figures over the held-out recordings."""
+
+    psnr: float
+    """In dB, data range 1 in network units."""
+    gradient_similarity: float
+    """1 for the truth."""
+    spectrum_error: float
+    """Mean |log10| of the power ratio to the truth beyond what was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One held-out patch, to look at; all `(y, x)` float32 in network range."""
+
+    low: NDArray
+    now: NDArray
+    truth: NDArray
+
+
+class HeldOut:
+    """Recordings of held-out images, to judge by.
+
+    Parameters
+    ----------
+    recordings
+        Of one image each, `n = 1`.
+    n_images
+        How many images they show.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], n_images: int) -> None:
+        self.recordings = recordings
+        self.n_images = n_images
+
+    @torch.inference_mode()
+    def judge(self, network: nn.Module) -> Validation:
+        """Measure a generator, in evaluation mode or made so for the while."""
+        was_training = network.training
+        network.eval()
+        results = [super_resolved(network, seen) for seen in self.recordings]
+        network.train(was_training)
+        return self._figures(results)
+
+    @torch.inference_mode()
+    def judge_bicubic(self) -> Validation:
+        """Measure bicubic interpolation."""
+        factor = self._factor()
+        return self._figures(
+            [resample(seen.low, factor, "bicubic") for seen in self.recordings]
+        )
+
+    @torch.inference_mode()
+    def preview(self, network: nn.Module) -> Preview:
+        """Show what a generator makes of the first recording."""
+        was_training = network.training
+        network.eval()
+        seen = self.recordings[0]
+        now = super_resolved(network, seen)
+        network.train(was_training)
+        return Preview(_plane(seen.low), _plane(now), _plane(seen.sharp))
+
+    def _factor(self) -> int:
+        first = self.recordings[0]
+        return first.sharp.shape[-1] // first.low.shape[-1]
+
+    def _figures(self, results: Sequence[Tensor]) -> Validation:
+        factor = self._factor()
+        found = [
+            _compared(_plane(result), _plane(seen.sharp), factor)
+            for result, seen in zip(results, self.recordings, strict=True)
+        ]
+        return Validation(
+            *(float(np.mean(column)) for column in zip(*found, strict=True))
+        )
+
+
+def _compared(result: NDArray, truth: NDArray, factor: int) -> tuple[float, ...]:
+    border = 2 * factor
+    return (
+        # A flat result of a flat truth is perfect; one such must not decide the mean.
+        min(psnr(result, truth, data_range=1, border=border), 80.0),
+        gradient_similarity(result, truth, data_range=1, border=border),
+        spectrum_error(result, truth, factor=factor, border=border),
+    )
+
+
+def super_resolved(network: nn.Module, seen: Recording) -> Tensor:
+    """Give a generator a recording, continued by reflection by its halo."""
+    device = next(network.parameters()).device
+    halo = min(cast("int", network.halo), *(side - 1 for side in seen.low.shape[-2:]))
+    told = [seen.noise_map()] if network.in_channels == 2 else []
+    batch = torch.cat([seen.low, *told], dim=1).to(device)
+    output: Tensor = network(functional.pad(batch, (halo,) * 4, mode="reflect"))
+    border = halo * seen.sharp.shape[-1] // seen.low.shape[-1]
+    return output[..., border:-border, border:-border].float().cpu()
+
+
+def held_out(images: Sequence[SharpImage], settings: TrainingSettings) -> HeldOut:
+    """Record held-out sharp images, a few times each, always alike.
+
+    Parameters
+    ----------
+    images
+        Sharp images in network range that the training does not see.
+    settings
+        The instrument to record with.
+    """
+    chosen = _spread(len(images), N_IMAGES)
+    settings = settings.model_copy(update={"share_flat": 0.0})
+    recordings = []
+    for number in chosen:
+        sharp = torch.from_numpy(_middle(images[number], settings.factor))[None, None]
+        for draw in range(N_DRAWS):
+            random = torch.Generator().manual_seed(1_000 * number + draw)
+            recordings.append(simulated(sharp, settings, random))
+    return HeldOut(recordings, len(chosen))
+
+
+def held_out_pairs(
+    pairs: Sequence[MeasuredPair], noise: Sequence[NoiseLevel], factor: int
+) -> HeldOut:
+    """Take held-out pairs as they were measured.
+
+    Parameters
+    ----------
+    pairs
+        Registered pairs in network range that the training does not see.
+    noise
+        Of each, in network units.
+    factor
+        Super-resolution factor.
+    """
+    chosen = _spread(len(pairs), N_IMAGES)
+    recordings = []
+    for number in chosen:
+        pair, level = pairs[number], noise[number]
+        low = torch.from_numpy(_middle(pair.low, 1))[None, None]
+        sharp = torch.from_numpy(_middle(pair.high, factor))[None, None]
+        told = [
+            torch.full((1, 1, 1, 1), v) for v in (level.gain, level.read, level.offset)
+        ]
+        recordings.append(Recording(sharp, low, *told))
+    return HeldOut(recordings, len(chosen))
+
+
+def _spread(n: int, n_most: int) -> list[int]:
+    """Choose so many of `n` at most, evenly spread."""
+    return sorted({round(i) for i in np.linspace(0, n - 1, min(n, n_most))})
+
+
+def _middle(image: SharpImage, factor: int) -> NDArray:
+    """Cut out the middle, at most `SIDE` low pixels a side, in whole low pixels."""
+    slices = []
+    for side in image.shape:
+        n_low = min(side // factor, SIDE)
+        start = (side // factor - n_low) // 2 * factor
+        slices.append(slice(start, start + n_low * factor))
+    return np.ascontiguousarray(image[slices[0], slices[1]], np.float32)
+
+
+def _plane(image: Tensor) -> NDArray:
+    plane: NDArray = image[0, 0].float().cpu().numpy()
+    return plane

@@ -1,0 +1,282 @@
+"""Fine-tuning: images and a base in, a model with a verdict out."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from tiny_models import tiny_fast, tiny_srresnet
+
+import napari_sr as sr
+from napari_sr.card import Instrument
+from napari_sr.finetuning import Training, finetune, settings_for
+from napari_sr.settings import AdversarialSettings
+from napari_sr.training_state import CheckpointError
+
+BLURRED = Instrument(share_clean=1, psf_sigma=(1.2, 1.2))
+TEXTURE = AdversarialSettings(
+    iterations=6, head_start=2, ramp=2, content=None, largest_loss=50.0
+)
+
+
+def texture(shape=(96, 96), seed=0, sigma=1.0):
+    noise = np.random.default_rng(seed).normal(size=shape)
+    smooth = ndimage.gaussian_filter(noise, sigma, mode="wrap")
+    return ((smooth - smooth.min()) / np.ptp(smooth) * 20_000 + 1_000).astype(np.uint16)
+
+
+def images(n=4):
+    return [texture(seed=seed) for seed in range(n)]
+
+
+def quick(base, **more):
+    chosen = {"iterations": 8, "batch": 2, "patch": 16, "validate_every": 4}
+    chosen |= {"device": "cpu", "instrument": BLURRED, **more}
+    return settings_for(base, **chosen)
+
+
+def weights_equal(first, second):
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
+
+
+# ── what comes out ──────────────────────────────────────────────────────────────────
+
+
+def test_fine_tuning_gives_a_model_that_can_be_used_saved_and_loaded(tmp_path):
+    base = tiny_fast()
+
+    model = finetune(images(), base, settings=quick(base), name="mine", domain="cells")
+
+    again = sr.load_model(sr.save_model(model, tmp_path / "mine.safetensors"))
+    low = texture((40, 44), seed=7)
+    assert np.array_equal(sr.upscale(low, model), sr.upscale(low, again))
+    assert again.name == "mine"
+    assert again.domain == "cells"
+    assert again.card.base.startswith("tiny ")
+    assert again.card.instrument == BLURRED
+    assert len(again.card.training_images) == 4
+
+
+def test_fine_tuning_learns_the_blur_of_the_instrument():
+    base = tiny_fast(tail=0.0)  # bicubic
+    settings = quick(base, iterations=150, learning_rate=0.01, validate_every=50)
+
+    model = finetune(images(6), base, settings=settings)
+
+    assert model.card.is_better
+    assert model.card.verdict.startswith("Better than the base by")
+    assert "held-out image" in model.card.verdict
+
+
+def test_a_model_that_is_no_gain_is_marked_so():
+    base = tiny_fast(tail=0.0)
+    settings = quick(base, learning_rate=1e-9)
+
+    model = finetune(images(), base, settings=settings)
+
+    assert model.card.is_better is False
+    assert model.card.verdict.startswith("Not better: equal to the base")
+
+
+def test_what_the_base_knows_of_noise_is_kept():
+    base = tiny_fast()
+
+    model = finetune(images(), base, settings=quick(base))
+
+    assert weights_equal(
+        dict(model.weights["noise_estimator"]), dict(base.weights["noise_estimator"])
+    )
+
+
+def test_without_a_base_the_noise_estimator_is_trained(monkeypatch):
+    monkeypatch.setattr("napari_sr.finetuning.N_RECORDINGS", 40)
+    settings = quick(None, arguments={"channels": 4, "n_blocks": 1})
+
+    training = Training(images(), settings)
+    for _ in training:
+        pass
+    model = training.model
+
+    assert model.card.base == ""
+    level = model.noise_estimator.estimate([torch.rand(64, 64)])
+    assert np.isfinite([level.gain, level.read]).all()
+
+
+def test_the_base_can_be_one_that_is_not_told_the_noise():
+    base = tiny_srresnet()
+    settings = quick(base, patch=20)
+
+    model = finetune(images(), base, settings=settings)
+
+    assert set(model.weights) == {"faithful"}
+    assert sr.upscale(texture((20, 22)), model).shape == (40, 44)
+
+
+def test_both_ends_of_the_dial_and_the_discriminator_are_kept():
+    base = tiny_fast()
+    settings = quick(base, adversarial=TEXTURE)
+    training = Training(images(), settings, base=base)
+    for _ in training:
+        pass
+
+    model = training.model
+
+    assert training.state.textured is not None
+    assert set(model.weights) == {
+        "faithful",
+        "textured",
+        "discriminator",
+        "noise_estimator",
+    }
+    assert 0 <= model.card.recommended_dial <= 1
+    ends = [sr.upscale(texture((24, 24)), model.at_dial(d)) for d in (0.0, 1.0)]
+    assert not np.array_equal(*ends)
+
+
+def test_training_goes_on_from_the_discriminator_of_the_base():
+    first = Training(
+        images(), quick(tiny_fast(), adversarial=TEXTURE), base=tiny_fast()
+    )
+    for _ in first:
+        pass
+    base = first.model
+
+    second = Training(images(), quick(base, adversarial=TEXTURE), base=base)
+
+    assert weights_equal(
+        second.state.discriminator.state_dict(), dict(base.weights["discriminator"])
+    )
+
+
+def test_the_model_can_be_asked_for_in_the_middle():
+    base = tiny_fast()
+    training = Training(images(), quick(base, adversarial=TEXTURE), base=base)
+    found = {}
+    for step in training:
+        if step.iteration == 5:
+            found[step.stage] = training.model
+
+    assert set(found) == {"fidelity", "adversarial"}
+    for model in found.values():
+        assert sr.upscale(texture((20, 20)), model).shape == (40, 40)
+
+
+# ── what goes in ────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_held_out_is_not_learnt_from():
+    base = tiny_fast()
+    training = Training(images(5), quick(base), base=base)
+
+    assert len(training._learnt) == 4
+    assert training.held_out.n_images == 1
+    assert any(
+        "held" in note.lower() or "kept" in note.lower() for note in training.notes
+    )
+
+
+def test_images_to_judge_by_can_be_given():
+    base = tiny_fast()
+    training = Training(images(3), quick(base), base=base, judged_by=images(2))
+
+    assert len(training._learnt) == 3
+    assert training.held_out.n_images == 2
+
+
+def test_the_same_seed_gives_the_same_model():
+    base = tiny_fast()
+    first, second = (finetune(images(), base, settings=quick(base)) for _ in range(2))
+
+    assert weights_equal(
+        dict(first.weights["faithful"]), dict(second.weights["faithful"])
+    )
+    assert first.digest == second.digest
+
+
+def binned(array):
+    y, x = array.shape
+    return array.reshape(y // 2, 2, x // 2, 2).mean((1, 3)).round().astype(array.dtype)
+
+
+def test_measured_pairs_are_learnt_from():
+    base = tiny_fast(tail=0.0)
+    sharp = [texture((96, 96), seed=seed, sigma=1.5) for seed in range(4)]
+    low = [binned(ndimage.gaussian_filter(one, 1.2)) for one in sharp]
+    settings = quick(base, iterations=150, learning_rate=0.01, validate_every=50)
+
+    model = finetune(sharp, base, low_images=low, settings=settings)
+
+    assert model.card.is_better
+
+
+# ── going on later ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("adversarial", [None, TEXTURE], ids=["fidelity", "both"])
+def test_a_training_that_was_stopped_goes_on_to_the_same_model(adversarial, tmp_path):
+    base = tiny_fast()
+    settings = quick(base, adversarial=adversarial)
+    whole = Training(images(), settings, base=base)
+    for _ in whole:
+        pass
+
+    path = tmp_path / "run.checkpoint"
+    for _ in itertools.islice(
+        Training(images(), settings, base=base, checkpoint=path), 6
+    ):
+        pass
+    resumed = Training(images(), settings, base=base, checkpoint=path)
+    assert resumed.state.position == 4
+    for _ in resumed:
+        pass
+
+    assert resumed.model.digest == whole.model.digest
+
+
+@pytest.mark.parametrize("what", ["settings", "images", "base"])
+def test_a_checkpoint_of_another_training_is_refused(what, tmp_path):
+    base, path = tiny_fast(), tmp_path / "run.checkpoint"
+    settings = quick(base)
+    for _ in itertools.islice(
+        Training(images(), settings, base=base, checkpoint=path), 4
+    ):
+        pass
+    other = {
+        "settings": (images(), quick(base, seed=1), base),
+        "images": (images(3), settings, base),
+        "base": (images(), settings, tiny_fast(seed=1)),
+    }[what]
+
+    with pytest.raises(CheckpointError, match="other settings, images or base"):
+        Training(other[0], other[1], base=other[2], checkpoint=path)
+
+
+# ── what is refused ─────────────────────────────────────────────────────────────────
+
+
+def test_an_interpolation_cannot_be_fine_tuned():
+    with pytest.raises(ValueError, match=r"interpolation|factor"):
+        finetune(images(), "bicubic", minutes=1)
+
+
+def test_settings_of_another_network_are_refused():
+    base = tiny_fast()
+
+    with pytest.raises(ValueError, match="settings_for"):
+        Training(images(), quick(None), base=base)
+
+
+def test_settings_suit_the_base():
+    base = tiny_fast()
+
+    found = settings_for(base, minutes=2, adversarial=True)
+
+    assert found.factor == 2
+    assert found.arguments == base.card.arguments
+    assert found.minutes == 2
+    assert found.adversarial == AdversarialSettings()

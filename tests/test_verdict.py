@@ -1,0 +1,173 @@
+"""The verdict: what is better, and how much texture is recommended."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sr.intensity import NoiseLevel
+from napari_sr.networks import build_generator
+from napari_sr.settings import TrainingSettings
+from napari_sr.validation import SIDE, HeldOut, held_out, held_out_pairs
+from napari_sr.verdict import DIAL_LOSS, Verdict, judge, recommended_dial
+
+SETTINGS = TrainingSettings(arguments={"channels": 4, "n_blocks": 1}, device="cpu")
+
+SENTENCES = [
+    pytest.param(
+        Verdict(1.25, 0.8, 3),
+        True,
+        "Better than the base by 0.80 dB and better than bicubic by 1.25 dB on 3 "
+        "held-out images.",
+        id="better",
+    ),
+    pytest.param(
+        Verdict(1.25, -0.2, 1),
+        False,
+        "Not better: worse than the base by 0.20 dB and better than bicubic by 1.25 dB "
+        "on 1 held-out image.",
+        id="worse than the base",
+    ),
+    pytest.param(
+        Verdict(1.25, 0.01, 2),
+        False,
+        "Not better: equal to the base (+0.01 dB) and better than bicubic by 1.25 dB "
+        "on 2 held-out images.",
+        id="equal",
+    ),
+    pytest.param(
+        Verdict(0.5, None, 2),
+        True,
+        "Better than bicubic by 0.50 dB on 2 held-out images.",
+        id="no base",
+    ),
+]
+
+
+def textures(n=2, shape=(48, 52), seed=0):
+    random = np.random.default_rng(seed)
+    return [random.random(shape, np.float32) for _ in range(n)]
+
+
+def generator(tail=0.0):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = build_generator("fast", 2, SETTINGS.arguments)
+        torch.nn.init.normal_(network.tail.weight, std=tail)
+    return network.eval()
+
+
+@pytest.mark.parametrize(("verdict", "is_better", "sentence"), SENTENCES)
+def test_the_verdict_is_a_sentence(verdict, is_better, sentence):
+    assert verdict.is_better is is_better
+    assert str(verdict) == sentence
+
+
+def test_an_untrained_fast_network_is_bicubic():
+    found = judge(generator(), held_out(textures(), SETTINGS), None)
+
+    assert found.over_bicubic == pytest.approx(0, abs=1e-3)
+    assert found.over_base is None
+    assert found.n_images == 2
+
+
+def test_the_gain_over_the_base_is_the_difference_of_gains():
+    judged_by = held_out(textures(), SETTINGS)
+    good, bad = generator(), generator(0.3)
+
+    found = judge(good, judged_by, bad)
+
+    over_bicubic = judge(bad, judged_by, None).over_bicubic
+    assert over_bicubic < -0.1
+    assert found.over_base == pytest.approx(found.over_bicubic - over_bicubic)
+
+
+def test_the_recommended_dial_is_the_last_that_costs_little():
+    judged_by = held_out(textures(), SETTINGS)
+    faithful, textured = generator().state_dict(), generator(0.2).state_dict()
+    network = generator()
+
+    dial = recommended_dial(network, faithful, textured, judged_by)
+
+    def loss_at(place):
+        mixed = {k: torch.lerp(faithful[k], textured[k], place) for k in faithful}
+        network.load_state_dict(mixed)
+        return start - judged_by.judge(network).psnr
+
+    start = judged_by.judge(generator()).psnr
+    assert 0 < dial < 1
+    assert loss_at(dial) <= DIAL_LOSS < loss_at(dial + 0.1)
+
+
+# ── what is looked at ───────────────────────────────────────────────────────────────
+
+
+def test_the_recordings_to_judge_by_are_always_the_same():
+    first, second = (held_out(textures(), SETTINGS) for _ in range(2))
+
+    for one, other in zip(first.recordings, second.recordings, strict=True):
+        assert torch.equal(one.low, other.low)
+
+
+def test_of_a_large_image_the_middle_is_looked_at():
+    image = np.zeros((2 * SIDE + 101, 60), np.float32)
+    image[50 : 50 + 2 * SIDE] = 1
+
+    (seen, *_) = held_out([image], SETTINGS).recordings
+
+    assert seen.sharp.shape == (1, 1, 2 * SIDE, 60)
+    assert seen.low.shape == (1, 1, SIDE, 30)
+    assert seen.sharp.std() < 1e-6
+
+
+def test_judging_leaves_the_network_in_training():
+    network = generator().train()
+
+    held_out(textures(), SETTINGS).judge(network)
+
+    assert network.training
+
+
+def test_the_preview_shows_the_first_recording():
+    judged_by = held_out(textures(), SETTINGS)
+
+    preview = judged_by.preview(generator())
+
+    assert preview.low.shape == (24, 26)
+    assert preview.now.shape == preview.truth.shape == (48, 52)
+    assert np.array_equal(preview.truth, judged_by.recordings[0].sharp[0, 0].numpy())
+
+
+class Pair:
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+
+def test_measured_pairs_are_judged_as_they_are():
+    (high,) = textures(1, (40, 44))
+    low = high.reshape(20, 2, 22, 2).mean((1, 3))
+
+    judged_by = held_out_pairs([Pair(low, high)], [NoiseLevel(0.02, 0.1, 0.3)], 2)
+
+    (seen,) = judged_by.recordings
+    assert isinstance(judged_by, HeldOut)
+    assert np.array_equal(seen.low[0, 0].numpy(), low)
+    assert np.array_equal(seen.sharp[0, 0].numpy(), high)
+    told = [float(v) for v in (seen.gain, seen.read, seen.offset)]
+    assert told == pytest.approx([0.02, 0.1, 0.3])
+
+
+def test_the_figures_are_those_of_the_images_by_hand():
+    judged_by = held_out(textures(1), SETTINGS)
+    network = generator()
+
+    found = judged_by.judge(network)
+
+    errors = []
+    for seen in judged_by.recordings:
+        now = HeldOut([seen], 1).preview(network).now
+        inner = (slice(4, -4), slice(4, -4))
+        difference = (now - seen.sharp[0, 0].numpy())[inner].astype(float)
+        errors.append(-10 * np.log10((difference**2).mean()))
+    assert found.psnr == pytest.approx(np.mean(errors), abs=1e-4)
