@@ -198,10 +198,20 @@ def draw_spectra(models: dict[str, Any], root: Path) -> Figure:
     return figure
 
 
+def most_structured(image: NDArray, side: int) -> tuple[slice, slice]:
+    """Find where a square of the image varies most."""
+    starts = [range(16, length - side - 16, side // 4) for length in image.shape]
+    places = [
+        (slice(y, y + side), slice(x, x + side)) for y in starts[0] for x in starts[1]
+    ]
+    return max(places, key=lambda place: float(image[place].std()))
+
+
 def draw_picture(models: dict[str, Any], root: Path) -> Figure:
     """Show one test image as each model makes it, clean and noisy."""
-    sharp = next(i for name, i in test_images(root) if name.startswith("biosr_sim"))
-    crop = (slice(160, 288), slice(160, 288))
+    named = dict(reversed(test_images(root)))
+    sharp = named["biosr_sim_microtubules"]
+    crop = most_structured(sharp, 112)
     columns = [*models, "truth"]
     figure = Figure(figsize=(1.9 * len(columns), 4.1), layout="constrained")
     panels = figure.subplots(len(PHOTONS), len(columns), squeeze=False)
