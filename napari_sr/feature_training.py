@@ -208,7 +208,7 @@ def degraded(sharp: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
         black = torch.empty(n, 1, 1, 1).uniform_(*_BLACK, generator=random)
         seen.append(_interpolated(low, factor) * span + black)
         light = some.mean((1, 2, 3), keepdim=True).clamp_min(0)
-        noise = span * torch.sqrt(drawn.gain * light + drawn.read.square()) / factor
+        noise = span * torch.sqrt(drawn.gain * light + drawn.read.square())
         width = math.sqrt(drawn.psf_sigma**2 + (factor**2 - 1) / 12)
         told = [torch.full((n,), width), torch.log(noise.flatten() + 0.003)]
         recorded.append(torch.stack(told, dim=1))

@@ -137,12 +137,12 @@ def test_all_planes_of_a_depth_are_held_out_together():
     assert not {one.depth for one in training} & {one.depth for one in held}
 
 
-def slices_of_a_volume(n):
-    """Each like the ones beside it, as slices are."""
-    fields = np.stack([recorded("texture", 1, seed=seed, side=64) for seed in range(4)])
-    turns = np.linspace(0, 3, n)
-    weights = np.maximum(0, 1 - np.abs(turns[:, None] - np.arange(4)))
-    return np.einsum("nk,kyx->nyx", weights, fields).astype(np.uint16)
+def slices_of_a_volume(n, fields=10):
+    """Each half like the ones beside it, as slices are."""
+    drawn = [recorded("texture", 1, seed=i, side=64) for i in range(fields)]
+    at = np.linspace(0, fields - 1, n)
+    weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(fields)))
+    return np.einsum("nk,kyx->nyx", weights, drawn).astype(np.uint16)
 
 
 def test_single_slices_of_a_volume_are_held_out_like_a_stack():

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import fft, ndimage
+from scipy import fft, linalg, ndimage
 
 from napari_sr.degradation import record
 from napari_sr.intensity import fill_gaps
+from napari_sr.psf import blur
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +38,10 @@ to hold nothing but its own noise; an upper bound where its texture is that fine
 _CONSTANT = 1e-12
 """Energy, in units of the squared level, of a block that holds one value."""
 _AT_FLOOR = 0.5
-"""Share of a block's pixels at the lowest value of the pixel type: it is clipped."""
+"""Share of the pixels around one that are at the lowest value of the pixel type: they
+are clipped."""
+_BELOW_DARK = 5.0
+"""Times the noise by which the lowest value is below the dark: no noise reaches it."""
 _SPIKE, _BEYOND_NOISE = 0.1, 6.0
 """A bad pixel is beyond its neighbours by a share of the range and by so much noise."""
 
@@ -133,23 +137,51 @@ def simulated_blocks(planes: Sequence[NDArray], factor: int) -> Blocks:
 @lru_cache(maxsize=4)
 def white_noise_left(factor: int) -> NDArray[np.float64]:
     """Tell what recording leaves of white noise of a sharp image, `(w, k)` shares."""
-    noise = np.random.default_rng(0).normal(size=(32 * SIDE * factor,) * 2)
-    energy: NDArray = _simulated(noise, factor).energy.mean(axis=1)
-    energy.flags.writeable = False
-    return energy
+    shares = []
+    for width in WIDTHS * factor / 2:
+        point = torch.zeros(1, 1, 1, 1 + 2 * SIDE * factor, dtype=torch.float64)
+        point[..., SIDE * factor] = 1
+        seen = blur(point, float(width))[0, 0, 0].numpy()
+        pixel = np.convolve(seen, np.full(factor, 1 / factor))
+        # Recording goes along one axis and then the other: so does what it leaves.
+        alike = np.correlate(pixel, pixel, "full")[len(pixel) - 1 :: factor][:SIDE]
+        waves = fft.dct(np.eye(SIDE), axis=0, norm="ortho")
+        along = np.einsum("ux,xy,uy->u", waves, linalg.toeplitz(alike), waves)
+        both = np.outer(along, along)
+        shares.append([both[_BAND == k].mean() for k in range(N_BANDS)])
+    left = np.array(shares)
+    left.flags.writeable = False
+    return left
 
 
 def _recorded(plane: NDArray) -> Blocks:
     filled, gaps = fill_gaps(plane)
-    usable = np.ones(plane.shape, np.bool_) if gaps is None else ~gaps
-    floor = np.zeros(plane.shape, bool)
+    bad = np.zeros(plane.shape, np.bool_) if gaps is None else gaps
+    found = _measured([filled])
     if plane.dtype.kind in "iu":
         limits = np.iinfo(plane.dtype)
-        usable, floor = usable & (plane < limits.max), plane == limits.min
-    found = _measured([filled])
-    usable = usable & ~_spikes(filled.astype(np.float64), found)
-    keep = _tiled(usable).all((1, 2)) & (_tiled(floor).mean((1, 2)) < _AT_FLOOR)
-    return _kept(found, keep)
+        bad = bad | (plane == limits.max) | _masked(plane == limits.min, plane, found)
+    bad = bad | _spikes(filled.astype(np.float64), found)
+    good = np.ones(found.level.shape, bool)
+    good &= ~_tiled(bad).any(axis=(1, 2))
+    return _kept(found, good)
+
+
+def _masked(floor: NDArray, plane: NDArray, found: Blocks) -> NDArray[np.bool_]:
+    """Find pixels at the lowest value of the type that no light has put there.
+
+    Those of a block that is mostly clipped, and all where the dark is far above.
+    """
+    share = _tiled(floor).mean((1, 2))
+    clean = share == 0
+    if clean.any():
+        noise = np.sqrt(np.percentile(found.energy[0, clean, -1], 5))
+        dark = np.percentile(found.level[clean], 5)
+        if dark - plane[floor].min(initial=0) > _BELOW_DARK * noise:
+            return floor
+    around = ndimage.uniform_filter(floor.astype(np.float32), SIDE)
+    clipped: NDArray[np.bool_] = floor & (around > _AT_FLOOR)
+    return clipped
 
 
 def _simulated(plane: NDArray, factor: int) -> Blocks:

@@ -14,7 +14,13 @@ from napari_sr.instrument_estimation.classes import (
     class_edges,
 )
 from napari_sr.instrument_estimation.findings import Findings, Reach
-from napari_sr.instrument_estimation.fitting import Specimen, fit
+from napari_sr.instrument_estimation.fitting import (
+    FLOOR,
+    GAIN,
+    VARIANCE,
+    Specimen,
+    fit,
+)
 from napari_sr.instrument_estimation.planes import planes_of, pooled_percentiles
 from napari_sr.instrument_estimation.spread import spread
 from napari_sr.intensity import IntensityRange
@@ -170,7 +176,7 @@ class InstrumentEstimator:
         clean = replace(specimen, sums=specimen.sums.without_own_noise(self.factor))
         other = fit(recorded, clean, starts=[found.unknowns])
         return Reach(
-            ends=np.array([found.ends(i) for i in range(len(found.unknowns))]).T,
+            ends={place: found.ends(place) for place in (VARIANCE, GAIN, FLOOR)},
             spread=spread(specimen, found),
             own_noise=np.abs(other.unknowns - found.unknowns),
         )

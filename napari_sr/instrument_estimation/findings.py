@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sr.instrument_estimation.blocks import FREQUENCIES
+from napari_sr.instrument_estimation.blocks import FREQUENCIES, WIDTHS
 from napari_sr.instrument_estimation.fitting import (
     FLOOR,
     GAIN,
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 class Reach:
     """What else the unknowns may be, for three reasons."""
 
-    ends: NDArray[np.float64]
-    """`(2, 4)` intervals of the fit, for noise and chance."""
+    ends: dict[int, tuple[float, float]]
+    """Intervals of the fit by the place of the unknown, for noise and chance."""
     spread: NDArray[np.float64]
     """`(2, 4)` distances down and up, for differences between images."""
     own_noise: NDArray[np.float64]
@@ -52,7 +52,7 @@ class Reach:
 
     def interval(self, place: int, best: float) -> tuple[float, float]:
         """Put the reasons together; an open end is at `LOWEST` or `HIGHEST`."""
-        fitted = np.abs(self.ends[:, place] - best)
+        fitted = np.abs(np.array(self.ends[place]) - best)
         between = np.hypot(self.spread[:, place], self.own_noise[place])
         below, above = np.hypot(fitted, between).tolist()
         low = max(best - below, float(LOWEST[place]))
@@ -85,6 +85,7 @@ class Findings:
         return InstrumentEstimate(
             factor=self.factor,
             psf_sigma=self._sigma(),
+            widest=self._widest,
             photons=self._photons(gain),
             gain=gain,
             black=self._dark if black is None else black,
@@ -106,6 +107,10 @@ class Findings:
         return self.unit.high - self.unit.low
 
     @property
+    def _widest(self) -> float:
+        return self.factor / 2 * float(WIDTHS[-1])
+
+    @property
     def _white_minus_black(self) -> float:
         return self.intensity.high - self.intensity.low
 
@@ -125,7 +130,7 @@ class Findings:
     def _sigma(self) -> Estimated:
         scale = self.factor / 2
         best, low, high = (scale * math.sqrt(v) for v in self._interval(VARIANCE))
-        narrow = high - low <= 2 * SIGMA_TOLERANCE * best
+        narrow = high - low <= 2 * SIGMA_TOLERANCE * best and high < self._widest
         return Estimated(best, low, high, narrow and self._fits)
 
     def _gain(self) -> Estimated:

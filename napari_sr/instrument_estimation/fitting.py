@@ -34,7 +34,7 @@ CONTRAST, VARIANCE, GAIN, FLOOR = range(4)
 sharp images; σ² of the point-spread function, in units of `WIDTHS`; logarithms of the
 noise variance per light and of the noise variance at the dark level."""
 LOWEST = np.array([-4.0, 0.0, -18.0, -21.0])
-HIGHEST = np.array([4.0, WIDTHS[-1] ** 2, 2.0, 0.0])
+HIGHEST = np.array([4.0, WIDTHS[-1] ** 2, 6.0, 7.0])
 _STARTS = ((0.3, 1e-2), (1.0, 1e-3), (3.0, 3e-3))
 """σ² and gain to begin from; the rest is seen in the recordings."""
 CONFIDENCE = 0.9
@@ -97,6 +97,8 @@ class Fit:
 
         The others follow. An end at `LOWEST` or `HIGHEST`: they never do.
         """
+        if place == GAIN and not self.deviations.specimen.photon_noise:
+            return float(LOWEST[GAIN]), float(LOWEST[GAIN])
         threshold = REACH**2 / 2 * max(1.0, self.misfit)
         return (
             self._end(place, LOWEST[place], threshold),
@@ -112,7 +114,7 @@ class Fit:
 
         if best == furthest or excess(furthest) <= 0:
             return furthest
-        return float(optimize.brentq(excess, best, furthest, xtol=1e-3, rtol=1e-3))
+        return float(optimize.brentq(excess, best, furthest, xtol=3e-3, rtol=3e-3))
 
     @property
     def _cost(self) -> float:
@@ -156,6 +158,20 @@ class _Deviations:
         white = self._whitening @ apart[self._used]
         return np.append(white, unknowns[CONTRAST] / _CONTRAST_SPREAD)
 
+    def slopes(self, unknowns: NDArray) -> NDArray[np.float64]:
+        """Differentiate the deviations by the unknowns."""
+        signal, noise = self.model(unknowns)
+        floor = np.exp(unknowns[FLOOR])
+        parts = np.zeros((len(unknowns), *signal.shape))
+        parts[CONTRAST] = signal
+        parts[VARIANCE] = signal * self._spline(unknowns[VARIANCE], 1)
+        parts[GAIN] = noise - floor
+        parts[FLOOR] = floor
+        relative = (parts / (signal + noise)).reshape(len(unknowns), -1)
+        last = np.zeros(len(unknowns))
+        last[CONTRAST] = 1 / _CONTRAST_SPREAD
+        return np.vstack([-self._whitening @ relative[:, self._used].T, last])
+
     def cost(self, unknowns: NDArray) -> float:
         """Sum the squared deviations, outliers less (soft L1)."""
         return float(np.sum(np.sqrt(1 + self(unknowns) ** 2) - 1))
@@ -171,20 +187,22 @@ class _Deviations:
         whole = start.copy()
         whole[list(fixed)] = list(fixed.values())
 
-        def deviations(some: NDArray) -> NDArray:
+        def placed(some: NDArray) -> NDArray:
             whole[free] = some
-            return self(whole)
+            return whole
 
         inside = np.clip(start, LOWEST + 1e-4, HIGHEST - 1e-4)
         found = optimize.least_squares(
-            deviations,
+            lambda some: self(placed(some)),
             inside[free],
+            jac=lambda some: self.slopes(placed(some))[:, free],
             bounds=(LOWEST[free], HIGHEST[free]),
             loss="soft_l1",
+            ftol=1e-6,
+            xtol=1e-5,
             max_nfev=60,
         )
-        whole[free] = found.x
-        found.x = whole
+        found.x = placed(found.x)
         return found
 
 

@@ -62,6 +62,8 @@ class InstrumentEstimate:
     """Sharp pixels along a recorded one."""
     psf_sigma: Estimated
     """Gaussian point-spread function in sharp pixels, beside that of the pixel area."""
+    widest: float
+    """The largest σ that was looked for."""
     photons: Estimated
     """Photons that a pixel of value 1 collects, white minus black over gain; infinite
     without photon noise."""
@@ -138,10 +140,10 @@ class InstrumentEstimate:
                 f"Blur: a Gaussian of σ = {sigma.value:.2f} sharp pixels "
                 f"({sigma.low:.2f} to {sigma.high:.2f})."
             )
-        return (
-            f"Blur: not determined, σ lies between {sigma.low:.2f} and "
-            f"{sigma.high:.2f} sharp pixels; {self._why_no_sigma()}."
-        )
+        ends = f"lies between {sigma.low:.2f} and {sigma.high:.2f} sharp pixels"
+        if sigma.high >= self.widest:
+            ends = f"is {sigma.low:.2f} sharp pixels or more"
+        return f"Blur: not determined, σ {ends}; {self._why_no_sigma()}."
 
     def _why_no_sigma(self) -> str:
         if not self.same_kind:
