@@ -27,9 +27,9 @@ PLANS = [
 
 REFUSED = [
     pytest.param(
-        ((99, 99), 42, 21, 0), "Tile 42 px is not larger.*at least 64", id="no-room"
+        ((99, 99), 42, 21, 0), "Tile 42 px is not larger.*64 px or more", id="no-room"
     ),
-    pytest.param(((99, 99), 0, 0, 0), "Tile 0 px.*at least 16", id="no-tile"),
+    pytest.param(((99, 99), 0, 0, 0), "Tile 0 px.*16 px or more", id="no-tile"),
     pytest.param(((99, 99), 32, -1, 0), "numbers of pixels", id="negative-halo"),
     pytest.param(((99, 99), 32, 1, -1), "numbers of pixels", id="negative-overlap"),
     pytest.param(((99, 99), 32, 6, 11), "at most 10 px", id="too-much-overlap"),
