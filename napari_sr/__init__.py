@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from napari_sr.card import ModelCard, ModelFormatError
     from napari_sr.catalogue import list_models, load_model
     from napari_sr.files import open_stack
-    from napari_sr.finetuning import Training, finetune, settings_for, train
+    from napari_sr.finetuning import finetune, settings_for, train
     from napari_sr.instrument_estimation import estimate_instrument
     from napari_sr.intensity import IntensityRange, NoiseLevel
     from napari_sr.model import SRModel, save_model
+    from napari_sr.session import Training
     from napari_sr.settings import (
         AdversarialSettings,
         TrainingSettings,
@@ -67,7 +68,7 @@ _ROOM_OF = {
     "SRModel": "model",
     "Stack": "stack",
     "StackError": "stack",
-    "Training": "finetuning",
+    "Training": "session",
     "TrainingSettings": "settings",
     "UpscaleSettings": "settings",
     "estimate_instrument": "instrument_estimation",

@@ -73,6 +73,8 @@ class MeasuredExamples:
         Patch, batch and seed.
     noise
         Of each pair's recording, in network units: what the generator is told.
+    weights
+        How often each pair is drawn, relative to the others.
     """
 
     def __init__(
@@ -80,9 +82,10 @@ class MeasuredExamples:
         pairs: Sequence[MeasuredPair],
         settings: TrainingSettings,
         noise: Sequence[NoiseLevel],
+        weights: Sequence[float] | None = None,
     ) -> None:
         self._settings = settings
-        self._source = PairPatchSource(pairs, settings.patch, seed=settings.seed)
+        self._source = PairPatchSource(pairs, settings.patch, weights, settings.seed)
         self._noise = noise
 
     def batch(self, position: int) -> Recording:

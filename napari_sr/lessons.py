@@ -20,6 +20,7 @@ from napari_sr.losses import (
     discriminator_loss,
     mean_absolute_error,
     mean_squared_error,
+    perceptual_loss,
 )
 from napari_sr.networks.discriminators import frozen
 from napari_sr.pace import head_start, ramp, schedule
@@ -96,7 +97,7 @@ class AdversarialLesson(FidelityLesson):
         with torch.set_grad_enabled(not is_head_start):
             result, truth = self.generated(seen, exact=True)
         told = _inner(
-            _repeated(seen.noise_map(), truth, seen), self.state.generator.factor
+            _repeated(seen.noise_map(), seen.sharp), self.state.generator.factor
         )
         losses = self._teach_discriminator(result.detach(), truth, told)
         if not is_head_start:
@@ -123,20 +124,22 @@ class AdversarialLesson(FidelityLesson):
         self, result: Tensor, truth: Tensor, told: Tensor
     ) -> dict[str, float]:
         settings, judge = self.settings, self.state.discriminator
-        terms = {"pixels": (settings.pixel_weight, mean_absolute_error(result, truth))}
+        losses = {"pixels": mean_absolute_error(result, truth)}
+        total = settings.pixel_weight * losses["pixels"]
         with self.autocast():
             if self.content is not None:
-                content = self.content(result, truth)
-                terms["content"] = (settings.content_weight, content)
+                losses["content"] = self.content(result, truth)
+                total = total + settings.content_weight * losses["content"]
             if judge is not None:
                 with frozen(judge):
                     fooled = adversarial_loss(_judged(judge, result, told))
-                terms["adversarial"] = (settings.weight * ramp(self.state), fooled)
-        total = torch.stack([weight * loss for weight, loss in terms.values()]).sum()
+                losses["adversarial"] = fooled
+                weight = settings.weight * ramp(self.state)
+                total = perceptual_loss(total, fooled, weight)
         rate = settings.learning_rate * schedule(self.state)
         _take_step(self.state, self.state.optimizer, rate, total)
         self.state.average.update_parameters(self.state.generator)
-        return {name: loss.item() for name, (_, loss) in terms.items()}
+        return {name: loss.item() for name, loss in losses.items()}
 
 
 def _judged(judge: nn.Module, image: Tensor, told: Tensor) -> Tensor:
@@ -151,9 +154,9 @@ def _inner(image: Tensor, factor: int) -> Tensor:
     return image[..., border:-border, border:-border]
 
 
-def _repeated(low: Tensor, like: Tensor, seen: Recording) -> Tensor:
+def _repeated(low: Tensor, sharp: Tensor) -> Tensor:
     """Bring a map to the size of the sharp patches."""
-    return functional.interpolate(low, size=seen.sharp.shape[-2:], mode="nearest")
+    return functional.interpolate(low, size=sharp.shape[-2:], mode="nearest")
 
 
 def _take_step(

@@ -69,10 +69,14 @@ def spread_indices(stack: Stack, n_planes: int) -> list[tuple[int, ...]]:
     list of tuple of int
         Indices over the leading axes, in order.
     """
-    n_planes = min(n_planes, stack.n_planes)
-    chosen = np.linspace(0, stack.n_planes - 1, n_planes).round().astype(int)
     lengths = stack.leading_shape
+    chosen = evenly_spread(stack.n_planes, n_planes)
     return [tuple(map(int, np.unravel_index(i, lengths))) for i in chosen]
+
+
+def evenly_spread(n: int, n_most: int) -> list[int]:
+    """Choose so many of `n` at most, the first and the last included, in order."""
+    return [round(i) for i in np.linspace(0, n - 1, min(n, n_most))]
 
 
 def _stride(n_pixels: int, n_columns: int) -> int:

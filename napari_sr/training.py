@@ -112,10 +112,12 @@ def _train_stage(
         is_due = state.iteration % state.settings.validate_every == 0
         if is_due:
             looked = _look(state, held_out, score, sums.means())
-            good, sums = state.content(), _Sums()
+            sums = _Sums()
         state.seconds += monotonic() - started
-        if is_due and checkpoint is not None:
-            state.save(checkpoint)
+        if is_due:
+            good = state.content()
+            if checkpoint is not None:
+                state.save(checkpoint, good)
         yield _step_of(state, losses, **looked)
 
 

@@ -180,7 +180,7 @@ class TrainingState:
                 "history": self.history,
                 "faithful": self.faithful,
                 "textured": self.textured,
-                "best": {**asdict(self.best)},
+                "best": asdict(self.best),
                 **{name: part.state_dict() for name, part in self._parts().items()},
             }
         )

@@ -6,6 +6,7 @@ the one it started from and bicubic are given the same recordings.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -15,10 +16,11 @@ from torch.nn import functional
 
 from napari_sr.metrics import gradient_similarity, psnr, spectrum_error
 from napari_sr.networks.resampling import resample
+from napari_sr.sampling import evenly_spread
 from napari_sr.simulation import Recording, simulated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -71,10 +73,8 @@ class HeldOut:
     @torch.inference_mode()
     def judge(self, network: nn.Module) -> Validation:
         """Measure a generator, in evaluation mode or made so for the while."""
-        was_training = network.training
-        network.eval()
-        results = [super_resolved(network, seen) for seen in self.recordings]
-        network.train(was_training)
+        with _evaluating(network):
+            results = [super_resolved(network, seen) for seen in self.recordings]
         return self._figures(results)
 
     @torch.inference_mode()
@@ -88,11 +88,9 @@ class HeldOut:
     @torch.inference_mode()
     def preview(self, network: nn.Module) -> Preview:
         """Show what a generator makes of the first recording."""
-        was_training = network.training
-        network.eval()
         seen = self.recordings[0]
-        now = super_resolved(network, seen)
-        network.train(was_training)
+        with _evaluating(network):
+            now = super_resolved(network, seen)
         return Preview(_plane(seen.low), _plane(now), _plane(seen.sharp))
 
     def _factor(self) -> int:
@@ -108,6 +106,17 @@ class HeldOut:
         return Validation(
             *(float(np.mean(column)) for column in zip(*found, strict=True))
         )
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Keep a network in evaluation mode for a while."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
 
 
 def _compared(result: NDArray, truth: NDArray, factor: int) -> tuple[float, ...]:
@@ -141,7 +150,7 @@ def held_out(images: Sequence[SharpImage], settings: TrainingSettings) -> HeldOu
     settings
         The instrument to record with.
     """
-    chosen = _spread(len(images), N_IMAGES)
+    chosen = evenly_spread(len(images), N_IMAGES)
     settings = settings.model_copy(update={"share_flat": 0.0})
     recordings = []
     for number in chosen:
@@ -166,7 +175,7 @@ def held_out_pairs(
     factor
         Super-resolution factor.
     """
-    chosen = _spread(len(pairs), N_IMAGES)
+    chosen = evenly_spread(len(pairs), N_IMAGES)
     recordings = []
     for number in chosen:
         pair, level = pairs[number], noise[number]
@@ -177,11 +186,6 @@ def held_out_pairs(
         ]
         recordings.append(Recording(sharp, low, *told))
     return HeldOut(recordings, len(chosen))
-
-
-def _spread(n: int, n_most: int) -> list[int]:
-    """Choose so many of `n` at most, evenly spread."""
-    return sorted({round(i) for i in np.linspace(0, n - 1, min(n, n_most))})
 
 
 def _middle(image: SharpImage, factor: int) -> NDArray:

@@ -42,7 +42,7 @@ def here(tmp_path, monkeypatch):
     (folder / "sharp").mkdir(parents=True)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr("napari_sr.finetuning.N_RECORDINGS", 40)
+    monkeypatch.setattr("napari_sr.session.N_RECORDINGS", 40)
     save_model(tiny_fast(tail=0.3), tmp_path / "models" / "tiny.safetensors")
     for seed in range(4):
         noise = np.random.default_rng(seed).normal(size=(80, 80))

@@ -12,7 +12,8 @@ from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
 from napari_sr.card import Instrument
-from napari_sr.finetuning import Training, finetune, settings_for
+from napari_sr.finetuning import FINETUNING_MINUTES, finetune, settings_for
+from napari_sr.session import Training
 from napari_sr.settings import AdversarialSettings
 from napari_sr.training_state import CheckpointError
 
@@ -94,7 +95,7 @@ def test_what_the_base_knows_of_noise_is_kept():
 
 
 def test_without_a_base_the_noise_estimator_is_trained(monkeypatch):
-    monkeypatch.setattr("napari_sr.finetuning.N_RECORDINGS", 40)
+    monkeypatch.setattr("napari_sr.session.N_RECORDINGS", 40)
     settings = quick(None, arguments={"channels": 4, "n_blocks": 1})
 
     training = Training(images(), settings)
@@ -280,3 +281,17 @@ def test_settings_suit_the_base():
     assert found.arguments == base.card.arguments
     assert found.minutes == 2
     assert found.adversarial == AdversarialSettings()
+
+
+def test_without_a_time_and_steps_fine_tuning_takes_minutes():
+    assert settings_for(tiny_fast()).minutes == FINETUNING_MINUTES
+    assert settings_for(tiny_fast(), iterations=0).minutes is None
+    assert settings_for(tiny_fast(), iterations=0).iterations == 0
+    assert settings_for(None).minutes is None
+
+
+def test_pairs_are_not_judged_by_other_images():
+    base = tiny_fast()
+
+    with pytest.raises(ValueError, match="Leave out judged_by"):
+        Training(images(), quick(base), base=base, low_images=[1], judged_by=images())

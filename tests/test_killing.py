@@ -52,7 +52,7 @@ def train(*more):
 def processes():
     """A server that forks processes which have imported everything already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["napari_sr.cli", "napari_sr.finetuning"])
+    context.set_forkserver_preload(["napari_sr.cli", "napari_sr.session"])
     return context
 
 

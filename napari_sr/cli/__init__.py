@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 import napari_sr
+from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
     describe_failure,
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
     from napari_sr.batching import FileFailure, FileJob, FileResult, Source
     from napari_sr.planning import Upscaler
-
-OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, OK
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
     from napari_sr.card import Instrument
-    from napari_sr.finetuning import Training
     from napari_sr.model import SRModel
-
-OK, FAILED, INTERRUPTED = 0, 1, 130
+    from napari_sr.session import Training
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +70,7 @@ def _train(arguments: argparse.Namespace) -> int:
     output = arguments.output or arguments.recipe.with_name(name)
 
     def begin(checkpoint: Path) -> Training:
-        from napari_sr.finetuning import Training
+        from napari_sr.session import Training
 
         return Training(
             list(recipe.images),
@@ -88,15 +88,13 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _finetune(arguments: argparse.Namespace) -> int:
     def begin(checkpoint: Path) -> Training:
-        from napari_sr.finetuning import Training, settings_for
+        from napari_sr.finetuning import settings_for
+        from napari_sr.session import Training
 
-        minutes = arguments.minutes
-        if minutes is None and arguments.iterations is None:
-            minutes = 5.0
         settings = settings_for(
             arguments.base,
-            minutes=minutes,
-            iterations=arguments.iterations or 1_000_000,
+            minutes=arguments.minutes,
+            iterations=arguments.iterations,
             adversarial=arguments.adversarial,
             instrument=_estimated(arguments),
             device=arguments.device,
@@ -118,6 +116,11 @@ def _estimated(arguments: argparse.Namespace) -> Instrument | None:
     """Estimate the instrument from the user's recordings, and say what was found."""
     if not arguments.recordings:
         return None
+    if arguments.low:
+        raise ValueError(
+            "Measured pairs (--low) need no estimate of the instrument (--recordings). "
+            "Give one of the two."
+        )
     from napari_sr.catalogue import load_model
     from napari_sr.instrument_estimation import estimate_instrument
 
@@ -150,15 +153,17 @@ def _follow(
         print("Interrupted; finishing with what was found.", flush=True)
     model = training.model
     print(model.card.verdict)
-    _write_curves(training, output)
-    if not (model.card.is_better or keep_anyway):
+    is_kept = model.card.is_better or keep_anyway
+    if is_kept:
+        _write(model, output)
+    _write_curves(training, output)  # after the model, which must not wait for them
+    if not is_kept:
         again = f" --resume goes on from {checkpoint}." if interrupted else ""
         print(
             f"Not written, since it is no gain; --keep-anyway writes it.{again}",
             file=sys.stderr,
         )
         return INTERRUPTED if interrupted else FAILED
-    _write(model, output)
     if interrupted:
         return INTERRUPTED
     checkpoint.unlink(missing_ok=True)
