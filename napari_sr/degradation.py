@@ -134,6 +134,9 @@ def _drawn_psf(
     sigma = torch.full((n,), first)
     if instrument.psf_sigma[0] < instrument.psf_sigma[1]:
         sigma[1:] = _even(instrument.psf_sigma, n - 1, generator).flatten()
+    if instrument.share_point:
+        is_point = torch.rand(n, generator=generator) < instrument.share_point
+        sigma = torch.where(is_point, 0.0, sigma)
     ratio, angle = torch.ones(n), torch.zeros(n)
     if instrument.psf_ratio != (1, 1):
         ratio = _even_in_log(instrument.psf_ratio, n, generator).flatten()

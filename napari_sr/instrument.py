@@ -59,6 +59,8 @@ class Instrument(BaseModel):
 
     psf_sigma: Range = (0.0, 0.0)
     """Standard deviation of a Gaussian point-spread function, in sharp pixels."""
+    share_point: float = Field(default=0.0, ge=0, le=1)
+    """Share of recordings that are not blurred at all."""
     psf_ratio: Range = (1.0, 1.0)
     """Second width of the Gaussian over the first, drawn evenly in the logarithm."""
     psf_angle: Range = (0.0, 180.0)

@@ -221,8 +221,9 @@ class Training:
             dial = recommended_dial(network, faithful, textured, self.held_out)
         if network.in_channels == 2:
             parts["noise_estimator"] = self._noise_estimator()
-        network.load_state_dict(faithful)
-        verdict = judge(network, self.held_out, self._base_network())
+        verdict = judge(
+            network, faithful, textured, self.held_out, self._base_network()
+        )
         return SRModel(self._card(verdict, network.halo, dial), parts)
 
     def rivals(self) -> dict[str, float]:

@@ -109,12 +109,13 @@ def _train_stage(
         state.iteration += 1
         sums.add(losses)
         looked: dict[str, Any] = {}
+        state.seconds += monotonic() - started
         is_due = state.iteration % state.settings.validate_every == 0
-        if is_due:
+        if is_due or is_over(state):
+            started = monotonic()
             looked = _look(state, held_out, score, sums.means())
             sums = _Sums()
-        state.seconds += monotonic() - started
-        if is_due:
+            state.seconds += monotonic() - started
             good = state.content()
             if checkpoint is not None:
                 state.save(checkpoint, good)

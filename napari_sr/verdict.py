@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_sr.networks.weights import Weights
-    from napari_sr.validation import HeldOut
+    from napari_sr.validation import HeldOut, Validation
 
 NOTICEABLE = 0.05
 """Decibels of PSNR below which two results are called equal."""
@@ -24,33 +24,51 @@ DIAL_LOSS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
+class Texture:
+    """What the textured end changes on held-out images."""
+
+    gain: float
+    """In PSNR over the faithful end, in decibels; mostly below 0."""
+    spectrum_errors: tuple[float, float]
+    """Of the faithful and of the textured end."""
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        before, after = self.spectrum_errors
+        return (
+            f"The textured end brings the spectrum error from {before:.2f} to "
+            f"{after:.2f}, at {self.gain:+.2f} dB."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """Gains in PSNR on held-out images, in decibels."""
+    """Gains of the faithful end in PSNR on held-out images, in decibels."""
 
     over_bicubic: float
     over_base: float | None
     """`None` where there was no base."""
     n_images: int
+    texture: Texture | None = None
+    """`None` where no textured end was found."""
 
     @property
     def is_better(self) -> bool:
-        """Whether the model is worth having."""
-        rivals = [
-            self.over_bicubic,
-            *([] if self.over_base is None else [self.over_base]),
-        ]
-        return min(rivals) >= NOTICEABLE
+        """Whether the model is worth having: by its pixels, or by new texture alone."""
+        over_base = self.over_bicubic if self.over_base is None else self.over_base
+        if over_base < NOTICEABLE and self.texture is not None:
+            return self.over_bicubic >= NOTICEABLE and over_base > -NOTICEABLE
+        return min(self.over_bicubic, over_base) >= NOTICEABLE
 
     def __str__(self) -> str:
-        """Say it in one sentence."""
+        """Say it in a sentence, and in a second one if there is texture."""
         images = f"{self.n_images} held-out image{'s' if self.n_images > 1 else ''}"
         parts = [_compared(self.over_bicubic, "bicubic")]
         if self.over_base is not None:
             parts.insert(0, _compared(self.over_base, "the base"))
-        text = " and ".join(parts) + f" on {images}"
-        if self.is_better:
-            return text[0].upper() + text[1:] + "."
-        return f"Not better: {text}."
+        text = " and ".join(parts) + f" on {images}."
+        text = text[0].upper() + text[1:] if self.is_better else f"Not better: {text}"
+        return text if self.texture is None else f"{text} {self.texture}"
 
 
 def _compared(gain: float, rival: str) -> str:
@@ -59,13 +77,44 @@ def _compared(gain: float, rival: str) -> str:
     return f"{'better' if gain > 0 else 'worse'} than {rival} by {abs(gain):.2f} dB"
 
 
-def judge(network: nn.Module, held_out: HeldOut, base: nn.Module | None) -> Verdict:
-    """Compare a generator with bicubic and with the one it started from."""
-    found = held_out.judge(network).psnr
+def judge(
+    network: nn.Module,
+    faithful: Weights,
+    textured: Weights | None,
+    held_out: HeldOut,
+    base: nn.Module | None,
+) -> Verdict:
+    """Compare a generator with bicubic and with the one it started from.
+
+    Parameters
+    ----------
+    network
+        A generator of the same shape as the ends; its weights are changed.
+    faithful, textured
+        The two ends; `None` where there is no texture.
+    held_out
+        What is looked at.
+    base
+        The generator it started from, if there was one.
+    """
+    network.load_state_dict(faithful)
+    found = held_out.judge(network)
+    texture = None
+    if textured is not None:
+        network.load_state_dict(textured)
+        texture = _texture(found, held_out.judge(network))
     return Verdict(
-        over_bicubic=found - held_out.judge_bicubic().psnr,
-        over_base=None if base is None else found - held_out.judge(base).psnr,
+        over_bicubic=found.psnr - held_out.judge_bicubic().psnr,
+        over_base=None if base is None else found.psnr - held_out.judge(base).psnr,
         n_images=held_out.n_images,
+        texture=texture,
+    )
+
+
+def _texture(faithful: Validation, textured: Validation) -> Texture:
+    return Texture(
+        gain=textured.psnr - faithful.psnr,
+        spectrum_errors=(faithful.spectrum_error, textured.spectrum_error),
     )
 
 

@@ -292,6 +292,18 @@ def test_instruments_are_drawn_as_they_always_were():
     assert torch.rand(1, generator=random).item() == pytest.approx(0.0731, abs=5e-5)
 
 
+def test_a_share_of_the_recordings_is_not_blurred():
+    n = 1000
+    blurred = Instrument(psf_sigma=(0.8, 1.6), share_point=0.4)
+    drawn = draw_instrument(blurred, n, seeded())
+
+    middle = drawn.psf.shape[-1] // 2
+    is_point = drawn.psf[:, 0, middle, middle] == 1
+    share = is_point.float().mean().item()
+    assert share == pytest.approx(0.4, abs=5 * math.sqrt(0.24 / n))
+    assert drawn.psf[~is_point, 0, middle, middle].max() < 0.3
+
+
 def test_each_recording_has_its_own_point_spread_function_within_the_range():
     n = 400
     drawn = draw_instrument(Instrument(psf_sigma=(0.8, 1.6)), n, seeded())

@@ -393,9 +393,11 @@ def test_a_training_ends_with_its_time(settings, monkeypatch):
 
     steps = run(state)
 
-    assert len(steps) == 30  # a second each
-    shares = [step.stage for step in steps].count("fidelity")
-    assert shares == (30 * pace.SHARE_OF_FIDELITY if settings.adversarial else 30)
+    # A second for each step and for each look, the last of which comes after the end.
+    assert len(steps) + len(state.history) == 31
+    stages = [step.stage for step in steps] + [row["stage"] for row in state.history]
+    share = pace.SHARE_OF_FIDELITY if settings.adversarial else 1
+    assert stages.count("fidelity") == 30 * share + 1
 
 
 def test_time_that_was_spent_before_a_resumption_counts(monkeypatch, tmp_path):
@@ -406,7 +408,18 @@ def test_time_that_was_spent_before_a_resumption_counts(monkeypatch, tmp_path):
 
     resumed = TrainingState.load(tmp_path / "run.pt")
 
-    assert len(run(resumed)) == 30 - 12
+    assert 12 + len(run(resumed)) + len(resumed.history) == 31
+
+
+@every_kind
+def test_the_end_of_each_stage_is_looked_at(settings):
+    state = TrainingState(settings)
+    run(state)
+
+    ends = {row["stage"]: row["iteration"] for row in state.history}
+    assert ends["fidelity"] == settings.iterations
+    if settings.adversarial:
+        assert ends["adversarial"] == settings.adversarial.iterations
 
 
 def test_a_stage_ends_when_nothing_gets_better():

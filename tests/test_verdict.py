@@ -10,7 +10,7 @@ from napari_sr.intensity import NoiseLevel
 from napari_sr.networks import build_generator
 from napari_sr.settings import TrainingSettings
 from napari_sr.validation import SIDE, HeldOut, held_out, held_out_pairs
-from napari_sr.verdict import DIAL_LOSS, Verdict, judge, recommended_dial
+from napari_sr.verdict import DIAL_LOSS, Texture, Verdict, judge, recommended_dial
 
 SETTINGS = TrainingSettings(arguments={"channels": 4, "n_blocks": 1}, device="cpu")
 
@@ -42,6 +42,22 @@ SENTENCES = [
         "Better than bicubic by 0.50 dB on 2 held-out images.",
         id="no base",
     ),
+    pytest.param(
+        Verdict(1.25, 0.0, 2, Texture(-0.25, (0.762, 0.638))),
+        True,
+        "Equal to the base (+0.00 dB) and better than bicubic by 1.25 dB on 2 held-out "
+        "images. The textured end brings the spectrum error from 0.76 to 0.64, at "
+        "-0.25 dB.",
+        id="new texture alone",
+    ),
+    pytest.param(
+        Verdict(1.25, -0.4, 2, Texture(-0.25, (0.762, 0.638))),
+        False,
+        "Not better: worse than the base by 0.40 dB and better than bicubic by 1.25 dB "
+        "on 2 held-out images. The textured end brings the spectrum error from 0.76 to "
+        "0.64, at -0.25 dB.",
+        id="texture for pixels",
+    ),
 ]
 
 
@@ -64,11 +80,16 @@ def test_the_verdict_is_a_sentence(verdict, is_better, sentence):
     assert str(verdict) == sentence
 
 
+def verdict_on(network, judged_by, base=None, textured=None):
+    return judge(network, network.state_dict(), textured, judged_by, base)
+
+
 def test_an_untrained_fast_network_is_bicubic():
-    found = judge(generator(), held_out(textures(), SETTINGS), None)
+    found = verdict_on(generator(), held_out(textures(), SETTINGS))
 
     assert found.over_bicubic == pytest.approx(0, abs=1e-3)
     assert found.over_base is None
+    assert found.texture is None
     assert found.n_images == 2
 
 
@@ -76,11 +97,26 @@ def test_the_gain_over_the_base_is_the_difference_of_gains():
     judged_by = held_out(textures(), SETTINGS)
     good, bad = generator(), generator(0.3)
 
-    found = judge(good, judged_by, bad)
+    found = verdict_on(good, judged_by, bad)
 
-    over_bicubic = judge(bad, judged_by, None).over_bicubic
+    over_bicubic = verdict_on(bad, judged_by).over_bicubic
     assert over_bicubic < -0.1
     assert found.over_base == pytest.approx(found.over_bicubic - over_bicubic)
+
+
+def test_texture_is_measured_against_the_faithful_end():
+    judged_by = held_out(textures(), SETTINGS)
+    textured = generator(0.2)
+
+    found = judge(
+        generator(), generator().state_dict(), textured.state_dict(), judged_by, None
+    )
+
+    before, after = judged_by.judge(generator()), judged_by.judge(textured)
+    errors = (before.spectrum_error, after.spectrum_error)
+    assert found.over_bicubic == pytest.approx(0, abs=1e-3)
+    assert found.texture.gain == pytest.approx(after.psnr - before.psnr)
+    assert found.texture.spectrum_errors == pytest.approx(errors)
 
 
 def test_the_recommended_dial_is_the_last_that_costs_little():
