@@ -23,7 +23,9 @@ from napari_sr.evaluation import (
     SMALLEST,
     Specimen,
     evaluate_specimen,
+    flat_fields,
     methods_for,
+    ways_of,
 )
 from napari_sr.model import SRModel, save_model
 from napari_sr.quality import Measured, averaged
@@ -86,8 +88,13 @@ def main() -> None:
         model = sr.load_model(name)
         assert isinstance(model, SRModel)
         figures = tuple(measure(model, arguments.data, arguments.role))
+        flat = {"bicubic": methods_for([model])["bicubic"], **ways_of(model)}
         card = model.card.model_copy(
-            update={"quality": figures, "quality_protocol": PROTOCOL}
+            update={
+                "quality": figures,
+                "flat_fields": tuple(flat_fields(flat, model.factor)),
+                "quality_protocol": PROTOCOL,
+            }
         )
         print(f"## {name}\n\n", "\n\n".join(quality_tables(card)), flush=True)
         if arguments.write:

@@ -1,8 +1,9 @@
 """MSE, content and adversarial training from the same fidelity model, side by side.
 
-    python -m benchmarks.perceptual --data DIR [--iterations 600] [--only gan-domain …]
+    python -m benchmarks.perceptual --data DIR [--domain em] [--base general-x2]
+        [--iterations 400] [--only gan-domain …]
 
-Each is trained for the same number of steps on the fluorescence images of the train
+Each is trained for the same number of steps on the images of one domain of the train
 role and measured on the test role, noise given. Checkpoints are kept in
 `training_runs/`; the same command goes on from there. The table goes to
 `benchmarks/results/perceptual/`, with the spectra and a picture.
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from napari_sr.model import SRModel
 
-BASE, FACTOR = "fluorescence-x2", 2
+FACTOR = 2
 RUNS, RESULTS = Path("training_runs"), Path("benchmarks/results/perceptual")
 PHOTONS = (None, 200)
 SCALE = {"data_range": DATA_RANGE, "border": BORDER}
@@ -65,6 +66,12 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "gan-relativistic": {"content": None, "relativistic": True},
     "gan-artefacts": {"content": None, "artefact_weight": 1.0},
     "gan-slower": {"content": None, "discriminator_schedule": True},
+    "light-spectrum": {
+        "content": "spectrum",
+        "content_weight": 1.0,
+        "weight": 0.001,
+    },
+    "strong-spectrum": {"content": "spectrum", "content_weight": 2.0, "weight": 0.0},
 }
 
 
@@ -85,22 +92,23 @@ def settings_of(candidate: str, iterations: int) -> TrainingSettings:
     return TrainingSettings(iterations=0, adversarial=adversarial, **shared)
 
 
-def trained(candidate: str, iterations: int, root: Path) -> SRModel:
+def trained(candidate: str, arguments: argparse.Namespace) -> SRModel:
     """Train a candidate, or go on with its training, to its end."""
     RUNS.mkdir(exist_ok=True)
-    images, weights = training_images(root, "fluorescence", smallest=96)
+    root, domain, iterations = arguments.data, arguments.domain, arguments.iterations
+    images, weights = training_images(root, domain, smallest=96)
     judged_by = [
         next(iter(sharp_planes(root, row)))[:384, :384]
-        for row in rows_of(root, "calibrate", "fluorescence")
+        for row in rows_of(root, "calibrate", domain)
         if row.usable_as_target
     ]
     training = sr.train(
         [image * DATA_RANGE + BLACK for image in images],
         settings_of(candidate, iterations),
-        base=BASE,
+        base=arguments.base,
         weights=weights,
         judged_by=judged_by[:: max(1, len(judged_by) // 8)],
-        checkpoint=RUNS / f"perceptual-{candidate}-{iterations}.pt",
+        checkpoint=RUNS / f"perceptual-{domain}-{candidate}-{iterations}.pt",
         name=candidate,
     )
     for step in training:
@@ -112,43 +120,49 @@ def trained(candidate: str, iterations: int, root: Path) -> SRModel:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--iterations", type=int, default=400)
+    parser.add_argument("--domain", default="fluorescence")
+    parser.add_argument("--base", default="fluorescence-x2")
     parser.add_argument("--only", nargs="+", default=list(CANDIDATES))
     add_data_argument(parser)
     arguments = parser.parse_args()
     models: dict[str, Any] = {"bicubic": sr.load_model("bicubic", factor=FACTOR)}
-    models["base (L1)"] = sr.load_model(BASE).at_dial(0.0)
+    models["base (L1)"] = sr.load_model(arguments.base).at_dial(0.0)
     for candidate in arguments.only:
-        model = trained(candidate, arguments.iterations, arguments.data)
+        model = trained(candidate, arguments)
         has_texture = "textured" in model.weights
         models[candidate] = model.at_dial(1.0) if has_texture else model
         if candidate != "mse" and not has_texture:
             print(candidate, "found nothing worth keeping")
-    measured = measure(models, arguments.data)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    table = as_table(measured)
+    images = test_images(arguments.data, arguments.domain)
+    results = RESULTS / arguments.domain
+    results.mkdir(parents=True, exist_ok=True)
+    table = as_table(measure(models, images))
     print(table)
-    (RESULTS / "table.md").write_text(table + "\n")
-    draw_spectra(models, arguments.data).savefig(RESULTS / "spectra.png", dpi=110)
-    draw_picture(models, arguments.data).savefig(RESULTS / "picture.png", dpi=110)
+    (results / "table.md").write_text(table + "\n")
+    draw_spectra(models, images).savefig(results / "spectra.png", dpi=110)
+    draw_picture(models, images).savefig(results / "picture.png", dpi=110)
 
 
 Results = dict[tuple[str, str], list[tuple[float, ...]]]
 
 
-def test_images(root: Path) -> list[tuple[str, NDArray]]:
+Images = list[tuple[str, "NDArray"]]
+
+
+def test_images(root: Path, domain: str) -> Images:
     """Take a few test images of each dataset."""
     found: dict[str, list[NDArray]] = defaultdict(list)
-    for row in rows_of(root, "test", "fluorescence"):
+    for row in rows_of(root, "test", domain):
         if len(found[row.dataset]) < N_PER_DATASET:
             found[row.dataset].append(next(iter(sharp_planes(root, row)))[:512, :512])
     return [(name, image) for name, images in found.items() for image in images]
 
 
-def measure(models: dict[str, Any], root: Path) -> Results:
+def measure(models: dict[str, Any], images: Images) -> Results:
     """Measure every model on the same recordings."""
     found: Results = defaultdict(list)
-    for dataset, sharp in test_images(root):
+    for dataset, sharp in images:
         for photons in PHOTONS:
             low = recorded(sharp, FACTOR, photons)
             for name, model in models.items():
@@ -189,14 +203,14 @@ def _label(photons: float | None) -> str:
     return f"{photons} photons" if photons else "clean"
 
 
-def draw_spectra(models: dict[str, Any], root: Path) -> Figure:
+def draw_spectra(models: dict[str, Any], images: Images) -> Figure:
     """Draw the power of each model's results relative to the truth's."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     panels = figure.subplots(1, len(PHOTONS), sharey=True)
     for axes, photons in zip(panels, PHOTONS, strict=True):
         for name, model in models.items():
             ratios = []
-            for _, sharp in test_images(root)[::3]:
+            for _, sharp in images[::3]:
                 high = super_resolved(recorded(sharp, FACTOR, photons), model, photons)
                 frequency, power = radial_spectrum(high[8:-8, 8:-8])
                 true = radial_spectrum(sharp[8:-8, 8:-8])[1]
@@ -221,10 +235,10 @@ def most_structured(image: NDArray, side: int) -> tuple[slice, slice]:
     return max(places, key=lambda place: float(image[place].std()))
 
 
-def draw_picture(models: dict[str, Any], root: Path) -> Figure:
+def draw_picture(models: dict[str, Any], images: Images) -> Figure:
     """Show one test image as each model makes it, clean and noisy."""
-    named = dict(reversed(test_images(root)))
-    sharp = named["biosr_sim_microtubules"]
+    named = dict(reversed(images))
+    sharp = named.get("biosr_sim_microtubules", images[0][1])
     crop = most_structured(sharp, 112)
     columns = [*models, "truth"]
     figure = Figure(figsize=(1.9 * len(columns), 4.1), layout="constrained")

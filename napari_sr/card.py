@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 import napari_sr
 from napari_sr.instrument import Instrument
 from napari_sr.intensity import IntensityPolicy
-from napari_sr.quality import Measured  # noqa: TC001
+from napari_sr.quality import FlatField, Measured  # noqa: TC001
 
 if TYPE_CHECKING:
     import os
@@ -84,6 +84,8 @@ class ModelCard(BaseModel):
     """Whether it beat its base and bicubic there; `None` where nobody looked."""
     quality: tuple[Measured, ...] = ()
     """On test images, beside what a lab would use instead."""
+    flat_fields: tuple[FlatField, ...] = ()
+    """What it invents from noise where there is nothing."""
     quality_protocol: str = ""
     licence: str = "BSD-3-Clause"
     package_version: str = napari_sr.__version__

@@ -14,6 +14,7 @@ from napari_sr.quality import (
     Quality,
     as_markdown,
     dataset_table,
+    flat_table,
     summary_table,
 )
 
@@ -77,10 +78,11 @@ def describe_model(card: ModelCard) -> str:
 
 
 def quality_tables(card: ModelCard) -> list[str]:
-    """Show all means, and the gains of the model over bicubic on each dataset."""
+    """Show all means, the gains on each dataset, and what is made of nothing."""
     methods = dict.fromkeys(one.method for one in card.quality)
     own = [method for method in methods if method.startswith(f"{card.name} ")]
-    return [summary_table(card.quality), dataset_table(card.quality, own)]
+    tables = [summary_table(card.quality), dataset_table(card.quality, own)]
+    return [*tables, flat_table(card.flat_fields)]
 
 
 def models_table(cards: Sequence[ModelCard]) -> str:

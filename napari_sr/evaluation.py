@@ -16,7 +16,7 @@ import numpy as np
 from napari_sr.baselines import baselines
 from napari_sr.files import open_stack
 from napari_sr.intensity import NoiseLevel, fill_gaps
-from napari_sr.quality import Measured, binned, measure
+from napari_sr.quality import BASELINE, FlatField, Measured, binned, measure
 from napari_sr.sampling import spread_indices
 from napari_sr.stack import StackError
 from napari_sr.upscaling import upscale
@@ -38,6 +38,8 @@ BORDER = 8
 """Pixels at each edge of the sharp image that no metric sees."""
 PHOTONS = (None, 200.0, 50.0)
 """How recordings are made: without noise, and with so many photons at white."""
+FLAT_PHOTONS, FLAT_SIDE = (50.0, 500.0, 5000.0), 256
+"""Photons at white, and side in sharp pixels, of flat fields."""
 N_PLANES = 8
 """So many planes of one stack are measured at most."""
 SMALLEST = 64
@@ -197,6 +199,30 @@ def methods_for(models: Sequence[SRModel]) -> dict[str, Method]:
     found = baselines(factors.pop())
     for model in models:
         found |= ways_of(model)
+    return found
+
+
+def flat_fields(methods: Mapping[str, Method], factor: int) -> list[FlatField]:
+    """Measure what each method leaves of the noise where there is nothing to be seen.
+
+    Parameters
+    ----------
+    methods, factor
+        As for `evaluate_specimen`; the baseline is among the methods.
+    """
+    flat = np.full((FLAT_SIDE, FLAT_SIDE), (BLACK + WHITE) / 2, np.float32)
+    inside = slice(BORDER, -BORDER)
+    found = []
+    for photons in FLAT_PHOTONS:
+        low = recorded(flat, factor, photons)
+        left = {
+            name: float(method(low, noise_of(photons))[inside, inside].std())
+            for name, method in methods.items()
+        }
+        found += [
+            FlatField(photons=photons, method=name, share=one / left[BASELINE])
+            for name, one in left.items()
+        ]
     return found
 
 

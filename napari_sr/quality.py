@@ -81,6 +81,18 @@ class Measured(BaseModel):
         return "clean" if self.photons is None else f"{self.photons:g} photons"
 
 
+class FlatField(BaseModel):
+    """What a method leaves of the noise where there is nothing to be seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    photons: float
+    """At white; the field lies half-way between black and white."""
+    method: str
+    share: float
+    """Standard deviation of the result over that of the bicubic one."""
+
+
 def measure(
     result: NDArray,
     truth: NDArray,
@@ -219,6 +231,20 @@ def dataset_table(found: Sequence[Measured], methods: Sequence[str]) -> str:
                 ]
             )
     return as_markdown(["dataset", "images", "recorded", BASELINE, *methods], rows)
+
+
+def flat_table(found: Sequence[FlatField]) -> str:
+    """Write what is left of the noise of flat fields as a Markdown table."""
+    photons = list(dict.fromkeys(one.photons for one in found))
+    known = {(one.method, one.photons): one.share for one in found}
+    rows = [
+        [method, *(f"{known[method, level]:.3f}" for level in photons)]
+        for method in dict.fromkeys(one.method for one in found)
+    ]
+    return as_markdown(
+        ["noise of a flat field over bicubic's", *(f"{p:g} photons" for p in photons)],
+        rows,
+    )
 
 
 def as_csv(found: Sequence[Measured]) -> str:

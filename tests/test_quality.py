@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from napari_sr import metrics
 from napari_sr.quality import (
+    FlatField,
     Measured,
     Quality,
     as_csv,
     averaged,
     binned,
     dataset_table,
+    flat_table,
     measure,
     summary_table,
 )
@@ -174,3 +176,20 @@ def test_the_csv_holds_every_figure():
         assert row["photons"] == ("" if one.photons is None else str(one.photons))
         for name, value in one.quality.model_dump().items():
             assert float(row[name]) == value
+
+
+def test_the_table_of_flat_fields_has_a_column_for_each_level():
+    found = [
+        FlatField(photons=photons, method=method, share=share)
+        for method, shares in {"bicubic": (1, 1), "mine": (0.12, 0.3456)}.items()
+        for photons, share in zip((50, 5000), shares, strict=True)
+    ]
+
+    assert (
+        flat_table(found)
+        == """\
+| noise of a flat field over bicubic's | 50 photons | 5000 photons |
+| --- | --- | --- |
+| bicubic | 1.000 | 1.000 |
+| mine | 0.120 | 0.346 |"""
+    )

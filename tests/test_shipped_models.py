@@ -43,6 +43,12 @@ def test_the_card_shows_gains_over_bicubic_on_every_dataset(model):
             assert quality.psnr > bicubic.psnr - 0.1, (dataset, photons)
 
 
+def test_the_faithful_end_invents_nothing_from_noise(model):
+    own = [f for f in model.card.flat_fields if f.method == f"{model.name} given"]
+    assert {one.photons for one in own} == {50, 500, 5000}
+    assert max(one.share for one in own) <= 1 / 3
+
+
 @pytest.mark.parametrize("noise", [0, "auto"])
 @pytest.mark.parametrize("level", [0.0, 0.05, 0.5, 1.0])
 def test_a_flat_field_stays_flat_to_half_a_percent_of_the_range(model, level, noise):
