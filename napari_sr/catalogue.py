@@ -24,10 +24,26 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 SHIPPED = Path(__file__).parent / "zoo"
 
 
+_preferred_folder: Path | None = None
+
+
 def model_folder() -> Path:
-    """Folder for the user's own models: NAPARI_SR_MODELS, or the system's place."""
-    chosen = os.environ.get("NAPARI_SR_MODELS")
+    """Folder for the user's own models.
+
+    The environment variable NAPARI_SR_MODELS, else what `prefer_model_folder` was told,
+    else the system's place.
+    """
+    chosen = os.environ.get("NAPARI_SR_MODELS") or _preferred_folder
     return Path(chosen) if chosen else platformdirs.user_data_path("napari-sr", False)
+
+
+def prefer_model_folder(folder: Path | None) -> None:
+    """Keep the user's models in another folder from now on; None: the system's place.
+
+    NAPARI_SR_MODELS goes before it, as what is said for one run does.
+    """
+    global _preferred_folder
+    _preferred_folder = folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,16 @@ class Entry:
 
     path: Path
     card: ModelCard
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it came with the package; the others are the user's own."""
+        return self.path.parent == SHIPPED
+
+
+def list_entries() -> list[Entry]:
+    """List all models that can be loaded by name, with their files."""
+    return list(_entries().values())
 
 
 def _entries() -> dict[str, Entry]:
@@ -63,7 +89,7 @@ def list_models() -> list[ModelCard]:
     list of ModelCard
         Each with `name`, `factor`, `domain` and a one-line `description`.
     """
-    return [entry.card for entry in _entries().values()]
+    return [entry.card for entry in list_entries()]
 
 
 def load_model(

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
+from napari_sr.settings import SHARE_OF_MEMORY
+
 if TYPE_CHECKING:
     from torch import nn
 
     from napari_sr.networks.fast import Fast
     from napari_sr.networks.srresnet import SRResNet
 
-SHARE_OF_MEMORY = 0.25
-"""Of the memory that is free, how much a tile may take: estimates are estimates."""
 PREFERRED_TILE = {"cpu": 256, "cuda": 512, "mps": 256}
 """Beyond these sides a larger tile no longer saves a noticeable share of halo."""
 _STEP = 16
@@ -119,7 +119,12 @@ def _bytes_of(limit: str) -> int:
     return int(size * 2**30)
 
 
-def choose_tile(bytes_per_pixel: int, halo: int, device: torch.device) -> int:
+def choose_tile(
+    bytes_per_pixel: int,
+    halo: int,
+    device: torch.device,
+    share_of_memory: float = SHARE_OF_MEMORY,
+) -> int:
     """Find the side of a tile that fits, halo included.
 
     Parameters
@@ -130,13 +135,15 @@ def choose_tile(bytes_per_pixel: int, halo: int, device: torch.device) -> int:
         Recorded pixels that it needs around a tile.
     device
         Where it runs.
+    share_of_memory
+        Of the memory that is free there, how much a tile may take.
 
     Returns
     -------
     int
         A multiple of 16, never too small to hold anything beside its halo.
     """
-    budget = SHARE_OF_MEMORY * free_memory(device)
+    budget = share_of_memory * free_memory(device)
     side = int((budget / bytes_per_pixel) ** 0.5)
     preferred = PREFERRED_TILE.get(device.type, 256) + 2 * halo
     return max(smallest_tile(halo), min(side, preferred) // _STEP * _STEP)

@@ -120,7 +120,9 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     precision = choose_precision(settings.precision, device)
     tile = settings.tile
     if tile == "auto":
-        tile = choose_tile(upscaler.bytes_per_pixel, upscaler.halo, device)
+        tile = choose_tile(
+            upscaler.bytes_per_pixel, upscaler.halo, device, settings.share_of_memory
+        )
     plan_tiles(stack.plane_shape, tile, upscaler.halo, upscaler.overlap)  # or refuse
     if settings.intensity_range is None:
         intensity = IntensityRange.measure(stack, upscaler.intensity_policy)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from napari_sr.figures import FIGURES, as_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -21,22 +23,31 @@ if TYPE_CHECKING:
 
 BASELINE = "bicubic"
 """The method that others are compared with."""
-_FORMATS = {
-    "psnr": ("PSNR/dB", ".2f"),
-    "si_psnr": ("SI-PSNR/dB", ".2f"),
-    "ssim": ("SSIM", ".4f"),
-    "ms_ssim": ("MS-SSIM", ".4f"),
-    "gradient_similarity": ("gradient similarity", ".4f"),
-    "spectrum_error": ("spectrum error", ".3f"),
-    "agreement": ("agreement/dB", ".2f"),
-    "mean_shift": ("shift of the mean", "+.3%"),
-}
 
 
-class Quality(BaseModel):
-    """Figures of one result, or their means over many; see `napari_sr.metrics`."""
+class Agreement(BaseModel):
+    """The figures that need no reference: a result beside its recording."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    agreement: float
+    """PSNR of the result, binned to the recorded pixels, against the recording."""
+    mean_shift: float
+    """Mean of the result minus that of the recording, as a share of the data range."""
+
+    @classmethod
+    def mean(cls, many: Sequence[Self]) -> Self:
+        """Average each figure."""
+        return cls.model_validate(
+            {
+                name: sum(getattr(one, name) for one in many) / len(many)
+                for name in cls.model_fields
+            }
+        )
+
+
+class Quality(Agreement):
+    """Figures of one result, or their means over many; see `napari_sr.metrics`."""
 
     psnr: float
     """In dB, as all that are in dB over the stated data range."""
@@ -47,20 +58,6 @@ class Quality(BaseModel):
     gradient_similarity: float
     spectrum_error: float
     """Mean |log10 of the ratio of power| from the recorded Nyquist to twice that."""
-    agreement: float
-    """PSNR of the result, binned to the recorded pixels, against the recording."""
-    mean_shift: float
-    """Mean of the result minus that of the recording, as a share of the data range."""
-
-    @classmethod
-    def mean(cls, many: Sequence[Quality]) -> Self:
-        """Average each figure."""
-        return cls.model_validate(
-            {
-                name: sum(getattr(one, name) for one in many) / len(many)
-                for name in _FORMATS
-            }
-        )
 
 
 class Measured(BaseModel):
@@ -133,6 +130,26 @@ def measure(
         ms_ssim=compared(metrics.ms_ssim),
         gradient_similarity=compared(metrics.gradient_similarity),
         spectrum_error=metrics.spectrum_error(result, truth, factor, border=border),
+        **measure_agreement(
+            result, recording, data_range=data_range, border=border
+        ).model_dump(),
+    )
+
+
+def measure_agreement(
+    result: NDArray, recording: NDArray, *, data_range: float, border: int = 0
+) -> Agreement:
+    """Compare a result with what was recorded: what needs no reference.
+
+    Parameters
+    ----------
+    result, recording, data_range, border
+        As for `measure`.
+    """
+    from napari_sr import metrics
+
+    factor = result.shape[0] // recording.shape[0]
+    return Agreement(
         agreement=metrics.psnr(
             binned(result, factor),
             recording,
@@ -197,7 +214,7 @@ def summary_table(found: Sequence[Measured]) -> str:
     groups: dict[tuple[str, str], list[Quality]] = defaultdict(list)
     for one in found:
         groups[one.recorded, one.method].append(one.quality)
-    head = ["recorded", "method", *(title for title, _ in _FORMATS.values())]
+    head = ["recorded", "method", *(figure.title for figure in FIGURES.values())]
     rows = [
         [recorded, method, *_cells(Quality.mean(many))]
         for (recorded, method), many in groups.items()
@@ -251,10 +268,10 @@ def as_csv(found: Sequence[Measured]) -> str:
     """Write everything that was measured as comma-separated values."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["dataset", "n_images", "photons", "method", *_FORMATS])
+    writer.writerow(["dataset", "n_images", "photons", "method", *FIGURES])
     for one in found:
         photons = "" if one.photons is None else one.photons
-        figures = one.quality.model_dump().values()
+        figures = [getattr(one.quality, name) for name in FIGURES]
         writer.writerow([one.dataset, one.n_images, photons, one.method, *figures])
     return text.getvalue()
 
@@ -266,7 +283,7 @@ def as_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cells(quality: Quality) -> list[str]:
-    return [format(getattr(quality, name), f) for name, (_, f) in _FORMATS.items()]
+    return [as_text(name, getattr(quality, name)) for name in FIGURES]
 
 
 def _gain(quality: Quality, base: Quality) -> str:

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from napari_sr.card import Instrument
 from napari_sr.intensity import NoiseLevel
 
+SHARE_OF_MEMORY = 0.25
+"""Of the memory that is free, how much a tile may take: estimates are estimates."""
+
 PixelType = Literal["same", "uint8", "uint16", "int16", "float32"]
 
 
@@ -25,6 +28,8 @@ class UpscaleSettings(BaseModel):
     """Where to compute: auto, cpu, cuda, cuda:1, mps."""
     tile: int | Literal["auto"] = "auto"
     """Side of a tile in recorded pixels, halo included. A number is never changed."""
+    share_of_memory: float = Field(default=SHARE_OF_MEMORY, gt=0, le=1)
+    """Of the free memory, what a tile may take when `tile` is `auto`."""
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number format of the network. `auto` is float32 wherever that is fastest."""
     intensity_range: tuple[float, float] | None = None

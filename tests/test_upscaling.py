@@ -554,9 +554,7 @@ def test_what_is_not_told_the_noise_has_none_in_its_plan():
 
 def auto_tiles_of(monkeypatch, side):
     """Let `auto` mean this, whatever the machine of the test has."""
-    monkeypatch.setattr(
-        "napari_sr.planning.choose_tile", lambda _bytes, _halo, _device: side
-    )
+    monkeypatch.setattr("napari_sr.planning.choose_tile", lambda *_: side)
 
 
 @pytest.mark.parametrize(

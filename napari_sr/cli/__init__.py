@@ -32,7 +32,7 @@ from napari_sr.describing import (
 )
 from napari_sr.files import COMPRESSIONS
 from napari_sr.inputs import find_stacks, read_noise, read_tile
-from napari_sr.settings import UpscaleSettings
+from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +120,8 @@ def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--tile", default="auto", type=read_tile, metavar="PIXELS",
         help="side of a tile, or auto")  # fmt: skip
+    add("--share-of-memory", default=SHARE_OF_MEMORY, type=float, metavar="SHARE",
+        help=f"of the free memory, for a tile ({SHARE_OF_MEMORY})")  # fmt: skip
     add("--precision", default="auto", choices=_choices("precision"))
     add("--intensity-range", nargs=2, type=float, metavar=("LOW", "HIGH"),
         help="counts taken as 0 and 1; measured when not given")  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from napari_sr.axis import check_axes
+from napari_sr.files.channel import SeveralChannelsError
 from napari_sr.files.writing import StackWriter
 from napari_sr.stack import Stack, StackError, check_pixels
 
@@ -29,6 +30,7 @@ __all__ = [
     "COMPRESSIONS",
     "FORMATS",
     "Format",
+    "SeveralChannelsError",
     "StackWriter",
     "create_stack",
     "has_readable_suffix",
@@ -117,6 +119,8 @@ def open_stack(
 
     Raises
     ------
+    SeveralChannelsError
+        If there are several channels and none is chosen; it knows how many.
     StackError
         If the source is missing, damaged, cut off, or of no usable kind.
     """

@@ -8,6 +8,22 @@ from __future__ import annotations
 from napari_sr.stack import StackError
 
 
+class SeveralChannelsError(StackError):
+    """A file has several channels and none was chosen.
+
+    Parameters
+    ----------
+    message
+        The sentence.
+    n_channels
+        How many there are.
+    """
+
+    def __init__(self, message: str, n_channels: int) -> None:
+        super().__init__(message)
+        self.n_channels = n_channels
+
+
 def pick_channel(label: str, n_channels: int, channel: int | None) -> int:
     """Give the number of the channel to read.
 
@@ -22,15 +38,18 @@ def pick_channel(label: str, n_channels: int, channel: int | None) -> int:
 
     Raises
     ------
+    SeveralChannelsError
+        If a choice is needed; it knows how many there are.
     StackError
-        If a choice is needed, or the one made does not exist.
+        If the choice made does not exist.
     """
     if channel is None:
         if n_channels == 1:
             return 0
-        raise StackError(
+        raise SeveralChannelsError(
             f"{label} has {n_channels} channels; pick one with channel=0 to "
-            f"channel={n_channels - 1}."
+            f"channel={n_channels - 1}.",
+            n_channels,
         )
     if not 0 <= channel < n_channels:
         held = "1 channel" if n_channels == 1 else f"{n_channels} channels"
