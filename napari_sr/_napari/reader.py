@@ -1,0 +1,122 @@
+"""OME-TIFF and OME-Zarr files as layers in their place.
+
+This module alone decides what of a file is read at once and what when it is looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+from weakref import finalize
+
+import numpy as np
+
+from napari_sr._napari.layer_place import KEPT, placed
+from napari_sr.files import SeveralChannelsError, open_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dask.array import Array
+    from numpy.typing import NDArray
+
+    from napari_sr.stack import Stack
+
+LayerData = tuple[Any, dict[str, Any], str]
+Paths = str | list[str]
+
+SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr")
+IN_MEMORY = 128 * 2**20
+"""Bytes up to which a stack is read at once; of a larger one, what is looked at."""
+_TWO = ("magenta", "green")
+_MORE = ("cyan", "magenta", "yellow", "red", "green", "blue")
+"""Colours of channels that lie over each other."""
+
+
+def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
+    """Give the reader if this is a file, or several files, that it reads."""
+    paths = [path] if isinstance(path, str) else path
+    if all(Path(one).name.lower().endswith(SUFFIXES) for one in paths):
+        return read_layers
+    return None
+
+
+def read_layers(path: Paths) -> list[LayerData]:
+    """Read a file as one layer per channel.
+
+    Parameters
+    ----------
+    path
+        A file, or several whose planes become one stack.
+
+    Returns
+    -------
+    list of layer data tuples
+        With scale, translate, units and axis labels of the file, and what it says
+        about how it was made under "napari_sr" in the metadata.
+
+    Raises
+    ------
+    StackError
+        If it cannot be read, in one sentence.
+    """
+    try:
+        return [_layer(open_stack(path))]
+    except SeveralChannelsError as several:
+        n_channels = several.n_channels
+    return [
+        _layer(open_stack(path, channel=channel), channel, n_channels)
+        for channel in range(n_channels)
+    ]
+
+
+def _layer(stack: Stack, channel: int = 0, n_channels: int = 1) -> LayerData:
+    """Make a layer of an open stack, which from now on belongs to it."""
+    said = {key: value for key, value in stack.provenance.items() if key != KEPT}
+    keywords: dict[str, Any] = {
+        "name": stack.name,
+        "rgb": False,
+        "metadata": {"napari_sr": said},
+        **placed(stack.axes, stack.provenance),
+    }
+    if n_channels > 1:
+        colours = _TWO if n_channels == 2 else _MORE
+        keywords |= {
+            "name": f"{stack.name} [{channel}]",
+            "colormap": colours[channel % len(colours)],
+            "blending": "additive",
+        }
+    return _pixels(stack), keywords, "image"
+
+
+def _pixels(stack: Stack) -> NDArray | Array:
+    """Read a small stack whole; look at a larger one plane by plane."""
+    if math.prod(stack.shape) * stack.dtype.itemsize > IN_MEMORY:
+        return _lazily(stack)
+    with stack:
+        pixels = np.empty(stack.shape, stack.dtype)
+        for index in stack.indices():
+            pixels[index] = stack.plane(index)
+    return pixels
+
+
+def _lazily(stack: Stack) -> Array:
+    """Give a dask array of planes; the file is closed when nobody holds it any more."""
+    import dask.array
+
+    n_leading = len(stack.leading_shape)
+
+    def read(block_id: tuple[int, ...] = ()) -> NDArray:
+        return stack.plane(block_id[:n_leading])[(None,) * n_leading]
+
+    finalize(read, stack.close)
+    height, width = ((side,) for side in stack.plane_shape)
+    return dask.array.map_blocks(
+        read,
+        chunks=(*((1,) * length for length in stack.leading_shape), height, width),
+        name=f"napari-sr-{uuid4().hex}",
+        dtype=stack.dtype,
+        meta=np.empty((0,) * len(stack.shape), stack.dtype),
+    )

@@ -1,0 +1,306 @@
+"""Law 5 on disk: a layer that is saved and opened again lies where it lay."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+
+from napari.layers import Image, Layer
+from tifffile import TiffWriter
+
+from napari_sr._napari import reader
+from napari_sr._napari.layer_place import KEPT as KEPT_KEY
+from napari_sr._napari.layer_place import axes_of, placed, unheld
+from napari_sr._napari.preferences import Preferences
+from napari_sr._napari.reader import get_reader, read_layers
+from napari_sr._napari.writer import write_tiff, write_zarr
+from napari_sr.axis import Axis
+from napari_sr.files import create_stack, open_stack
+from napari_sr.stack import Stack, StackError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
+
+WRITERS = {".ome.tif": write_tiff, ".ome.zarr": write_zarr}
+AFFINE = [[0.9, -0.3, 0, 5], [0.2, 1.1, 0.1, -7], [0, -0.4, 1.2, 11], [0, 0, 0, 1]]
+UM = ("um", "um", "um")
+
+HELD = {
+    "2D": ((9, 7), {}),
+    "2D, anisotropic": (
+        (9, 7),
+        {"scale": (0.3, 0.1), "translate": (1 / 3, -7.1), "units": ("um", "nm")},
+    ),
+    "z stack": (
+        (3, 9, 7),
+        {"scale": (2, 0.3, 0.3), "translate": (5, 0.1, 0.7), "units": UM},
+    ),
+    "time series": (
+        (4, 9, 7),
+        {
+            "scale": (0.1, 0.65, 0.65),
+            "units": ("s", "um", "um"),
+            "axis_labels": ("t", "y", "x"),
+        },
+    ),
+    "t and z": (
+        (2, 3, 9, 7),
+        {
+            "scale": (1 / 7, 2, 0.3, 0.3),
+            "units": ("min", "um", "um", "um"),
+            "axis_labels": ("t", "z", "y", "x"),
+        },
+    ),
+}
+KEPT = {
+    "rotated": ((9, 7), {"rotate": 30, "scale": (2, 0.3), "translate": (4, 5)}),
+    "sheared": ((9, 7), {"shear": [0.4], "scale": (2, 0.3)}),
+    "turned stack": (
+        (3, 9, 7),
+        {"rotate": (20, -35, 50), "shear": (0.1, -0.2, 0.3), "scale": (3, 0.5, 0.7)},
+    ),
+    "affine": ((3, 9, 7), {"affine": AFFINE, "scale": (3, 0.5, 0.7), "units": UM}),
+    "mirrored": ((9, 7), {"scale": (-2, 0.3), "translate": (4, 5)}),
+    "labels": ((3, 9, 7), {"axis_labels": ("angle", "row", "column")}),
+}
+formats = pytest.mark.parametrize("suffix", WRITERS)
+
+
+def counts(shape, dtype=np.uint16) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 60_000, shape).astype(dtype)
+
+
+def save(layer, path):
+    data, meta, _ = layer.as_layer_data_tuple()
+    (written,) = WRITERS["".join(path.suffixes[-2:])](str(path), data, meta)
+    return written
+
+
+def opened(path):
+    return [Layer.create(*one) for one in get_reader(str(path))(str(path))]
+
+
+def corners(layer) -> np.ndarray:
+    ends = [(-0.5, n - 0.5) for n in layer.data.shape]
+    return np.array([layer.data_to_world(corner) for corner in product(*ends)])
+
+
+@formats
+@pytest.mark.parametrize("case", HELD | KEPT)
+def test_what_is_saved_opens_in_its_place(tmp_path, suffix, case, notified):
+    shape, keywords = (HELD | KEPT)[case]
+    layer = Image(counts(shape), name="bone", **keywords)
+
+    save(layer, tmp_path / f"a{suffix}")
+    (again,) = opened(tmp_path / f"a{suffix}")
+
+    np.testing.assert_array_equal(again.data, layer.data)
+    assert again.data.dtype == layer.data.dtype
+    extent = np.ptp(corners(layer), axis=0).max()
+    np.testing.assert_allclose(
+        corners(again), corners(layer), rtol=0, atol=1e-9 * extent
+    )
+    assert again.units == layer.units
+    if "axis_labels" in keywords:
+        assert again.axis_labels == layer.axis_labels
+    # the user is told of what only this package will give back
+    assert len(notified) == (case in KEPT)
+    assert all("napari-sr reads" in words for words in notified)
+
+
+@formats
+@pytest.mark.parametrize("case", ["2D, anisotropic", "z stack", "time series"])
+def test_every_other_program_finds_pixel_size_origin_and_units(tmp_path, suffix, case):
+    shape, keywords = HELD[case]
+    layer = Image(counts(shape), **keywords)
+
+    save(layer, tmp_path / f"a{suffix}")
+
+    with open_stack(tmp_path / f"a{suffix}") as stack:
+        assert stack.axes == axes_of(keywords, len(shape))
+        np.testing.assert_array_equal([one.spacing for one in stack.axes], layer.scale)
+
+
+def test_a_place_that_another_program_changed_is_not_overruled():
+    place = {"rotate": np.eye(2)[::-1], "scale": (2, 2), "translate": (0, 0)}
+    provenance = {KEPT_KEY: unheld(place, 2)}
+    axes = axes_of(place, 2)
+
+    assert "rotate" in placed(axes, provenance)
+    calibrated = [replace(axis, spacing=3) for axis in axes]
+    assert placed(calibrated, provenance) == placed(calibrated, {})
+
+
+@formats
+def test_what_a_result_says_of_itself_goes_with_it(tmp_path, suffix):
+    said = {"plan": {"model": "bone-x2"}, "notice": "computed"}
+    layer = Image(counts((9, 7)), metadata={"napari_sr": said}, rotate=20)
+
+    save(layer, tmp_path / f"a{suffix}")
+    (again,) = opened(tmp_path / f"a{suffix}")
+
+    assert again.metadata["napari_sr"] == said
+
+
+@formats
+def test_the_finest_level_is_saved(tmp_path, suffix):
+    fine = counts((32, 32))
+    layer = Image([fine, fine[::2, ::2]], multiscale=True)
+
+    save(layer, tmp_path / f"a{suffix}")
+
+    np.testing.assert_array_equal(opened(tmp_path / f"a{suffix}")[0].data, fine)
+
+
+@pytest.mark.parametrize(
+    ("data", "keywords", "words"),
+    [
+        (np.zeros((9, 7, 3), np.uint8), {"rgb": True}, "'photo' is RGB.*split"),
+        (np.zeros((9, 7)), {}, "'photo' holds float64.*Convert it to float32"),
+        (np.zeros((9, 7), bool), {}, "'photo' holds bool.*Convert it to uint8"),
+    ],
+)
+@formats
+def test_what_cannot_be_saved_is_refused_in_a_sentence(
+    tmp_path, suffix, data, keywords, words
+):
+    with pytest.raises(StackError, match=words):
+        save(Image(data, name="photo", **keywords), tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@formats
+def test_only_the_name_that_the_user_agreed_to_is_replaced(tmp_path, suffix):
+    first, second = Image(counts((9, 7))), Image(counts((5, 6)))
+    save(first, tmp_path / f"a{suffix}")
+    data, meta, _ = second.as_layer_data_tuple()
+
+    with pytest.raises(StackError, match="exists"):  # the dialog asked about "a" only
+        WRITERS[suffix](str(tmp_path / "a"), data, meta)
+    assert opened(tmp_path / f"a{suffix}")[0].data.shape == (9, 7)
+
+    save(second, tmp_path / f"a{suffix}")
+    assert opened(tmp_path / f"a{suffix}")[0].data.shape == (5, 6)
+    assert WRITERS[suffix](str(tmp_path / "b"), data, meta) == [
+        str(tmp_path / f"b{suffix}")
+    ]
+
+
+def test_a_save_that_fails_leaves_nothing(tmp_path):
+    array = pytest.importorskip("dask.array", reason="dask is not installed")
+
+    def broken(block, block_info=None):
+        if block_info and block_info[None]["chunk-location"][0] == 1:
+            raise OSError("disk gone")
+        return block
+
+    planes = array.zeros((2, 9, 7), dtype=np.uint16, chunks=(1, 9, 7))
+    layer = Image(planes.map_blocks(broken, dtype=np.uint16), contrast_limits=(0, 1))
+
+    with pytest.raises(OSError, match="disk gone"):
+        save(layer, tmp_path / "a.ome.tif")
+    assert not list(tmp_path.iterdir())
+
+
+def test_compression_is_the_preferred_one(tmp_path, monkeypatch):
+    sizes = []
+    for name in ("none", "zlib"):
+        monkeypatch.setattr(
+            "napari_sr._napari.writer.preferences",
+            lambda name=name: Preferences(compression=name),
+        )
+        path = tmp_path / f"{name}.ome.tif"
+        save(Image(np.zeros((64, 64), np.uint16)), path)
+        sizes.append(path.stat().st_size)
+
+    assert sizes[0] > 64 * 64 * 2 > sizes[1]
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────
+
+
+def write_channels(path, planes):
+    with TiffWriter(path, ome=True) as tif:
+        tif.write(planes, metadata={"axes": "CYX"}, photometric="minisblack")
+
+
+def test_each_channel_is_a_layer_of_its_own(tmp_path):
+    planes = counts((3, 9, 7))
+    write_channels(tmp_path / "a.ome.tif", planes)
+
+    layers = opened(tmp_path / "a.ome.tif")
+
+    assert [layer.name for layer in layers] == ["a [0]", "a [1]", "a [2]"]
+    assert len({layer.colormap.name for layer in layers}) == 3
+    for layer, plane in zip(layers, planes, strict=True):
+        np.testing.assert_array_equal(layer.data, plane)
+
+
+@formats
+def test_a_large_stack_is_read_when_it_is_looked_at(tmp_path, suffix, monkeypatch):
+    pixels = counts((3, 9, 7))
+    save(Image(pixels), tmp_path / f"a{suffix}")
+    monkeypatch.setattr(reader, "IN_MEMORY", 100)
+    closed = []
+    real = Stack.close
+    monkeypatch.setattr(
+        Stack, "close", lambda stack: (closed.append(stack.name), real(stack))[1]
+    )
+
+    ((data, keywords, _),) = read_layers(str(tmp_path / f"a{suffix}"))
+
+    assert data.chunks == ((1, 1, 1), (9,), (7,))
+    np.testing.assert_array_equal(data[1].compute(), pixels[1])
+    np.testing.assert_array_equal(data[:, 2:5, 3].compute(), pixels[:, 2:5, 3])
+    layer = Image(data, **keywords)
+    del data
+    gc.collect()
+    assert not closed
+    np.testing.assert_array_equal(np.asarray(layer.data[2]), pixels[2])
+
+    del layer
+    gc.collect()
+    assert closed == ["a"]
+
+
+def test_files_of_one_stack_open_as_one(tmp_path):
+    pixels = counts((2, 9, 7))
+    for number, plane in enumerate(pixels):
+        save(Image(plane), tmp_path / f"{number}.ome.tif")
+    paths = sorted(str(path) for path in tmp_path.iterdir())
+
+    ((data, _, _),) = get_reader(paths)(paths)
+
+    np.testing.assert_array_equal(data, pixels)
+
+
+def test_a_unit_that_napari_does_not_know_is_no_unit(tmp_path):
+    axes = (Axis("y", 2, "smoot"), Axis("x", 3, "smoot"))
+    with create_stack(
+        tmp_path / "a.ome.zarr", shape=(4, 5), dtype="uint8", axes=axes, provenance={}
+    ) as writer:
+        writer.write((), np.zeros((4, 5), np.uint8))
+
+    (layer,) = opened(tmp_path / "a.ome.zarr")
+
+    assert [str(unit) for unit in layer.units] == ["pixel", "pixel"]
+    np.testing.assert_array_equal(layer.scale, (2, 3))
+
+
+def test_other_files_and_folders_are_left_to_others(tmp_path):
+    assert get_reader("a.tif") is None
+    assert get_reader(str(tmp_path)) is None
+    assert get_reader(["a.ome.tif", "b.png"]) is None
+    assert get_reader("A.OME.TIF") is read_layers
+
+
+def test_a_damaged_file_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "a.ome.tif").write_bytes(b"II*\0 no image")
+
+    with pytest.raises(StackError, match=r"a\.ome\.tif"):
+        opened(tmp_path / "a.ome.tif")
