@@ -1,35 +1,32 @@
 """Files in, files out: flow A from disk to disk, for one file or thousands.
 
-This module alone decides what an output is called and what is written about it. An
-output is complete or absent; in a batch, a file that fails is reported and the rest
-goes on.
+This module alone decides what is written about an output. An output is complete or
+absent; in a batch, a file that fails is reported and the rest goes on.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari_sr
-from napari_sr.files import create_stack, has_writable_suffix, open_stack
+from napari_sr.files import create_stack, open_stack
+from napari_sr.output_names import Source, files_of, name_of, name_outputs
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import StackError
+from napari_sr.stack import Stack, StackError
 from napari_sr.upscaling import Step, as_upscaler, make_plan, upscale_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from napari_sr.planning import Plan, Upscaler
-    from napari_sr.stack import Stack
     from napari_sr.upscaling import ModelLike, PathLike
 
 NOTICE = "computed, not measured; not for diagnosis"
-SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr")
-
-Source = Path | tuple[Path, ...]
-"""A file, or files whose planes are one stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,16 @@ class FileFailure:
     @property
     def name(self) -> str:
         """Name of the file, or of the first of several."""
-        return _first(self.source).name
+        return name_of(self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSkipped:
+    """One file whose output was there already."""
+
+    source: Source
+    path: Path
+    """The output."""
 
 
 def upscale_file(
@@ -161,11 +167,13 @@ class FileJob:
     overwrite: bool = False
     compression: str | None = "zlib"
     channel: int | None = None
+    notes: Mapping[str, object] = field(default_factory=dict)
+    """What else to say about the output, beside how it came about."""
 
     @property
     def name(self) -> str:
-        """Name of the file, or of the first of several."""
-        return _first(self.source).name
+        """Name of the file, of the first of several, or of the stack."""
+        return name_of(self.source)
 
 
 def run_job(
@@ -176,7 +184,7 @@ def run_job(
     Closing the generator early leaves nothing behind.
     """
     _refuse_own_source(job)
-    with open_stack(job.source, channel=job.channel) as stack:
+    with _opened(job) as stack:
         plan = make_plan(stack, upscaler, settings)
         *leading, height, width = stack.shape
         shape = (*leading, height * plan.factor, width * plan.factor)
@@ -186,7 +194,7 @@ def run_job(
             shape=shape,
             dtype=plan.dtype,
             axes=stack.upscaled_axes(plan.factor),
-            provenance=provenance_of(stack, plan),
+            provenance={**provenance_of(stack, plan), **job.notes},
             compression=job.compression,
             overwrite=job.overwrite,
         ) as writer:
@@ -209,6 +217,20 @@ def run_job_safely(
         yield FileFailure(job.source, error)
 
 
+def resume_job(
+    job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
+) -> Generator[Step | FileResult | FileFailure | FileSkipped, None, None]:
+    """Do one file of many as `run_job_safely`, unless its output is there already.
+
+    So a batch that was stopped goes on where it was, since outputs are complete or
+    absent.
+    """
+    if job.output.exists() and not job.overwrite:
+        yield FileSkipped(job.source, job.output)
+    else:
+        yield from run_job_safely(job, upscaler, settings)
+
+
 def provenance_of(stack: Stack, plan: Plan) -> dict[str, object]:
     """Say how an output came about; no path and nothing personal is in it."""
     return {
@@ -219,82 +241,15 @@ def provenance_of(stack: Stack, plan: Plan) -> dict[str, object]:
     }
 
 
-def choose_outputs(sources: Sequence[Source], output: Path, factor: int) -> list[Path]:
-    """Decide where the result of each source goes.
-
-    Parameters
-    ----------
-    sources
-        At least one.
-    output
-        The one file to write, or a folder for all. A folder with a dot in its name
-        must exist: `result.png` is more likely a mistake.
-    factor
-        Super-resolution factor, for the names in a folder.
-
-    Returns
-    -------
-    list of Path
-        One for each source, in order.
-
-    Raises
-    ------
-    StackError
-        If the output cannot be written or cannot hold all results.
-    """
-    if has_writable_suffix(output):
-        if len(sources) == 1:
-            return [output]
-        raise StackError(
-            f"{len(sources)} results cannot be one file, {output}. Give a folder."
-        )
-    if output.suffix and not output.is_dir():
-        raise StackError(
-            f"{output} cannot be written: expected a name that ends in .ome.tif or "
-            f".ome.zarr, or a folder. A folder with a dot in its name must exist."
-        )
-    return name_outputs(sources, output, factor)
-
-
-def name_outputs(sources: Sequence[Source], folder: Path, factor: int) -> list[Path]:
-    """Name an output in `folder` after each source, keeping the folders between.
-
-    Raises
-    ------
-    StackError
-        If two sources would be written to the same output.
-    """
-    # Not resolved: a link is named as it is called. But `..` must not lead outside.
-    paths = [Path(os.path.abspath(_first(source))) for source in sources]
-    base = os.path.commonpath([path.parent for path in paths]) if paths else ""
-    seen: dict[Path, Path] = {}
-    for path in paths:
-        name = f"{_stem(path)}_x{factor}.ome.tif"
-        output = folder / path.parent.relative_to(base) / name
-        if output in seen:
-            raise StackError(
-                f"{seen[output]} and {path} would both be written to {output.name}. "
-                f"Rename one of them, or do them separately."
-            )
-        seen[output] = path
-    return list(seen)
-
-
-def _first(source: Source) -> Path:
-    return source if isinstance(source, Path) else source[0]
-
-
-def _stem(path: Path) -> str:
-    """Name a file without the suffixes of its format."""
-    for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
+def _opened(job: FileJob) -> AbstractContextManager[Stack]:
+    """Open the source of a job; a stack that is open already stays open."""
+    if isinstance(job.source, Stack):
+        return nullcontext(job.source)
+    return open_stack(job.source, channel=job.channel)
 
 
 def _refuse_own_source(job: FileJob) -> None:
     """Never replace a measurement by what was computed from it."""
-    sources = [job.source] if isinstance(job.source, Path) else job.source
-    for source in sources:
+    for source in files_of(job.source):
         if source.exists() and job.output.exists() and job.output.samefile(source):
             raise StackError(f"{job.output} is its own source. Choose another output.")

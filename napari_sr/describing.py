@@ -5,13 +5,13 @@ This module alone knows the wording; who prints it is the command line.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 from napari_sr.quality import (
     BASELINE,
-    Quality,
     as_markdown,
     dataset_table,
     flat_table,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from napari_sr.stack import Stack
     from napari_sr.training import Step
 
+_NOTE = re.compile(r"\s*[(;].*")
+"""What stands behind the name of a licence."""
 WAYS = ("given", "auto")
 """How a model can be told the noise."""
 
@@ -85,6 +87,46 @@ def quality_tables(card: ModelCard) -> list[str]:
     return [*tables, flat_table(card.flat_fields)]
 
 
+def card_as_markdown(card: ModelCard) -> str:
+    """Say what a model is, where it comes from and how good it is, in a few lines.
+
+    Parameters
+    ----------
+    card
+        Of the model.
+
+    Returns
+    -------
+    str
+        Markdown for a narrow column: no table is wider than four short cells.
+    """
+    parts = [card.description, f"**×{card.factor}** for *{card.domain}*"]
+    if card.verdict:
+        parts.append(card.verdict)
+    if card.training_images:
+        names = {_NOTE.sub("", one.licence) for one in card.training_images}
+        n_images, licences = len(card.training_images), ", ".join(sorted(names))
+        parts.append(f"Trained on {n_images} images under {licences}.")
+    if card.base:
+        parts.append(f"Fine-tuned from {card.base}.")
+    parts.append(f"Licence {card.licence}, made by napari-sr {card.package_version}.")
+    if card.quality:
+        parts.append("**PSNR beside bicubic, test images**")
+        parts.append(_gains_table(card))
+    return "\n\n".join(filter(None, parts))
+
+
+def _gains_table(card: ModelCard) -> str:
+    """Show the mean PSNR of bicubic and what the model gains, by recording."""
+    rows = []
+    for recorded in dict.fromkeys(one.recorded for one in card.quality):
+        base = _mean_psnr(card, recorded, BASELINE)
+        gains = (_mean_psnr(card, recorded, f"{card.name} {w}") for w in WAYS)
+        shown = [f"{gain - base:+.2f}" if isfinite(gain) else "–" for gain in gains]
+        rows.append([recorded, f"{base:.2f}", *shown])
+    return as_markdown(["recorded", "bicubic", *WAYS], rows)
+
+
 def models_table(cards: Sequence[ModelCard]) -> str:
     """Compare models with bicubic: mean gain in PSNR, one row each, as Markdown."""
     recordings = list(dict.fromkeys(f.recorded for c in cards for f in c.quality))
@@ -105,18 +147,18 @@ def models_table(cards: Sequence[ModelCard]) -> str:
 
 def _mean_gain(card: ModelCard, recorded: str, way: str) -> float:
     """Average over the datasets what a model gains over bicubic in PSNR."""
-    means = {
-        method: Quality.mean(
-            [
-                one.quality
-                for one in card.quality
-                if (one.recorded, one.method) == (recorded, method)
-            ]
-        )
-        for method in (BASELINE, f"{card.name} {way}")
-    }
-    found = [quality.psnr for quality in means.values()]
-    return found[1] - found[0]
+    found = _mean_psnr(card, recorded, f"{card.name} {way}")
+    return found - _mean_psnr(card, recorded, BASELINE)
+
+
+def _mean_psnr(card: ModelCard, recorded: str, method: str) -> float:
+    """Average the PSNR of a method over the datasets; not a number if unknown."""
+    found = [
+        one.quality.psnr
+        for one in card.quality
+        if (one.recorded, one.method) == (recorded, method)
+    ]
+    return sum(found) / len(found) if found else nan
 
 
 def describe_step(step: Step) -> str:

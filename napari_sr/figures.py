@@ -57,7 +57,7 @@ FIGURES = {
     ),
     "mean_shift": Figure(
         "shift of the mean",
-        "+.3%",
+        "+z.3%",
         "Mean of the result less that of the recording, as a share of the data range; "
         "0 keeps the brightness.",
     ),

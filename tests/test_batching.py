@@ -15,13 +15,12 @@ from napari_sr.batching import (
     NOTICE,
     FileFailure,
     FileResult,
-    choose_outputs,
-    name_outputs,
     upscale_file,
     upscale_files,
 )
 from napari_sr.intensity import NoiseLevel
 from napari_sr.methods.interpolation import Interpolation
+from napari_sr.output_names import choose_outputs, name_outputs
 from napari_sr.planning import Plan
 from napari_sr.stack import StackError
 from napari_sr.upscaling import upscale

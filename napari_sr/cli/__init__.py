@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from napari_sr.batching import FileFailure, FileJob, FileResult, Source
+    from napari_sr.batching import FileFailure, FileJob, FileResult
+    from napari_sr.output_names import Source
     from napari_sr.planning import Upscaler
 
 
@@ -159,7 +160,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
 def _jobs(
     arguments: argparse.Namespace, sources: list[Source], factor: int
 ) -> list[FileJob]:
-    from napari_sr.batching import FileJob, choose_outputs
+    from napari_sr.batching import FileJob
+    from napari_sr.output_names import choose_outputs
 
     outputs = choose_outputs(sources, arguments.output, factor)
     rest = (arguments.overwrite, arguments.compression, arguments.channel)

@@ -1,0 +1,85 @@
+"""Model files into the user's folder and out of it.
+
+This module alone changes which models there are. A file is checked before it comes in,
+and is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sr.card import ModelFormatError
+from napari_sr.catalogue import INTERPOLATIONS, list_entries, model_folder
+from napari_sr.model import read_model
+
+if TYPE_CHECKING:
+    from napari_sr.catalogue import Entry
+
+
+def install_model(path: str | os.PathLike[str]) -> Path:
+    """Copy a model file into the user's folder, once all of it has been checked.
+
+    Parameters
+    ----------
+    path
+        A `.safetensors` file that `save_model` wrote. The model is called as it is.
+
+    Returns
+    -------
+    Path
+        The copy.
+
+    Raises
+    ------
+    ModelFormatError
+        If it is not a usable model, or there is one of that name already.
+    OSError
+        If the folder cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors" or path.stem in INTERPOLATIONS:
+        raise ModelFormatError(
+            f"{path.name}: a model file ends in .safetensors and has no name of an "
+            "interpolation. Choose or rename the file."
+        )
+    model = read_model(path)
+    for part in model.weights:
+        _ = model.weights[part]  # reads it, and refuses what is not what was saved
+    target = model_folder() / path.name
+    if target.exists():
+        raise ModelFormatError(
+            f"There is a model of your own named {path.stem!r} already. Remove it "
+            "first, or rename the file."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.copyfile(path, partial)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def remove_model(entry: Entry) -> None:
+    """Delete a model file of the user's own.
+
+    Parameters
+    ----------
+    entry
+        As `list_entries` gives it.
+
+    Raises
+    ------
+    ValueError
+        If it came with the package, or is not of the catalogue.
+    """
+    if entry.is_shipped or entry not in list_entries():
+        raise ValueError(
+            f"Model {entry.card.name!r} is not one of your own, so it is not removed. "
+            "Models that come with napari-sr go with it."
+        )
+    entry.path.unlink(missing_ok=True)
