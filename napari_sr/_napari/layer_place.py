@@ -48,11 +48,11 @@ def stack_of(data: Pixels, place: Mapping[str, Any]) -> Stack:
     StackError
         If the layer is RGB or its pixels are not usable, in one sentence.
     """
-    name = f"Layer {place.get('name', 'image')!r}"
+    name = str(place.get("name", "image"))
     if place.get("rgb"):
         raise StackError(
-            f"{name} is RGB, and one channel is expected; split it (right-click on "
-            "the layer, Split RGB) and take one."
+            f"Layer {name!r} is RGB, and one channel is expected; split it "
+            "(right-click on the layer, Split RGB) and take one."
         )
     finest: Any = data[0] if place.get("multiscale") else data  # type: ignore[index]
     axes = axes_of(place, len(finest.shape))
@@ -76,7 +76,7 @@ def axes_of(place: Mapping[str, Any], n_axes: int) -> tuple[Axis, ...]:
         Number of dimensions.
     """
     scale, translate, units = (
-        place.get(name) if place.get(name) is not None else [default] * n_axes
+        place.get(name, [default] * n_axes)
         for name, default in (("scale", 1.0), ("translate", 0.0), ("units", None))
     )
     letters = _letters(place.get("axis_labels") or (), n_axes)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from napari.settings._plugin_settings import PluginSettings
     from npe2 import PluginContext
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:

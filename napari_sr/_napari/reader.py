@@ -113,10 +113,11 @@ def _lazily(stack: Stack) -> Array:
 
     finalize(read, stack.close)
     height, width = ((side,) for side in stack.plane_shape)
-    return dask.array.map_blocks(
+    planes: Array = dask.array.map_blocks(  # type: ignore[no-untyped-call]
         read,
         chunks=(*((1,) * length for length in stack.leading_shape), height, width),
         name=f"napari-sr-{uuid4().hex}",
         dtype=stack.dtype,
         meta=np.empty((0,) * len(stack.shape), stack.dtype),
     )
+    return planes

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from importlib.resources import files
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 from napari.layers import Image, Layer
 from npe2 import PluginManifest
 
+from napari_sr._napari.reader import SUFFIXES
 from napari_sr._napari.samples import open_phantom
 from napari_sr.phantoms import PHANTOM_NAMES
 
@@ -41,14 +47,82 @@ def test_every_phantom_is_a_sample(manifest):
     )
 
 
-def test_the_widget_is_under_layers_filter(manifest):
-    (item,) = manifest.contributions.menus["napari/layers/filter"]
+def test_widgets_are_where_one_looks_for_them(manifest):
+    title = {one.command: one.display_name for one in manifest.contributions.widgets}
+    found = {
+        menu: [title[item.command] for item in items]
+        for menu, items in manifest.contributions.menus.items()
+    }
 
-    assert item.command == manifest.contributions.widgets[0].command
+    assert "Super-resolve" in found["napari/layers/filter"]
+    assert found["napari/layers/measure"] == ["Quality"]
+    assert found["napari/file/io_utilities"] == ["Batch", "Models"]
 
 
-def test_no_reader_claims_files_that_others_read(manifest):
-    assert not manifest.contributions.readers
+def test_the_manifest_is_that_of_this_working_copy(manifest):
+    text = (ROOT / "napari_sr" / "napari.yaml").read_text()
+
+    assert all(command.id in text for command in manifest.contributions.commands)
+    assert manifest.contributions.keybindings[0].command == "napari-sr.preview_here"
+
+
+def test_npe2_calls_it_valid(capsys):
+    cli = pytest.importorskip("npe2.cli")
+
+    cli.validate(str(ROOT / "napari_sr" / "napari.yaml"))
+
+    assert "valid" in capsys.readouterr().out
+
+
+def test_the_icon_is_in_the_package(manifest):
+    package, _, name = manifest.icon.partition(":")
+
+    svg = ElementTree.fromstring((files(package) / name).read_text())
+    assert svg.tag.endswith("svg")
+
+
+def test_the_reader_claims_only_what_keeps_its_place(manifest):
+    (reader,) = manifest.contributions.readers
+
+    assert reader.filename_patterns == [f"*{suffix}" for suffix in SUFFIXES]
+    assert reader.accepts_directories
+
+
+def test_single_images_can_be_saved_in_both_formats(manifest):
+    written = {
+        suffix: writer.layer_types
+        for writer in manifest.contributions.writers
+        for suffix in writer.filename_extensions
+    }
+
+    assert written == {suffix: ["image"] for suffix in SUFFIXES}
+
+
+STARTED = """
+import sys, napari
+from npe2 import PluginManager
+viewer = napari.components.ViewerModel()
+napari.plugins._initialize_plugins()
+assert "napari-sr" in PluginManager.instance()
+ours = [name for name in sys.modules if name.startswith("napari_sr")]
+assert set(ours) <= {"napari_sr"}, ours
+assert "torch" not in sys.modules
+"""
+
+
+def test_starting_napari_imports_nothing_of_ours(tmp_path):
+    environment = {**os.environ, "NAPARI_CONFIG": str(tmp_path / "settings.yaml")}
+
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["foam", "mammogram"])

@@ -1,0 +1,86 @@
+"""Which layer is a result, what it was made from, and what it should be.
+
+This module alone guesses; the user can choose otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Image
+
+_TOLERANCE = 0.02
+"""Of the extent, by which the fields of two layers may differ."""
+
+
+def guess_result(layers: Sequence[Image]) -> Image | None:
+    """Find the newest layer that says it is a result; else the one of most pixels."""
+    results = [layer for layer in layers if _is_result(layer)]
+    if results:
+        return results[-1]
+    return max(layers, key=lambda layer: _n_columns(layer), default=None)
+
+
+def guess_recording(result: Image, layers: Sequence[Image]) -> Image | None:
+    """Find the layer that a result was made from.
+
+    The same field in fewer pixels; the name of a result begins with that of its
+    recording.
+    """
+    said = _said(result)
+    factor = said.get("plan", said).get("factor")
+    smaller = [
+        layer
+        for layer in layers
+        if layer is not result
+        and _n_columns(layer) < _n_columns(result)
+        and (factor is None or _n_columns(layer) * factor == _n_columns(result))
+        and _same_field(layer, result)
+    ]
+    named = [layer for layer in smaller if result.name.startswith(layer.name)]
+    return next(iter([*named, *smaller]), None)
+
+
+def guess_reference(result: Image, layers: Sequence[Image]) -> Image | None:
+    """Find a layer that was measured, or drawn, with the pixels of the result."""
+    alike = [
+        layer
+        for layer in layers
+        if layer is not result
+        and not _is_result(layer)
+        and layer.data.shape == result.data.shape
+        and _same_field(layer, result)
+    ]
+    named = [layer for layer in alike if "truth" in layer.name.lower()]
+    return next(iter([*named, *alike]), None)
+
+
+def is_preview(layer: Image) -> bool:
+    """Tell a layer that only shows what is in view."""
+    return bool(_said(layer).get("is_preview"))
+
+
+def _said(layer: Image) -> dict[str, Any]:
+    said = layer.metadata.get("napari_sr")
+    return said if isinstance(said, dict) else {}
+
+
+def _is_result(layer: Image) -> bool:
+    return bool({"plan", "model"} & set(_said(layer)))
+
+
+def _n_columns(layer: Image) -> int:
+    return int(layer.data.shape[-1])
+
+
+def _same_field(layer: Image, other: Image) -> bool:
+    """Tell whether two layers cover the same part of the world."""
+    if layer.ndim != other.ndim:
+        return False
+    field, its = (np.asarray(one.extent.world) for one in (layer, other))
+    return bool(np.all(np.abs(field - its) <= _TOLERANCE * np.ptp(its, axis=0) + 1e-12))

@@ -1,0 +1,245 @@
+"""The widget: choose a result, its recording and perhaps a reference; get figures.
+
+This module alone knows what the user sees of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_info
+from napari.viewer import Viewer
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sr._napari.figure_view import FigureView
+from napari_sr._napari.form import STYLE, button, combo, line, offer, order_by_tab, row
+from napari_sr._napari.guessing import (
+    guess_recording,
+    guess_reference,
+    guess_result,
+    is_preview,
+)
+from napari_sr._napari.layer_place import layer_stack
+from napari_sr._napari.task import Task
+from napari_sr.stack import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_sr.comparing import Comparison
+    from napari_sr.stack import Stack
+
+NO_REFERENCE = "none"
+
+
+class QualityTable(QWidget):
+    """Measure a result in the viewer.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose layers can be chosen.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._task = Task()
+        self._found: Comparison | None = None
+        self._is_by_hand = False  # else a newer result is chosen when there is one
+        self.result_box = combo("The super-resolved layer.")
+        self.recording_box = combo("What the result was made from.")
+        self.reference_box = combo(
+            "What the result should be, in the same pixels: a sharper recording, or "
+            "the truth of a synthetic sample. Without one, only what needs none is "
+            "measured."
+        )
+        self.measure_button = button("Measure", "Take the figures of the result.")
+        self.measure_button.setObjectName("run")
+        self.stop_button = button("Stop", "Stop after this plane.")
+        self.view = FigureView()
+        self.basis = QLabel()
+        self.basis.setObjectName("hint")
+        self.basis.setWordWrap(True)
+        self.copy_button = button("Copy", "Copy the table as Markdown.")
+        self.save_button = button("Save CSV …", "Write all figures in full to a file.")
+        self.setStyleSheet(STYLE)
+        self._lay_out()
+        self._connect()
+        self.reset_choices()
+
+    def reset_choices(self, *_: object) -> None:
+        """Offer the layers that there are now."""
+        images = self._images()
+        items = [(layer.name, layer) for layer in images]
+        gone = self.result_box.currentData() not in images
+        with QSignalBlocker(self.result_box):
+            offer(self.result_box, items)
+        offer(self.recording_box, items)
+        offer(self.reference_box, [(NO_REFERENCE, None), *items])
+        if gone or not self._is_by_hand:
+            self._is_by_hand = False
+            _choose(self.result_box, guess_result(images))
+        self._guess()
+
+    def measure(self) -> None:
+        """Take the figures in a thread."""
+        try:
+            result, recording = (
+                self._stack(b) for b in (self.result_box, self.recording_box)
+            )
+            reference = self._stack(self.reference_box)
+        except StackError as error:
+            show_error(str(error))
+            return
+        if result is None or recording is None:
+            return
+        self._forget("Measuring …")
+        self._task.start(
+            _comparing,
+            result,
+            recording,
+            reference,
+            title=f"Quality of {result.name}",
+            step=self._show_step,
+            result=self._show,
+            end=self._end,
+        )
+        self._refresh()
+
+    def copy(self) -> None:
+        """Copy the table as Markdown."""
+        if self._found is not None:
+            QApplication.clipboard().setText(self._found.as_markdown())
+            show_info("The table is in the clipboard, as Markdown.")
+
+    def save(self) -> None:
+        """Ask for a file and write all figures to it."""
+        if self._found is None:
+            return
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save figures", "quality.csv", "CSV (*.csv)"
+        )
+        if path:
+            try:
+                with open(path, "w", encoding="utf-8", newline="") as file:
+                    file.write(self._found.as_csv())
+            except OSError as error:
+                show_error(f"{path} cannot be written ({error.strerror}).")
+
+    def _keep(self, _place: int) -> None:
+        """Remember that the user chose the result."""
+        self._is_by_hand = True
+
+    def _images(self) -> list[Image]:
+        layers = [one for one in self._viewer.layers if isinstance(one, Image)]
+        return [one for one in layers if not (one.rgb or is_preview(one))]
+
+    def _stack(self, box: QWidget) -> Stack | None:
+        layer = box.currentData()
+        return None if layer is None else layer_stack(layer)
+
+    def _guess(self, *_: object) -> None:
+        """Choose what belongs to the result, as far as it can be told."""
+        result, images = self.result_box.currentData(), self._images()
+        if result is not None:
+            recording = guess_recording(result, images)
+            if recording is not None:
+                _choose(self.recording_box, recording)
+            _choose(self.reference_box, guess_reference(result, images))
+        self._refresh()
+
+    def _show_step(self, step: tuple[int, int]) -> None:
+        done, total = step
+        self.basis.setText(f"Plane {done} of {total} …")
+        self._task.show_progress(done, total)  # last: it handles waiting signals
+
+    def _show(self, found: Comparison) -> None:
+        self._found = found
+        self.view.show_figures(found)
+        self.basis.setText(found.basis)
+
+    def _forget(self, text: str) -> None:
+        self._found = None
+        self.view.clear_figures()
+        self.basis.setText(text)
+
+    def _end(self, outcome: str) -> None:
+        if outcome != "done":
+            self._forget(outcome.capitalize())
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Enable what can be used now."""
+        result, recording = (
+            self.result_box.currentData(),
+            self.recording_box.currentData(),
+        )
+        ready = result is not None and recording is not None and result is not recording
+        for box in (self.result_box, self.recording_box, self.reference_box):
+            box.setEnabled(not self._task.is_on)
+        self.measure_button.setEnabled(ready and not self._task.is_on)
+        self.stop_button.setEnabled(self._task.is_on)
+        for one in (self.copy_button, self.save_button):
+            one.setEnabled(self._found is not None)
+        if not (ready or self._task.is_on or self._found):
+            self.basis.setText(
+                "Choose a result and the recording that it was made from."
+            )
+
+    def _connect(self) -> None:
+        self.result_box.currentIndexChanged.connect(self._guess)
+        self.result_box.activated.connect(self._keep)
+        self.recording_box.currentIndexChanged.connect(lambda _: self._refresh())
+        self.measure_button.clicked.connect(lambda: self.measure())
+        self.stop_button.clicked.connect(lambda: self._task.stop())
+        self.copy_button.clicked.connect(lambda: self.copy())
+        self.save_button.clicked.connect(lambda: self.save())
+        self.destroyed.connect(self._task.leave)
+
+    def _lay_out(self) -> None:
+        boxes = {
+            "result": self.result_box,
+            "recording": self.recording_box,
+            "reference": self.reference_box,
+        }
+        form = QFormLayout()
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        for name, box in boxes.items():
+            form.addRow(name, box)
+        column = QVBoxLayout(self)
+        column.addLayout(form)
+        column.addLayout(row(self.measure_button, self.stop_button))
+        column.addWidget(line())
+        column.addWidget(self.view)
+        column.addWidget(self.basis)
+        column.addLayout(row(self.copy_button, self.save_button))
+        column.addStretch()
+        buttons = (self.measure_button, self.stop_button)
+        last = (self.copy_button, self.save_button)
+        order_by_tab([*boxes.values(), *buttons, self.view.table, *last])
+
+
+def _choose(box: QWidget, layer: Image | None) -> None:
+    """Choose a layer, or the entry of none."""
+    for place in range(box.count()):
+        if box.itemData(place) is layer:
+            box.setCurrentIndex(place)
+
+
+def _comparing(
+    result: Stack, recording: Stack, reference: Stack | None
+) -> Generator[tuple[int, int], None, Comparison]:
+    """Compare in a thread, where torch is loaded."""
+    from napari_sr.comparing import compare
+
+    return (yield from compare(result, recording, reference))

@@ -1,0 +1,64 @@
+"""Tables that look like part of napari.
+
+This module alone knows how: no grid, plain headings, as wide as the dock.
+"""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget
+
+TABLE_STYLE = """
+QHeaderView::section {
+    background: transparent; border: none; padding: 3px 5px; font-weight: bold;
+}
+QTableWidget, QTreeWidget { border: none; }
+QTableWidget::item, QTreeWidget::item { padding: 1px 5px; }
+QTextBrowser { background: transparent; border: none; }
+"""
+ROW_HEIGHT = 22
+
+
+def plain_table(titles: tuple[str, ...] = (), widest: int = 0) -> QTableWidget:
+    """Make an empty table.
+
+    Parameters
+    ----------
+    titles
+        Of the columns.
+    widest
+        The column that takes the room that is left.
+    """
+    table = QTableWidget(0, len(titles))
+    table.setHorizontalHeaderLabels(titles)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setShowGrid(False)
+    table.setTabKeyNavigation(False)  # the tab key goes on to the next widget
+    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setStyleSheet(TABLE_STYLE)
+    rows, columns = table.verticalHeader(), table.horizontalHeader()
+    rows.setVisible(False)
+    rows.setMinimumSectionSize(ROW_HEIGHT)
+    rows.setDefaultSectionSize(ROW_HEIGHT)
+    columns.setHighlightSections(False)
+    columns.setSectionsClickable(False)
+    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+    share_room(table, widest)
+    return table
+
+
+def share_room(table: QTableWidget, widest: int = 0) -> None:
+    """Give each column what its text needs, and one of them what is left."""
+    columns = table.horizontalHeader()
+    columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    if table.columnCount():
+        columns.setSectionResizeMode(widest, QHeaderView.ResizeMode.Stretch)
+
+
+def fit_height(table: QTableWidget, n_rows: int) -> None:
+    """Make a table as tall as so many rows with their heading."""
+    heading = table.horizontalHeader().sizeHint().height()
+    table.setFixedHeight(n_rows * ROW_HEIGHT + heading + 4)

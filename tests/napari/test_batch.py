@@ -1,0 +1,230 @@
+"""The widget: many recordings into a folder; what fails is told, the rest goes on."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from stacks_on_disk import write_stack
+
+import napari_sr
+from napari_sr import batching
+from napari_sr._napari.batch import Batch
+from napari_sr._napari.batch_form import LAYERS
+from napari_sr._napari.geometry import upscaled_placement
+from napari_sr._napari.reader import read_layers
+from napari_sr.files import open_stack
+from napari_sr.methods.interpolation import Interpolation
+
+WAIT = 60_000
+"""Milliseconds within which a batch must end."""
+NEAREST = Interpolation("nearest", 2)
+
+
+def counts(*shape, seed=0) -> np.ndarray:
+    pixels = np.random.default_rng(seed).integers(0, 60_000, shape)
+    return pixels.astype(np.uint16)
+
+
+@pytest.fixture
+def widget(viewer, qtbot, tmp_path):
+    widget = Batch(viewer)
+    qtbot.addWidget(widget)
+    form = widget.form
+    form.model_box.setCurrentIndex(form.model_box.findData("nearest"))
+    form.output.setText(str(tmp_path / "out"))
+    yield widget
+    widget._task.leave()
+    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+
+
+@pytest.fixture
+def recordings(tmp_path, widget):
+    """A folder of three stacks and one file that cannot be read."""
+    folder = tmp_path / "in"
+    for number, name in enumerate("abd"):
+        write_stack(folder / f"{name}.ome.tif", counts(2, 8, 9, seed=number), "zyx")
+    (folder / "c.tif").write_bytes(b"no image")
+    widget.form.sources.setText(str(folder))
+    return folder
+
+
+def run_to_end(widget, qtbot) -> None:
+    widget.run_button.click()
+    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+
+
+def listed(widget) -> dict[str, str]:
+    items = [
+        widget.list.topLevelItem(i) for i in range(widget.list.topLevelItemCount())
+    ]
+    return {item.text(0): item.text(1) for item in items}
+
+
+def test_each_file_is_done_or_says_why_not(widget, recordings, qtbot, tmp_path):
+    run_to_end(widget, qtbot)
+
+    assert listed(widget) == {
+        "a.ome.tif": "✓ done",
+        "b.ome.tif": "✓ done",
+        "c.tif": "✗ failed",
+        "d.ome.tif": "✓ done",
+    }
+    assert widget.status.text() == "3 done, 1 failed of 4."
+    assert "c.tif" in widget.told.text()  # the first error is in sight
+    for number, name in enumerate("abd"):
+        with open_stack(tmp_path / "out" / f"{name}_x2.ome.tif") as stack:
+            expected = napari_sr.upscale(counts(2, 8, 9, seed=number), NEAREST)
+            np.testing.assert_array_equal(stack.plane((1,)), expected[1])
+            assert stack.axes[-1].spacing == 0.325 / 2
+
+
+def test_running_again_does_only_what_is_missing(widget, recordings, qtbot, tmp_path):
+    run_to_end(widget, qtbot)
+    (tmp_path / "out" / "a_x2.ome.tif").unlink()
+    kept = tmp_path / "out" / "b_x2.ome.tif"
+    before = kept.stat().st_mtime_ns, kept.read_bytes()
+
+    run_to_end(widget, qtbot)
+
+    assert list(listed(widget).values()) == [
+        "✓ done",
+        "– exists",
+        "✗ failed",
+        "– exists",
+    ]
+    assert (kept.stat().st_mtime_ns, kept.read_bytes()) == before
+
+
+def test_existing_results_are_replaced_when_asked(widget, recordings, qtbot, tmp_path):
+    run_to_end(widget, qtbot)
+    (recordings / "a.ome.tif").unlink()
+    write_stack(recordings / "a.ome.tif", counts(2, 8, 9, seed=9), "zyx")
+    widget.form.replace_box.setChecked(True)
+
+    run_to_end(widget, qtbot)
+
+    assert listed(widget)["a.ome.tif"] == "✓ done"
+    with open_stack(tmp_path / "out" / "a_x2.ome.tif") as stack:
+        expected = napari_sr.upscale(counts(2, 8, 9, seed=9), NEAREST)
+        np.testing.assert_array_equal(stack.plane((0,)), expected[0])
+
+
+def test_stop_keeps_what_is_done_and_nothing_half(
+    widget, recordings, qtbot, tmp_path, monkeypatch
+):
+    reached, go_on = Event(), Event()
+    real = batching.run_job
+
+    def slow(job, *rest):
+        for step in real(job, *rest):
+            if job.name == "b.ome.tif":
+                reached.set()
+                go_on.wait(10)
+            yield step
+
+    monkeypatch.setattr(batching, "run_job", slow)
+    widget.run_button.click()
+    qtbot.waitUntil(reached.is_set, timeout=WAIT)
+    widget.stop_button.click()
+    go_on.set()
+    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+
+    assert widget.status.text().startswith("Stopped: ")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_x2.ome.tif"]
+    assert widget.run_button.isEnabled()
+
+
+@pytest.mark.parametrize("turn", [{}, {"rotate": 30, "shear": [0.2]}])
+def test_layers_are_saved_where_their_results_lie(
+    viewer, widget, qtbot, tmp_path, turn
+):
+    layer = viewer.add_image(
+        counts(8, 9), name="my/cells 1.5", scale=(0.5, 0.2), translate=(3, 4), **turn
+    )
+    widget.form.from_box.setCurrentText(LAYERS)
+
+    run_to_end(widget, qtbot)
+
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name == "my_cells 1.5_x2.ome.tif"
+    ((pixels, place, _),) = read_layers(str(path))
+    np.testing.assert_array_equal(pixels, napari_sr.upscale(layer.data, NEAREST))
+    expected = upscaled_placement(layer, 2)
+    for name in ("scale", "translate", *turn):
+        np.testing.assert_allclose(place[name], expected[name], rtol=1e-12)
+
+
+def test_a_double_click_opens_the_result(
+    viewer, widget, recordings, qtbot, monkeypatch
+):
+    opened = []
+    monkeypatch.setattr(
+        type(viewer),
+        "open",
+        lambda _viewer, path, plugin: opened.append((path, plugin)),
+    )
+    run_to_end(widget, qtbot)
+
+    for row in (2, 3):  # the one that failed, and one that is done
+        item = widget.list.topLevelItem(row)
+        widget.list.itemDoubleClicked.emit(item, 0)
+
+    path = widget.form.folder / "d_x2.ome.tif"
+    assert opened == [(str(path), "napari-sr")]
+
+
+def test_what_is_missing_is_said(viewer, widget, notified):
+    assert not widget.run_button.isEnabled()
+
+    widget.form.sources.setText("a.tif")
+    assert widget.run_button.isEnabled()
+    widget.form.output.setText(" ")
+    assert not widget.run_button.isEnabled()
+
+    widget.form.output.setText("out")
+    widget.form.from_box.setCurrentText(LAYERS)
+    widget.run()
+    assert "no image layers" in notified[-1]
+
+
+def test_a_wrong_noise_level_is_told_before_anything_starts(
+    widget, recordings, notified, tiny_card
+):
+    widget.reset_choices()
+    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("tiny"))
+    widget.form.noise_box.setCurrentText("much")
+
+    widget.run()
+
+    assert "Noise" in notified[-1]
+    assert not widget._task.is_on
+
+
+def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):
+    widget.reset_choices()
+    form = widget.form
+    form.model_box.setCurrentIndex(form.model_box.findData("tiny"))
+    form.noise_box.setCurrentText("gain=2,read=5,offset=100")
+    form.device_box.setCurrentIndex(form.device_box.findData("cpu"))
+
+    expected = napari_sr.UpscaleSettings(
+        noise=napari_sr.NoiseLevel(gain=2, read=5, offset=100), device="cpu"
+    )
+    assert form.settings == expected
+    assert form.factor is None
+
+
+def test_the_folder_and_the_model_are_remembered(viewer, widget, recordings, qtbot):
+    run_to_end(widget, qtbot)
+
+    again = Batch(viewer)
+    qtbot.addWidget(again)
+
+    assert again.form.folder == widget.form.folder
+    assert again.form.model == "nearest"

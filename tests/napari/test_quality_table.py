@@ -1,0 +1,165 @@
+"""The widget: figures of a result, with a reference or without one."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from napari_sr._napari.geometry import upscaled_placement
+from napari_sr._napari.quality_table import QualityTable
+from napari_sr.comparing import compare
+from napari_sr.figures import FIGURES
+from napari_sr.stack import Stack
+
+WAIT = 60_000
+"""Milliseconds within which the figures must come."""
+
+
+def counts(*shape) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 60_000, shape).astype(np.uint16)
+
+
+def drain(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+@pytest.fixture
+def layers(viewer):
+    """A recording, its truth, another picture, and a result."""
+    recording = viewer.add_image(counts(2, 40, 48), name="cells", scale=(2, 0.5, 0.5))
+    place = upscaled_placement(recording, 2)
+    truth = viewer.add_image(counts(2, 80, 96), name="cells (truth)", **place)
+    viewer.add_image(counts(2, 30, 24), name="elsewhere", translate=(0, 99, 99))
+    result = viewer.add_image(
+        counts(2, 80, 96),
+        name="cells [bone-x2]",
+        metadata={"napari_sr": {"plan": {"model": "bone-x2", "factor": 2}}},
+        **place,
+    )
+    return recording, truth, result
+
+
+@pytest.fixture
+def widget(viewer, qtbot):
+    widget = QualityTable(viewer)
+    qtbot.addWidget(widget)
+    viewer.layers.events.inserted.connect(widget.reset_choices)
+    viewer.layers.events.removed.connect(widget.reset_choices)
+    yield widget
+    widget._task.leave()
+    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+
+
+def measured(widget, qtbot) -> list[list[str]]:
+    """Measure and give what the table shows."""
+    widget.measure_button.click()
+    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    table = widget.view.table
+    return [
+        [table.item(i, j).text() for j in range(table.columnCount())]
+        for i in range(table.rowCount())
+    ]
+
+
+def test_what_belongs_together_is_chosen_at_first(widget, layers):
+    boxes = (widget.recording_box, widget.reference_box, widget.result_box)
+
+    assert tuple(box.currentData() for box in boxes) == layers
+
+
+def test_a_newer_result_is_chosen_unless_the_user_chose(viewer, widget, layers):
+    said = layers[2].metadata
+    newer = viewer.add_image(counts(2, 80, 96), name="newer", metadata=said)
+    assert widget.result_box.currentData() is newer
+
+    place = widget.result_box.findText(layers[2].name)
+    widget.result_box.setCurrentIndex(place)
+    widget.result_box.activated.emit(place)
+    viewer.add_image(counts(2, 80, 96), name="newest", metadata=said)
+    assert widget.result_box.currentData() is layers[2]
+
+    viewer.layers.remove(layers[2])
+    assert widget.result_box.currentData().name == "newest"
+
+
+def test_with_a_reference_every_figure_is_shown_and_explained(widget, layers, qtbot):
+    shown = measured(widget, qtbot)
+
+    recording, truth, result = (Stack.from_array(one.data) for one in layers)
+    expected = drain(compare(result, recording, truth))
+    assert shown == expected.rows()
+    assert [row[0] for row in shown] == [figure.title for figure in FIGURES.values()]
+    table = widget.view.table
+    tips = [table.item(i, 0).toolTip() for i in range(table.rowCount())]
+    assert tips == [figure.meaning for figure in FIGURES.values()]
+    assert "Data range" in widget.basis.text()
+    titles = [table.horizontalHeaderItem(j).text() for j in range(3)]
+    assert titles == ["", "result", "bicubic"]
+
+
+def test_without_a_reference_only_what_needs_none_is_shown(widget, layers, qtbot):
+    widget.reference_box.setCurrentIndex(0)
+
+    shown = measured(widget, qtbot)
+
+    assert [row[0] for row in shown] == ["agreement/dB", "shift of the mean"]
+
+
+def test_the_table_can_be_copied_and_saved(
+    widget, layers, qtbot, tmp_path, monkeypatch
+):
+    widget.reference_box.setCurrentIndex(0)
+    shown = measured(widget, qtbot)
+    path = tmp_path / "quality.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+
+    widget.copy_button.click()
+    widget.save_button.click()
+
+    lines = QApplication.clipboard().text().splitlines()
+    assert lines[2:4] == ["| " + " | ".join(row) + " |" for row in shown]
+    with path.open(newline="") as file:
+        table = list(csv.reader(file))
+    assert table[0] == ["figure", "result", "bicubic"]
+    assert f"{float(table[1][1]):.2f}" == shown[0][1]
+
+
+def test_what_does_not_fit_is_told_in_a_sentence(widget, layers, qtbot, notified):
+    place = widget.recording_box.findText("elsewhere")
+    widget.recording_box.setCurrentIndex(place)
+
+    assert measured(widget, qtbot) == []
+
+    assert len(notified) == 1
+    assert "is no result of" in notified[0]
+    assert widget.basis.text() == "Failed"
+    assert not widget.copy_button.isEnabled()
+
+
+def test_a_layer_is_not_compared_with_itself(viewer, widget):
+    viewer.add_image(counts(80, 80), name="only")
+
+    assert not widget.measure_button.isEnabled()
+    assert "Choose a result" in widget.basis.text()
+
+
+def test_a_stopped_measurement_shows_nothing(widget, layers, qtbot):
+    widget.measure_button.click()
+    widget.stop_button.click()
+
+    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+
+    assert widget.basis.text() == "Stopped"
+    assert widget.view.table.rowCount() == 0
+    assert widget.measure_button.isEnabled()
