@@ -7,6 +7,7 @@ the window is written to `docs/screenshots/`.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -69,22 +70,22 @@ def quality_without(viewer: napari.Viewer, widget: QWidget, _folder: Path) -> No
     """Show the figures that need no reference."""
     add_result(viewer)
     viewer.layers.remove(viewer.layers[1])
-    quality_again = widget.measure_button
     widget.reset_choices()
-    quality_again.click()
+    widget.measure_button.click()
     wait_until(lambda: not widget._task.is_on)
 
 
 def batch(_viewer: napari.Viewer, widget: QWidget, folder: Path) -> None:
     """Show a batch that was stopped, with a file that cannot be read."""
-    recordings = folder / "recordings"
+    os.chdir(folder)  # so that the picture shows no path of this machine
+    recordings = Path("recordings")
     recordings.mkdir()
     for name in ("filaments", "foam", "nuclei"):
         path = SAMPLES / f"{name}_recorded.ome.tif"
         (recordings / path.name).write_bytes(path.read_bytes())
     (recordings / "broken.ome.tif").write_bytes(b"no image at all")
     widget.form.sources.setText(str(recordings))
-    widget.form.output.setText(str(folder / "results"))
+    widget.form.output.setText("results")
     widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("lanczos"))
     widget.run_button.click()
     wait_until(lambda: not widget._task.is_on)
@@ -119,6 +120,7 @@ def take(name: str) -> Path:
     viewer.reset_view()
     with TemporaryDirectory() as folder:
         play(viewer, widget, Path(folder))
+        os.chdir(FOLDER)
         settle()
         path = FOLDER / f"{name}.png"
         viewer.window.screenshot(str(path), size=None, canvas_only=False, flash=False)

@@ -14,7 +14,10 @@ from tiny_models import tiny_fast
 from napari_sr.batching import (
     NOTICE,
     FileFailure,
+    FileJob,
     FileResult,
+    FileSkipped,
+    resume_job,
     upscale_file,
     upscale_files,
 )
@@ -22,8 +25,9 @@ from napari_sr.intensity import NoiseLevel
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.output_names import choose_outputs, name_outputs
 from napari_sr.planning import Plan
-from napari_sr.stack import StackError
-from napari_sr.upscaling import upscale
+from napari_sr.settings import UpscaleSettings
+from napari_sr.stack import Stack, StackError
+from napari_sr.upscaling import Step, upscale
 
 NEAREST = Interpolation("nearest", 2)
 BICUBIC = Interpolation("bicubic", 2)
@@ -294,3 +298,47 @@ def test_colliding_names_are_refused_before_anything_is_done(folder, tmp_path):
     with pytest.raises(StackError, match="would both be written"):
         next(events)
     assert names_in(tmp_path / "out") == []
+
+
+# ── resuming, and stacks that are open already ──────────────────────────────────────
+
+
+def events_of(job):
+    settings = UpscaleSettings(device="cpu")
+    return [one for one in resume_job(job, NEAREST, settings) if type(one) is not Step]
+
+
+def test_what_is_there_is_left_alone_unless_it_is_to_be_replaced(tmp_path):
+    source = write_stack(tmp_path / "a.ome.tif", counts((8, 9)))
+    output = tmp_path / "a_x2.ome.tif"
+
+    (first,) = events_of(FileJob(source, output))
+    (again,) = events_of(FileJob(source, output))
+    (replaced,) = events_of(FileJob(source, output, overwrite=True))
+
+    assert type(first) is type(replaced) is FileResult
+    assert again == FileSkipped(source, output)
+
+
+def test_a_stack_that_is_open_is_a_source_and_stays_open(tmp_path):
+    stack = Stack.from_array(counts((8, 9)), name="layer 1")
+    job = FileJob(stack, tmp_path / "a.ome.tif", notes={"napari": {"rotate": 1}})
+
+    (result,) = events_of(job)
+
+    assert job.name == "layer 1"
+    assert provenance_of(result.path)["napari"] == {"rotate": 1}
+    np.testing.assert_array_equal(
+        read_stack(result.path), stack.plane(()).repeat(2, 0).repeat(2, 1)
+    )
+
+
+def test_stacks_give_names_that_every_system_takes():
+    names = ["my/cells 1.5", "a: b?", "..", "ünï"]
+    stacks = [Stack.from_array(counts((8, 9)), name=name) for name in names]
+
+    outputs = name_outputs(stacks, Path("out"), 2)
+
+    expected = ["my_cells 1.5", "a_ b", "image", "ünï"]
+    assert [path.name for path in outputs] == [f"{n}_x2.ome.tif" for n in expected]
+    assert {path.parent for path in outputs} == {Path("out")}

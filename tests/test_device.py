@@ -158,6 +158,18 @@ def test_more_memory_gives_larger_tiles_up_to_a_useful_size(memory):
     assert choose_tile(1, 12, CPU) == (PREFERRED_TILE["cpu"] + 24) // 16 * 16
 
 
+def test_a_larger_share_of_memory_gives_a_larger_tile(memory):
+    memory(0.25)
+    sides = [choose_tile(3_000, 12, CPU, share) for share in (0.05, 0.25, 0.9)]
+
+    assert sides == sorted(set(sides))
+    assert sides[1] == choose_tile(3_000, 12, CPU)
+    assert all(
+        side**2 * 3_000 <= share * 0.25 * GIB
+        for side, share in zip(sides, (0.05, 0.25, 0.9), strict=True)
+    )
+
+
 @pytest.mark.parametrize("halo", [0, 1, 7, 8, 12, 40])
 def test_the_smallest_tile_leaves_pixels_beside_its_halo(halo):
     side = smallest_tile(halo)

@@ -8,7 +8,7 @@ import tifffile
 import zarr
 from sample_files import RAMP, axes_of, read_file, write_zarr
 
-from napari_sr.files import open_stack
+from napari_sr.files import SeveralChannelsError, open_stack
 from napari_sr.stack import Axis, StackError
 
 
@@ -25,8 +25,11 @@ def test_a_channel_is_picked_from_several(tmp_path, suffix):
     path = write_channels(tmp_path / f"a{suffix}", array)
     for channel in range(2):
         assert np.array_equal(read_file(path, channel=channel), array[:, channel])
-    with pytest.raises(StackError, match="2 channels; pick one with channel=0 to chan"):
+    with pytest.raises(
+        SeveralChannelsError, match="2 channels; pick one with channel=0 to chan"
+    ) as several:
         open_stack(path)
+    assert several.value.n_channels == 2
     for channel in (-1, 2):
         with pytest.raises(StackError, match=f"has 2 channels.*no channel={channel}"):
             open_stack(path, channel=channel)

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_sr import metrics
+from napari_sr.figures import FIGURES
 from napari_sr.quality import (
+    Agreement,
     FlatField,
     Measured,
     Quality,
@@ -22,6 +24,7 @@ from napari_sr.quality import (
     dataset_table,
     flat_table,
     measure,
+    measure_agreement,
     summary_table,
 )
 
@@ -77,6 +80,22 @@ def test_agreement_and_mean_compare_the_result_with_the_recording():
 
     assert found.agreement == pytest.approx(20 * math.log10(1000 / 10), abs=1e-4)
     assert found.mean_shift == pytest.approx(0.01, abs=1e-6)
+
+
+def test_what_needs_no_reference_is_the_same_without_one():
+    low = np.random.default_rng(3).uniform(0, 100, (20, 24))
+    high = low.repeat(2, 0).repeat(2, 1) + 1
+    found = measure_agreement(high, low, data_range=100, border=4)
+    whole = measure(high, high - 1, low, data_range=100, border=4)
+    assert found.model_dump() == whole.model_dump(include=set(Agreement.model_fields))
+    assert found.mean_shift == pytest.approx(0.01)
+
+
+def test_every_figure_can_be_explained_and_written():
+    assert set(FIGURES) == set(Quality.model_fields)
+    for figure in FIGURES.values():
+        assert figure.meaning.endswith(".")
+        assert format(1.0, figure.format)
 
 
 def test_a_perfect_result_can_be_written_and_read():

@@ -5,6 +5,7 @@ This module alone knows when what of it can be used.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from napari.layers import Image
@@ -80,7 +81,7 @@ class Batch(QWidget):
         self.stop_button.clicked.connect(lambda: self.stop())
         self.list.chosen.connect(self._open)
         self.list.told.connect(self._tell)
-        self.destroyed.connect(self._task.leave)
+        self.destroyed.connect(partial(Task.leave, self._task))
         self.reset_choices()
 
     def reset_choices(self, *_: object) -> None:

@@ -5,6 +5,7 @@ This module alone knows how they are shown.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,7 +172,7 @@ class Models(QWidget):
         self.import_button.clicked.connect(lambda: self.import_file())
         self.remove_button.clicked.connect(lambda: self.remove())
         self.folder_button.clicked.connect(lambda: self.open_folder())
-        self.destroyed.connect(self._task.leave)
+        self.destroyed.connect(partial(Task.leave, self._task))
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)

@@ -5,6 +5,7 @@ This module alone knows what the user sees of them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
@@ -204,7 +205,7 @@ class QualityTable(QWidget):
         self.stop_button.clicked.connect(lambda: self._task.stop())
         self.copy_button.clicked.connect(lambda: self.copy())
         self.save_button.clicked.connect(lambda: self.save())
-        self.destroyed.connect(self._task.leave)
+        self.destroyed.connect(partial(Task.leave, self._task))
 
     def _lay_out(self) -> None:
         boxes = {

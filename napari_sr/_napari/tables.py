@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget
 
 TABLE_STYLE = """
 QHeaderView::section {
-    background: transparent; border: none; padding: 3px 5px; font-weight: bold;
+    background: transparent; border: none; padding: 3px; font-weight: bold;
 }
 QTableWidget, QTreeWidget { border: none; }
-QTableWidget::item, QTreeWidget::item { padding: 1px 5px; }
+QTableWidget::item, QTreeWidget::item { padding: 1px 3px; }
 QTextBrowser { background: transparent; border: none; }
 """
 ROW_HEIGHT = 22

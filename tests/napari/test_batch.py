@@ -20,6 +20,7 @@ from napari_sr._napari.geometry import upscaled_placement
 from napari_sr._napari.reader import read_layers
 from napari_sr.files import open_stack
 from napari_sr.methods.interpolation import Interpolation
+from napari_sr.upscaling import Step
 
 WAIT = 60_000
 """Milliseconds within which a batch must end."""
@@ -138,6 +139,35 @@ def test_stop_keeps_what_is_done_and_nothing_half(
     assert widget.status.text().startswith("Stopped: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_x2.ome.tif"]
     assert widget.run_button.isEnabled()
+
+
+def test_a_widget_that_goes_ends_its_batch(
+    viewer, qtbot, tmp_path, monkeypatch, notified
+):
+    reached, closed = Event(), Event()
+
+    def endless(job, *_):
+        try:
+            while True:
+                reached.set()
+                yield Step((), 1, 2)
+        finally:
+            closed.set()
+
+    monkeypatch.setattr(batching, "run_job", endless)
+    write_stack(tmp_path / "a.ome.tif", counts(8, 9))
+    widget = Batch(viewer)
+    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("nearest"))
+    widget.form.sources.setText(str(tmp_path / "a.ome.tif"))
+    widget.form.output.setText(str(tmp_path / "out"))
+    widget.run()
+    qtbot.waitUntil(reached.is_set, timeout=WAIT)
+
+    with qtbot.waitSignal(widget.destroyed, timeout=WAIT):
+        widget.deleteLater()
+
+    qtbot.waitUntil(closed.is_set, timeout=WAIT)
+    assert not notified
 
 
 @pytest.mark.parametrize("turn", [{}, {"rotate": 30, "shear": [0.2]}])

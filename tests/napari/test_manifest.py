@@ -101,8 +101,14 @@ def test_single_images_can_be_saved_in_both_formats(manifest):
 STARTED = """
 import sys, napari
 from npe2 import PluginManager
-viewer = napari.components.ViewerModel()
-napari.plugins._initialize_plugins()
+from qtpy.QtGui import QOpenGLContext
+from qtpy.QtWidgets import QApplication
+application = QApplication([])
+if QOpenGLContext().create():
+    viewer = napari.Viewer(show=False)
+else:  # where nothing can be drawn, all but the window
+    viewer = napari.components.ViewerModel()
+    napari.plugins._initialize_plugins()
 assert "napari-sr" in PluginManager.instance()
 ours = [name for name in sys.modules if name.startswith("napari_sr")]
 assert set(ours) <= {"napari_sr"}, ours
