@@ -204,7 +204,7 @@ class BatchForm(QWidget):
         pick = row(self.files_button, self.folder_button)
         form.addRow("from", column(self.from_box, self.sources, pick))
         form.addRow("to", row(self.output, self.output_button, first=5))
-        form.addRow("model", row(self.model_box, self.factor_box, first=2))
+        form.addRow("model", row(self.model_box, self.factor_box, first=0))
         form.addRow("noise", self.noise_box)
         form.addRow("device", self.device_box)
         form.addRow("compression", self.compression_box)

@@ -54,7 +54,8 @@ class Models(QWidget):
         self._viewer = napari_viewer
         self._task = Task()
         self._entries: list[Entry] = []
-        self.table = plain_table(COLUMNS, widest=1)
+        self.table = plain_table(COLUMNS, widest=(0, 1))
+        self.table.setStyleSheet(TABLE_STYLE + "QTableWidget { font-size: 11px; }")
         self.card = QTextBrowser()
         self.card.setOpenExternalLinks(True)
         self.card.setToolTip(

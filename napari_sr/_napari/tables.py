@@ -19,7 +19,9 @@ QTextBrowser { background: transparent; border: none; }
 ROW_HEIGHT = 22
 
 
-def plain_table(titles: tuple[str, ...] = (), widest: int = 0) -> QTableWidget:
+def plain_table(
+    titles: tuple[str, ...] = (), widest: tuple[int, ...] = (0,)
+) -> QTableWidget:
     """Make an empty table.
 
     Parameters
@@ -27,7 +29,7 @@ def plain_table(titles: tuple[str, ...] = (), widest: int = 0) -> QTableWidget:
     titles
         Of the columns.
     widest
-        The column that takes the room that is left.
+        The columns that take the room that is left, in equal parts.
     """
     table = QTableWidget(0, len(titles))
     table.setHorizontalHeaderLabels(titles)
@@ -50,12 +52,12 @@ def plain_table(titles: tuple[str, ...] = (), widest: int = 0) -> QTableWidget:
     return table
 
 
-def share_room(table: QTableWidget, widest: int = 0) -> None:
-    """Give each column what its text needs, and one of them what is left."""
+def share_room(table: QTableWidget, widest: tuple[int, ...] = (0,)) -> None:
+    """Give each column what its text needs, and some of them what is left."""
     columns = table.horizontalHeader()
     columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    if table.columnCount():
-        columns.setSectionResizeMode(widest, QHeaderView.ResizeMode.Stretch)
+    for place in widest if table.columnCount() else ():
+        columns.setSectionResizeMode(place, QHeaderView.ResizeMode.Stretch)
 
 
 def fit_height(table: QTableWidget, n_rows: int) -> None:
