@@ -16,7 +16,6 @@ from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings
 
 if TYPE_CHECKING:
     from napari.settings._plugin_settings import PluginSettings
-    from npe2 import PluginContext
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -64,11 +63,8 @@ def preferred_settings(**options: object) -> UpscaleSettings:
     )
 
 
-def activate(_context: PluginContext | None = None) -> None:
-    """Put the preferred model folder into effect, now and whenever it is changed.
-
-    napari calls this once, before anything else of the plugin is used.
-    """
+def follow_preferences() -> None:
+    """Put the preferred model folder into effect, now and whenever it is changed."""
     settings = _settings()
     if settings is not None:
         settings.files.events.model_folder.connect(_use_model_folder)

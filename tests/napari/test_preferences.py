@@ -8,16 +8,19 @@ import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
+from app_model.types import KeyBinding
 from napari import settings
+from napari.viewer import Viewer as NapariViewer
 from npe2 import PluginManager, PluginManifest
 
 from napari_sr import catalogue
 from napari_sr._napari import preferences as module
+from napari_sr._napari.activation import KEY
 from napari_sr._napari.batch_form import BatchForm
 from napari_sr._napari.preferences import (
     DEVICES,
     Preferences,
-    activate,
+    follow_preferences,
     preferences,
     preferred_settings,
 )
@@ -82,7 +85,7 @@ def test_the_model_folder_is_followed(preferred, tmp_path, monkeypatch):
         "napari_sr._napari.pickers.refresh_pickers", lambda *_: asked.append(1)
     )
     try:
-        activate()
+        follow_preferences()
         preferred.files.model_folder = str(tmp_path)
         assert catalogue.model_folder() == tmp_path
         preferred.files.model_folder = "~/models"
@@ -104,6 +107,16 @@ def test_where_napari_does_not_know_the_plugin_the_defaults_hold(monkeypatch):
     monkeypatch.setattr(module, "_settings", lambda: None)
 
     assert preferences() == Preferences()
+
+
+def test_the_key_of_the_manifest_is_bound_when_the_plugin_is_first_used(preferred):
+    PluginManager.instance().activate("napari-sr")
+
+    (declared,) = PluginManifest.from_distribution(
+        "napari-sr"
+    ).contributions.keybindings
+    assert declared.key == KEY.replace("Control", "Ctrl").replace("-", "+")
+    assert NapariViewer.class_keymap[KeyBinding.from_str(declared.key)] is preview_here
 
 
 # ── the command behind the key ──────────────────────────────────────────────────────
