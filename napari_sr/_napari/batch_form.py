@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QLineEdit,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -38,6 +37,7 @@ NAME = "batch"
 FILES, LAYERS = "files and folders", "all image layers"
 FACTORS = (2, 3, 4, 8)
 _APART = ";"
+_FACTOR_WIDTH = 64
 _SUFFIXES = "Images (*.tif *.tiff *.btf *.tf8);;All files (*)"
 
 
@@ -71,10 +71,7 @@ class BatchForm(QWidget):
             "Trained models first, then interpolations, which add no detail."
         )
         self.factor_box = combo("A trained model has a factor of its own.")
-        self.factor_box.setMinimumContentsLength(3)
-        self.factor_box.setSizePolicy(
-            QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed
-        )
+        self.factor_box.setMaximumWidth(_FACTOR_WIDTH)
         fill(self.factor_box, [(f"×{factor}", factor) for factor in FACTORS])
         self.noise_box = combo(
             "To remove: auto estimates it for each file, 0 keeps the grain, or "

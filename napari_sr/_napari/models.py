@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 COLUMNS = ("Model", "For", "×", "From")
 _FEWEST, _MOST = 3, 8
 """Rows that are in sight."""
+_WIDEST = 125
+"""Pixels of a column."""
 
 
 class Models(QWidget):
@@ -54,7 +56,9 @@ class Models(QWidget):
         self._viewer = napari_viewer
         self._task = Task()
         self._entries: list[Entry] = []
-        self.table = plain_table(COLUMNS, widest=(0, 1))
+        self.table = plain_table(COLUMNS, widest=(1,))
+        # A long name must leave room for the domain.
+        self.table.horizontalHeader().setMaximumSectionSize(_WIDEST)
         self.table.setStyleSheet(TABLE_STYLE + "QTableWidget { font-size: 11px; }")
         self.card = QTextBrowser()
         self.card.setOpenExternalLinks(True)
