@@ -63,9 +63,6 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     **{f"content-{c}": {"weight": 0.0, "content": c, **CONTENTS[c]} for c in CONTENTS},
     "gan": {"content": None},
     **{f"gan-{c}": {"content": c, **CONTENTS[c]} for c in CONTENTS},
-    "gan-relativistic": {"content": None, "relativistic": True},
-    "gan-artefacts": {"content": None, "artefact_weight": 1.0},
-    "gan-slower": {"content": None, "discriminator_schedule": True},
     "light-spectrum": {
         "content": "spectrum",
         "content_weight": 1.0,

@@ -101,9 +101,6 @@ class AdversarialSettings(BaseModel):
     """Of the content loss; 0.006 is the paper's, for its feature maps of VGG-19."""
     pixel_weight: float = Field(default=1.0, ge=0)
     """Of the mean absolute error; the paper has 0."""
-    relativistic: bool = False
-    artefact_weight: float = 0.0
-    discriminator_schedule: bool = False
     learning_rate: float = Field(default=1e-4, gt=0)
     """Of the generator."""
     discriminator_rate: float = Field(default=5e-4, gt=0)
