@@ -140,7 +140,7 @@ class Choices(QWidget):
     def choose_layer(self, layer: object) -> None:
         """Choose a layer, if it is one that can be chosen."""
         items = range(self.layer_box.count())
-        for i in (i for i in items if self.layer_box.itemData(i) is layer):
+        for i in (i for i in items if self.layer_box.itemData(i) == layer):
             self.layer_box.setCurrentIndex(i)
 
     def offer_models(self, cards: Sequence[ModelCard]) -> None:

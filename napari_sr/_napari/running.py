@@ -110,7 +110,7 @@ class Running:
     def leave(self) -> None:
         """Stop and say nothing more: nobody is there to listen."""
         worker, self._worker = self._worker, None
-        self._changed = lambda: None
+        self._changed = _nothing
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._throttler.cancel()
         self._settle()
@@ -196,7 +196,8 @@ class Running:
     def _on_removed(self, event: object) -> None:
         """End the run of a layer that is gone, be it the recording or the result."""
         gone = getattr(event, "value", None)
-        self._unfinished = [u for u in self._unfinished if u.layer is not gone]
+        # Equal, not the same: napari gives plugins a wrapped viewer and wrapped layers.
+        self._unfinished = [u for u in self._unfinished if u.layer != gone]
         of_run = (self._source, self._current.layer if self._current else None)
         if self.is_on and gone is not None and gone in of_run:
             self.stop()
@@ -222,6 +223,10 @@ def describe_time_left(seconds: float) -> str:
     if seconds < 5400:
         return f"about {seconds / 60:.0f} min left"
     return f"about {seconds / 3600:.1f} h left"
+
+
+def _nothing() -> None:
+    """Nobody is there to see a change."""
 
 
 def _outcome(result: Result | None, was_stopped: bool) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-MOST_PIXELS = 384**2
+MOST_PIXELS = 320**2
 """Recorded pixels of a preview, at most; a larger view is previewed in its middle."""
 
 
