@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import napari_sr as sr
-from benchmarks.evaluate import SCALE, noise_of
 from benchmarks.real_images import add_data_argument, recorded, rows_of, sharp_planes
+from napari_sr.evaluation import BORDER, DATA_RANGE, noise_of
 from napari_sr.metrics import psnr
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_sr.planning import Upscaler
 
 PHOTONS = (None, 200)
+
+SCALE = {"data_range": DATA_RANGE, "border": BORDER}
 
 
 def ten_images(root: Path, modality: str) -> list[Path]:

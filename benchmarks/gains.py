@@ -10,12 +10,12 @@ import torch
 
 from benchmarks.real_images import (
     BLACK,
-    BORDER,
     DATA_RANGE,
     recorded,
     rows_of,
     sharp_planes,
 )
+from napari_sr.evaluation import BORDER
 from napari_sr.networks.resampling import resample
 from napari_sr.noise import noise_map
 

@@ -19,7 +19,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import napari_sr as sr
-from benchmarks.evaluate import SCALE, noise_of
 from benchmarks.real_images import (
     BLACK,
     DATA_RANGE,
@@ -30,6 +29,7 @@ from benchmarks.real_images import (
     training_images,
 )
 from napari_sr.describing import describe_step
+from napari_sr.evaluation import BORDER, noise_of
 from napari_sr.metrics import (
     gradient_similarity,
     psnr,
@@ -47,21 +47,36 @@ if TYPE_CHECKING:
 BASE, FACTOR = "fluorescence-x2", 2
 RUNS, RESULTS = Path("training_runs"), Path("benchmarks/results/perceptual")
 PHOTONS = (None, 200)
+SCALE = {"data_range": DATA_RANGE, "border": BORDER}
 N_PER_DATASET = 3
+PATCH = 32
+CONTENTS = {
+    "domain": {"content_layers": {"3_2": 1.0}, "content_weight": 0.035},
+    "gradient": {"content_weight": 0.5},
+    "spectrum": {"content_weight": 0.5},
+    "ms-ssim": {"content_weight": 0.2},
+}
+"""Weights that give each the gradient of the L1 loss, on results of the base."""
 CANDIDATES: dict[str, dict[str, Any]] = {
     "mse": {},
-    "content-domain": {"weight": 0.0, "content": "domain"},
-    "content-gradient": {"weight": 0.0, "content": "gradient", "content_weight": 1.0},
-    "content-spectrum": {"weight": 0.0, "content": "spectrum", "content_weight": 1.0},
+    **{f"content-{c}": {"weight": 0.0, "content": c, **CONTENTS[c]} for c in CONTENTS},
     "gan": {"content": None},
-    "gan-domain": {"content": "domain"},
-    "gan-gradient": {"content": "gradient", "content_weight": 1.0},
+    **{f"gan-{c}": {"content": c, **CONTENTS[c]} for c in CONTENTS},
+    "gan-relativistic": {"content": None, "relativistic": True},
+    "gan-artefacts": {"content": None, "artefact_weight": 1.0},
+    "gan-slower": {"content": None, "discriminator_schedule": True},
 }
 
 
 def settings_of(candidate: str, iterations: int) -> TrainingSettings:
     """Give each candidate the same steps from the same start."""
-    shared = {"batch": 8, "seed": 1, "validate_every": 100, "patience": 1000}
+    shared = {
+        "batch": 8,
+        "patch": PATCH,
+        "seed": 1,
+        "validate_every": 100,
+        "patience": 1000,
+    }
     if candidate == "mse":
         return TrainingSettings(
             iterations=iterations, fidelity_loss="mse", learning_rate=1e-4, **shared
@@ -138,13 +153,12 @@ def measure(models: dict[str, Any], root: Path) -> Results:
             low = recorded(sharp, FACTOR, photons)
             for name, model in models.items():
                 high = super_resolved(low, model, photons)
-                border = SCALE["border"]
                 found[name, _label(photons)].append(
                     (
                         psnr(high, sharp, **SCALE),
                         ssim(high, sharp, **SCALE),
                         gradient_similarity(high, sharp, **SCALE),
-                        spectrum_error(high, sharp, factor=FACTOR, border=border),
+                        spectrum_error(high, sharp, factor=FACTOR, border=BORDER),
                     )
                 )
         print("measured", dataset, flush=True)

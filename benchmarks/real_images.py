@@ -16,18 +16,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tifffile
 
+from napari_sr.evaluation import BLACK, DATA_RANGE, on_scale, recorded
+from napari_sr.phantoms import make_phantom
+from napari_sr.quality import binned
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-BLACK, WHITE = 1_000.0, 21_000.0
-"""Counts at which the 0.1 and 99.9 percentiles of a sharp image are placed."""
-DATA_RANGE = WHITE - BLACK
-"""Data range of all metrics, in counts."""
-BORDER = 8
-"""Pixels at each edge of the sharp image that no metric sees."""
+__all__ = [
+    "BLACK",
+    "DATA_RANGE",
+    "Row",
+    "add_data_argument",
+    "binned",
+    "recorded",
+    "rows_of",
+    "sharp_planes",
+    "training_images",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,56 +99,12 @@ def sharp_planes(root: Path, row: Row) -> Iterator[NDArray]:
         yield on_scale(prepared)
 
 
-def on_scale(plane: NDArray) -> NDArray:
-    """Crop to multiples of 4 and place the percentiles."""
-    height, width = (side - side % 4 for side in plane.shape)
-    plane = plane[:height, :width]
-    low, high = np.percentile(plane, (0.1, 99.9))
-    scaled = (plane - low) / max(high - low, 1e-9) * DATA_RANGE + BLACK
-    return scaled.astype(np.float32)
-
-
-def binned(image: NDArray, factor: int) -> NDArray:
-    """Average over factor × factor blocks, leaving out what does not fill one."""
-    height, width = (side // factor for side in image.shape)
-    blocks = image[: height * factor, : width * factor].reshape(
-        height, factor, width, factor
-    )
-    return blocks.mean((1, 3), dtype=np.float32)
-
-
-def recorded(
-    sharp: NDArray, factor: int, photons: float | None, *, heights: bool = False
-) -> NDArray:
-    """Record a sharp plane: binning, noise of so many photons at white, rounding.
-
-    Parameters
-    ----------
-    sharp
-        `(y, x)` float32 in counts, as `sharp_planes` gives it.
-    factor
-        Pixels per side of a block.
-    photons
-        Photons that `DATA_RANGE` counts above `BLACK` stand for; `None`: no noise.
-    heights
-        Gaussian noise of the size that mid-range would have, instead of photons.
-
-    Returns
-    -------
-    ndarray
-        `(y / factor, x / factor)` uint16.
-    """
-    low = binned(sharp, factor).astype(np.float64)
-    if photons is not None:
-        random = np.random.default_rng(20_000 + int(photons))
-        gain = DATA_RANGE / photons
-        if heights:
-            low += random.normal(0, np.sqrt(gain * DATA_RANGE / 2), low.shape)
-        else:
-            light = low - BLACK
-            counted = random.poisson(np.maximum(light, 0) / gain) * gain
-            low = counted + np.minimum(light, 0) + BLACK
-    return np.clip(np.rint(low), 0, 65_535).astype(np.uint16)
+def phantoms_for(domain: str | None) -> Iterator[tuple[str, int, NDArray]]:
+    """Draw the phantoms of a domain: name, seed, sharp plane `(y, x)` without noise."""
+    for name in PHANTOMS.get(domain or "", ()):
+        for seed in range(100, 100 + N_PHANTOMS):
+            truth = make_phantom(name, n_planes=1, size=512, seed=seed).truth
+            yield name, seed, truth.reshape(truth.shape[-2:]).astype(np.float32)
 
 
 def _levelled(plane: NDArray) -> NDArray:
@@ -151,13 +116,19 @@ def _levelled(plane: NDArray) -> NDArray:
     return (filled - (terms @ coefficients).reshape(filled.shape)).astype(np.float32)
 
 
+PHANTOMS = {"xray": ("foam", "mammogram")}
+"""Synthetic specimens that complement a domain of which there are few images."""
+N_PHANTOMS = 6
+
+
 def training_images(
     root: Path, domain: str | None, *, smallest: int
 ) -> tuple[list[NDArray], list[float]]:
     """Gather sharp training planes in network units, and how often to draw each.
 
     Each image stands twice: as it is, and binned 2 × 2, where its own noise is halved.
-    Datasets are drawn as the square root of their pixels.
+    Datasets are drawn as the square root of their pixels. Where there are few images,
+    phantoms stand beside them.
     """
     gathered: list[tuple[str, NDArray]] = []
     for row in rows_of(root, "train", domain):
@@ -168,6 +139,8 @@ def training_images(
             for image in (network, binned(network, 2)):
                 if min(image.shape) >= smallest:
                     gathered.append((row.dataset, image))
+    for name, _, plane in phantoms_for(domain):
+        gathered.append((name, (on_scale(plane) - BLACK) / DATA_RANGE))
     pixels: dict[str, float] = {}
     for dataset, image in gathered:
         pixels[dataset] = pixels.get(dataset, 0) + image.size

@@ -33,7 +33,6 @@ from scipy.ndimage import shift
 from scipy.stats import spearmanr
 
 import napari_sr as sr
-from benchmarks.evaluate import noise_of
 from benchmarks.real_images import (
     BLACK,
     DATA_RANGE,
@@ -45,6 +44,7 @@ from benchmarks.real_images import (
 )
 from napari_sr.card import TrainingImage
 from napari_sr.degradation import blur
+from napari_sr.evaluation import noise_of
 from napari_sr.feature_training import (
     FeatureSettings,
     FeatureTraining,
@@ -131,7 +131,7 @@ def gathered_cases(root: Path) -> list[Case]:
         for photons in (None, 200):
             heights = row.domain == "topography"
             low = recorded(sharp, 2, photons, heights=heights)
-            noise = noise_of(photons, heights)
+            noise = noise_of(photons, heights=heights)
             smooth = sr.upscale(low, model, noise=noise, dtype="float32")
             for place in places:
                 versions = _versions(_network(sharp[place]), _network(smooth[place]))

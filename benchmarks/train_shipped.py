@@ -5,8 +5,8 @@
 
 A checkpoint is kept in `training_runs/`; the same command goes on from there. It is
 judged by the calibrate role. At the end the noise estimator is trained, on all domains,
-and the model file written to the package's zoo. Figures are measured and written into
-the card by `python -m benchmarks.evaluate`.
+or taken from the base, and the model file written to the package's zoo. Figures are
+measured and written into the card by `python -m benchmarks.evaluate`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks.real_images import (
     BLACK,
     DATA_RANGE,
     add_data_argument,
+    phantoms_for,
     rows_of,
     sharp_planes,
     training_images,
@@ -87,14 +88,24 @@ def estimator(recipe: Recipe, root: Path) -> Weights:
     return train_noise_estimator(*everything, recipe.settings).state_dict()
 
 
-def with_sources(card: ModelCard, root: Path) -> ModelCard:
+def with_sources(card: ModelCard, root: Path, base: ModelCard | None) -> ModelCard:
     """Name every image that something in the model file has seen."""
-    seen = tuple(
+    is_of_one = base is not None and card.domain != "general"
+    domain = card.domain if is_of_one else None  # noise is learnt from all of them
+    own = [
         TrainingImage(file=row.file, licence=row.licence, source=row.source)
-        for row in rows_of(root, "train")  # the noise estimator has seen them all
+        for row in rows_of(root, "train", domain)
         if row.usable_as_target
-    )
-    return card.model_copy(update={"training_images": seen})
+    ]
+    own += [
+        TrainingImage(
+            file=f"phantom {name} {seed}", licence="BSD-3-Clause", source="napari-sr"
+        )
+        for name, seed, _ in phantoms_for(domain)
+    ]
+    before = () if base is None else base.training_images
+    seen = {image.file: image for image in (*own, *before)}
+    return card.model_copy(update={"training_images": tuple(seen.values())})
 
 
 def main() -> None:
@@ -115,9 +126,13 @@ def main() -> None:
         model = shipped
     else:
         model = trained(recipe, arguments.data)
+    base = sr.load_model(recipe.base) if recipe.base else None
+    assert base is None or isinstance(base, SRModel)
     parts = {part: dict(model.weights[part]) for part in model.weights}
-    parts["noise_estimator"] = dict(estimator(recipe, arguments.data))
-    print(save_model(SRModel(with_sources(model.card, arguments.data), parts), path))
+    if base is None:
+        parts["noise_estimator"] = dict(estimator(recipe, arguments.data))
+    card = with_sources(model.card, arguments.data, base.card if base else None)
+    print(save_model(SRModel(card, parts), path))
 
 
 if __name__ == "__main__":

@@ -18,21 +18,19 @@ from safetensors import SafetensorError, safe_open
 import napari_sr
 from napari_sr.instrument import Instrument
 from napari_sr.intensity import IntensityPolicy
+from napari_sr.quality import Measured  # noqa: TC001
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
 
 __all__ = [
     "PARTS",
     "SCHEMA_VERSION",
-    "Figure",
     "Instrument",
     "ModelCard",
     "ModelFormatError",
     "TrainingImage",
     "as_header",
-    "quality_table",
     "read_card",
 ]
 
@@ -54,22 +52,6 @@ class TrainingImage(BaseModel):
     file: str
     licence: str
     source: str
-
-
-class Figure(BaseModel):
-    """Measured quality on one dataset, at one level of noise."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dataset: str
-    n_images: int
-    photons: float | None
-    """Photons at white; `None` for a recording without noise."""
-    method: str
-    """What was measured: `bicubic`, or the model with the noise `given` or `auto`."""
-    psnr: float
-    """In dB, data range as `ModelCard.quality_protocol` says."""
-    ssim: float
 
 
 class ModelCard(BaseModel):
@@ -100,66 +82,13 @@ class ModelCard(BaseModel):
     """What training found on held-out images, in one sentence."""
     is_better: bool | None = None
     """Whether it beat its base and bicubic there; `None` where nobody looked."""
-    quality: tuple[Figure, ...] = ()
+    quality: tuple[Measured, ...] = ()
+    """On test images, beside what a lab would use instead."""
     quality_protocol: str = ""
     licence: str = "BSD-3-Clause"
     package_version: str = napari_sr.__version__
     digests: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each part; filled in when a model is saved."""
-
-    def quality_table(self) -> str:
-        """Write the measured quality as a Markdown table, one row per dataset."""
-        return quality_table(self.quality)
-
-
-def quality_table(figures: Sequence[Figure]) -> str:
-    """Write figures as a Markdown table: datasets down, noise and method across.
-
-    Parameters
-    ----------
-    figures
-        Of one model; each dataset has every combination of noise and method.
-
-    Returns
-    -------
-    str
-        PSNR in dB and SSIM of the baseline; gain over it of the other methods.
-    """
-    baseline = {(f.dataset, f.photons): f for f in figures if f.method == "bicubic"}
-    noises = list(dict.fromkeys(figure.photons for figure in figures))
-    methods = [m for m in dict.fromkeys(f.method for f in figures) if m != "bicubic"]
-    found = {(f.dataset, f.photons, f.method): f for f in figures}
-    datasets = sorted({figure.dataset for figure in figures})
-    head = ["dataset", "images"]
-    for noise in noises:
-        label = "clean" if noise is None else f"{noise:g} photons"
-        head += [f"{label}: bicubic", *(f"{label}: {m}" for m in methods)]
-    rows: list[list[str]] = []
-    columns: list[list[tuple[float, float]]] = [[] for _ in head[2:]]
-    for dataset in datasets:
-        cells = []
-        for noise in noises:
-            base = baseline[dataset, noise]
-            cells.append((base.psnr, base.ssim))
-            for method in methods:
-                figure = found[dataset, noise, method]
-                cells.append((figure.psnr - base.psnr, figure.ssim - base.ssim))
-        for column, cell in zip(columns, cells, strict=True):
-            column.append(cell)
-        n_images = str(baseline[dataset, noises[0]].n_images)
-        rows.append([dataset, n_images, *_as_text(cells, len(methods) + 1)])
-    means = [tuple(sum(v) / len(v) for v in zip(*c, strict=True)) for c in columns]
-    rows.append(["**mean**", "", *_as_text(means, len(methods) + 1)])
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _as_text(cells: Sequence[tuple[float, ...]], group: int) -> list[str]:
-    """Write PSNR / SSIM; all but the first of each group are gains, with a sign."""
-    return [
-        f"{psnr:+.2f} / {ssim:+.3f}" if i % group else f"{psnr:.2f} / {ssim:.3f}"
-        for i, (psnr, ssim) in enumerate(cells)
-    ]
 
 
 def as_header(card: ModelCard) -> dict[str, str]:

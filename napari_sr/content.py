@@ -8,7 +8,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_sr.losses import content_loss, gradient_loss, spectrum_loss
+from napari_sr.losses import (
+    content_loss,
+    gradient_loss,
+    ms_ssim_loss,
+    spectrum_loss,
+)
 from napari_sr.networks.features import load_features
 
 if TYPE_CHECKING:
@@ -48,6 +53,8 @@ def build_content(
         return None
     if settings.content == "gradient":
         return gradient_loss
+    if settings.content == "ms-ssim":
+        return ms_ssim_loss
     if settings.content == "spectrum":
         band = (1 / factor, min(2 / factor, 1.0))
         return partial(spectrum_loss, band=band)

@@ -9,13 +9,24 @@ from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from napari_sr.quality import (
+    BASELINE,
+    Quality,
+    as_markdown,
+    dataset_table,
+    summary_table,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_sr.batching import FileFailure, FileResult
     from napari_sr.card import ModelCard
     from napari_sr.stack import Stack
     from napari_sr.training import Step
+
+WAYS = ("given", "auto")
+"""How a model can be told the noise."""
 
 
 def describe_result(result: FileResult) -> str:
@@ -60,8 +71,50 @@ def describe_model(card: ModelCard) -> str:
     if card.verdict:
         lines.append(card.verdict)
     if card.quality:
-        lines += ["", card.quality_protocol, card.quality_table()]
+        lines += ["", card.quality_protocol]
+        lines += [f"\n{table}" for table in quality_tables(card)]
     return "\n".join(lines)
+
+
+def quality_tables(card: ModelCard) -> list[str]:
+    """Show all means, and the gains of the model over bicubic on each dataset."""
+    methods = dict.fromkeys(one.method for one in card.quality)
+    own = [method for method in methods if method.startswith(f"{card.name} ")]
+    return [summary_table(card.quality), dataset_table(card.quality, own)]
+
+
+def models_table(cards: Sequence[ModelCard]) -> str:
+    """Compare models with bicubic: mean gain in PSNR, one row each, as Markdown."""
+    recordings = list(dict.fromkeys(f.recorded for c in cards for f in c.quality))
+    head = ["model", "images", "factor"]
+    head += [f"{recorded}, {way}" for recorded in recordings for way in WAYS]
+    rows = [
+        [card.name, card.domain, f"×{card.factor}"]
+        + [
+            f"{_mean_gain(card, recorded, way):+.2f} dB"
+            for recorded in recordings
+            for way in WAYS
+        ]
+        for card in cards
+        if card.quality
+    ]
+    return as_markdown(head, rows)
+
+
+def _mean_gain(card: ModelCard, recorded: str, way: str) -> float:
+    """Average over the datasets what a model gains over bicubic in PSNR."""
+    means = {
+        method: Quality.mean(
+            [
+                one.quality
+                for one in card.quality
+                if (one.recorded, one.method) == (recorded, method)
+            ]
+        )
+        for method in (BASELINE, f"{card.name} {way}")
+    }
+    found = [quality.psnr for quality in means.values()]
+    return found[1] - found[0]
 
 
 def describe_step(step: Step) -> str:

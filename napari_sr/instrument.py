@@ -70,7 +70,8 @@ class Instrument(BaseModel):
     its centre is the pixel `side // 2` of each axis. It takes the Gaussian's place."""
     photons: Range | None = (15.0, 10_000.0)
     """Photons that a pixel of value 1 collects, drawn evenly in the logarithm; `None`
-    where nothing is counted (heights): there is read noise only."""
+    ("none" in a recipe) where nothing is counted (heights): there is read noise only.
+    """
     offset: Range = (0.0, 0.0)
     """Value at which no photon arrives, in network units: below 0 where the darkest
     pixel of a specimen still gets light, as in a radiograph."""
@@ -85,6 +86,12 @@ class Instrument(BaseModel):
     """Counts of the digitiser per network unit; `None`: recordings are not rounded."""
     defects: Defects = Defects()
     """Faults of the detector."""
+
+    @field_validator("photons", mode="before")
+    @classmethod
+    def _none_in_words(cls, value: object) -> object:
+        """Accept what a recipe can say: TOML has no null."""
+        return None if value == "none" else value
 
     @field_validator("psf_sigma", "psf_ratio", "photons", "read", "counts")
     @classmethod

@@ -24,6 +24,10 @@ CONTENT_SCALE = 1 / 12.75**2
 """About 0.006: the paper divides the features of VGG-19 by 12.75 before squaring."""
 ADVERSARIAL_WEIGHT = 1e-3
 """The paper's weight of −log D(G(x)) beside the content loss."""
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of the scales, from the finest (Wang et al., 2003)."""
+SSIM_SIDE, _SSIM_SIGMA = 11, 1.5
+_LUMINANCE_FLOOR, _CONTRAST_FLOOR = 0.01**2, 0.03**2
 
 # ── of images ───────────────────────────────────────────────────────────────────────
 
@@ -161,6 +165,48 @@ def spectrum_loss(
     return difference[..., inside].abs().mean()
 
 
+def ms_ssim_loss(result: Tensor, truth: Tensor, n_scales: int = 3) -> Tensor:
+    """One minus the multi-scale structural similarity, for a data range of 1.
+
+    As in Wang et al. (Asilomar 2003): contrast and structure at every scale, luminance
+    at the coarsest, each to the power of its weight; Gaussian window of 11 × 11 pixels
+    and σ 1.5, no pixels beyond the border made up, 2 × 2 pixels averaged between
+    scales. The paper's first weights are scaled to a sum of 1 where there are fewer
+    than its five scales.
+
+    Parameters
+    ----------
+    result, truth
+        `(n, 1, h, w)` in network range.
+    n_scales
+        1 to 5, from full resolution to 2 ** (n_scales − 1) times coarser.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or the images are too small for the coarsest scale.
+    """
+    _check_shapes(result, truth)
+    smallest = SSIM_SIDE * 2 ** (n_scales - 1)
+    if min(result.shape[-2:]) < smallest:
+        raise ValueError(
+            f"MS-SSIM at {n_scales} scales needs {smallest} px a side, got "
+            f"{tuple(result.shape[-2:])}. Use fewer scales or larger patches."
+        )
+    result, truth = result.float(), truth.float()
+    weights = MS_SSIM_WEIGHTS[:n_scales]
+    product = result.new_ones(len(result))
+    for scale, weight in enumerate(weights):
+        if scale:
+            result, truth = (functional.avg_pool2d(x, 2) for x in (result, truth))
+        luminance, structure = _similarities(result, truth)
+        similarity = structure if scale < n_scales - 1 else luminance * structure
+        # A root of nothing has no gradient, and contrast may even be reversed.
+        similarity = similarity.mean((1, 2, 3)).clamp_min(1e-4)
+        product = product * similarity ** (weight / sum(weights))
+    return 1 - product.mean()
+
+
 # ── of features ─────────────────────────────────────────────────────────────────────
 
 
@@ -270,6 +316,27 @@ def _check_shapes(result: Tensor, truth: Tensor) -> None:
             f"A loss compares tensors of one shape, got {tuple(result.shape)} and "
             f"{tuple(truth.shape)}. Crop or resample one of them."
         )
+
+
+def _similarities(result: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Compare luminance, and contrast with structure, in every window."""
+    along = torch.arange(SSIM_SIDE, device=result.device) - SSIM_SIDE // 2
+    window = torch.exp(-0.5 * (along / _SSIM_SIGMA) ** 2)
+    window = window / window.sum()
+
+    def averaged(image: Tensor) -> Tensor:
+        rows = functional.conv2d(image, window.view(1, 1, -1, 1))
+        return functional.conv2d(rows, window.view(1, 1, 1, -1))
+
+    mean, other = averaged(result), averaged(truth)
+    variances = averaged(result.square()) - mean.square()
+    variances = variances + averaged(truth.square()) - other.square()
+    covariance = averaged(result * truth) - mean * other
+    luminance = (2 * mean * other + _LUMINANCE_FLOOR) / (
+        mean.square() + other.square() + _LUMINANCE_FLOOR
+    )
+    structure = (2 * covariance + _CONTRAST_FLOOR) / (variances + _CONTRAST_FLOOR)
+    return luminance, structure
 
 
 def _amplitudes(image: Tensor) -> Tensor:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _GRADIENT_FLOOR = 170 / 255**2
 """Constant c of the gradient similarity for a data range of 1; 170 for one of 255."""
+_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_WINDOW = 11
+"""Side of the Gaussian window of σ 1.5 behind SSIM."""
 
 
 def psnr(
@@ -101,6 +104,38 @@ def ssim(
         use_sample_covariance=False,
     )
     return float(similarity)
+
+
+def ms_ssim(
+    result: NDArray, truth: NDArray, *, data_range: float, border: int = 0
+) -> float:
+    """Multi-scale structural similarity (Wang et al., Asilomar 2003), five scales.
+
+    Contrast and structure at every scale, luminance at the coarsest; 2 × 2 pixels are
+    averaged between scales. Smaller images have as many scales as fit, their weights
+    scaled to a sum of 1.
+
+    Parameters
+    ----------
+    result, truth, data_range, border
+        As for `psnr`; at least 11 pixels a side without the border.
+
+    Returns
+    -------
+    float
+        1 for identical images; 0 where contrast is reversed.
+    """
+    result, truth = _inner(result, truth, border)
+    n_scales = int(np.log2(min(truth.shape) / _WINDOW)) + 1
+    weights = np.array(_MS_SSIM_WEIGHTS[:n_scales])
+    found = []
+    for scale in range(len(weights)):
+        if scale:
+            result, truth = _halved(result), _halved(truth)
+        luminance, structure = _similarities(result, truth, data_range)
+        is_last = scale == len(weights) - 1
+        found.append(np.mean(luminance * structure if is_last else structure))
+    return float(np.prod(np.maximum(found, 0) ** (weights / weights.sum())))
 
 
 def gradient_similarity(
@@ -220,6 +255,33 @@ def spectrum_error(
     floor = max(floor, np.finfo(np.float64).tiny)
     ratio = np.maximum(found[band], floor) / np.maximum(expected[band], floor)
     return float(np.mean(np.abs(np.log10(ratio))))
+
+
+def _similarities(
+    result: NDArray, truth: NDArray, data_range: float
+) -> tuple[NDArray, NDArray]:
+    """Compare luminance, and contrast with structure, in every window."""
+    edge = _WINDOW // 2
+    inside = (slice(edge, -edge), slice(edge, -edge))
+
+    def averaged(image: NDArray) -> NDArray:
+        smooth: NDArray = ndimage.gaussian_filter(image, 1.5, radius=edge)
+        return smooth[inside]
+
+    mean, other = averaged(result), averaged(truth)
+    variances = averaged(result**2) - mean**2 + averaged(truth**2) - other**2
+    covariance = averaged(result * truth) - mean * other
+    floors = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    luminance = (2 * mean * other + floors[0]) / (mean**2 + other**2 + floors[0])
+    return luminance, (2 * covariance + floors[1]) / (variances + floors[1])
+
+
+def _halved(image: NDArray) -> NDArray:
+    """Average 2 × 2 pixels, leaving out a last odd row and column."""
+    height, width = (side - side % 2 for side in image.shape)
+    blocks = image[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    halved: NDArray = blocks.mean((1, 3))
+    return halved
 
 
 def _gradient_magnitude(image: NDArray) -> NDArray:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 from pydantic import BaseModel, ConfigDict
 
 from napari_sr.device import choose_device, choose_precision, choose_tile
+from napari_sr.instrument import Range  # noqa: TC001
 from napari_sr.intensity import IntensityPolicy, IntensityRange, NoiseLevel
 from napari_sr.model import SRModel
 from napari_sr.tiling import plan_tiles
@@ -90,6 +91,10 @@ class Plan(BaseModel):
     precision: str
     device: str
     dtype: str
+    consistency: Literal["auto", "off", "exact"] = "off"
+    """How the result is made to agree with the recording; see `consistency`."""
+    psf_sigma: Range = (0.0, 0.0)
+    """Range of the blur for which it agrees, in pixels of the result."""
 
 
 def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Plan:
@@ -122,17 +127,31 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     else:
         intensity = IntensityRange(*settings.intensity_range)
     trained = upscaler if isinstance(upscaler, SRModel) else None
+    noise = upscaler.prepare(stack, intensity, settings.noise)
     return Plan(
         model=upscaler.name,
         model_sha256=trained.digest if trained else None,
         factor=upscaler.factor,
         dial=trained.dial if trained else None,
         intensity=intensity,
-        noise=upscaler.prepare(stack, intensity, settings.noise),
+        noise=noise,
         tile=tile,
         tile_is_auto=settings.tile == "auto",
         halo=upscaler.halo,
         precision=str(precision).removeprefix("torch."),
         device=str(device),
         dtype=stack.dtype.name if settings.dtype == "same" else settings.dtype,
+        consistency=_consistency(settings, trained, noise),
+        psf_sigma=trained.card.instrument.psf_sigma if trained else (0.0, 0.0),
     )
+
+
+def _consistency(
+    settings: UpscaleSettings, trained: SRModel | None, noise: NoiseLevel | None
+) -> Literal["auto", "off", "exact"]:
+    """Leave alone what cannot be judged: no known noise, or a blur of any shape."""
+    if settings.consistency != "auto":
+        return settings.consistency
+    if trained is None or noise is None or trained.card.instrument.psf_image:
+        return "off"
+    return "auto"

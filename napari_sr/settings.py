@@ -36,6 +36,10 @@ class UpscaleSettings(BaseModel):
     dial: float | None = Field(default=None, ge=0, le=1)
     """From 0, faithful, to 1, textured; the card's recommendation when not given."""
 
+    consistency: Literal["auto", "off", "exact"] = "auto"
+    """Agreement with the recording: `auto` where noise does not explain a difference,
+    if the model is told the noise; `exact` everywhere, noise included; or `off`."""
+
     @field_validator("noise", mode="before")
     @classmethod
     def _noise_from_plain_values(cls, value: object) -> object:
@@ -87,7 +91,9 @@ class AdversarialSettings(BaseModel):
     """First steps, in which the discriminator alone learns."""
     ramp: int = Field(default=100, ge=0)
     """Steps over which the adversarial weight then rises from zero."""
-    content: Literal["domain", "vgg19", "gradient", "spectrum"] | None = "domain"
+    content: Literal["domain", "vgg19", "gradient", "spectrum", "ms-ssim"] | None = (
+        "domain"
+    )
     """What content is: features of a network, or a measure that needs none."""
     content_layers: dict[str, float] = Field(default_factory=lambda: {"2_2": 1.0})
     """Feature maps φ(i,j) by name, with their weights."""
@@ -95,6 +101,9 @@ class AdversarialSettings(BaseModel):
     """Of the content loss; 0.006 is the paper's, for its feature maps of VGG-19."""
     pixel_weight: float = Field(default=1.0, ge=0)
     """Of the mean absolute error; the paper has 0."""
+    relativistic: bool = False
+    artefact_weight: float = 0.0
+    discriminator_schedule: bool = False
     learning_rate: float = Field(default=1e-4, gt=0)
     """Of the generator."""
     discriminator_rate: float = Field(default=5e-4, gt=0)

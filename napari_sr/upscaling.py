@@ -1,10 +1,10 @@
 """Flow A: recorded planes → super-resolved planes, in the recording's own counts.
 
 This module alone knows the order of the steps: measure the range, prepare the upscaler,
-decide on a plan; then for each plane normalise, tile, compute, put together and go back
-to counts. Everything that could differ between planes is decided before the first one
-and kept in the `Plan`. A flow is a generator: each tile is progress, and to stop
-iterating is to cancel.
+decide on a plan; then for each plane normalise, tile, compute, put together, make it
+agree with the recording and go back to counts. Everything that could differ between
+planes is decided before the first one and kept in the `Plan`. A flow is a generator:
+each tile is progress, and to stop iterating is to cancel.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from napari_sr.catalogue import load_model
+from napari_sr.consistency import make_consistent
 from napari_sr.device import (
     choose_device,
     is_out_of_memory,
@@ -139,9 +140,22 @@ def upscale_steps(
             done += 1
             if tile is not tiles[-1]:
                 yield Step(index, done, n_tiles, tile=network.largest)
-        counts, n_clipped = plan.intensity.denormalize(mosaic.finish(), plan.dtype)
+        high = _agreeing(mosaic.finish(), recorded, plan)
+        counts, n_clipped = plan.intensity.denormalize(high, plan.dtype)
         plane = restore_gaps(counts, gaps, plan.factor, plan.intensity)
         yield Step(index, done, n_tiles, plane, n_clipped, network.largest)
+
+
+def _agreeing(high: NDArray, recorded: NDArray, plan: Plan) -> NDArray:
+    """Make a plane in network range agree with its recording, as planned."""
+    if plan.consistency == "off":
+        return high
+    low = plan.intensity.normalize(recorded)
+    if plan.consistency == "exact" or plan.noise is None:
+        return make_consistent(high, low, None, plan.factor)
+    noise = plan.intensity.noise_to_network(plan.noise)
+    variance = noise.gain * np.maximum(low - noise.offset, 0) + noise.read**2
+    return make_consistent(high, low, variance, plan.factor, plan.psf_sigma)
 
 
 class _Tiled:
@@ -251,7 +265,7 @@ def upscale_planes(
         A model, or the name or path of one.
     **options
         Fields of `UpscaleSettings`: device, tile, precision, intensity_range, noise,
-        dtype, dial.
+        dtype, dial, consistency.
 
     Yields
     ------

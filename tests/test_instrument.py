@@ -80,3 +80,9 @@ def test_a_gaussian_beside_a_measured_image_is_refused(width):
 def test_an_unknown_field_is_refused():
     with pytest.raises(ValidationError, match="Extra inputs"):
         Instrument(psf=1)
+
+
+def test_a_recipe_can_say_that_nothing_is_counted():
+    assert Instrument(photons="none") == Instrument(photons=None)
+    with pytest.raises(ValueError, match="photons"):
+        Instrument(photons="few")

@@ -22,6 +22,7 @@ from napari_sr.losses import (
     gradient_loss,
     mean_absolute_error,
     mean_squared_error,
+    ms_ssim_loss,
     perceptual_loss,
     spectrum_loss,
 )
@@ -236,6 +237,79 @@ def test_a_band_without_frequencies_is_refused(band):
 
     with pytest.raises(ValueError, match=rf"No frequency.*{band[0]:g} and {band[1]:g}"):
         spectrum_loss(image, image, band)
+
+
+# ── multi-scale structural similarity ───────────────────────────────────────────────
+
+
+def windows_of(image):
+    """All 11 × 11 windows, `(…, 121)`."""
+    found = np.lib.stride_tricks.sliding_window_view(image, (11, 11))
+    return found.reshape(*found.shape[:2], -1)
+
+
+def ms_ssim_by_hand(x, y, n_scales):
+    """Equations 2 to 7 of Wang et al. 2003, window by window."""
+    i = np.arange(11) - 5
+    gauss = np.exp(-(i**2) / (2 * 1.5**2))
+    weights = np.outer(gauss, gauss).ravel() / gauss.sum() ** 2
+    powers = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[:n_scales]
+    product = 1.0
+    for scale, power in enumerate(powers / powers.sum()):
+        if scale:
+            x, y = (
+                (z[::2, ::2] + z[1::2, ::2] + z[::2, 1::2] + z[1::2, 1::2]) / 4
+                for z in (x, y)
+            )
+        u, v = windows_of(x), windows_of(y)
+        mean_u, mean_v = u @ weights, v @ weights
+        deviations = u - mean_u[..., None], v - mean_v[..., None]
+        variance_u, variance_v = (d**2 @ weights for d in deviations)
+        covariance = (deviations[0] * deviations[1]) @ weights
+        similarity = (2 * covariance + 0.0009) / (variance_u + variance_v + 0.0009)
+        if scale == n_scales - 1:
+            similarity *= (2 * mean_u * mean_v + 0.0001) / (
+                mean_u**2 + mean_v**2 + 0.0001
+            )
+        product *= similarity.mean() ** power
+    return product
+
+
+@pytest.mark.parametrize("n_scales", [1, 2])
+def test_ms_ssim_and_its_gradient_are_those_by_hand(n_scales):
+    truth = random_tensor(2, 1, 24, 22, seed=1) * 0.2 + 0.5
+    result = truth + 0.1 * random_tensor(2, 1, 24, 22)
+    result.requires_grad_()
+    x, y = result.detach().double().numpy()[:, 0], truth.double().numpy()[:, 0]
+
+    value = ms_ssim_loss(result, truth, n_scales)
+    value.backward()
+
+    by_hand = [ms_ssim_by_hand(*pair, n_scales) for pair in zip(x, y, strict=True)]
+    assert value.item() == pytest.approx(1 - np.mean(by_hand), rel=1e-4)
+    along = np.random.default_rng(0).normal(size=x.shape)
+    there, back = (
+        np.mean([ms_ssim_by_hand(*p, n_scales) for p in zip(x + d, y, strict=True)])
+        for d in (1e-5 * along, -1e-5 * along)
+    )
+    slope = (result.grad.numpy()[:, 0] * along).sum()
+    assert slope == pytest.approx((back - there) / 2e-5, rel=1e-3)
+
+
+def test_ms_ssim_of_reversed_contrast_still_has_a_gradient():
+    truth = random_tensor(1, 1, 44, 44) * 0.2
+    result = (-truth).requires_grad_()
+
+    value = ms_ssim_loss(result, truth)
+    value.backward()
+
+    assert value.item() > 0.99
+    assert result.grad.isfinite().all()
+
+
+def test_ms_ssim_without_room_for_its_scales_is_refused():
+    with pytest.raises(ValueError, match=r"3 scales needs 44 px.*\(43, 60\)"):
+        ms_ssim_loss(torch.zeros(1, 1, 43, 60), torch.zeros(1, 1, 43, 60))
 
 
 # ── of features ─────────────────────────────────────────────────────────────────────

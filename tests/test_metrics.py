@@ -6,14 +6,17 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
+from napari_sr.losses import ms_ssim_loss
 from napari_sr.metrics import (
     gradient_similarity,
+    ms_ssim,
     psnr,
     radial_spectrum,
     si_psnr,
@@ -105,6 +108,47 @@ def test_ssim_of_identical_images_is_one():
     image = noisy_pair()[1]
 
     assert ssim(image, image, data_range=65535) == pytest.approx(1, abs=1e-12)
+
+
+# ── multi-scale SSIM ────────────────────────────────────────────────────────────────
+
+
+@runs(max_examples=20, deadline=None)
+@given(st.integers(11, 21), st.integers(11, 40), st.integers(0, 99))
+def test_at_one_scale_ms_ssim_is_ssim(height, width, seed):
+    pair = noisy_pair((height, width), seed)
+
+    assert ms_ssim(*pair, data_range=65535) == pytest.approx(
+        ssim(*pair, data_range=65535), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize(("side", "n_scales"), [(43, 2), (44, 3), (180, 5), (600, 5)])
+def test_ms_ssim_is_one_minus_the_loss_at_as_many_scales_as_fit(side, n_scales):
+    random = np.random.default_rng(side)
+    truth = ndimage.gaussian_filter(random.random((side, side)), 2)
+    result = truth + 0.02 * random.random((side, side))
+    tensors = [torch.from_numpy(image)[None, None] for image in (result, truth)]
+
+    assert ms_ssim(result, truth, data_range=1) == pytest.approx(
+        1 - ms_ssim_loss(*tensors, n_scales).item(), abs=2e-5
+    )
+
+
+def test_ms_ssim_knows_no_units():
+    result, truth = noisy_pair((60, 50))
+    scaled = (image / 65535 for image in (result, truth))
+
+    assert ms_ssim(result, truth, data_range=65535) == pytest.approx(
+        ms_ssim(*scaled, data_range=1)
+    )
+
+
+def test_reversed_contrast_is_not_similar_at_all():
+    truth = np.random.default_rng(0).normal(size=(60, 50))
+
+    assert ms_ssim(-truth, truth, data_range=1) == 0
+    assert ms_ssim(truth, truth, data_range=1) == pytest.approx(1)
 
 
 # ── scale-invariant PSNR ────────────────────────────────────────────────────────────
@@ -360,7 +404,7 @@ def spectrum_error_at_2(result, truth, *, data_range, border=0):
     return -spectrum_error(result, truth, 2, border=border)  # more is better
 
 
-EVERY = [psnr, si_psnr, ssim, gradient_similarity, spectrum_error_at_2]
+EVERY = [psnr, si_psnr, ssim, ms_ssim, gradient_similarity, spectrum_error_at_2]
 
 
 @pytest.mark.parametrize("metric", EVERY)

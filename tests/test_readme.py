@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import tifffile
 
+import napari_sr as sr
 from napari_sr.cli import main
+from napari_sr.describing import models_table, quality_tables
 from napari_sr.phantoms import make_phantom
 
 ROOT = Path(__file__).parents[1]
@@ -67,8 +69,11 @@ def test_linked_files_exist(link):
     assert (ROOT / link).exists()
 
 
-def test_the_quality_table_is_that_of_the_card():
-    import napari_sr as sr
+@pytest.mark.parametrize("card", sr.list_models(), ids=lambda card: card.name)
+def test_the_quality_page_is_that_of_the_cards(card):
+    for table in quality_tables(card):
+        assert table in (ROOT / "docs/quality.md").read_text()
 
-    card = next(card for card in sr.list_models() if card.name == "fluorescence-x2")
-    assert card.quality_table() in README
+
+def test_the_table_of_models_is_that_of_the_cards():
+    assert models_table(sr.list_models()) in README

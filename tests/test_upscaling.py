@@ -530,7 +530,7 @@ def test_noise_is_estimated_once_for_all_planes():
 @pytest.mark.parametrize("shape", [(2, 2), (3, 40), (2, 5, 4)])
 def test_planes_smaller_than_the_halo_are_planes(shape):
     array = noise_of(shape)
-    result = upscale(array, tiny_fast(3, tail=0))
+    result = upscale(array, tiny_fast(3, tail=0), consistency="off")
     assert result.shape == (*shape[:-2], shape[-2] * 3, shape[-1] * 3)
     expected = upscale(array, Interpolation("bicubic", 3))
     assert np.abs(result.astype(int) - expected.astype(int)).max() <= 1

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 import napari_sr
+from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
@@ -83,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("finetune", help="adapt a model to your own images")
     )
     add_train(commands.add_parser("train", help="train a model from a recipe"))
+    add_evaluate(
+        commands.add_parser("evaluate", help="measure models on your own sharp images")
+    )
     models = commands.add_parser("models", help="list the models that can be used")
     models.set_defaults(run=_models)
     info = commands.add_parser("info", help="describe a stack or a model file")
@@ -126,6 +130,9 @@ def _add_upscale(parser: argparse.ArgumentParser) -> None:
         "counts")  # fmt: skip
     add("--dtype", choices=_choices("dtype"))
     add("--dial", type=float, help="from 0, faithful, to 1, textured")
+    add("--consistency", choices=_choices("consistency"),
+        help="agree with the recording: where noise does not explain a difference, "
+        "not at all, or everywhere")  # fmt: skip
     parser.set_defaults(run=_upscale, misuse=parser.error)
 
 

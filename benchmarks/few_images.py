@@ -1,0 +1,168 @@
+"""Fine-tuning on very few images: all weights, fewer of them, or a low-rank change.
+
+    python -m benchmarks.few_images --data DIR [--images 2] [--iterations 400]
+
+Each starts from the same model and sees the same batches; measured on test images of
+the modality, noise given. What loses here is not offered by the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+import napari_sr as sr
+from benchmarks.finetune_modalities import ten_images
+from benchmarks.real_images import (
+    DATA_RANGE,
+    add_data_argument,
+    recorded,
+    rows_of,
+    sharp_planes,
+)
+from napari_sr.evaluation import BORDER, noise_of
+from napari_sr.examples import SimulatedExamples
+from napari_sr.losses import mean_absolute_error
+from napari_sr.metrics import psnr
+from napari_sr.model import SRModel
+from napari_sr.networks import build_generator
+from napari_sr.training_data import gather_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASE, RANK = "fluorescence-x2", 4
+PHOTONS = (None, 200.0)
+N_TEST = 6
+
+
+class LowRank(nn.Module):
+    """Add a product of two thin matrices to a weight (Hu et al., ICLR 2022)."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        rows, columns = weight.flatten(1).shape
+        self.left = nn.Parameter(torch.zeros(rows, RANK))
+        self.right = nn.Parameter(torch.randn(RANK, columns) / columns**0.5)
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """Change a weight."""
+        return weight + (self.left @ self.right).view_as(weight)
+
+
+def all_weights(network: nn.Module) -> None:
+    """Change nothing: everything is trained."""
+
+
+def upper_layers(network: nn.Module) -> None:
+    """Keep the head and the first three of five blocks as they are."""
+    for part in (network.head, *network.body[:3]):
+        part.requires_grad_(False)
+
+
+def low_rank(network: nn.Module) -> None:
+    """Keep all weights, and learn a low-rank change of each convolution."""
+    network.requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            parametrize.register_parametrization(
+                module, "weight", LowRank(module.weight)
+            )
+
+
+WAYS = {
+    "all weights": (all_weights, 5e-4),
+    "upper layers": (upper_layers, 5e-4),
+    "low rank": (low_rank, 2e-3),
+}
+
+
+def fine_tuned(way: str, files: list[Path], iterations: int) -> SRModel:
+    """Train for so many steps, the rate falling along a cosine."""
+    base = sr.load_model(BASE)
+    assert isinstance(base, SRModel)
+    settings = sr.settings_for(base, iterations=iterations)
+    torch.manual_seed(0)
+    network = build_generator(
+        settings.architecture, settings.factor, base.card.arguments
+    )
+    network.load_state_dict(base.weights["faithful"])
+    prepare, rate = WAYS[way]
+    prepare(network)
+    learnt = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learnt, rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
+    examples = SimulatedExamples(
+        gather_images([str(file) for file in files], base.intensity_policy), settings
+    )
+    for position in range(iterations):
+        seen = examples.batch(position)
+        result = network(torch.cat([seen.low, seen.noise_map()], dim=1))
+        inner = (..., slice(4, -4), slice(4, -4))
+        loss = mean_absolute_error(result[inner], seen.sharp[inner])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    for module in network.modules():
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight")
+    weights = {**base.weights, "faithful": network.state_dict()}
+    print(way, sum(p.numel() for p in learnt), "numbers learnt", flush=True)
+    return SRModel(base.card, weights)
+
+
+def gains(model: SRModel, root: Path, modality: str) -> list[float]:
+    """Gain over the base in PSNR, mean over test images, for each recording."""
+    found = []
+    for photons in PHOTONS:
+        differences = []
+        for row in rows_of(root, "test", modality)[:N_TEST]:
+            sharp = next(iter(sharp_planes(root, row)))[:512, :512]
+            low = recorded(sharp, 2, photons)
+            scores = [
+                psnr(
+                    sr.upscale(low, one, noise=noise_of(photons), dtype="float32"),
+                    sharp,
+                    data_range=DATA_RANGE,
+                    border=BORDER,
+                )
+                for one in (model, BASE)
+            ]
+            differences.append(scores[0] - scores[1])
+        found.append(float(np.mean(differences)))
+    return found
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, nargs="+", default=[2, 10])
+    parser.add_argument("--iterations", type=int, default=400)
+    parser.add_argument("--modality", nargs="+", default=["em", "xray"])
+    add_data_argument(parser)
+    arguments = parser.parse_args()
+    print("| modality | images | learnt | clean | 200 photons |\n" + "| --- " * 5 + "|")
+    for modality in arguments.modality:
+        for n_images in arguments.images:
+            files = ten_images(arguments.data, modality)[:n_images]
+            for way in WAYS:
+                model = fine_tuned(way, files, arguments.iterations)
+                cells = [
+                    f"{gain:+.2f} dB" for gain in gains(model, arguments.data, modality)
+                ]
+                print(
+                    "|",
+                    " | ".join([modality, str(n_images), way, *cells]),
+                    "|",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

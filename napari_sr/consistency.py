@@ -1,0 +1,131 @@
+"""Agreement with the measurement: what a result says was recorded, and what was.
+
+This module alone knows the instrument as an operator on a result (blur, then the mean
+over each recorded pixel), and how far a difference from the recording can be believed.
+Arrays in network range in, arrays out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from napari_sr.quality import binned
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sr.instrument import Range
+
+WINDOW = 33
+"""Side of the surroundings, in recorded pixels, in which differences are judged."""
+_MARGIN = 1 + 2 * np.sqrt(2) / WINDOW
+"""Differences of pure noise vary by so much between windows (two deviations)."""
+_CROP = 192
+"""Side of the middle, in recorded pixels, on which the blur is fitted."""
+_N_WIDTHS, _N_STEPS = 6, 4
+
+
+def make_consistent(
+    high: NDArray[np.float32],
+    low: NDArray[np.float32],
+    variance: NDArray[np.float32] | None,
+    factor: int,
+    psf_sigma: Range = (0.0, 0.0),
+) -> NDArray[np.float32]:
+    """Make a result agree with its recording, as far as the recording can be believed.
+
+    The result is recorded again, and the difference from the recording added where
+    there is more of it than noise explains: all of it without noise (then the result
+    agrees exactly if there is no blur), none where the difference looks like noise. The
+    share is that of Wiener, from the mean square of the difference in windows of
+    `WINDOW` recorded pixels. The mean is always that of the recording.
+
+    Parameters
+    ----------
+    high
+        `(factor·y, factor·x)` result.
+    low
+        `(y, x)` recording.
+    variance
+        `(y, x)` variance of its noise; `None` for none.
+    factor
+        Super-resolution factor.
+    psf_sigma
+        Range in which the width of the instrument's blur lies, in pixels of the result.
+
+    Returns
+    -------
+    ndarray
+        `(factor·y, factor·x)`.
+    """
+    sigma = fitted_sigma(high, low, factor, psf_sigma)
+    for _ in range(_N_STEPS if sigma > 0 else 1):
+        difference = low - recorded_again(high, factor, sigma)
+        believed = _believable(difference, variance)
+        believed += np.float32(difference.mean() - believed.mean())
+        blocks = high.reshape(low.shape[0], factor, low.shape[1], factor)
+        high = (blocks + believed[:, None, :, None]).reshape(high.shape)
+    return high
+
+
+def recorded_again(high: NDArray, factor: int, psf_sigma: float = 0.0) -> NDArray:
+    """Record a result as the instrument would, without noise.
+
+    Parameters
+    ----------
+    high
+        `(factor·y, factor·x)`.
+    factor
+        Super-resolution factor.
+    psf_sigma
+        Standard deviation of a Gaussian blur, in pixels of the result.
+
+    Returns
+    -------
+    ndarray
+        `(y, x)` float32.
+    """
+    if psf_sigma > 0:
+        high = ndimage.gaussian_filter(high, psf_sigma, mode="reflect")
+    return binned(high, factor)
+
+
+def fitted_sigma(high: NDArray, low: NDArray, factor: int, within: Range) -> float:
+    """Find the blur with which a result explains its recording best.
+
+    Parameters
+    ----------
+    high, low, factor
+        As for `make_consistent`; the middle is looked at.
+    within
+        Range of standard deviations, in pixels of the result.
+    """
+    if within[1] == 0:
+        return 0.0
+    inside = tuple(
+        slice(start, start + min(side, _CROP))
+        for side, start in ((n, max(0, (n - _CROP) // 2)) for n in low.shape)
+    )
+    within_high = tuple(slice(s.start * factor, s.stop * factor) for s in inside)
+    widths = np.linspace(*within, _N_WIDTHS)
+    errors = [
+        np.mean((low[inside] - recorded_again(high[within_high], factor, width)) ** 2)
+        for width in widths
+    ]
+    return float(widths[int(np.argmin(errors))])
+
+
+def _believable(difference: NDArray, variance: NDArray | None) -> NDArray:
+    """Keep what of a difference is not explained by noise."""
+    if variance is None or not variance.any():
+        return difference.copy()
+    found, expected = (
+        ndimage.uniform_filter(image, WINDOW, mode="reflect")
+        for image in (difference**2, variance)
+    )
+    share = 1 - _MARGIN * expected / np.maximum(found, np.finfo(np.float32).tiny)
+    believed: NDArray = np.maximum(share, 0) * difference
+    return believed

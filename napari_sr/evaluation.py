@@ -1,0 +1,239 @@
+"""Models and their rivals on sharp images that are recorded in one fixed way.
+
+This module alone knows how figures are taken: how a sharp image is scaled and recorded,
+and what each model is asked for. Real images of the project are measured this way, and
+so are a user's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sr.baselines import baselines
+from napari_sr.files import open_stack
+from napari_sr.intensity import NoiseLevel, fill_gaps
+from napari_sr.quality import Measured, binned, measure
+from napari_sr.sampling import spread_indices
+from napari_sr.stack import StackError
+from napari_sr.upscaling import upscale
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sr.baselines import Method
+    from napari_sr.model import SRModel
+
+BLACK, WHITE = 1_000.0, 21_000.0
+"""Counts at which the 0.1 and 99.9 percentiles of a sharp image are placed."""
+DATA_RANGE = WHITE - BLACK
+"""Data range of all metrics, in counts."""
+BORDER = 8
+"""Pixels at each edge of the sharp image that no metric sees."""
+PHOTONS = (None, 200.0, 50.0)
+"""How recordings are made: without noise, and with so many photons at white."""
+N_PLANES = 8
+"""So many planes of one stack are measured at most."""
+SMALLEST = 64
+"""Side of the smallest sharp image that is measured, in pixels."""
+PROTOCOL = (
+    "Sharp test images scaled to 1,000 … 21,000 counts (0.1 and 99.9 percentiles), "
+    "binned by the factor, photon noise at the stated photons per 20,000 counts, "
+    "uint16; data range 20,000 counts, outer 8 pixels left out; means over the images "
+    "of each dataset, then over datasets. Noise given: the true level. Noise auto: "
+    "estimated. At dial 0 unless stated."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """A sharp image to be recorded."""
+
+    dataset: str
+    sharp: NDArray
+    """`(y, x)` float32 in counts, as `on_scale` gives it."""
+    heights: bool = False
+    """No photons are counted: Gaussian noise of the same size at mid-range instead."""
+
+
+def specimens_of(path: str | os.PathLike[str]) -> Iterator[Specimen]:
+    """Read sharp images of a file, for figures on a user's own images.
+
+    Parameters
+    ----------
+    path
+        A stack; of a long one, `N_PLANES` planes evenly spread. The folder it lies in
+        is the dataset.
+
+    Raises
+    ------
+    StackError
+        If it cannot be read, or its planes are too small.
+    """
+    with open_stack(path) as stack:
+        if min(stack.plane_shape) < SMALLEST:
+            raise StackError(
+                f"{stack.name}: planes of {' × '.join(map(str, stack.plane_shape))} px "
+                f"are too small for figures. Use images of {SMALLEST} px a side."
+            )
+        for index in spread_indices(stack, N_PLANES):
+            plane, _ = fill_gaps(stack.plane(index))
+            yield Specimen(Path(path).absolute().parent.name, on_scale(plane))
+
+
+def on_scale(plane: NDArray) -> NDArray:
+    """Crop a sharp plane to multiples of 4 and place its percentiles.
+
+    Parameters
+    ----------
+    plane
+        `(y, x)` in any units, without gaps.
+
+    Returns
+    -------
+    ndarray
+        `(y, x)` float32 in counts.
+    """
+    height, width = (side - side % 4 for side in plane.shape)
+    plane = plane[:height, :width].astype(np.float32)
+    low, high = np.percentile(plane, (0.1, 99.9))
+    scaled: NDArray = (plane - low) / max(high - low, 1e-9) * DATA_RANGE + BLACK
+    return scaled.astype(np.float32)
+
+
+def recorded(
+    sharp: NDArray, factor: int, photons: float | None, *, heights: bool = False
+) -> NDArray:
+    """Record a sharp plane: binning, noise of so many photons at white, rounding.
+
+    Parameters
+    ----------
+    sharp
+        `(y, x)` float32 in counts, as `on_scale` gives it.
+    factor
+        Pixels per side of a block.
+    photons
+        Photons that `DATA_RANGE` counts above `BLACK` stand for; `None`: no noise.
+    heights
+        Gaussian noise of the size that mid-range would have, instead of photons.
+
+    Returns
+    -------
+    ndarray
+        `(y / factor, x / factor)` uint16.
+    """
+    low: NDArray = binned(sharp, factor).astype(np.float64)
+    if photons is not None:
+        random = np.random.default_rng(20_000 + int(photons))
+        gain = DATA_RANGE / photons
+        if heights:
+            low += random.normal(0, np.sqrt(gain * DATA_RANGE / 2), low.shape)
+        else:
+            light = low - BLACK
+            counted = random.poisson(np.maximum(light, 0) / gain) * gain
+            low = counted + np.minimum(light, 0) + BLACK
+    rounded: NDArray = np.clip(np.rint(low), 0, 65_535)
+    return rounded.astype(np.uint16)
+
+
+def noise_of(photons: float | None, *, heights: bool = False) -> NoiseLevel:
+    """Tell the noise level of a recording that `recorded` made.
+
+    Parameters
+    ----------
+    photons, heights
+        As for `recorded`.
+    """
+    if photons is None:
+        return NoiseLevel()
+    gain = DATA_RANGE / photons
+    if heights:
+        return NoiseLevel(read=(gain * DATA_RANGE / 2) ** 0.5)
+    return NoiseLevel(gain=gain, offset=BLACK)
+
+
+def ways_of(model: SRModel) -> dict[str, Method]:
+    """Give everything that a model is asked for, by name."""
+
+    def at(dial: float) -> Method:
+        return lambda low, noise: upscale(
+            low, model, noise=noise, dial=dial, dtype="float32"
+        )
+
+    name = model.name
+    found: dict[str, Method] = {
+        f"{name} given": at(0.0),
+        f"{name} auto": lambda low, _noise: upscale(
+            low, model, dial=0.0, dtype="float32"
+        ),
+    }
+    if "textured" in model.weights:
+        dial = model.card.recommended_dial
+        found[f"{name} given, dial {dial:g}"] = at(dial)
+        found[f"{name} given, dial 1"] = at(1.0)
+    return found
+
+
+def methods_for(models: Sequence[SRModel]) -> dict[str, Method]:
+    """Give the rivals, and every way of every model.
+
+    Raises
+    ------
+    ValueError
+        If the models have different factors.
+    """
+    factors = {model.factor for model in models}
+    if len(factors) != 1:
+        raise ValueError(
+            f"Models are compared on the same recordings, but these have the factors "
+            f"{', '.join(map(str, sorted(factors)))}. Evaluate one factor at a time."
+        )
+    found = baselines(factors.pop())
+    for model in models:
+        found |= ways_of(model)
+    return found
+
+
+def evaluate_specimen(
+    specimen: Specimen,
+    methods: Mapping[str, Method],
+    factor: int,
+    photons: Sequence[float | None] = PHOTONS,
+) -> Iterator[Measured]:
+    """Record a sharp image and measure what each method makes of it.
+
+    Parameters
+    ----------
+    specimen
+        The sharp image.
+    methods
+        By name, as `methods_for` gives them.
+    factor
+        Of the methods.
+    photons
+        How to record.
+
+    Yields
+    ------
+    Measured
+        Of one image; `napari_sr.quality.averaged` makes figures of a dataset.
+    """
+    for level in photons:
+        low = recorded(specimen.sharp, factor, level, heights=specimen.heights)
+        noise = noise_of(level, heights=specimen.heights)
+        for name, method in methods.items():
+            result = method(low, noise)
+            yield Measured(
+                dataset=specimen.dataset,
+                photons=level,
+                method=name,
+                quality=measure(
+                    result, specimen.sharp, low, data_range=DATA_RANGE, border=BORDER
+                ),
+            )

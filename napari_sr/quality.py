@@ -1,0 +1,247 @@
+"""How good a result is: one measurement, and the tables that everything shows of it.
+
+This module alone knows which figures are taken together and how they are written down.
+No torch, and scikit-image only when something is measured: a model's card holds what
+was found.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+BASELINE = "bicubic"
+"""The method that others are compared with."""
+_FORMATS = {
+    "psnr": ("PSNR/dB", ".2f"),
+    "si_psnr": ("SI-PSNR/dB", ".2f"),
+    "ssim": ("SSIM", ".4f"),
+    "ms_ssim": ("MS-SSIM", ".4f"),
+    "gradient_similarity": ("gradient similarity", ".4f"),
+    "spectrum_error": ("spectrum error", ".3f"),
+    "agreement": ("agreement/dB", ".2f"),
+    "mean_shift": ("shift of the mean", "+.3%"),
+}
+
+
+class Quality(BaseModel):
+    """Figures of one result, or their means over many; see `napari_sr.metrics`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    psnr: float
+    """In dB, as all that are in dB over the stated data range."""
+    si_psnr: float
+    """PSNR after the best gain and offset."""
+    ssim: float
+    ms_ssim: float
+    gradient_similarity: float
+    spectrum_error: float
+    """Mean |log10 of the ratio of power| from the recorded Nyquist to twice that."""
+    agreement: float
+    """PSNR of the result, binned to the recorded pixels, against the recording."""
+    mean_shift: float
+    """Mean of the result minus that of the recording, as a share of the data range."""
+
+    @classmethod
+    def mean(cls, many: Sequence[Quality]) -> Self:
+        """Average each figure."""
+        return cls.model_validate(
+            {
+                name: sum(getattr(one, name) for one in many) / len(many)
+                for name in _FORMATS
+            }
+        )
+
+
+class Measured(BaseModel):
+    """The quality of one method on one dataset, recorded in one way."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    n_images: int = 1
+    photons: float | None
+    """Photons at white; `None` for a recording without noise."""
+    method: str
+    quality: Quality
+
+    @property
+    def recorded(self) -> str:
+        """Say how it was recorded."""
+        return "clean" if self.photons is None else f"{self.photons:g} photons"
+
+
+def measure(
+    result: NDArray,
+    truth: NDArray,
+    recording: NDArray,
+    *,
+    data_range: float,
+    border: int = 0,
+) -> Quality:
+    """Compare a result with the truth and with what was recorded.
+
+    Parameters
+    ----------
+    result, truth
+        `(factor·y, factor·x)` in counts.
+    recording
+        `(y, x)` in counts: what the result was made from.
+    data_range
+        Peak of the figures in dB, and 1 of the similarities, in counts.
+    border
+        Pixels at each edge of the result that do not count.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+    """
+    from napari_sr import metrics
+
+    factor = truth.shape[0] // recording.shape[0]
+
+    def compared(metric: Callable[..., float]) -> float:
+        return metric(result, truth, data_range=data_range, border=border)
+
+    return Quality(
+        psnr=compared(metrics.psnr),
+        si_psnr=compared(metrics.si_psnr),
+        ssim=compared(metrics.ssim),
+        ms_ssim=compared(metrics.ms_ssim),
+        gradient_similarity=compared(metrics.gradient_similarity),
+        spectrum_error=metrics.spectrum_error(result, truth, factor, border=border),
+        agreement=metrics.psnr(
+            binned(result, factor),
+            recording,
+            data_range=data_range,
+            border=border // factor,
+        ),
+        mean_shift=float(result.mean() - recording.mean()) / data_range,
+    )
+
+
+def binned(image: NDArray, factor: int) -> NDArray:
+    """Average over factor × factor blocks, leaving out what does not fill one.
+
+    Parameters
+    ----------
+    image
+        `(y, x)`.
+    factor
+        Side of a block.
+
+    Returns
+    -------
+    ndarray
+        `(y // factor, x // factor)`, floating point.
+    """
+    height, width = (side // factor for side in image.shape)
+    blocks = image[: height * factor, : width * factor].reshape(
+        height, factor, width, factor
+    )
+    means: NDArray = blocks.mean((1, 3), dtype="float64")
+    return means.astype("float32")
+
+
+def averaged(found: Iterable[Measured]) -> list[Measured]:
+    """Average over the images of each dataset, method and way of recording."""
+    groups: dict[tuple[str, float | None, str], list[Measured]] = defaultdict(list)
+    for one in found:
+        groups[one.dataset, one.photons, one.method].append(one)
+    return [
+        Measured(
+            dataset=dataset,
+            n_images=sum(one.n_images for one in many),
+            photons=photons,
+            method=method,
+            quality=Quality.mean([one.quality for one in many]),
+        )
+        for (dataset, photons, method), many in groups.items()
+    ]
+
+
+# ── tables ──────────────────────────────────────────────────────────────────────────
+
+
+def summary_table(found: Sequence[Measured]) -> str:
+    """Write the means over the datasets as a Markdown table, all figures.
+
+    Parameters
+    ----------
+    found
+        Averaged: one entry for each dataset, method and way of recording.
+    """
+    groups: dict[tuple[str, str], list[Quality]] = defaultdict(list)
+    for one in found:
+        groups[one.recorded, one.method].append(one.quality)
+    head = ["recorded", "method", *(title for title, _ in _FORMATS.values())]
+    rows = [
+        [recorded, method, *_cells(Quality.mean(many))]
+        for (recorded, method), many in groups.items()
+    ]
+    return as_markdown(head, rows)
+
+
+def dataset_table(found: Sequence[Measured], methods: Sequence[str]) -> str:
+    """Write PSNR and SSIM of each dataset as a Markdown table.
+
+    Parameters
+    ----------
+    found
+        As for `summary_table`, the baseline among them.
+    methods
+        Which to show beside the baseline, as gains over it.
+    """
+    known = {(one.dataset, one.photons, one.method): one for one in found}
+    rows = []
+    for dataset in sorted({one.dataset for one in found}):
+        for photons in dict.fromkeys(one.photons for one in found):
+            base = known[dataset, photons, BASELINE]
+            gains = [known[dataset, photons, name].quality for name in methods]
+            rows.append(
+                [
+                    dataset,
+                    str(base.n_images),
+                    base.recorded,
+                    f"{base.quality.psnr:.2f} / {base.quality.ssim:.3f}",
+                    *(_gain(gain, base.quality) for gain in gains),
+                ]
+            )
+    return as_markdown(["dataset", "images", "recorded", BASELINE, *methods], rows)
+
+
+def as_csv(found: Sequence[Measured]) -> str:
+    """Write everything that was measured as comma-separated values."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["dataset", "n_images", "photons", "method", *_FORMATS])
+    for one in found:
+        photons = "" if one.photons is None else one.photons
+        figures = one.quality.model_dump().values()
+        writer.writerow([one.dataset, one.n_images, photons, one.method, *figures])
+    return text.getvalue()
+
+
+def as_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cells(quality: Quality) -> list[str]:
+    return [format(getattr(quality, name), f) for name, (_, f) in _FORMATS.items()]
+
+
+def _gain(quality: Quality, base: Quality) -> str:
+    return f"{quality.psnr - base.psnr:+.2f} / {quality.ssim - base.ssim:+.3f}"

@@ -1,0 +1,58 @@
+"""`napari-sr evaluate`: tables on a user's own sharp images."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import tifffile
+from tiny_models import tiny_fast
+
+from napari_sr.cli import main
+from napari_sr.model import save_model
+from napari_sr.phantoms import make_phantom
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Two folders of sharp images and a model, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(["beads/a.tif", "beads/b.tif", "actin/a.tif"]):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        truth = make_phantom("nuclei", n_planes=1, size=128, seed=seed).truth
+        tifffile.imwrite(path, np.clip(truth, 0, 65535).astype(np.uint16))
+    save_model(tiny_fast(), tmp_path / "tiny.safetensors")
+    return tmp_path
+
+
+def test_tables_are_printed_and_everything_is_written(here, capsys):
+    command = (
+        "evaluate beads actin -m tiny.safetensors --photons clean 50 --csv all.csv"
+    )
+
+    assert main(command.split()) == 0
+
+    said = capsys.readouterr().out
+    assert "| 50 photons | non-local means |" in said
+    assert "| beads | 2 | clean |" in said
+    assert "| actin | 1 | 50 photons |" in said
+    with (here / "all.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * 6  # datasets, recordings, methods
+    assert {row["method"] for row in rows} >= {"bicubic", "tiny given", "tiny auto"}
+
+
+def test_an_interpolation_need_not_be_named(here, capsys):
+    assert main(["evaluate", "beads", "-m", "bicubic"]) == 1
+    assert "measured anyway" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("photons", ["0", "many", "-5"])
+def test_photons_that_are_no_number_are_refused(here, capsys, photons):
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "beads", "-m", "tiny.safetensors", f"--photons={photons}"])
+
+    assert end.value.code == 2
+    assert "--photons" in capsys.readouterr().err

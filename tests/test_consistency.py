@@ -1,0 +1,197 @@
+"""Consistency: a result agrees with its recording as far as that can be believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as runs
+from hypothesis import strategies as st
+from scipy import ndimage
+from tiny_models import tiny_fast, tiny_srresnet
+
+import napari_sr as sr
+from napari_sr.consistency import fitted_sigma, make_consistent, recorded_again
+from napari_sr.intensity import NoiseLevel
+from napari_sr.phantoms import make_phantom
+from napari_sr.quality import binned
+
+
+def specimen(name="nuclei", side=256):
+    truth = make_phantom(name, n_planes=1, size=side, seed=1).truth
+    truth = truth.reshape(truth.shape[-2:]).astype(np.float32)
+    return truth / truth.max()
+
+
+def photon_noise(image, photons, seed=0):
+    random = np.random.default_rng(seed)
+    return (random.poisson(image * photons) / photons).astype(np.float32)
+
+
+def error(result, truth):
+    return float(np.sqrt(np.mean((result - truth) ** 2)))
+
+
+# ── without noise ───────────────────────────────────────────────────────────────────
+
+
+@runs(max_examples=20, deadline=None)
+@given(st.sampled_from([2, 3, 4]), st.integers(9, 40), st.integers(0, 99))
+def test_without_noise_a_result_agrees_to_rounding(factor, side, seed):
+    random = np.random.default_rng(seed)
+    low = random.random((side, side + 3), np.float32)
+    high = random.random((side * factor, (side + 3) * factor), np.float32)
+
+    found = make_consistent(high, low, None, factor)
+
+    np.testing.assert_allclose(binned(found, factor), low, atol=2e-6)
+
+
+def test_what_no_recording_can_hold_stays():
+    random = np.random.default_rng(0)
+    low, high = random.random((20, 20)), random.random((40, 40))
+
+    found = make_consistent(high, low, None, 2)
+
+    added = (found - high).reshape(20, 2, 20, 2)
+    assert np.ptp(added, axis=(1, 3)).max() < 1e-6  # whole recorded pixels
+
+
+def test_a_result_that_agrees_is_not_changed():
+    truth = specimen()
+
+    found = make_consistent(truth, binned(truth, 2), None, 2)
+
+    np.testing.assert_allclose(found, truth, atol=1e-6)
+
+
+# ── with noise ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("photons", [20, 200, 2000])
+def test_noise_is_not_put_back_into_the_truth(photons):
+    truth = specimen()
+    clean = binned(truth, 2)
+    low = photon_noise(clean, photons)
+
+    found = make_consistent(truth, low, clean / photons, 2)
+
+    put_back = error(low, clean)
+    assert error(found, truth) < 0.1 * put_back
+
+
+@pytest.mark.parametrize("photons", [200, 2000])
+def test_what_a_result_has_lost_comes_back(photons):
+    truth = specimen()
+    low = photon_noise(binned(truth, 2), photons)
+    spoiled = truth.copy()
+    spoiled[100:140, 100:140] = truth.mean()  # a nucleus, or what lies between them
+
+    found = make_consistent(spoiled, low, binned(truth, 2) / photons, 2)
+
+    lost = (slice(100, 140), slice(100, 140))
+    assert error(found[lost], truth[lost]) < 0.6 * error(spoiled[lost], truth[lost])
+
+
+def test_the_mean_is_that_of_the_recording():
+    truth = specimen()
+    low = photon_noise(binned(truth, 2), 50)
+
+    found = make_consistent(truth * 1.02 + 0.01, low, binned(truth, 2) / 50, 2)
+
+    assert found.mean() == pytest.approx(low.mean(), abs=1e-6)
+
+
+# ── blur ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.4, 0.8])
+def test_the_blur_of_the_instrument_is_found(sigma):
+    truth = specimen("filaments")
+    low = recorded_again(truth, 2, sigma)
+
+    assert fitted_sigma(truth, low, 2, (0, 1)) == pytest.approx(sigma, abs=0.11)
+
+
+def test_agreement_does_not_blur_what_has_been_sharpened():
+    truth = specimen("filaments")
+    low = recorded_again(truth, 2, 0.8)
+
+    found = make_consistent(truth, low, None, 2, (0, 1))
+    as_if_sharp = make_consistent(truth, low, None, 2)
+
+    assert error(found, truth) < 0.1 * error(as_if_sharp, truth)
+
+
+def test_agreement_with_a_blurred_recording_is_approached():
+    truth = specimen("filaments")
+    low = recorded_again(truth, 2, 0.8)
+    high = ndimage.zoom(low, 2, order=1, grid_mode=True, mode="nearest")
+
+    found = make_consistent(high, low, None, 2, (0.8, 0.8))
+
+    before = error(recorded_again(high, 2, 0.8), low)
+    assert error(recorded_again(found, 2, 0.8), low) < 0.3 * before
+    assert error(found, truth) < error(high, truth)
+
+
+# ── in the flow ─────────────────────────────────────────────────────────────────────
+
+
+def recording(name="nuclei", side=64):
+    low = make_phantom(name, n_planes=1, size=2 * side).recorded
+    return low.reshape(low.shape[-2:])
+
+
+def upscaled(low, **options):
+    options = {"noise": NoiseLevel(), **options}
+    return sr.upscale(low, tiny_fast(tail=0.3), dtype="float32", **options)
+
+
+def test_without_noise_a_result_bins_to_the_recording():
+    low = make_phantom("nuclei", n_planes=2, size=64).recorded
+
+    for found, plane in zip(upscaled(low), low, strict=True):
+        assert np.abs(binned(found, 2) - plane).max() < 0.01
+    off = upscaled(low, consistency="off")
+    assert np.abs(binned(off[0], 2) - low[0]).max() > 10
+
+
+def test_exact_agrees_with_the_noise_too():
+    low = recording()
+
+    found = upscaled(low, noise=NoiseLevel(gain=5.0), consistency="exact")
+
+    assert np.abs(binned(found, 2) - low).max() < 0.01
+
+
+def test_agreement_does_not_depend_on_the_tile():
+    low = recording(side=96)
+
+    found = [upscaled(low, tile=tile, noise=NoiseLevel(gain=5)) for tile in (24, 96)]
+
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["srresnet", "bicubic"])
+def test_who_is_not_told_the_noise_is_left_alone(name):
+    low = recording()
+    bicubic = sr.load_model("bicubic", factor=2)
+    model = bicubic if name == "bicubic" else tiny_srresnet()
+
+    auto, off = (sr.upscale(low, model, consistency=how) for how in ("auto", "off"))
+
+    assert np.array_equal(auto, off)
+    exact = sr.upscale(low, model, consistency="exact", dtype="float32")
+    assert np.abs(binned(exact, 2) - low).max() < 0.01
+
+
+def test_gaps_do_not_spoil_their_surroundings():
+    low = recording("surface").astype(np.float32)
+    low[10:14, 20:24] = np.nan
+
+    found = upscaled(low)
+
+    assert np.isnan(found).sum() == 4 * 16
+    difference = (binned(found, 2) - low)[np.isfinite(low)]
+    assert np.abs(difference).max() < 0.02 * np.nanmax(low)

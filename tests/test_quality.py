@@ -1,0 +1,176 @@
+"""Quality: what is measured together, averaged, and shown as tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_sr import metrics
+from napari_sr.quality import (
+    Measured,
+    Quality,
+    as_csv,
+    averaged,
+    binned,
+    dataset_table,
+    measure,
+    summary_table,
+)
+
+
+def quality(psnr, ssim=0.9, **others):
+    figures = {
+        "si_psnr": psnr + 1,
+        "ms_ssim": 0.95,
+        "gradient_similarity": 0.99,
+        "spectrum_error": 0.5,
+        "agreement": 40,
+        "mean_shift": 0.001,
+    }
+    return Quality(psnr=psnr, ssim=ssim, **{**figures, **others})
+
+
+def measured(dataset, photons, method, psnr, ssim=0.9, n_images=1):
+    return Measured(
+        dataset=dataset,
+        n_images=n_images,
+        photons=photons,
+        method=method,
+        quality=quality(psnr, ssim),
+    )
+
+
+def pair(side=48):
+    random = np.random.default_rng(0)
+    truth = random.random((side, side)) * 1000
+    return truth + random.normal(0, 20, truth.shape), truth
+
+
+# ── one result ──────────────────────────────────────────────────────────────────────
+
+
+def test_the_figures_are_those_of_the_metrics():
+    result, truth = pair()
+
+    found = measure(result, truth, binned(truth, 2), data_range=1000, border=4)
+
+    scale = {"data_range": 1000, "border": 4}
+    for name in ("psnr", "si_psnr", "ssim", "ms_ssim", "gradient_similarity"):
+        expected = getattr(metrics, name)(result, truth, **scale)
+        assert getattr(found, name) == expected, name
+    assert found.spectrum_error == metrics.spectrum_error(result, truth, 2, border=4)
+
+
+def test_agreement_and_mean_compare_the_result_with_the_recording():
+    _, truth = pair()
+    recording = binned(truth, 2)
+
+    found = measure(truth + 10, truth, recording, data_range=1000, border=4)
+
+    assert found.agreement == pytest.approx(20 * math.log10(1000 / 10), abs=1e-4)
+    assert found.mean_shift == pytest.approx(0.01, abs=1e-6)
+
+
+def test_a_perfect_result_can_be_written_and_read():
+    _, truth = pair()
+
+    found = measure(truth, truth, binned(truth, 2), data_range=1000)
+
+    assert found.psnr == math.inf
+    assert Quality.model_validate_json(found.model_dump_json()) == found
+
+
+@given(st.integers(1, 4), st.integers(4, 20), st.integers(4, 20))
+def test_binning_averages_whole_blocks(factor, height, width):
+    image = np.arange(height * width, dtype=np.uint16).reshape(height, width)
+
+    found = binned(image, factor)
+
+    assert found.shape == (height // factor, width // factor)
+    for y, x in np.ndindex(found.shape):
+        block = image[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
+        assert found[y, x] == pytest.approx(block.mean())
+
+
+# ── many results ────────────────────────────────────────────────────────────────────
+
+
+def test_images_are_averaged_by_dataset_method_and_recording():
+    found = averaged(
+        [
+            measured("actin", None, "bicubic", 30),
+            measured("actin", None, "bicubic", 34),
+            measured("actin", 50.0, "bicubic", 20),
+            measured("actin", None, "mine", 36),
+            measured("beads", None, "bicubic", 25),
+        ]
+    )
+
+    assert [(one.dataset, one.photons, one.method, one.n_images) for one in found] == [
+        ("actin", None, "bicubic", 2),
+        ("actin", 50.0, "bicubic", 1),
+        ("actin", None, "mine", 1),
+        ("beads", None, "bicubic", 1),
+    ]
+    assert [one.quality.psnr for one in found] == [32, 20, 36, 25]
+    assert found[0].quality.si_psnr == 33
+
+
+FOUND = [
+    measured("beads", None, "bicubic", 30, 0.9, 4),
+    measured("beads", None, "mine", 31.5, 0.95, 4),
+    measured("beads", 200.0, "bicubic", 20, 0.5, 4),
+    measured("beads", 200.0, "mine", 24, 0.7, 4),
+    measured("actin", None, "bicubic", 28, 0.8, 2),
+    measured("actin", None, "mine", 27.5, 0.79, 2),
+    measured("actin", 200.0, "bicubic", 22, 0.6, 2),
+    measured("actin", 200.0, "mine", 24, 0.65, 2),
+]
+
+
+def test_the_table_of_datasets_shows_gains_over_bicubic():
+    assert (
+        dataset_table(FOUND, ["mine"])
+        == """\
+| dataset | images | recorded | bicubic | mine |
+| --- | --- | --- | --- | --- |
+| actin | 2 | clean | 28.00 / 0.800 | -0.50 / -0.010 |
+| actin | 2 | 200 photons | 22.00 / 0.600 | +2.00 / +0.050 |
+| beads | 4 | clean | 30.00 / 0.900 | +1.50 / +0.050 |
+| beads | 4 | 200 photons | 20.00 / 0.500 | +4.00 / +0.200 |"""
+    )
+
+
+def test_the_summary_counts_every_dataset_alike():
+    lines = summary_table(FOUND).splitlines()
+
+    assert lines[0] == (
+        "| recorded | method | PSNR/dB | SI-PSNR/dB | SSIM | MS-SSIM | "
+        "gradient similarity | spectrum error | agreement/dB | shift of the mean |"
+    )
+    assert lines[2] == (
+        "| clean | bicubic | 29.00 | 30.00 | 0.8500 | 0.9500 | 0.9900 | 0.500 | "
+        "40.00 | +0.100% |"
+    )
+    assert [line.split(" | ")[:3] for line in lines[3:]] == [
+        ["| clean", "mine", "29.50"],
+        ["| 200 photons", "bicubic", "21.00"],
+        ["| 200 photons", "mine", "24.00"],
+    ]
+
+
+def test_the_csv_holds_every_figure():
+    rows = list(csv.DictReader(io.StringIO(as_csv(FOUND))))
+
+    assert len(rows) == len(FOUND)
+    for row, one in zip(rows, FOUND, strict=True):
+        assert row["dataset"] == one.dataset
+        assert row["photons"] == ("" if one.photons is None else str(one.photons))
+        for name, value in one.quality.model_dump().items():
+            assert float(row[name]) == value
