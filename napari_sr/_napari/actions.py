@@ -71,6 +71,11 @@ class Actions(QWidget):
         self.curtain_row = self._lay_out()
         self.curtain_row.setVisible(False)
 
+    def in_order(self) -> list[QWidget]:
+        """List what can be used, from top to bottom."""
+        compare = (self.preview, self.before, self.curtain)
+        return [*compare, self.run, self.stop, self.copy, self.save]
+
     def show_progress(self, done: int, total: int, *, is_on: bool) -> None:
         """Set the bar; without a total it only says that something is going on."""
         keep = self.bar.sizePolicy()

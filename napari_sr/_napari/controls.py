@@ -163,6 +163,12 @@ class Choices(QWidget):
         auto = "auto" if machine.tile is None else f"auto ({machine.tile})"
         self.tile_box.setSpecialValueText(auto)
 
+    def in_order(self) -> list[QWidget]:
+        """List what can be used, from top to bottom."""
+        rows = (self.layer_box, self.model_box, self.factor_box, self.dial)
+        noise = (self.noise_box, *self.level.values())
+        return [*rows, *noise, self.device_box, self.tile_box]
+
     def _on_model(self) -> None:
         self._show_model()
         self.changed.emit()

@@ -6,6 +6,7 @@ dock, and how parts stand side by side.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt
@@ -101,6 +102,12 @@ def column(*parts: QWidget | QLayout) -> QVBoxLayout:
         add = below.addWidget if isinstance(part, QWidget) else below.addLayout
         add(part)
     return below
+
+
+def order_by_tab(widgets: Sequence[QWidget]) -> None:
+    """Let the tab key go from each to the next."""
+    for before, after in pairwise(widgets):
+        QWidget.setTabOrder(before, after)
 
 
 def button(text: str, tip: str) -> QPushButton:

@@ -24,7 +24,7 @@ from napari_sr._napari.actions import CURTAIN_STEPS, Actions
 from napari_sr._napari.controls import Choices
 from napari_sr._napari.copying import python_script, recipe_of
 from napari_sr._napari.flow import Request, as_stack
-from napari_sr._napari.form import STYLE
+from napari_sr._napari.form import STYLE, order_by_tab
 from napari_sr._napari.preparing import Machine, Preparer, look_at_machine
 from napari_sr._napari.preview import KEY, Preview, is_preview
 from napari_sr._napari.remembering import remember, remembered
@@ -67,6 +67,7 @@ class SuperResolve(QWidget):
             self._end_preview,
         )
         self._choices, self._actions = Choices(self), Actions(KEY, self)
+        order_by_tab([*self._choices.in_order(), *self._actions.in_order()])
         self._look_timer = QTimer(self)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)

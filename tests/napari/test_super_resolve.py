@@ -492,6 +492,17 @@ def test_the_widget_fits_a_narrow_dock(viewer, widget):
     assert widget.minimumSizeHint().width() <= 300
 
 
+def test_the_tab_key_goes_from_top_to_bottom(widget):
+    parts = [*widget._choices.in_order(), *widget._actions.in_order()]
+    focused, followers = parts[0], []
+    for _ in range(200):
+        focused = focused.nextInFocusChain()
+        followers.append(focused)
+
+    places = [followers.index(part) for part in parts[1:]]
+    assert places == sorted(places)
+
+
 def test_the_widget_opens_without_torch():
     code = (
         "import sys; from qtpy.QtWidgets import QApplication; app = QApplication([])\n"
