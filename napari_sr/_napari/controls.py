@@ -12,7 +12,6 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QSizePolicy,
     QSlider,
@@ -75,6 +74,7 @@ class Choices(QWidget):
         self.dial.setRange(0, 100)
         self.dial.setPageStep(10)
         self.dial_value = QLabel()
+        self.dial_ends = (hint("faithful"), hint("textured"))
         self.noise_box = combo("")
         self.noise_box.addItems(NOISES)
         self.level = {name: number(tip) for name, tip in _LEVEL.items()}
@@ -182,7 +182,8 @@ class Choices(QWidget):
             recommended = 0.0 if isinstance(model, str) else model.recommended_dial
             self.dial.setValue(round(100 * recommended))
         self._show_dial()
-        self.dial.setEnabled("textured" in parts)
+        for part in (self.dial, self.dial_value, *self.dial_ends):
+            part.setEnabled("textured" in parts)
         self.dial.setToolTip(
             "From faithful, the smallest error, to textured, the grain of a real "
             f"image; {recommended:.2f} is recommended for this model."
@@ -233,9 +234,7 @@ class Choices(QWidget):
         form.addRow("Layer", self.layer_box)
         model = row(self.model_box, self.factor_box, first=0)
         form.addRow("Model", column(model, self.card_line))
-        ends = QHBoxLayout()
-        for text, stretch in (("faithful", 1), ("textured", 0)):
-            ends.addWidget(hint(text), stretch)
+        ends = row(*self.dial_ends, first=0)
         form.addRow("Dial", column(row(self.dial, self.dial_value, first=0), ends))
         form.addRow("Noise", column(self.noise_box, self._level_rows))
         form.addRow("Device", self.device_box)

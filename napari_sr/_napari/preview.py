@@ -109,6 +109,7 @@ class Preview:
         """Stop, and say nothing more: nobody is there to listen."""
         self._tell, self._fail = _ignore, _ignore
         self.stop()
+        self._ask = _nothing_is_asked
 
     def ask_again(self, _event: object = None) -> None:
         """Compute it again soon, since something has changed."""
@@ -225,6 +226,10 @@ class Preview:
 
 def _ignore(_said: object) -> None:
     """Nobody is there to be told."""
+
+
+def _nothing_is_asked() -> None:
+    """Nobody is there to ask for anything."""
 
 
 def is_preview(layer: object) -> bool:

@@ -5,6 +5,7 @@ user sees, and when which part of it can be used. napari reads annotations here,
 are not postponed.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -62,7 +63,7 @@ class SuperResolve(QWidget):
         self._preview = Preview(
             napari_viewer,
             self._preparer,
-            self._ask_quietly,
+            lambda: self._ask(self._say),
             self._say,
             self._end_preview,
         )
@@ -91,11 +92,7 @@ class SuperResolve(QWidget):
 
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
-        try:
-            asked = self._ask()
-        except StackError as error:
-            show_error(str(error))
-            return
+        asked = self._ask(show_error)
         if asked is not None:
             self._actions.preview.setChecked(False)
             self._running.start(*asked)
@@ -106,14 +103,14 @@ class SuperResolve(QWidget):
 
     def copy_as_python(self) -> None:
         """Put a script that does the same into the clipboard."""
-        asked = self._ask()
+        asked = self._ask(show_error)
         if asked is not None:
             QApplication.clipboard().setText(python_script(*asked))
             show_info("A Python script that does the same is in the clipboard.")
 
     def save_as_recipe(self) -> None:
         """Ask for a file, and write a recipe of the same run into it."""
-        asked = self._ask()
+        asked = self._ask(show_error)
         if asked is None:
             return
         name = f"{asked[0].name}.toml".replace("/", "_")
@@ -137,24 +134,21 @@ class SuperResolve(QWidget):
             _leave(self._running, self._preview)
         return handled
 
-    def _ask(self) -> tuple[Image, Request] | None:
-        """Gather what is asked for now; None without a layer."""
+    def _ask(self, refuse: Callable[[str], object]) -> tuple[Image, Request] | None:
+        """Gather what is asked for now; None where nothing can be, with a sentence."""
         choices, layer = self._choices, self._choices.layer
         if layer is None:
             return None
         known = self._stacks.get(layer)
         if known is None or known[0] is not layer.data:
             # One stack for as long as the pixels are the same: see `Preparer`.
-            known = self._stacks[layer] = (layer.data, as_stack(layer))
+            try:
+                known = self._stacks[layer] = (layer.data, as_stack(layer))
+            except StackError as error:
+                refuse(str(error))
+                return None
         request = Request(known[1], choices.model, choices.factor, choices.settings)
         return layer, request
-
-    def _ask_quietly(self) -> tuple[Image, Request] | None:
-        try:
-            return self._ask()
-        except StackError as error:
-            self._say(str(error))
-            return None
 
     def _on_changed(self) -> None:
         choices = self._choices
@@ -199,7 +193,6 @@ class SuperResolve(QWidget):
             self._preview.start()
         else:
             self._preview.stop()
-            self._say("")
         self._refresh()
 
     def _end_preview(self, error: Exception) -> None:
@@ -221,11 +214,11 @@ class SuperResolve(QWidget):
         actions.stop.setEnabled(running.is_on)
         actions.before.setEnabled(self._preview.is_on)
         actions.show_progress(*running.progress, is_on=running.is_on)
-        if not running.is_on:
-            asked = self._ask_quietly()
-            actions.offer_run(running.missing_of(asked[1]) if asked else 0)
-        if running.sentence and not self._preview.is_on:
+        if not self._preview.is_on:
             self._say(running.sentence)
+        if not running.is_on:
+            asked = self._ask(self._say)
+            actions.offer_run(running.missing_of(asked[1]) if asked else 0)
 
     def _show_error(self, error: Exception) -> None:
         if isinstance(error, PLAIN):

@@ -111,6 +111,6 @@ def test_the_widget_copies_and_saves(layer, viewer, qtbot, tmp_path, monkeypatch
     widget.copy_as_python()
     widget.save_as_recipe()
 
-    asked = widget._ask()
+    asked = widget._ask(pytest.fail)
     assert QApplication.clipboard().text() == python_script(*asked)
     assert path.read_text("utf-8") == upscale_recipe_text(recipe_of(*asked))

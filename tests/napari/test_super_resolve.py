@@ -215,12 +215,17 @@ def test_several_channels_are_refused_with_what_to_do(
 ):
     viewer.add_image(pixels, name="photo", **keywords)
     choose(widget)
+    assert re.search(words, status(widget))  # as soon as it is chosen
 
     widget.run()
 
     (told,) = notified
     assert re.search(words, told)
     assert "run" in usable(widget)
+
+    viewer.layers.clear()
+    viewer.add_image(counts((8, 8)))
+    assert status(widget) == ""
 
 
 def test_what_can_be_used_follows_from_what_is_chosen(viewer, widget, tiny_card):
