@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from threading import Event
 
@@ -564,3 +566,23 @@ def test_closing_the_dock_takes_the_preview_away(drawing_viewer, qtbot):
     viewer.window.remove_dock_widget(dock)
 
     assert len(viewer.layers) == 1
+
+
+def test_a_closed_dock_keeps_nothing_alive(drawing_viewer, qtbot):
+    viewer = drawing_viewer
+    viewer.add_image(counts((40, 40)))
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
+    choose(widget, "bicubic", 2)
+    widget._actions.preview.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+    run_to_end(widget, qtbot)
+    alive = [weakref.ref(part) for part in (widget, widget._running, widget._preparer)]
+
+    viewer.window.remove_dock_widget(dock)
+    del dock, widget
+
+    def are_gone() -> bool:
+        gc.collect()
+        return not any(part() for part in alive)
+
+    qtbot.waitUntil(are_gone, timeout=WAIT)
