@@ -119,6 +119,28 @@ def _bytes_of(limit: str) -> int:
     return int(size * 2**30)
 
 
+def describe_device(wanted: str = "auto") -> str:
+    """Say in a few words what a device is and how much of its memory is free.
+
+    Parameters
+    ----------
+    wanted
+        As for `choose_device`.
+
+    Returns
+    -------
+    str
+        Such as "CPU, 5.2 GB free", or "not here" where there is no such device.
+    """
+    try:
+        device = choose_device(wanted)
+    except ValueError:
+        return "not here"
+    kinds = {"cpu": "CPU", "mps": "Apple GPU"}
+    name = kinds.get(device.type) or torch.cuda.get_device_name(device)
+    return f"{name}, {free_memory(device) / 2**30:.1f} GB free"
+
+
 def choose_tile(bytes_per_pixel: int, halo: int, device: torch.device) -> int:
     """Find the side of a tile that fits, halo included.
 

@@ -12,6 +12,7 @@ from napari_sr.device import (
     choose_device,
     choose_precision,
     choose_tile,
+    describe_device,
     free_memory,
     is_out_of_memory,
     release_memory,
@@ -212,3 +213,13 @@ def test_other_errors_are_not_taken_for_it(error):
 
 def test_there_is_nothing_to_give_back_on_a_cpu():
     release_memory(CPU)
+
+
+def test_a_device_is_described_with_what_is_free(monkeypatch):
+    monkeypatch.setenv("NAPARI_SR_MEMORY", "0.5")
+
+    assert describe_device("cpu") == "CPU, 0.5 GB free"
+
+
+def test_a_device_that_is_missing_is_not_here():
+    assert describe_device("cuda:99") == "not here"

@@ -21,3 +21,44 @@ def drawing_viewer(qapp, request):
     if not QOpenGLContext().create():
         pytest.skip("no OpenGL here; `xvfb-run make test` has it")
     return request.getfixturevalue("make_napari_viewer")()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered(tmp_path):
+    """Keep what widgets remember out of the user's files, and out of other tests."""
+    core = pytest.importorskip("qtpy.QtCore", reason="there is no Qt binding")
+    kind = core.QSettings.Format.IniFormat
+    core.QSettings.setPath(
+        kind, core.QSettings.Scope.UserScope, str(tmp_path / "remembered")
+    )
+
+
+@pytest.fixture
+def tiny_card(tmp_path, monkeypatch):
+    """Put a small model that is told the noise into the catalogue; give its card."""
+    from tiny_models import tiny_fast
+
+    from napari_sr.catalogue import list_models
+    from napari_sr.model import save_model
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setenv("NAPARI_SR_MODELS", str(folder))
+    save_model(tiny_fast(), folder / "tiny.safetensors")
+    (card,) = (card for card in list_models() if card.name == "tiny")
+    return card
+
+
+@pytest.fixture
+def notified():
+    """Give what the user is told."""
+    from napari.utils.notifications import notification_manager
+
+    told: list[str] = []
+
+    def keep(notification) -> None:
+        told.append(notification.message)
+
+    notification_manager.notification_ready.connect(keep)
+    yield told
+    notification_manager.notification_ready.disconnect(keep)
