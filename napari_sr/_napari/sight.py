@@ -54,7 +54,7 @@ def preview_steps(
     Sight or None
         After each tile; the last one is there.
     """
-    from napari_sr.consistency import WINDOW
+    from napari_sr.consistency import REACH
     from napari_sr.noise import SIGNAL_RADIUS
     from napari_sr.upscaling import upscale_steps
 
@@ -63,7 +63,7 @@ def preview_steps(
     if request.stack.dtype.kind == "f":
         margin *= 3  # where pixels hold no number, their neighbours stand in for them
     if plan.consistency == "auto":
-        margin += WINDOW // 2
+        margin += REACH
     crop, (top, left) = _crop(request.stack, view, margin)
     height, width = (_length(view.rows), _length(view.columns))
     inner = np.s_[top : top + height, left : left + width]
