@@ -65,6 +65,12 @@ def _open(theme: str = "dark") -> tuple[napari.Viewer, FineTune]:
     return viewer, widget
 
 
+def _learn_fast(widget: FineTune) -> None:
+    """Learn from few small patches: many steps in the time that a picture is worth."""
+    few = {"batch": 2, "patch": 32, "averaging": 0.98}
+    widget.form.further_settings = lambda: few  # type: ignore[method-assign]
+
+
 def _save(viewer: napari.Viewer, name: str) -> None:
     from qtpy.QtCore import QThreadPool
 
@@ -75,7 +81,7 @@ def _save(viewer: napari.Viewer, name: str) -> None:
 
 
 def set_up(theme: str = "dark", name: str = "fine-tune-set-up") -> None:
-    """Images and instrument are chosen; a simulated patch is beside a recording."""
+    """Show what is chosen, and a simulated patch beside a recording."""
     viewer, widget = _open(theme)
     views = widget.examples.views.views
     wait_until(lambda: all(view.is_filled for view in views))
@@ -83,31 +89,34 @@ def set_up(theme: str = "dark", name: str = "fine-tune-set-up") -> None:
 
 
 def set_up_light() -> None:
-    """The same in the light theme."""
+    """Show the same in the light theme."""
     set_up("light", "fine-tune-set-up-light")
 
 
 def training() -> None:
-    """A training with both stages, in the second one."""
+    """Show a training of both stages, in the second one."""
     viewer, widget = _open()
-    widget.form.minutes.setValue(2.0)
+    _learn_fast(widget)
+    widget.form.minutes.setValue(0.8)
     widget.form.texture.setChecked(True)
     widget.start()
     wait_until(lambda: widget.live.texture.isVisible() or widget.save_bar.verdict)
+    wait_until(lambda: len(widget.live.texture.curves[0].points) > 12, limit=30)
     _save(viewer, "fine-tune-training")
 
 
 def finished(theme: str = "dark", name: str = "fine-tune-finished") -> None:
-    """A training has ended; the verdict is said and the model can be saved."""
+    """Show the verdict of a training that has ended."""
     viewer, widget = _open(theme)
-    widget.form.minutes.setValue(1.2)
+    _learn_fast(widget)
+    widget.form.minutes.setValue(0.8)
     widget.start()
     wait_until(lambda: bool(widget.save_bar.verdict))
     _save(viewer, name)
 
 
 def finished_light() -> None:
-    """The same in the light theme."""
+    """Show the same in the light theme."""
     finished("light", "fine-tune-finished-light")
 
 

@@ -157,20 +157,25 @@ class CurvePlot(QWidget):
             painter.drawText(box, side, f"{value:g}")
         for minute in ticks(*minutes, n_most=4):
             x = place(minute, values[0]).x()
-            box = QRectF(x - 30, frame.bottom() + 2, 60, height)
-            painter.drawText(box, below, f"{minute:g} min" if minute else "0")
+            name = f"{minute:g} min" if minute else "0"
+            wide = painter.fontMetrics().horizontalAdvance(name) + 2
+            left = max(0.0, min(x - wide / 2, self.width() - wide))
+            box = QRectF(left, frame.bottom() + 2, wide, height)
+            painter.drawText(box, below, name)
 
     def _draw_levels(self, painter: QPainter, place: _Place, text: int) -> None:
-        """Draw broken lines, named above their right end; below where one is near."""
+        """Draw broken lines, named at their right end between them if there is room."""
         kinds = (Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
-        frame, taken = place.frame, -math.inf
+        frame = place.frame
         levels = sorted(self._levels.items(), key=lambda level: -level[1])
+        heights = [place(0, value).y() for _, value in levels]
+        is_narrow = bool(heights) and max(heights) - min(heights) < 2 * text + 4
         for number, (name, value) in enumerate(levels):
             y = place(0, value).y()
             painter.setPen(QPen(self._ink(QUIET), 1, kinds[number % 2]))
             painter.drawLine(QPointF(frame.left(), y), QPointF(frame.right(), y))
-            top = y - text if y - text > taken else y + 1
-            taken = top + text
+            is_above = (number == 0) == is_narrow
+            top = y - text - 1 if is_above else y + 1
             box = QRectF(frame.left(), top, frame.width() - 3, text)
             painter.setPen(self._ink(QUIET))
             right = int(Qt.AlignmentFlag.AlignRight)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Source = Stack | str
 
-LOOK_EVERY = {"cpu": 20}
+LOOK_EVERY = {"cpu": 10}
 """Steps between two looks at the held-out images, so that there is something to see."""
 LOOK_EVERY_OTHERWISE = 100
 PATIENCE = 2000

@@ -114,7 +114,8 @@ class SourcePicker(QWidget):
 
     def add_paths(self, paths: list[str]) -> None:
         """Offer files or folders, and choose them."""
-        new = [path for path in paths if path and path not in self._entries]
+        known = self._entries
+        new = [path for path in dict.fromkeys(paths) if path and path not in known]
         if new:
             self._fill([*self._entries, *new], [*self._chosen(), *new])
             self.changed.emit()

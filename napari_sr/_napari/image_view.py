@@ -134,6 +134,9 @@ class ImageView(QWidget):
         frame, lens = self._frame(), self._lens
         ink = self.palette().color(QPalette.ColorRole.WindowText)
         painter.setPen(ink)
+        font = painter.font()
+        font.setPointSizeF(max(7.0, font.pointSizeF() * 0.88))
+        painter.setFont(font)
         middle = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignVCenter)
         text = self._text_height()
         painter.drawText(QRectF(0, 0, self.width(), text), middle, self._title)
