@@ -80,6 +80,14 @@ def _save(viewer: napari.Viewer, name: str) -> None:
     wait_until(lambda: QThreadPool.globalInstance().activeThreadCount() == 0)
 
 
+def _n_textured(widget: FineTune) -> int:
+    """Count the looks at the held-out images in the second stage, or none."""
+    if not widget.live.texture.isVisible():
+        return 0
+    points = widget.live.texture.curves[0].points
+    return sum(minutes > 0.6 * widget.form.minutes.value() for minutes, _ in points)
+
+
 def set_up(theme: str = "dark", name: str = "fine-tune-set-up") -> None:
     """Show what is chosen, and a simulated patch beside a recording."""
     viewer, widget = _open(theme)
@@ -100,8 +108,7 @@ def training() -> None:
     widget.form.minutes.setValue(0.8)
     widget.form.texture.setChecked(True)
     widget.start()
-    wait_until(lambda: widget.live.texture.isVisible() or widget.save_bar.verdict)
-    wait_until(lambda: len(widget.live.texture.curves[0].points) > 12, limit=30)
+    wait_until(lambda: _n_textured(widget) >= 3 or widget.save_bar.verdict)
     _save(viewer, "fine-tune-training")
 
 
@@ -124,10 +131,9 @@ SCENES = (set_up, set_up_light, training, finished, finished_light)
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or [scene.__name__ for scene in SCENES]
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["NAPARI_SR_MODELS"] = folder
-        os.environ["XDG_CONFIG_HOME"] = folder
-        for scene in SCENES:
-            if scene.__name__ in chosen:
+    for scene in SCENES:
+        if scene.__name__ in chosen:
+            with tempfile.TemporaryDirectory() as folder:
+                os.environ["NAPARI_SR_MODELS"] = os.environ["XDG_CONFIG_HOME"] = folder
                 scene()
                 print(scene.__name__)

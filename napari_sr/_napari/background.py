@@ -14,6 +14,8 @@ from napari_sr._napari.worker import FlowWorker, start_flow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qtpy.QtWidgets import QWidget
+
     from napari_sr._napari.worker import Flow
 
 
@@ -22,12 +24,17 @@ class Background:
 
     Parameters
     ----------
+    widget
+        For which it is run; with it the flow ends.
     changed
         Called when a flow has begun, is paused, goes on, or has ended.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, widget: QWidget, changed: Callable[[], None]) -> None:
         self._changed = changed
+        # A window that is closed destroys its widgets without closing them. Not a
+        # lambda: one would be called while it is being collected with the widget.
+        widget.destroyed.connect(self.leave)
         self._worker: FlowWorker | None = None
         self._handlers: dict[str, Callable[..., None]] = {}
 
@@ -81,7 +88,7 @@ class Background:
         if self._worker is not None:
             self._worker.show_progress(round(1000 * share), 1000)
 
-    def leave(self) -> None:
+    def leave(self, *_: object) -> None:
         """End the flow after its present step; nothing of it is heard any more."""
         worker, self._worker, self._handlers = self._worker, None, {}
         self._changed = _nothing

@@ -50,7 +50,7 @@ class ExamplesPanel(QWidget):
         super().__init__()
         self._card: ModelCard | None = None
         self._patches: Patches | None = None
-        self.background = Background(self._refresh)
+        self.background = Background(self, self._refresh)
         self.kind = QComboBox()
         self.kind.addItems([SIMULATED, MEASURED])
         self.kind.setMinimumContentsLength(16)
@@ -235,7 +235,7 @@ class ExamplesPanel(QWidget):
         self._patches = patches
         if patches.recorded is not None:
             self.views.views[1].show_image(patches.recorded, (0.0, 1.0))
-        self._settled.start(0)
+        self._settled.start()
 
     def _show_simulated(self, recorded: NDArray) -> None:
         self.views.views[0].show_image(recorded, (0.0, 1.0))

@@ -45,7 +45,7 @@ class FineTune(FineTunePanel):
         self._viewer = napari_viewer
         self._outcome: Outcome | None = None
         self._stop = Event()
-        self._background = Background(self._refresh)
+        self._background = Background(self, self._refresh)
         self._connect()
         choices = recall(KEPT_AS)
         self.form.restore(choices)

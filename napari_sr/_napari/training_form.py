@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_sr._napari.section import Section
 from napari_sr.catalogue import list_models
 from napari_sr.settings import TrainingSettings
+from napari_sr.unfinished import unfinished_trainings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +144,8 @@ class TrainingForm(QWidget):
             return
         base = self.base.currentText()
         number, name = 1, f"my {base}"
-        while name in self._cards:
+        taken = {*self._cards, *(one.recipe.name for one in unfinished_trainings())}
+        while name in taken:
             number += 1
             name = f"my {base} {number}"
         self.name.setText(name if base else "")

@@ -6,6 +6,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
@@ -30,6 +31,11 @@ ENDLESS = {**QUICK, "iterations": 1_000_000, "patience": 1_000_000}
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 
+def texture(seed=0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return random.integers(0, 60_000, (64, 64)).astype(np.uint16)
+
+
 @pytest.fixture(autouse=True)
 def _models(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path))
@@ -39,10 +45,8 @@ def _models(tmp_path, monkeypatch):
 @pytest.fixture
 def sharp(viewer):
     """Three sharp layers, and one that is none."""
-    random = np.random.default_rng(0)
-    for number in range(3):
-        plane = random.integers(0, 60_000, (64, 64)).astype(np.uint16)
-        viewer.add_image(plane, name=f"sharp {number}")
+    for seed in range(3):
+        viewer.add_image(texture(seed), name=f"sharp {seed}")
     viewer.add_labels(np.zeros((4, 4), np.uint8))
     return list(viewer.layers[:3])
 
@@ -382,6 +386,20 @@ def test_the_instrument_is_that_of_the_base_unless_changed(widget):
     )
 
 
+def test_the_proposed_name_is_free(viewer, opened, widget, qtbot, learn):
+    proposed = FineTune(viewer)
+    proposed.form.base.setCurrentText("tiny")
+    assert proposed.form.name.text() == "my tiny"
+    widget.form.name.setText("my tiny")
+    widget.start()
+    run_to_end(widget, qtbot)
+
+    proposed.form._propose_name()
+
+    assert proposed.form.name.text() == "my tiny 2"
+    proposed.close()
+
+
 def test_napari_finds_the_widget_and_docks_it_narrow(make_napari_viewer):
     viewer = make_napari_viewer()
 
@@ -412,3 +430,27 @@ def test_a_saved_model_is_offered_by_the_other_widgets_of_the_window(
     assert "mine" in widgets[1]._model.choices
     for dock in docks:
         viewer.window.remove_dock_widget(dock)
+
+
+def test_a_training_is_kept_when_napari_is_closed(
+    make_napari_viewer, qtbot, learn, tmp_path
+):
+    learn(ENDLESS)
+    files = [str(tmp_path / f"{seed}.tif") for seed in range(3)]
+    for seed, file in enumerate(files):
+        tifffile.imwrite(file, texture(seed))
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Fine-tune")
+    widget.form.base.setCurrentText("tiny")
+    widget.form.device.setCurrentText("cpu")
+    widget.examples.images.add_paths(files)
+    widget.examples._settled.stop()
+    widget.start()
+    qtbot.waitUntil(lambda: looks(widget) >= 1, timeout=WAIT)
+    worker = widget._background._worker
+
+    viewer.close()
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=WAIT)
+
+    (left,) = unfinished_trainings()
+    assert left.recipe.base == "tiny"
