@@ -61,6 +61,7 @@ class CurvePlot(QWidget):
         self._title = title
         self._curves: tuple[Curve, ...] = ()
         self._levels: dict[str, float] = {}
+        self._until = 0.0
         self.setAccessibleName(title)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(HEIGHT)
@@ -77,10 +78,14 @@ class CurvePlot(QWidget):
         return dict(self._levels)
 
     def show_curves(
-        self, curves: Sequence[Curve], levels: Mapping[str, float] | None = None
+        self,
+        curves: Sequence[Curve],
+        levels: Mapping[str, float] | None = None,
+        until: float = 0.0,
     ) -> None:
-        """Draw these from now on."""
+        """Draw these from now on, at least until so many minutes."""
         self._curves, self._levels = tuple(curves), dict(levels or {})
+        self._until = until
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -127,7 +132,7 @@ class CurvePlot(QWidget):
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         share = 0.2 if self._levels else 0.08  # room for the names of the levels
         margin = share * (high - low) or max(abs(high) * 0.01, 1e-6)
-        last = max((x for x, _ in points), default=0.0)
+        last = max([self._until, *(x for x, _ in points)])
         return (0.0, max(last, 0.1)), (low - margin, high + margin)
 
     def _draw_legend(self, painter: QPainter, text: int) -> None:

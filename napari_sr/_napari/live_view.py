@@ -65,13 +65,15 @@ class LiveView(QWidget):
             self._show_patch(update.preview)
 
     def _show_history(self, history: Sequence[Row]) -> None:
+        last = max((float(row["seconds"]) / 60 for row in history), default=0.0)
         start = [{"seconds": 0.0, "psnr": self._rivals["base"]}] if self._rivals else []
         now = _curve([*start, *history], "psnr", "now", BLUE)
-        self.quality.show_curves([now], self._rivals)
-        self.losses.show_curves([_curve(history, "pixels", "pixels", ORANGE)])
-        textured = [row for row in history if row["stage"] == "adversarial"]
+        self.quality.show_curves([now], self._rivals, last)
+        pixels = _curve(history, "pixels", "pixels", ORANGE)
+        self.losses.show_curves([pixels], until=last)
         spectrum = _curve(history, "spectrum_error", "now", GREEN)
-        self.texture.show_curves([spectrum])
+        self.texture.show_curves([spectrum], until=last)
+        textured = [row for row in history if row["stage"] == "adversarial"]
         self.texture.setVisible(bool(textured))
 
     def _show_patch(self, preview: Preview) -> None:
