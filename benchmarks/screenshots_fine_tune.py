@@ -115,6 +115,7 @@ def training() -> None:
 def finished(theme: str = "dark", name: str = "fine-tune-finished") -> None:
     """Show the verdict of a training that has ended."""
     viewer, widget = _open(theme)
+    widget.form.texture.setChecked(False)
     _learn_fast(widget)
     widget.form.minutes.setValue(0.8)
     widget.start()
