@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QPaintEvent
 
-HEIGHT, TALLEST = 116, 190
+HEIGHT, TALLEST = 116, 400
 FAINT, QUIET = 45, 170
 """Opacity of 255: of the frame, of secondary text."""
 
