@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
     from napari_sr.networks.fast import Fast
@@ -178,6 +181,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         word in str(error).lower() for word in words
     )
+
+
+@contextmanager
+def leave_a_core() -> Iterator[None]:
+    """Compute with one thread less for a while: a viewer wants to draw meanwhile.
+
+    Holds for what the calling thread computes.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def release_memory(device: torch.device) -> None:

@@ -11,11 +11,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from napari.layers import Image
-from napari.utils.notifications import (
-    notification_manager,
-    show_error,
-    show_info,
-)
+from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QShowEvent
@@ -28,15 +24,14 @@ from napari_sr._napari.flow import Request, as_stack
 from napari_sr._napari.form import STYLE, order_by_tab
 from napari_sr._napari.preparing import Machine, Preparer, look_at_machine
 from napari_sr._napari.preview import KEY, Preview, is_preview
-from napari_sr._napari.remembering import remember, remembered
+from napari_sr._napari.remembered import recall, remember
 from napari_sr._napari.running import Running
+from napari_sr._napari.telling import tell_error
 from napari_sr._napari.worker import start_flow
 from napari_sr.catalogue import list_models
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.stack import Stack, StackError
 
-PLAIN = (ValueError, OSError, MemoryError)
-"""Errors whose sentence says it all; others are shown with where they came from."""
 NAME = "super_resolve"
 LOOK_AFTER_MS = 200
 """The machine is looked at when the widget has been seen for so long."""
@@ -58,7 +53,7 @@ class SuperResolve(QWidget):
         self._stacks = WeakKeyDictionary()
         self._preparer = Preparer()
         self._running = Running(
-            napari_viewer, self._preparer, self._refresh, self._show_error
+            napari_viewer, self._preparer, self._refresh, tell_error
         )
         self._preview = Preview(
             napari_viewer,
@@ -154,12 +149,12 @@ class SuperResolve(QWidget):
         choices = self._choices
         if self.isVisible():
             self._look_timer.start()
-        remember(
-            NAME,
-            model=choices.model_box.currentText(),
-            factor=choices.factor_box.currentText(),
-            device=choices.device_box.currentData(),
-        )
+        chosen = {
+            "model": choices.model_box.currentText(),
+            "factor": choices.factor_box.currentText(),
+            "device": choices.device_box.currentData(),
+        }
+        remember(NAME, chosen)
         self._preview.ask_again()
         self._refresh()
 
@@ -197,7 +192,7 @@ class SuperResolve(QWidget):
 
     def _end_preview(self, error: Exception) -> None:
         self._actions.preview.setChecked(False)
-        self._show_error(error)
+        tell_error(error)
 
     def _say(self, sentence: str) -> None:
         self._actions.status.setText(sentence)
@@ -219,12 +214,6 @@ class SuperResolve(QWidget):
         if not running.is_on:
             asked = self._ask(self._say)
             actions.offer_run(running.missing_of(asked[1]) if asked else 0)
-
-    def _show_error(self, error: Exception) -> None:
-        if isinstance(error, PLAIN):
-            show_error(str(error))
-        else:
-            notification_manager.receive_error(type(error), error, error.__traceback__)
 
     def _connect(self) -> None:
         actions = self._actions
@@ -252,4 +241,4 @@ def _leave(running: Running, preview: Preview, *_: object) -> None:
 
 
 def _recalled(name: str) -> str:
-    return remembered(NAME, name, "")
+    return str(recall(NAME).get(name, ""))

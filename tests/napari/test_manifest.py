@@ -41,10 +41,12 @@ def test_every_phantom_is_a_sample(manifest):
     )
 
 
-def test_the_widget_is_under_layers_filter(manifest):
-    (item,) = manifest.contributions.menus["napari/layers/filter"]
+def test_the_widgets_are_under_layers_filter(manifest):
+    items = manifest.contributions.menus["napari/layers/filter"]
 
-    assert item.command == manifest.contributions.widgets[0].command
+    assert {item.command for item in items} == {
+        widget.command for widget in manifest.contributions.widgets
+    }
 
 
 def test_no_reader_claims_files_that_others_read(manifest):
