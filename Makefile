@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 OFFSCREEN := QT_QPA_PLATFORM=offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo napari test test-all lint evaluate sample-data clean
+.PHONY: help install demo napari test test-all lint evaluate screenshots sample-data clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ lint: install  ## Check style, types and who imports whom
 
 evaluate: install  ## Measure the shipped models again
 	$(BIN)/python -m benchmarks.evaluate
+
+screenshots: install  ## Take the pictures of the widgets again; needs a screen, or Xvfb
+	$(BIN)/python -m benchmarks.screenshots
 
 sample-data: install  ## Write the sample data again
 	$(BIN)/napari-sr samples sample_data

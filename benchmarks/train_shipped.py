@@ -52,7 +52,7 @@ def domain_of(recipe: Recipe) -> str | None:
     return None if recipe.domain == "general" else recipe.domain
 
 
-def trained(recipe: Recipe, root: Path) -> SRModel:
+def trained(path: Path, recipe: Recipe, root: Path) -> SRModel:
     """Train, or go on with a training, to its end; halved if that is free."""
     RUNS.mkdir(exist_ok=True)
     images, weights = training_images(root, domain_of(recipe), smallest=96)
@@ -61,7 +61,7 @@ def trained(recipe: Recipe, root: Path) -> SRModel:
         [image * DATA_RANGE + BLACK for image in images],
         recipe.settings,
         base=recipe.base,
-        checkpoint=RUNS / f"{recipe.name}.pt",
+        checkpoint=RUNS / f"{path.stem}.pt",
         name=recipe.name,
         domain=recipe.domain,
         description=recipe.description,
@@ -149,7 +149,7 @@ def main() -> None:
         assert isinstance(shipped, SRModel)
         model = shipped
     else:
-        model = trained(recipe, arguments.data)
+        model = trained(arguments.recipe, recipe, arguments.data)
     base = sr.load_model(recipe.base) if recipe.base else None
     assert base is None or isinstance(base, SRModel)
     parts = {part: dict(model.weights[part]) for part in model.weights}

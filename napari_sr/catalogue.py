@@ -7,6 +7,7 @@ user's model folder, and the methods that need no weights.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 SHIPPED = Path(__file__).parent / "zoo"
+_NAME = re.compile(r"\w(?:[\w .+-]*[\w+-])?")
+"""What can be a file's name on every system."""
 
 
 _preferred_folder: Path | None = None
@@ -44,6 +47,27 @@ def prefer_model_folder(folder: Path | None) -> None:
     """
     global _preferred_folder
     _preferred_folder = folder
+
+
+def training_folder() -> Path:
+    """Folder for trainings whose model has not been saved yet."""
+    return model_folder() / "trainings"
+
+
+def new_model_path(name: str) -> Path:
+    """Say where the user's model of that name lies, or will lie.
+
+    Raises
+    ------
+    ValueError
+        If no model can have that name.
+    """
+    if not _NAME.fullmatch(name) or name in INTERPOLATIONS:
+        raise ValueError(
+            f"A model cannot be called {name!r}. Use letters, digits, spaces, dots, "
+            f"hyphens or underscores, and not the name of an interpolation."
+        )
+    return model_folder() / f"{name}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 WINDOW = 33
 """Side of the surroundings, in recorded pixels, in which differences are judged."""
+MEAN_WINDOW = 97
+"""Side of the surroundings whose mean becomes that of the recording: noise has next to
+none over so many pixels."""
+REACH = WINDOW // 2 + MEAN_WINDOW // 2
+"""Recorded pixels around a pixel that take part in what is believed there."""
 _MARGIN = 1 + 2 * np.sqrt(2) / WINDOW
 """Differences of pure noise vary by so much between windows (two deviations)."""
-_CROP = 192
-"""Side of the middle, in recorded pixels, on which the blur is fitted."""
 _N_WIDTHS, _N_STEPS = 6, 4
 
 
@@ -33,7 +36,7 @@ def make_consistent(
     low: NDArray[np.float32],
     variance: NDArray[np.float32] | None,
     factor: int,
-    psf_sigma: Range = (0.0, 0.0),
+    psf_sigma: float = 0.0,
 ) -> NDArray[np.float32]:
     """Make a result agree with its recording, as far as the recording can be believed.
 
@@ -41,7 +44,8 @@ def make_consistent(
     there is more of it than noise explains: all of it without noise (then the result
     agrees exactly if there is no blur), none where the difference looks like noise. The
     share is that of Wiener, from the mean square of the difference in windows of
-    `WINDOW` recorded pixels. The mean is always that of the recording.
+    `WINDOW` recorded pixels. The mean is always that of the recording, of a plane and
+    of its parts: in windows of `MEAN_WINDOW` recorded pixels.
 
     Parameters
     ----------
@@ -54,18 +58,16 @@ def make_consistent(
     factor
         Super-resolution factor.
     psf_sigma
-        Range in which the width of the instrument's blur lies, in pixels of the result.
+        Standard deviation of the instrument's blur, in pixels of the result.
 
     Returns
     -------
     ndarray
         `(factor·y, factor·x)`.
     """
-    sigma = fitted_sigma(high, low, factor, psf_sigma)
-    for _ in range(_N_STEPS if sigma > 0 else 1):
-        difference = low - recorded_again(high, factor, sigma)
+    for _ in range(_N_STEPS if psf_sigma > 0 else 1):
+        difference = low - recorded_again(high, factor, psf_sigma)
         believed = _believable(difference, variance)
-        believed += np.float32(difference.mean() - believed.mean())
         blocks = high.reshape(low.shape[0], factor, low.shape[1], factor)
         high = (blocks + believed[:, None, :, None]).reshape(high.shape)
     return high
@@ -99,21 +101,13 @@ def fitted_sigma(high: NDArray, low: NDArray, factor: int, within: Range) -> flo
     Parameters
     ----------
     high, low, factor
-        As for `make_consistent`; the middle is looked at.
+        As for `make_consistent`; a part is enough.
     within
         Range of standard deviations, in pixels of the result.
     """
-    if within[1] == 0:
-        return 0.0
-    inside = tuple(
-        slice(start, start + min(side, _CROP))
-        for side, start in ((n, max(0, (n - _CROP) // 2)) for n in low.shape)
-    )
-    within_high = tuple(slice(s.start * factor, s.stop * factor) for s in inside)
     widths = np.linspace(*within, _N_WIDTHS)
     errors = [
-        np.mean((low[inside] - recorded_again(high[within_high], factor, width)) ** 2)
-        for width in widths
+        np.mean((low - recorded_again(high, factor, width)) ** 2) for width in widths
     ]
     return float(widths[int(np.argmin(errors))])
 
@@ -121,11 +115,14 @@ def fitted_sigma(high: NDArray, low: NDArray, factor: int, within: Range) -> flo
 def _believable(difference: NDArray, variance: NDArray | None) -> NDArray:
     """Keep what of a difference is not explained by noise."""
     if variance is None or not variance.any():
-        return difference.copy()
+        return difference
     found, expected = (
         ndimage.uniform_filter(image, WINDOW, mode="reflect")
         for image in (difference**2, variance)
     )
     share = 1 - _MARGIN * expected / np.maximum(found, np.finfo(np.float32).tiny)
     believed: NDArray = np.maximum(share, 0) * difference
+    believed += ndimage.uniform_filter(
+        difference - believed, MEAN_WINDOW, mode="reflect"
+    )
     return believed

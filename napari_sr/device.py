@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
@@ -16,6 +17,8 @@ import torch
 from napari_sr.settings import SHARE_OF_MEMORY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
     from napari_sr.networks.fast import Fast
@@ -119,6 +122,28 @@ def _bytes_of(limit: str) -> int:
     return int(size * 2**30)
 
 
+def describe_device(wanted: str = "auto") -> str:
+    """Say in a few words what a device is and how much of its memory is free.
+
+    Parameters
+    ----------
+    wanted
+        As for `choose_device`.
+
+    Returns
+    -------
+    str
+        Such as "CPU, 5.2 GB free", or "not here" where there is no such device.
+    """
+    try:
+        device = choose_device(wanted)
+    except ValueError:
+        return "not here"
+    kinds = {"cpu": "CPU", "mps": "Apple GPU"}
+    name = kinds.get(device.type) or torch.cuda.get_device_name(device)
+    return f"{name}, {free_memory(device) / 2**30:.1f} GB free"
+
+
 def choose_tile(
     bytes_per_pixel: int,
     halo: int,
@@ -163,6 +188,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         word in str(error).lower() for word in words
     )
+
+
+@contextmanager
+def leave_a_core() -> Iterator[None]:
+    """Compute with one thread less for a while: a viewer wants to draw meanwhile.
+
+    Holds for what the calling thread computes.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def release_memory(device: torch.device) -> None:

@@ -72,9 +72,13 @@ def settings_for(
         chosen["iterations"] = NO_END
     if instrument is not None:
         chosen["instrument"] = instrument
+    if adversarial is True:
+        adversarial = AdversarialSettings()
+        if model is not None and "discriminator" in model.weights:
+            # It knows its trade, and the time is better spent on both.
+            adversarial = AdversarialSettings(head_start=0)
     if adversarial:
-        default = AdversarialSettings()
-        chosen["adversarial"] = default if adversarial is True else adversarial
+        chosen["adversarial"] = adversarial
     return TrainingSettings(**chosen)
 
 

@@ -133,6 +133,21 @@ class Instrument(BaseModel):
         return self
 
 
+def typical(instrument: Instrument) -> Instrument:
+    """Give the one instrument in the middle of a range, with all its noise."""
+    sigma, photons, read = instrument.psf_sigma, instrument.photons, instrument.read
+    return instrument.model_copy(
+        update={
+            "psf_sigma": (sum(sigma) / 2,) * 2,
+            "share_point": 0.0,
+            "photons": photons and (math.sqrt(photons[0] * photons[1]),) * 2,
+            "read": (math.sqrt(read[0] * read[1]),) * 2,
+            "share_clean": 0.0,
+            "share_read": 1.0,
+        }
+    )
+
+
 def _check_range(name: str | None, ends: Range, enough: bool) -> None:
     low, high = ends
     if not enough or not low <= high < math.inf:

@@ -101,12 +101,6 @@ class AdversarialLesson(FidelityLesson):
         )
         losses = self._teach_discriminator(result.detach(), truth, told)
         if not is_head_start:
-            self.averaged = None
-            if self.settings.artefact_weight:
-                with torch.no_grad():
-                    net = self.state.average.module
-                    batch = torch.cat([seen.low, seen.noise_map()], dim=1)
-                    self.averaged = _inner(net(batch), self.state.generator.factor)
             losses |= self._teach_generator(result, truth, told)
         return losses
 
@@ -121,13 +115,7 @@ class AdversarialLesson(FidelityLesson):
             on_truth = _judged(judge, truth, told)
             on_result = _judged(judge, result, told)
         loss = discriminator_loss(on_truth, on_result)
-        if self.settings.relativistic:
-            loss = discriminator_loss(
-                on_truth - on_result.mean(), on_result - on_truth.mean()
-            )
         rate = self.settings.discriminator_rate * self.state.rate_scale
-        if self.settings.discriminator_schedule:
-            rate *= schedule(self.state)
         _take_step(self.state, self.state.discriminator_optimizer, rate, loss)
         right = (on_truth > 0).float().mean() + (on_result < 0).float().mean()
         return {"discriminator": loss.item(), "accuracy": right.item() / 2}
@@ -144,32 +132,10 @@ class AdversarialLesson(FidelityLesson):
                 total = total + settings.content_weight * losses["content"]
             if judge is not None:
                 with frozen(judge):
-                    judged = _judged(judge, result, told)
-                    fooled = adversarial_loss(judged)
-                    if self.settings.relativistic:
-                        with torch.no_grad():
-                            real = _judged(judge, truth, told)
-                        fooled = adversarial_loss(
-                            judged - real.mean()
-                        ) + adversarial_loss(judged.mean() - real)
-                        fooled = fooled / 2
+                    fooled = adversarial_loss(_judged(judge, result, told))
                 losses["adversarial"] = fooled
                 weight = settings.weight * ramp(self.state)
                 total = perceptual_loss(total, fooled, weight)
-        if self.averaged is not None:
-            error = (truth - result).abs()
-            local = error.detach()
-            mean = functional.avg_pool2d(local, 7, 1, 3, count_include_pad=False)
-            mean2 = functional.avg_pool2d(
-                local.square(), 7, 1, 3, count_include_pad=False
-            )
-            variance = (mean2 - mean.square()).clamp_min(0)
-            patch = local.var((2, 3), keepdim=True) ** 0.2
-            mask = patch * variance
-            mask = mask / mask.mean()
-            mask = mask * (local > (truth - self.averaged).abs())
-            losses["artefacts"] = (mask * error).mean()
-            total = total + settings.artefact_weight * losses["artefacts"]
         rate = settings.learning_rate * schedule(self.state)
         _take_step(self.state, self.state.optimizer, rate, total)
         self.state.average.update_parameters(self.state.generator)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 N_FEATURES = 64
 FLOOR = 1e-4
 """Noise below this, in network units, is none: 2 counts in 20,000."""
+SIGNAL_RADIUS = 2
+"""Pixels around each over which `noise_map` averages the signal."""
 WINDOW, N_WINDOWS = 64, 16
 """Largest side of a window in which noise is estimated, and how many of a plane."""
 _BLOCK = 8
@@ -60,7 +62,7 @@ def noise_map(
         `(n, 1, h, w)` float32, ≥ 0.
     """
     # A plane of two pixels has too little to reflect for a radius of two.
-    radius = min(2, *(side - 1 for side in image.shape[-2:]))
+    radius = min(SIGNAL_RADIUS, *(side - 1 for side in image.shape[-2:]))
     padded = functional.pad(image, (radius,) * 4, mode="reflect")
     signal = functional.avg_pool2d(padded, 2 * radius + 1, stride=1)
     read = torch.as_tensor(read, dtype=image.dtype, device=image.device)

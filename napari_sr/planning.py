@@ -10,20 +10,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict
 
+from napari_sr.consistency import fitted_sigma
 from napari_sr.device import choose_device, choose_precision, choose_tile
-from napari_sr.instrument import Range  # noqa: TC001
-from napari_sr.intensity import IntensityPolicy, IntensityRange, NoiseLevel
+from napari_sr.intensity import (
+    IntensityPolicy,
+    IntensityRange,
+    NoiseLevel,
+    fill_gaps,
+)
 from napari_sr.model import SRModel
-from napari_sr.tiling import plan_tiles
+from napari_sr.tiling import pad_plane, plan_tiles
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from napari_sr.settings import UpscaleSettings
     from napari_sr.stack import Stack
+
+
+SIDE_FOR_BLUR = 192
+"""Side of the part of a stack on which its blur is fitted, in recorded pixels."""
 
 
 class Upscaler(Protocol):
@@ -93,8 +103,8 @@ class Plan(BaseModel):
     dtype: str
     consistency: Literal["auto", "off", "exact"] = "off"
     """How the result is made to agree with the recording; see `consistency`."""
-    psf_sigma: Range = (0.0, 0.0)
-    """Range of the blur for which it agrees, in pixels of the result."""
+    psf_sigma: float = 0.0
+    """Blur with which it agrees, in pixels of the result: as fitted to the stack."""
 
 
 def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Plan:
@@ -130,6 +140,9 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         intensity = IntensityRange(*settings.intensity_range)
     trained = upscaler if isinstance(upscaler, SRModel) else None
     noise = upscaler.prepare(stack, intensity, settings.noise)
+    consistency, psf_sigma = _consistency(settings, trained, noise), 0.0
+    if consistency == "auto" and trained is not None:
+        psf_sigma = _fitted_blur(stack, trained, intensity, noise)
     return Plan(
         model=upscaler.name,
         model_sha256=trained.digest if trained else None,
@@ -143,8 +156,8 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         precision=str(precision).removeprefix("torch."),
         device=str(device),
         dtype=stack.dtype.name if settings.dtype == "same" else settings.dtype,
-        consistency=_consistency(settings, trained, noise),
-        psf_sigma=trained.card.instrument.psf_sigma if trained else (0.0, 0.0),
+        consistency=consistency,
+        psf_sigma=psf_sigma,
     )
 
 
@@ -157,3 +170,26 @@ def _consistency(
     if trained is None or noise is None or trained.card.instrument.psf_image:
         return "off"
     return "auto"
+
+
+def _fitted_blur(
+    stack: Stack, model: SRModel, intensity: IntensityRange, noise: NoiseLevel | None
+) -> float:
+    """Find the blur that relates what a model makes of the middle to its recording.
+
+    A model that is trained for blurred recordings sharpens them, by as much as it takes
+    them to be blurred.
+    """
+    within = model.card.instrument.psf_sigma
+    if within[0] == within[1]:
+        return within[0]
+    middle = tuple(length // 2 for length in stack.leading_shape)
+    starts = [max(0, (side - SIDE_FOR_BLUR) // 2) for side in stack.plane_shape]
+    part = tuple(slice(start, start + SIDE_FOR_BLUR) for start in starts)
+    low = intensity.normalize(fill_gaps(stack.plane(middle)[part])[0])
+    told = model.inputs(torch.from_numpy(low)[None, None], intensity, noise)
+    padded = [pad_plane(channel, model.halo) for channel in told[0].numpy()]
+    batch = torch.from_numpy(np.stack(padded))[None]
+    high = model(batch.to(model.device))[0, 0].float().cpu().numpy()
+    inside = slice(model.halo * model.factor, -model.halo * model.factor)
+    return fitted_sigma(high[inside, inside], low, model.factor, within)

@@ -1,4 +1,4 @@
-"""A recipe: everything about a training in one TOML file.
+"""A recipe: everything about a training, or about an upscaling, in one TOML file.
 
 This module alone knows what a recipe may say and what its paths are relative to: the
 recipe itself.
@@ -6,16 +6,19 @@ recipe itself.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_sr.settings import TrainingSettings
+from napari_sr.settings import TrainingSettings, UpscaleSettings
 
 if TYPE_CHECKING:
     import os
+
+    _AnyRecipe = TypeVar("_AnyRecipe", bound=BaseModel)
 
 
 class RecipeError(ValueError):
@@ -43,8 +46,27 @@ class Recipe(BaseModel):
     """How to train."""
 
 
+class UpscaleRecipe(BaseModel):
+    """What to super-resolve, with what, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: tuple[str, ...] = ()
+    """Files, folders or patterns."""
+    output: str | None = None
+    """A file for one input, else a folder."""
+    model: str = Field(min_length=1)
+    """Name or path of a model."""
+    factor: int | None = None
+    """For methods without one of their own."""
+    channel: int | None = None
+    """Which channel to take, from 0."""
+    settings: UpscaleSettings = UpscaleSettings()
+    """How to super-resolve."""
+
+
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """Read a recipe; its relative paths become relative to the working folder.
+    """Read a recipe of a training; its paths become relative to the working folder.
 
     Parameters
     ----------
@@ -56,9 +78,79 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     RecipeError
         If it cannot be read or says something that is not understood.
     """
-    path = Path(path)
+    recipe = _read(Path(path), Recipe)
+    folder = Path(path).parent
+    found = {
+        "images": _paths(folder, recipe.images),
+        "low_images": _paths(folder, recipe.low_images),
+        "base": _model(folder, recipe.base),
+    }
+    return recipe.model_copy(update=found)
+
+
+def read_upscale_recipe(path: str | os.PathLike[str]) -> UpscaleRecipe:
+    """Read a recipe of an upscaling; its paths become relative to the working folder.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
+
+    Raises
+    ------
+    RecipeError
+        If it cannot be read or says something that is not understood.
+    """
+    recipe = _read(Path(path), UpscaleRecipe)
+    folder = Path(path).parent
+    output = recipe.output
+    found = {
+        "inputs": _paths(folder, recipe.inputs),
+        "output": None if output is None else str(folder / output),
+        "model": _model(folder, recipe.model),
+    }
+    return recipe.model_copy(update=found)
+
+
+def upscale_recipe_text(recipe: UpscaleRecipe) -> str:
+    """Write a recipe of an upscaling as TOML; what is as by default is left out.
+
+    Parameters
+    ----------
+    recipe
+        Its relative paths are taken as relative to the file that the text goes to.
+    """
+    said = recipe.model_dump(mode="json", exclude_defaults=True)
+    settings = said.pop("settings", {})
+    lines = [f"{name} = {_toml(value)}" for name, value in said.items()]
+    if settings:
+        lines += ["", "[settings]"]
+        lines += [f"{name} = {_toml(value)}" for name, value in settings.items()]
+    return "\n".join([*lines, ""])
+
+
+def _toml(value: object) -> str:
+    """Write a value; but for tables, JSON is TOML."""
+    if isinstance(value, dict):
+        parts = ", ".join(f"{name} = {_toml(part)}" for name, part in value.items())
+        return f"{{ {parts} }}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _paths(folder: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(folder / name) for name in names)
+
+
+def _model(folder: Path, name: str | None) -> str | None:
+    """Take a model's file as relative to the recipe; a name is a name."""
+    is_file = name is not None and name.endswith(".safetensors")
+    return str(folder / name) if name is not None and is_file else name
+
+
+def _read(path: Path, kind: type[_AnyRecipe]) -> _AnyRecipe:
+    """Read a TOML file as a kind of recipe."""
     try:
-        recipe = Recipe.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return kind.model_validate(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -68,12 +160,3 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         place = ".".join(map(str, wrong["loc"]))
         what = wrong["msg"].removeprefix("Value error, ")
         raise RecipeError(f"{path.name}: {place}: {what}.") from error
-    images, low_images = (
-        tuple(str(path.parent / name) for name in names)
-        for names in (recipe.images, recipe.low_images)
-    )
-    base = recipe.base
-    if base is not None and base.endswith(".safetensors"):
-        base = str(path.parent / base)
-    found = {"images": images, "low_images": low_images, "base": base}
-    return recipe.model_copy(update=found)

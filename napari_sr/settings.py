@@ -16,6 +16,7 @@ from napari_sr.intensity import NoiseLevel
 SHARE_OF_MEMORY = 0.25
 """Of the memory that is free, how much a tile may take: estimates are estimates."""
 
+Content = Literal["domain", "vgg19", "gradient", "spectrum", "ms-ssim"]
 PixelType = Literal["same", "uint8", "uint16", "int16", "float32"]
 
 
@@ -88,7 +89,7 @@ class AdversarialSettings(BaseModel):
 
     iterations: int = Field(default=600, ge=1)
     """Steps of this stage, those of the head start included."""
-    weight: float = Field(default=0.005, ge=0)
+    weight: float = Field(default=0.001, ge=0)
     """Of −log D(G(x)). 0 trains on pixels and content alone, with no discriminator."""
     discriminator: Literal["unet", "srgan"] = "unet"
     """`unet` judges every pixel of patches of any size; `srgan` is the paper's."""
@@ -96,22 +97,18 @@ class AdversarialSettings(BaseModel):
     """First steps, in which the discriminator alone learns."""
     ramp: int = Field(default=100, ge=0)
     """Steps over which the adversarial weight then rises from zero."""
-    content: Literal["domain", "vgg19", "gradient", "spectrum", "ms-ssim"] | None = (
-        "domain"
-    )
+    content: Content | None = "spectrum"
     """What content is: features of a network, or a measure that needs none."""
-    content_layers: dict[str, float] = Field(default_factory=lambda: {"2_2": 1.0})
+    content_layers: dict[str, float] = Field(default_factory=lambda: {"3_2": 1.0})
     """Feature maps φ(i,j) by name, with their weights."""
-    content_weight: float = Field(default=0.05, ge=0)
-    """Of the content loss; 0.006 is the paper's, for its feature maps of VGG-19."""
+    content_weight: float = Field(default=2.0, ge=0)
+    """Of the content loss. 2 suits `spectrum`, 0.035 `domain`, 0.5 `gradient`, 0.2
+    `ms-ssim`; 0.006 is the paper's, for its feature maps of VGG-19."""
     pixel_weight: float = Field(default=1.0, ge=0)
     """Of the mean absolute error; the paper has 0."""
-    relativistic: bool = False
-    artefact_weight: float = 0.0
-    discriminator_schedule: bool = False
     learning_rate: float = Field(default=1e-4, gt=0)
     """Of the generator."""
-    discriminator_rate: float = Field(default=5e-4, gt=0)
+    discriminator_rate: float = Field(default=2e-4, gt=0)
     """Of the discriminator."""
     largest_loss: float = Field(default=1.5, gt=0)
     """Decibels of PSNR on held-out images that texture may cost."""

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_sr.degradation import draw_instrument, record_with
+from napari_sr.instrument import typical
 from napari_sr.noise import noise_map
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_sr.instrument import Instrument
     from napari_sr.settings import TrainingSettings
 
 _SPAN, _BLACK = (-0.5, 0.1), (-0.02, 0.08)
@@ -76,6 +79,34 @@ def simulated(
         read=drawn.read * span,
         offset=drawn.offset * span + black,
     )
+
+
+def typical_recording(
+    sharp: NDArray, instrument: Instrument, factor: int, seed: int = 0
+) -> NDArray:
+    """Record a sharp image with the instrument in the middle of a range, to look at.
+
+    Parameters
+    ----------
+    sharp
+        `(factor · y, factor · x)` float32 in network range.
+    instrument
+        The range.
+    factor
+        Recorded pixel over sharp pixel.
+    seed
+        The same gives the same noise.
+
+    Returns
+    -------
+    ndarray
+        `(y, x)` float32 in network range.
+    """
+    random = torch.Generator().manual_seed(seed)
+    drawn = draw_instrument(typical(instrument), 1, random)
+    low = record_with(drawn, torch.from_numpy(sharp)[None, None], factor, random)
+    plane: NDArray = low[0, 0].numpy()
+    return plane
 
 
 def _with_flat_fields(sharp: Tensor, share: float, random: torch.Generator) -> Tensor:

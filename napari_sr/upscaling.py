@@ -66,13 +66,15 @@ class Step:
     index: tuple[int, ...]
     """Which plane, over the leading axes."""
     tiles_done: int
-    """In the whole stack."""
+    """In all planes that are asked for."""
     n_tiles: int
-    """In the whole stack."""
+    """In all planes that are asked for."""
     plane: NDArray | None = None
     """`(factor·y, factor·x)` counts, with the last tile of each plane."""
     n_clipped: int = 0
     """Pixels of this plane beyond the limits of the pixel type."""
+    tile: int | None = None
+    """Largest side of a tile from now on: the plan's, or less where memory ran out."""
 
 
 @contextmanager
@@ -101,7 +103,12 @@ def as_upscaler(model: ModelLike, settings: UpscaleSettings) -> Upscaler:
     return upscaler.to(choose_device(settings.device))
 
 
-def upscale_steps(stack: Stack, upscaler: Upscaler, plan: Plan) -> Iterator[Step]:
+def upscale_steps(
+    stack: Stack,
+    upscaler: Upscaler,
+    plan: Plan,
+    indices: Sequence[tuple[int, ...]] | None = None,
+) -> Iterator[Step]:
     """Super-resolve a stack tile by tile.
 
     Parameters
@@ -112,6 +119,8 @@ def upscale_steps(stack: Stack, upscaler: Upscaler, plan: Plan) -> Iterator[Step
         Already on its device.
     plan
         From `make_plan`.
+    indices
+        Which planes, in which order; all when not given.
 
     Yields
     ------
@@ -119,9 +128,10 @@ def upscale_steps(stack: Stack, upscaler: Upscaler, plan: Plan) -> Iterator[Step
         After each tile; with the last tile of a plane comes the plane.
     """
     tiles = plan_tiles(stack.plane_shape, plan.tile, plan.halo, upscaler.overlap)
-    n_tiles, done = len(tiles) * stack.n_planes, 0
+    wanted = [*stack.indices()] if indices is None else indices
+    n_tiles, done = len(tiles) * len(wanted), 0
     network = _Tiled(upscaler, plan)
-    for index in stack.indices():
+    for index in wanted:
         recorded, gaps = fill_gaps(stack.plane(index))
         padded = network.inputs(recorded)
         mosaic = Mosaic(stack.plane_shape, plan.factor, upscaler.overlap)
@@ -129,11 +139,11 @@ def upscale_steps(stack: Stack, upscaler: Upscaler, plan: Plan) -> Iterator[Step
             mosaic.add(tile, network.pixels_of(padded[..., *tile.outer]))
             done += 1
             if tile is not tiles[-1]:
-                yield Step(index, done, n_tiles)
+                yield Step(index, done, n_tiles, tile=network.largest)
         high = _agreeing(mosaic.finish(), recorded, plan)
         counts, n_clipped = plan.intensity.denormalize(high, plan.dtype)
         plane = restore_gaps(counts, gaps, plan.factor, plan.intensity)
-        yield Step(index, done, n_tiles, plane, n_clipped)
+        yield Step(index, done, n_tiles, plane, n_clipped, network.largest)
 
 
 def _agreeing(high: NDArray, recorded: NDArray, plan: Plan) -> NDArray:
@@ -155,7 +165,8 @@ class _Tiled:
         self._upscaler, self._plan = upscaler, plan
         self._device = torch.device(plan.device)
         self._precision = getattr(torch, plan.precision)
-        self._largest = plan.tile
+        self.largest = plan.tile
+        """Side of a tile in recorded pixels; halved each time memory runs out."""
 
     def inputs(self, recorded: NDArray) -> Tensor:
         """Give a plane in network range and what is told about it, padded by the halo.
@@ -178,7 +189,7 @@ class _Tiled:
     def pixels_of(self, outer: Tensor) -> NDArray[np.float32]:
         """Super-resolve one tile `(1, c, h, w)` to `(factor·h, factor·w)`."""
         side = max(outer.shape[-2:])
-        if side <= self._largest:
+        if side <= self.largest:
             try:
                 return self._compute(outer)
             except (RuntimeError, MemoryError) as error:
@@ -214,14 +225,14 @@ class _Tiled:
         logger.warning(
             "Out of memory with tiles of %d px, going on with %d px.", side, smaller
         )
-        self._largest = smaller
+        self.largest = smaller
 
     def _in_smaller_tiles(self, outer: Tensor) -> NDArray[np.float32]:
         """Super-resolve a tile that is too large piece by piece, without its halo."""
         halo, factor = self._plan.halo, self._plan.factor
         shape = (outer.shape[-2] - 2 * halo, outer.shape[-1] - 2 * halo)
         mosaic = Mosaic(shape, factor)
-        for piece in plan_tiles(shape, self._largest, halo):
+        for piece in plan_tiles(shape, self.largest, halo):
             mosaic.add(piece, self.pixels_of(outer[..., *piece.outer]))
         return np.pad(mosaic.finish(), halo * factor)
 

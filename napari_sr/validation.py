@@ -53,6 +53,10 @@ class Preview:
     low: NDArray
     now: NDArray
     truth: NDArray
+    psnr: float
+    """Of `now` on this patch, in dB."""
+    psnr_bicubic: float
+    """Of bicubic interpolation of `low`, in dB."""
 
 
 class HeldOut:
@@ -91,21 +95,30 @@ class HeldOut:
         seen = self.recordings[0]
         with _evaluating(network):
             now = super_resolved(network, seen)
-        return Preview(_plane(seen.low), _plane(now), _plane(seen.sharp))
+        bicubic = resample(seen.low, self._factor(), "bicubic")
+        return Preview(
+            _plane(seen.low),
+            _plane(now),
+            _plane(seen.sharp),
+            psnr=self._figures_of(now, seen)[0],
+            psnr_bicubic=self._figures_of(bicubic, seen)[0],
+        )
 
     def _factor(self) -> int:
         first = self.recordings[0]
         return first.sharp.shape[-1] // first.low.shape[-1]
 
     def _figures(self, results: Sequence[Tensor]) -> Validation:
-        factor = self._factor()
         found = [
-            _compared(_plane(result), _plane(seen.sharp), factor)
+            self._figures_of(result, seen)
             for result, seen in zip(results, self.recordings, strict=True)
         ]
         return Validation(
             *(float(np.mean(column)) for column in zip(*found, strict=True))
         )
+
+    def _figures_of(self, result: Tensor, seen: Recording) -> tuple[float, ...]:
+        return _compared(_plane(result), _plane(seen.sharp), self._factor())
 
 
 @contextmanager

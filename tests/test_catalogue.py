@@ -8,7 +8,14 @@ from tiny_models import tiny_fast
 
 from napari_sr import catalogue
 from napari_sr.card import ModelFormatError
-from napari_sr.catalogue import INTERPOLATIONS, list_models, load_model, model_folder
+from napari_sr.catalogue import (
+    INTERPOLATIONS,
+    list_models,
+    load_model,
+    model_folder,
+    new_model_path,
+    training_folder,
+)
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.model import SRModel, save_model
 
@@ -115,6 +122,28 @@ def test_the_folder_is_chosen_by_the_user_or_the_system(monkeypatch, tmp_path):
 
     monkeypatch.delenv("NAPARI_SR_MODELS")
     assert model_folder().name == "napari-sr"
+
+
+@pytest.mark.parametrize("name", ["mine", "my cells 2", "EM_x2.v1-b", "µCT"])
+def test_a_new_model_lies_in_the_user_s_folder(own, name):
+    assert new_model_path(name) == own / f"{name}.safetensors"
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a/b", "..", "a\\b", "end.", "bicubic", "x:y"]
+)
+def test_a_name_that_cannot_be_a_file_s_is_refused(name):
+    with pytest.raises(ValueError, match="cannot be called"):
+        new_model_path(name)
+
+
+def test_trainings_lie_where_no_model_is_looked_for(own):
+    folder = training_folder()
+    folder.mkdir()
+    (folder / "other.safetensors").write_bytes((own / "mine.safetensors").read_bytes())
+
+    assert folder.parent == own
+    assert "other" not in {card.name for card in list_models()}
 
 
 # ── by path ─────────────────────────────────────────────────────────────────────────

@@ -215,6 +215,44 @@ def test_options_reach_the_plan(one, here):
     assert read_stack(here / "r.ome.tif").dtype == np.float32
 
 
+def test_a_recipe_says_what_is_not_typed(one, here):
+    (here / "sub").mkdir()
+    recipe = here / "sub" / "r.toml"
+    recipe.write_text(
+        'inputs = ["../a.ome.tif"]\noutput = "r.ome.tif"\nmodel = "tiny"\n'
+        "[settings]\ntile = 20\nnoise = { read = 5 }\n",
+        "utf-8",
+    )
+
+    assert main(["upscale", "--recipe", str(recipe)]) == 0
+    plan = provenance_of(here / "sub" / "r.ome.tif")["plan"]
+    assert (plan["model"], plan["tile"], plan["noise"]["read"]) == ("tiny", 20, 5)
+
+    typed = ["-o", "other.ome.tif", "--tile", "24", "--noise", "0"]
+    assert main(["upscale", "--recipe", str(recipe), *typed]) == 0
+    plan = provenance_of(here / "other.ome.tif")["plan"]
+    assert (plan["model"], plan["tile"], plan["noise"]["read"]) == ("tiny", 24, 0)
+
+
+def test_a_recipe_may_leave_the_input_to_be_typed(one, here):
+    (here / "r.toml").write_text('model = "nearest"\nfactor = 3\n', "utf-8")
+
+    code = main(["upscale", "a.ome.tif", "-o", "r.ome.tif", "--recipe", "r.toml"])
+
+    assert code == 0
+    assert read_stack(here / "r.ome.tif").shape == (2, 60, 72)
+
+
+def test_what_neither_a_recipe_nor_a_user_says_is_asked_for(here, capsys):
+    (here / "r.toml").write_text('model = "nearest"\n', "utf-8")
+
+    with pytest.raises(SystemExit) as leaving:
+        main(["upscale", "--recipe", "r.toml"])
+
+    assert leaving.value.code == 2
+    assert "required: IN, -o/--output" in said(capsys)[1]
+
+
 def test_clipped_pixels_are_said(here, capsys):
     write(here / "a.ome.tif", np.repeat(np.array([[9, 999]], "uint16"), 2, axis=0))
     assert main(upscaling(*NEAREST, "--dtype", "uint8")) == 0

@@ -12,8 +12,11 @@ from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
 from napari_sr.consistency import fitted_sigma, make_consistent, recorded_again
+from napari_sr.instrument import Instrument
 from napari_sr.intensity import NoiseLevel
+from napari_sr.model import SRModel
 from napari_sr.phantoms import make_phantom
+from napari_sr.planning import make_plan
 from napari_sr.quality import binned
 
 
@@ -117,7 +120,7 @@ def test_agreement_does_not_blur_what_has_been_sharpened():
     truth = specimen("filaments")
     low = recorded_again(truth, 2, 0.8)
 
-    found = make_consistent(truth, low, None, 2, (0, 1))
+    found = make_consistent(truth, low, None, 2, 0.8)
     as_if_sharp = make_consistent(truth, low, None, 2)
 
     assert error(found, truth) < 0.1 * error(as_if_sharp, truth)
@@ -128,11 +131,33 @@ def test_agreement_with_a_blurred_recording_is_approached():
     low = recorded_again(truth, 2, 0.8)
     high = ndimage.zoom(low, 2, order=1, grid_mode=True, mode="nearest")
 
-    found = make_consistent(high, low, None, 2, (0.8, 0.8))
+    found = make_consistent(high, low, None, 2, 0.8)
 
     before = error(recorded_again(high, 2, 0.8), low)
     assert error(recorded_again(found, 2, 0.8), low) < 0.3 * before
     assert error(found, truth) < error(high, truth)
+
+
+def with_blur(psf_sigma):
+    model = tiny_fast(tail=0)
+    card = model.card.model_copy(update={"instrument": Instrument(psf_sigma=psf_sigma)})
+    return SRModel(card, model.weights)
+
+
+def plan_of(model, pixels):
+    settings = sr.UpscaleSettings(noise=NoiseLevel(), device="cpu")
+    return make_plan(sr.Stack.from_array(pixels), model, settings)
+
+
+def test_the_plan_holds_the_blur_of_the_stack():
+    sharp = np.random.default_rng(0).random((3, 40, 50), np.float32)
+    smooth = ndimage.gaussian_filter(sharp, (0, 2, 2))
+
+    assert plan_of(with_blur((0, 0)), sharp).psf_sigma == 0
+    assert plan_of(with_blur((0.7, 0.7)), sharp).psf_sigma == 0.7
+    # What bicubic makes of white noise is smoother than its recording, not sharper.
+    assert plan_of(with_blur((0, 1)), sharp).psf_sigma == 0
+    assert 0 <= plan_of(with_blur((0, 1)), smooth).psf_sigma <= 1
 
 
 # ── in the flow ─────────────────────────────────────────────────────────────────────

@@ -12,8 +12,10 @@ from napari_sr.device import (
     choose_device,
     choose_precision,
     choose_tile,
+    describe_device,
     free_memory,
     is_out_of_memory,
+    leave_a_core,
     release_memory,
     smallest_tile,
     working_memory,
@@ -224,3 +226,28 @@ def test_other_errors_are_not_taken_for_it(error):
 
 def test_there_is_nothing_to_give_back_on_a_cpu():
     release_memory(CPU)
+
+
+def test_a_device_is_described_with_what_is_free(monkeypatch):
+    monkeypatch.setenv("NAPARI_SR_MEMORY", "0.5")
+
+    assert describe_device("cpu") == "CPU, 0.5 GB free"
+
+
+def test_a_device_that_is_missing_is_not_here():
+    assert describe_device("cuda:99") == "not here"
+
+
+# ── room for others ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("before", "during"), [(4, 3), (2, 1), (1, 1)])
+def test_a_core_is_left_for_a_while_and_taken_back(before, during):
+    usual = torch.get_num_threads()
+    torch.set_num_threads(before)
+    try:
+        with leave_a_core():
+            assert torch.get_num_threads() == during
+        assert torch.get_num_threads() == before
+    finally:
+        torch.set_num_threads(usual)

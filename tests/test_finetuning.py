@@ -13,6 +13,7 @@ from tiny_models import tiny_fast, tiny_srresnet
 import napari_sr as sr
 from napari_sr.card import Instrument
 from napari_sr.finetuning import FINETUNING_MINUTES, finetune, settings_for
+from napari_sr.model import SRModel
 from napari_sr.session import Training
 from napari_sr.settings import AdversarialSettings
 from napari_sr.training_state import CheckpointError
@@ -281,6 +282,15 @@ def test_settings_suit_the_base():
     assert found.arguments == base.card.arguments
     assert found.minutes == 2
     assert found.adversarial == AdversarialSettings()
+
+
+def test_a_base_with_a_discriminator_gives_it_no_head_start():
+    base = tiny_fast()
+    knowing = SRModel(base.card, {**base.weights, "discriminator": {}})
+
+    found = settings_for(knowing, adversarial=True)
+
+    assert found.adversarial == AdversarialSettings(head_start=0)
 
 
 def test_without_a_time_and_steps_fine_tuning_takes_minutes():

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from napari_sr.recipes import RecipeError, read_recipe
+from napari_sr.intensity import NoiseLevel
+from napari_sr.recipes import (
+    RecipeError,
+    UpscaleRecipe,
+    read_recipe,
+    read_upscale_recipe,
+    upscale_recipe_text,
+)
+from napari_sr.settings import UpscaleSettings
 
 WHOLE = """
 name = "mine"
@@ -83,3 +91,62 @@ def test_what_is_refused(text, why, tmp_path):
 def test_a_missing_recipe_is_said(tmp_path):
     with pytest.raises(RecipeError, match="cannot be read"):
         read_recipe(tmp_path / "none.toml")
+
+
+UPSCALINGS = [
+    UpscaleRecipe(model="fluorescence-x2"),
+    UpscaleRecipe(
+        inputs=("/data/a.tif", '/data/"b" \\ ü.tif'),
+        output="/results/a_x3.ome.tif",
+        model="bicubic",
+        factor=3,
+        channel=1,
+        settings=UpscaleSettings(
+            device="cpu",
+            tile=128,
+            noise=NoiseLevel(1.5, 20, 100),
+            intensity_range=(100, 4e-05 + 4000),
+            dial=0.35,
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("recipe", UPSCALINGS, ids=["default", "everything"])
+def test_a_recipe_of_an_upscaling_is_read_as_it_was_written(tmp_path, recipe):
+    path = written(tmp_path, upscale_recipe_text(recipe))
+
+    assert read_upscale_recipe(path) == recipe
+
+
+def test_what_is_as_by_default_is_not_written():
+    text = upscale_recipe_text(UpscaleRecipe(model="fluorescence-x2"))
+
+    assert text == 'model = "fluorescence-x2"\n'
+
+
+def test_paths_of_an_upscaling_are_relative_to_its_recipe(tmp_path):
+    text = 'inputs = ["a.tif"]\noutput = "out"\nmodel = "mine.safetensors"'
+
+    recipe = read_upscale_recipe(written(tmp_path, text))
+
+    assert recipe.inputs == (str(tmp_path / "a.tif"),)
+    assert recipe.output == str(tmp_path / "out")
+    assert recipe.model == str(tmp_path / "mine.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("", "model: Field required", id="no model"),
+        pytest.param('model = "a"\ntile = 3', "tile: Extra inputs", id="unknown key"),
+        pytest.param(
+            'model = "a"\n[settings]\nspeed = 3', "settings.speed", id="unknown setting"
+        ),
+        pytest.param('model = "a"\n[settings]\nnoise = 5', "read=5", id="noise"),
+        pytest.param('model = "a"\n[settings]\ndial = 2', "settings.dial", id="dial"),
+    ],
+)
+def test_what_an_upscaling_does_not_understand_is_refused(tmp_path, text, words):
+    with pytest.raises(RecipeError, match=words):
+        read_upscale_recipe(written(tmp_path, text))

@@ -28,6 +28,13 @@ READ_CARDS = "from napari_sr import list_models, UpscaleSettings; list_models()"
 OPEN_FILES = "from napari_sr import open_stack, IntensityRange, Stack"
 COMPUTE = "from napari_sr import upscale, upscale_file; import napari_sr.training"
 WIDGET = "import napari_sr._napari.super_resolve, napari_sr._napari.samples"
+OPEN_FINE_TUNE = """
+from qtpy.QtWidgets import QApplication
+application = QApplication([])
+from napari.components import ViewerModel
+from napari_sr._napari.fine_tune import FineTune
+widget = FineTune(ViewerModel())
+"""
 
 DOINGS = [
     pytest.param("import napari_sr", HEAVY, id="import"),
@@ -59,10 +66,11 @@ def test_nothing_is_loaded_before_it_is_needed(code, unwanted):
     assert not loaded_by(code) & unwanted
 
 
-def test_opening_the_widget_loads_no_torch():
+@pytest.mark.parametrize("code", [WIDGET, OPEN_FINE_TUNE], ids=["import", "open"])
+def test_opening_a_widget_loads_no_torch(code):
     pytest.importorskip("napari.layers", reason="napari is not installed")
 
-    assert "torch" not in loaded_by(WIDGET)
+    assert "torch" not in loaded_by(code)
 
 
 def test_the_help_names_every_command():

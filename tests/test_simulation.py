@@ -10,7 +10,7 @@ from napari_sr.card import Instrument
 from napari_sr.networks.resampling import resample
 from napari_sr.noise import noise_map
 from napari_sr.settings import TrainingSettings
-from napari_sr.simulation import simulated
+from napari_sr.simulation import simulated, typical_recording
 
 CLEAN = Instrument(share_clean=1)
 SMALL = TrainingSettings(
@@ -83,3 +83,28 @@ def test_a_recording_is_at_the_pixel_grid_of_the_result():
 
     error = resample(seen.low, 2, "bicubic") - seen.sharp
     assert error[..., 8:-8, 8:-8].abs().max() < 1e-5
+
+
+# ── to look at ──────────────────────────────────────────────────────────────────────
+
+
+def test_a_typical_recording_is_that_of_the_middle_of_the_range():
+    sharp = sharp_batch(1, 128)[0, 0].numpy()
+    instrument = Instrument(photons=(25, 400), read=(0.01, 0.04), share_clean=1)
+
+    low = typical_recording(sharp, instrument, 2)
+
+    light = torch.nn.functional.avg_pool2d(torch.from_numpy(sharp)[None, None], 2)
+    expected = light.mean() / 100 + 0.02**2  # 100 photons, geometric means
+    found = (torch.from_numpy(low) - light[0, 0]).square().mean()
+    assert found == pytest.approx(float(expected), rel=0.1)
+    assert np.array_equal(low, typical_recording(sharp, instrument, 2))
+
+
+def test_a_typical_recording_of_heights_has_no_photons():
+    sharp = np.full((16, 16), 0.5, np.float32)
+    instrument = Instrument(photons=None, read=(1e-6, 1e-6), psf_sigma=(0, 2))
+
+    np.testing.assert_allclose(
+        typical_recording(sharp, instrument, 4), 0.5, rtol=0, atol=1e-4
+    )

@@ -577,6 +577,30 @@ def test_out_of_memory_halves_an_automatic_tile(monkeypatch, caplog, error):
     assert np.abs(result.astype(int) - expected.astype(int)).max() <= 1
 
 
+def test_steps_say_which_tile_fits_from_now_on(monkeypatch):
+    auto_tiles_of(monkeypatch, 128)
+    plan, steps = plan_and_steps(noise_of((200, 180)), Limited(60))
+    assert plan.tile == 128
+    assert {step.tile for step in steps} == {52}
+
+
+def test_some_planes_are_the_same_as_in_a_whole_run():
+    array = noise_of((4, 30, 20))
+    stack = Stack.from_array(array)
+    model = Interpolation("bicubic", 2)
+    plan, steps = plan_and_steps(array, model, tile=24)
+    whole = {step.index: step.plane for step in steps if step.plane is not None}
+
+    some = list(upscale_steps(stack, model, plan, indices=[(3,), (1,)]))
+
+    planes = [step for step in some if step.plane is not None]
+    assert [step.index for step in planes] == [(3,), (1,)]
+    for step in planes:
+        np.testing.assert_array_equal(step.plane, whole[step.index])
+    assert some[-1].tiles_done == some[-1].n_tiles == len(some)
+    assert 2 * len(some) == len(steps)
+
+
 def test_finished_tiles_are_kept_when_memory_runs_out(monkeypatch):
     auto_tiles_of(monkeypatch, 128)
 

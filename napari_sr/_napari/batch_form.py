@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_sr._napari.form import button, column, combo, fill, offer, order_by_tab, row
 from napari_sr._napari.preferences import DEVICES, preferences, preferred_settings
-from napari_sr._napari.remembering import remember, remembered
+from napari_sr._napari.remembered import recall, remember
 from napari_sr.catalogue import INTERPOLATIONS
 from napari_sr.files import COMPRESSIONS
 from napari_sr.inputs import read_noise
@@ -63,7 +63,7 @@ class BatchForm(QWidget):
         )
         self.files_button = button("Files …", "Choose image files.")
         self.folder_button = button("Folder …", "Choose a folder of images.")
-        self.output = QLineEdit(remembered(NAME, "output", ""))
+        self.output = QLineEdit(str(recall(NAME).get("output", "")))
         self.output.setPlaceholderText("folder for the results")
         self.output.setToolTip("Results are named after their sources: a_x2.ome.tif.")
         self.output_button = button("…", "Choose the folder for the results.")
@@ -136,14 +136,14 @@ class BatchForm(QWidget):
     def offer_models(self, cards: Sequence[ModelCard]) -> None:
         """Offer these models, then the interpolations."""
         trained = [(f"{card.name} (×{card.factor})", card.name) for card in cards]
-        wanted = self.model_box.currentData() or remembered(NAME, "model", "")
+        wanted = self.model_box.currentData() or recall(NAME).get("model", "")
         offer(self.model_box, [*trained, *((name, name) for name in INTERPOLATIONS)])
         self.model_box.setCurrentIndex(max(0, self.model_box.findData(wanted)))
         self._refresh()
 
     def remember(self) -> None:
         """Keep what was chosen for the next time."""
-        remember(NAME, output=self.output.text(), model=self.model)
+        remember(NAME, {"output": self.output.text(), "model": self.model})
 
     def in_order(self) -> list[QWidget]:
         """List what can be used, from top to bottom."""

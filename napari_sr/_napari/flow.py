@@ -6,11 +6,10 @@ flow's planes in memory. It loads torch when the flow begins, which is in a thre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from napari_sr._napari.pyramid import empty_levels, write_plane
 from napari_sr.stack import Axis, Stack, StackError
 
 if TYPE_CHECKING:
@@ -19,36 +18,75 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
+    from napari_sr._napari.preparing import Preparer
+    from napari_sr.card import ModelCard
     from napari_sr.settings import UpscaleSettings
     from napari_sr.upscaling import Plan, Step
 
 _AXIS_NAMES = "uvwptzyx"
+_CHANNELS = ("c", "ch", "channel", "channels")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for."""
+    """What the user asked for; two of them are equal if the pixels would be."""
 
     stack: Stack
     """The recording, from `as_stack`."""
-    model: str
-    """A name that the catalogue knows."""
+    model: ModelCard | str
+    """The card of a trained model, or the name of an interpolation."""
     factor: int | None
     """For interpolations; None for a trained model, which has its own."""
     settings: UpscaleSettings
     """The same as those of Python and the command line."""
 
+    @property
+    def model_name(self) -> str:
+        """A name that the catalogue knows."""
+        return self.model if isinstance(self.model, str) else self.model.name
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(eq=False, slots=True)
 class Result:
-    """What came of it."""
+    """What has come of a request so far."""
 
-    pixels: NDArray
-    """`(..., factor·y, factor·x)` in the recording's counts and pixel type."""
+    request: Request
     plan: Plan
-    """How it was made."""
-    share_clipped: float
-    """Share of pixels beyond the limits of the pixel type."""
+    """How it is made, decided before the first plane."""
+    provenance: dict[str, Any]
+    """What is said about it, as in an output file."""
+    levels: list[NDArray]
+    """`(..., factor·y, factor·x)` in counts, and coarser copies of a very large one."""
+    done: list[tuple[int, ...]] = field(default_factory=list)
+    """Planes that hold the result; the others are still black."""
+    n_clipped: int = 0
+    """Pixels beyond the limits of the pixel type."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every plane is done."""
+        return len(self.done) == self.request.stack.n_planes
+
+    @property
+    def share_clipped(self) -> float:
+        """Share of the planes done that is beyond the limits of the pixel type."""
+        height, width = self.levels[0].shape[-2:]
+        share: float = self.n_clipped / max(1, len(self.done) * height * width)
+        return share
+
+    def missing(self, first: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """List the planes still to do, from `first` on and then around."""
+        planes = [*self.request.stack.indices()]
+        start = planes.index(first) if first in planes else 0
+        done = set(self.done)
+        return [i for i in planes[start:] + planes[:start] if i not in done]
+
+    def take(self, step: Step) -> None:
+        """Keep the plane of a step."""
+        if step.plane is not None:
+            write_plane(self.levels, step.index, step.plane)
+            self.n_clipped += step.n_clipped
+            self.done.append(step.index)
 
 
 def as_stack(layer: Image) -> Stack:
@@ -62,12 +100,19 @@ def as_stack(layer: Image) -> Stack:
     Raises
     ------
     StackError
-        If the layer is RGB or its pixels are not usable, in one sentence.
+        If the layer has several channels or its pixels are not usable, in one sentence.
     """
     if layer.rgb:
         raise StackError(
             f"Layer {layer.name!r} is RGB, and super-resolution takes one channel at a "
             f"time; split it (right-click on the layer, Split RGB) and choose one."
+        )
+    labels = [str(label).lower() for label in layer.axis_labels]
+    if any(label in _CHANNELS for label in labels):
+        raise StackError(
+            f"Layer {layer.name!r} has a channel axis, and super-resolution takes one "
+            f"channel at a time; split it (right-click on the layer, Split Stack) and "
+            f"choose one."
         )
     data = layer.data[0] if layer.multiscale else layer.data
     if layer.ndim > len(_AXIS_NAMES):
@@ -80,48 +125,78 @@ def as_stack(layer: Image) -> Stack:
     return Stack.from_array(data, axes=axes, name=layer.name)
 
 
-def run(request: Request) -> Generator[Step, None, Result]:
+def run(
+    request: Request,
+    preparer: Preparer,
+    unfinished: Result | None = None,
+    first: tuple[int, ...] = (),
+) -> Generator[tuple[Result, Step], None, Result]:
     """Super-resolve a recording in memory, and give the device's memory back.
 
     Parameters
     ----------
     request
         What the user asked for.
+    preparer
+        Loads the model and decides on the plan.
+    unfinished
+        An earlier result of the same request, to be completed by the same plan.
+    first
+        Plane to begin with.
 
     Yields
     ------
-    Step
-        After each tile.
+    tuple of Result and Step
+        After each tile. A plane is in the result before its step is yielded.
 
     Returns
     -------
     Result
-        All planes.
+        With all planes.
     """
     from napari_sr.device import choose_device, release_memory
 
     device = choose_device(request.settings.device)
     try:
-        return (yield from _collect(request))
+        return (yield from _collect(request, preparer, unfinished, first))
     finally:
-        release_memory(device)  # after _collect has let go of the model
+        release_memory(device)
 
 
-def _collect(request: Request) -> Generator[Step, None, Result]:
-    """Run the flow from its beginning and put the planes together."""
-    from napari_sr.catalogue import load_model
-    from napari_sr.upscaling import as_upscaler, make_plan, upscale_steps
+def _collect(
+    request: Request,
+    preparer: Preparer,
+    unfinished: Result | None,
+    first: tuple[int, ...],
+) -> Generator[tuple[Result, Step], None, Result]:
+    """Do the missing planes one by one."""
+    from napari_sr.upscaling import upscale_steps
 
-    stack, settings = request.stack, request.settings
-    upscaler = as_upscaler(load_model(request.model, factor=request.factor), settings)
-    plan = make_plan(stack, upscaler, settings)
+    upscaler, plan = preparer.prepare(request)
+    result = unfinished or _begin(request, plan)
+    missing = result.missing(first)
+    for step in upscale_steps(request.stack, upscaler, result.plan, missing):
+        result.take(step)
+        yield result, step
+    return result
+
+
+def _begin(request: Request, plan: Plan) -> Result:
+    """Make room for all planes."""
+    import torch
+
+    from napari_sr.batching import provenance_of
+    from napari_sr.device import free_memory
+
+    stack = request.stack
     height, width = stack.plane_shape
     shape = (*stack.leading_shape, height * plan.factor, width * plan.factor)
-    pixels = np.empty(shape, plan.dtype)
-    n_clipped = 0
-    for step in upscale_steps(stack, upscaler, plan):
-        if step.plane is not None:
-            pixels[step.index] = step.plane
-            n_clipped += step.n_clipped
-        yield step
-    return Result(pixels, plan, n_clipped / pixels.size)
+    levels = empty_levels(shape, plan.dtype)
+    needed, free = levels[0].nbytes, free_memory(torch.device("cpu"))
+    if needed > free:
+        raise MemoryError(
+            f"The result takes {needed / 2**30:.1f} GB and {free / 2**30:.1f} GB of "
+            f"memory are free. Save a recipe here and run it from file to file: "
+            f"napari-sr upscale --recipe FILE."
+        )
+    return Result(request, plan, provenance_of(stack, plan), levels)

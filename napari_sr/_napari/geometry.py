@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 NOT_CALIBRATED = "pixel"
 
 
-def upscaled_placement(layer: Image, factor: int) -> dict[str, Any]:
+def upscaled_placement(
+    layer: Image, factor: int, first: Sequence[int] | None = None
+) -> dict[str, Any]:
     """Say where a layer lies once its rows and columns are `factor` times as many.
 
     Parameters
@@ -31,6 +33,9 @@ def upscaled_placement(layer: Image, factor: int) -> dict[str, Any]:
         The recording; only its last two axes, y and x, are upscaled.
     factor
         Super-resolution factor.
+    first
+        Recorded pixel that the result begins with, where it is a part: one index per
+        dimension. All zero when not given.
 
     Returns
     -------
@@ -38,8 +43,9 @@ def upscaled_placement(layer: Image, factor: int) -> dict[str, Any]:
         Keywords of a napari image layer: scale, translate, rotate, shear, affine,
         units and axis_labels.
     """
-    centre = np.zeros(layer.ndim)  # of the first new pixel, in recorded pixels
-    centre[-2:] = (1 / factor - 1) / 2
+    # Of the first new pixel, in recorded pixels.
+    centre = np.zeros(layer.ndim) if first is None else np.array(first, dtype=float)
+    centre[-2:] += (1 / factor - 1) / 2
     scale = np.array(layer.scale, dtype=float)
     rotate, shear = np.array(layer.rotate), np.array(layer.shear)
     placed = Affine(scale=scale, translate=layer.translate, rotate=rotate, shear=shear)

@@ -1,33 +1,43 @@
-"""The widget: choose a layer and a model, run, get a layer beside it.
+"""The widget: choose a layer and a model, look at a preview, run.
 
-It gathers what the user wants into the core's settings, starts the flow in a thread and
-shows what it yields. This module alone knows what the user sees, and when which part of
-it can be used. napari reads annotations here, so they are not postponed.
+It puts the rows, the preview and the run together. This module alone knows what the
+user sees, and when which part of it can be used. napari reads annotations here, so they
+are not postponed.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
-from magicgui.widgets import ComboBox, Container, Label, PushButton
 from napari.layers import Image
-from napari.utils.notifications import notification_manager, show_error
+from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
-from napari_sr._napari.flow import Request, Result, as_stack, run
-from napari_sr._napari.geometry import upscaled_look, upscaled_placement
-from napari_sr._napari.worker import FlowWorker, start_flow
-from napari_sr.catalogue import INTERPOLATIONS, list_models
-from napari_sr.settings import UpscaleSettings
+from napari_sr._napari.actions import CURTAIN_STEPS, Actions
+from napari_sr._napari.controls import Choices
+from napari_sr._napari.copying import python_script, recipe_of
+from napari_sr._napari.flow import Request, as_stack
+from napari_sr._napari.form import STYLE, order_by_tab
+from napari_sr._napari.preparing import Machine, Preparer, look_at_machine
+from napari_sr._napari.preview import KEY, Preview, is_preview
+from napari_sr._napari.remembered import recall, remember
+from napari_sr._napari.running import Running
+from napari_sr._napari.telling import tell_error
+from napari_sr._napari.worker import start_flow
+from napari_sr.catalogue import list_models
+from napari_sr.recipes import upscale_recipe_text
+from napari_sr.stack import Stack, StackError
 
-if TYPE_CHECKING:
-    from napari_sr.upscaling import Step
-
-FACTORS = (2, 3, 4, 8)
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PLAIN = (ValueError, OSError, MemoryError)
-"""Errors whose sentence says it all; others are shown with where they came from."""
+NAME = "super_resolve"
+LOOK_AFTER_MS = 200
+"""The machine is looked at when the widget has been seen for so long."""
 
 
-class SuperResolve(Container):
+class SuperResolve(QWidget):
     """Super-resolve a layer of the viewer.
 
     Parameters
@@ -37,156 +47,198 @@ class SuperResolve(Container):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
         self._viewer = napari_viewer
-        self._worker: FlowWorker | None = None
-        self._source: Image | None = None
-        self._layer = ComboBox(label="layer", choices=self._layer_choices)
-        self._model = ComboBox(
-            label="model",
-            choices=_model_choices,
-            tooltip="Trained models first, then interpolations, which add no detail.",
+        self._stacks: WeakKeyDictionary[Image, tuple[object, Stack]]
+        self._stacks = WeakKeyDictionary()
+        self._preparer = Preparer()
+        self._running = Running(
+            napari_viewer, self._preparer, self._refresh, tell_error
         )
-        self._factor = ComboBox(
-            label="factor",
-            choices=FACTORS,
-            tooltip="A trained model has a factor of its own.",
+        self._preview = Preview(
+            napari_viewer,
+            self._preparer,
+            lambda: self._ask(self._say),
+            self._say,
+            self._end_preview,
         )
-        self._device = ComboBox(
-            label="device",
-            choices=DEVICES,
-            tooltip="auto takes a GPU where there is one.",
-        )
-        self._run = PushButton(text="Run")
-        self._stop = PushButton(text="Stop")
-        self._status = Label(value="")
-        buttons = Container(
-            widgets=[self._run, self._stop], layout="horizontal", labels=False
-        )
-        buttons.margins = (0, 0, 0, 0)
-        super().__init__(
-            widgets=[
-                self._layer,
-                self._model,
-                self._factor,
-                self._device,
-                buttons,
-                self._status,
-            ]
-        )
-        self._layer.changed.connect(self._refresh)
-        self._model.changed.connect(self._refresh)
-        self._run.changed.connect(self.run)
-        self._stop.changed.connect(self.stop)
-        self.min_width = 280
-        self.native.destroyed.connect(self._leave)
+        self._choices, self._actions = Choices(self), Actions(KEY, self)
+        order_by_tab([*self._choices.in_order(), *self._actions.in_order()])
+        self._look_timer = QTimer(self)
+        self._look_timer.setSingleShot(True)
+        self._look_timer.setInterval(LOOK_AFTER_MS)
+        self.setStyleSheet(STYLE)
+        column = QVBoxLayout(self)
+        column.addWidget(self._choices)
+        column.addWidget(self._actions)
+        column.addStretch()
+        self.reset_choices()
+        self._choices.choose_layer(napari_viewer.layers.selection.active)
+        self._recall()
+        self._connect()
         self._refresh()
 
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now."""
-        super().reset_choices()
+        images = [one for one in self._viewer.layers if isinstance(one, Image)]
+        self._choices.offer_layers([one for one in images if not is_preview(one)])
+        self._choices.offer_models(list_models())
         self._refresh()
 
     def run(self) -> None:
-        """Start to super-resolve the chosen layer."""
-        layer = self._layer.value
-        if layer is None or self._worker is not None:
-            return
-        try:
-            request = Request(
-                stack=as_stack(layer),
-                model=self._model.value,
-                factor=self._factor.value if self._is_interpolation() else None,
-                settings=UpscaleSettings(device=self._device.value),
-            )
-        except ValueError as error:
-            show_error(str(error))
-            return
-        self._source = layer
-        self._status.value = "Preparing …"
-        self._worker = start_flow(
-            run,
-            request,
-            title=f"{layer.name} [{request.model}]",
-            connect={
-                "yielded": self._show_step,
-                "returned": self._show_result,
-                "errored": self._show_error,
-                "finished": self._end,
-            },
-        )
-        self._refresh()
+        """Super-resolve the chosen layer, or what is missing of it."""
+        asked = self._ask(show_error)
+        if asked is not None:
+            self._actions.preview.setChecked(False)
+            self._running.start(*asked)
 
     def stop(self) -> None:
-        """Stop after the current tile; no layer is added."""
-        if self._worker is not None:
-            self._worker.quit()
-            self._status.value = "Stopping …"
+        """Stop after the current tile; planes that are done stay."""
+        self._running.stop()
 
-    def _layer_choices(self, _widget: object) -> list[Image]:
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+    def copy_as_python(self) -> None:
+        """Put a script that does the same into the clipboard."""
+        asked = self._ask(show_error)
+        if asked is not None:
+            QApplication.clipboard().setText(python_script(*asked))
+            show_info("A Python script that does the same is in the clipboard.")
 
-    def _is_interpolation(self) -> bool:
-        return self._model.value in INTERPOLATIONS
-
-    def _refresh(self) -> None:
-        """Enable what can be used now."""
-        running = self._worker is not None
-        self._run.enabled = self._layer.value is not None and not running
-        self._stop.enabled = running
-        self._factor.enabled = self._is_interpolation() and not running
-        for choice in (self._layer, self._model, self._device):
-            choice.enabled = not running
-
-    def _show_step(self, step: "Step") -> None:
-        if self._worker is not None and not self._worker.abort_requested:
-            self._status.value = f"Tile {step.tiles_done} of {step.n_tiles}"
-            self._worker.show_progress(step.tiles_done, step.n_tiles)
-
-    def _show_result(self, result: Result) -> None:
-        """Add the result as a layer where the recording lies."""
-        source, plan = self._source, result.plan
-        if source is None:
+    def save_as_recipe(self) -> None:
+        """Ask for a file, and write a recipe of the same run into it."""
+        asked = self._ask(show_error)
+        if asked is None:
             return
-        layer = self._viewer.add_image(
-            result.pixels,
-            name=f"{source.name} [{plan.model}]",
-            rgb=False,
-            multiscale=False,
-            metadata={"napari_sr": plan.model_dump(mode="json")},
-            **upscaled_look(source),
-            **upscaled_placement(source, plan.factor),
+        name = f"{asked[0].name}.toml".replace("/", "_")
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save as recipe", name, "Recipe (*.toml)"
         )
-        layer.contrast_limits_range = source.contrast_limits_range
-        clipped = f", {result.share_clipped:.2%} of pixels clipped"
-        shape = " × ".join(map(str, result.pixels.shape))
-        self._status.value = f"Done: {shape}{clipped if result.share_clipped else ''}"
+        if path:
+            Path(path).write_text(upscale_recipe_text(recipe_of(*asked)), "utf-8")
+            show_info(f"Saved. Run it with: napari-sr upscale --recipe {path}")
 
-    def _show_error(self, error: Exception) -> None:
-        if self._worker is None:
-            return
-        self._status.value = "Failed"
-        if isinstance(error, PLAIN):
-            show_error(str(error))
-        else:
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look at the machine once somebody looks at the widget."""
+        super().showEvent(event)
+        self._look_timer.start()
 
-    def _end(self) -> None:
-        """Be ready for the next run."""
-        if self._worker is None:
-            return
-        if self._worker.abort_requested:
-            self._status.value = "Stopped"
-        self._worker = self._source = None
+    def event(self, event: QEvent) -> bool:
+        """Leave the viewer when its dock has been closed."""
+        is_left = event.type() == QEvent.Type.ParentChange and self.parent() is None
+        handled: bool = super().event(event)
+        if is_left:
+            _leave(self._running, self._preview)
+        return handled
+
+    def _ask(self, refuse: Callable[[str], object]) -> tuple[Image, Request] | None:
+        """Gather what is asked for now; None where nothing can be, with a sentence."""
+        choices, layer = self._choices, self._choices.layer
+        if layer is None:
+            return None
+        known = self._stacks.get(layer)
+        if known is None or known[0] is not layer.data:
+            # One stack for as long as the pixels are the same: see `Preparer`.
+            try:
+                known = self._stacks[layer] = (layer.data, as_stack(layer))
+            except StackError as error:
+                refuse(str(error))
+                return None
+        request = Request(known[1], choices.model, choices.factor, choices.settings)
+        return layer, request
+
+    def _on_changed(self) -> None:
+        choices = self._choices
+        if self.isVisible():
+            self._look_timer.start()
+        chosen = {
+            "model": choices.model_box.currentText(),
+            "factor": choices.factor_box.currentText(),
+            "device": choices.device_box.currentData(),
+        }
+        remember(NAME, chosen)
+        self._preview.ask_again()
         self._refresh()
 
-    def _leave(self) -> None:
-        """Let go of everything when the widget is closed for good."""
-        worker, self._worker, self._source = self._worker, None, None
-        if worker is not None:
-            worker.quit()
+    def _recall(self) -> None:
+        choices = self._choices
+        for box, place in (
+            (choices.model_box, choices.model_box.findText(_recalled("model"))),
+            (choices.factor_box, choices.factor_box.findText(_recalled("factor"))),
+            (choices.device_box, choices.device_box.findData(_recalled("device"))),
+        ):
+            box.setCurrentIndex(place if place >= 0 else box.currentIndex())
+
+    def _look(self) -> None:
+        choices = self._choices
+        start_flow(
+            look_at_machine,
+            self._preparer,
+            choices.model,
+            choices.factor,
+            choices.settings,
+            title=None,
+            connect={"yielded": self._show_machine},
+        )
+
+    def _show_machine(self, machine: Machine) -> None:
+        self._choices.show_machine(machine)
+
+    def _toggle_preview(self, is_on: bool) -> None:
+        self._actions.curtain_row.setVisible(is_on)
+        if is_on:
+            self._preview.start()
+        else:
+            self._preview.stop()
+        self._refresh()
+
+    def _end_preview(self, error: Exception) -> None:
+        self._actions.preview.setChecked(False)
+        tell_error(error)
+
+    def _say(self, sentence: str) -> None:
+        self._actions.status.setText(sentence)
+
+    def _refresh(self) -> None:
+        """Enable what can be used now, and say how the run goes."""
+        running, actions = self._running, self._actions
+        chosen = self._choices.layer is not None
+        self._choices.setEnabled(not running.is_on)
+        for button in (actions.run, actions.preview):
+            button.setEnabled(chosen and not running.is_on)
+        for button in (actions.copy, actions.save):
+            button.setEnabled(chosen)
+        actions.stop.setEnabled(running.is_on)
+        actions.before.setEnabled(self._preview.is_on)
+        actions.show_progress(*running.progress, is_on=running.is_on)
+        if not self._preview.is_on:
+            self._say(running.sentence)
+        if not running.is_on:
+            asked = self._ask(self._say)
+            actions.offer_run(running.missing_of(asked[1]) if asked else 0)
+
+    def _connect(self) -> None:
+        actions = self._actions
+        self._choices.changed.connect(self._on_changed)
+        actions.preview.toggled.connect(self._toggle_preview)
+        actions.before.pressed.connect(lambda: self._preview.hold(True))
+        actions.before.released.connect(lambda: self._preview.hold(False))
+        actions.curtain.valueChanged.connect(self._move_curtain)
+        actions.run.clicked.connect(self.run)
+        actions.stop.clicked.connect(self.stop)
+        actions.copy.clicked.connect(self.copy_as_python)
+        actions.save.clicked.connect(self.save_as_recipe)
+        self._look_timer.timeout.connect(self._look)
+        # Neither of the two may be a method of what is gone by then.
+        self.destroyed.connect(partial(_leave, self._running, self._preview))
+
+    def _move_curtain(self, step: int) -> None:
+        self._preview.set_curtain(step / CURTAIN_STEPS)
 
 
-def _model_choices(_widget: object) -> list[tuple[str, str]]:
-    """List what can be chosen, trained models first: what is shown, and the name."""
-    trained = [(f"{card.name} (×{card.factor})", card.name) for card in list_models()]
-    return [*trained, *((name, name) for name in INTERPOLATIONS)]
+def _leave(running: Running, preview: Preview, *_: object) -> None:
+    """Let go of the viewer."""
+    preview.leave()
+    running.leave()
+
+
+def _recalled(name: str) -> str:
+    return str(recall(NAME).get(name, ""))

@@ -74,10 +74,10 @@ class FlowWorker(GeneratorWorker):
 def start_flow(
     flow: Flow,
     *args: object,
-    title: str,
+    title: str | None,
     connect: dict[str, Callable[..., None]],
 ) -> FlowWorker:
-    """Start a flow in a thread, with a bar in napari's activity dock.
+    """Start a flow in a thread, with a bar in napari's activity dock if it has a title.
 
     The bar has no length until `FlowWorker.show_progress` gives it one.
 
@@ -86,7 +86,8 @@ def start_flow(
     flow, *args
         A generator function and what it is called with.
     title
-        What stands beside the bar.
+        What stands beside the bar. None for what is so short that neither a bar nor
+        napari's list of running tasks should know of it.
     connect
         Signal name → what to call in the main thread: yielded, returned, errored,
         aborted, finished.
@@ -96,6 +97,12 @@ def start_flow(
     FlowWorker
         Already started; `quit()` stops it after the current step.
     """
+    if title is None:
+        quiet = FlowWorker(flow, *args)
+        for signal, react in connect.items():
+            getattr(quiet, signal).connect(react)
+        quiet.start()
+        return quiet
     worker: FlowWorker = create_worker(
         flow,
         *args,

@@ -108,33 +108,35 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="files, folders or quoted patterns")
-    add("-o", "--output", type=Path, required=True, metavar="OUT",
+    add("inputs", nargs="*", metavar="IN", help="files, folders or quoted patterns")
+    add("-o", "--output", type=Path, metavar="OUT",
         help="a file for one input (.ome.tif or .ome.zarr), else a folder")  # fmt: skip
-    add("-m", "--model", required=True, help="a name (see `napari-sr models`) or file")
+    add("-m", "--model", help="a name (see `napari-sr models`) or file")
+    add("--recipe", type=Path, metavar="FILE",
+        help="a TOML file that says what is not said here")  # fmt: skip
     add("--factor", type=int, help="for methods without one of their own (bicubic)")
     add("--channel", type=int, help="which channel to take, from 0")
     add("--stack", action="store_true", help="take all inputs as planes of one stack")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--compression", choices=COMPRESSIONS, default=COMPRESSIONS[0],
         help="all lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add("--tile", default="auto", type=read_tile, metavar="PIXELS",
+    add("--device", help="auto, cpu, cuda, cuda:1, mps")
+    add("--tile", type=read_tile, metavar="PIXELS",
         help="side of a tile, or auto")  # fmt: skip
-    add("--share-of-memory", default=SHARE_OF_MEMORY, type=float, metavar="SHARE",
+    add("--share-of-memory", type=float, metavar="SHARE",
         help=f"of the free memory, for a tile ({SHARE_OF_MEMORY})")  # fmt: skip
-    add("--precision", default="auto", choices=_choices("precision"))
+    add("--precision", choices=_choices("precision"))
     add("--intensity-range", nargs=2, type=float, metavar=("LOW", "HIGH"),
         help="counts taken as 0 and 1; measured when not given")  # fmt: skip
-    add("--noise", default="auto", type=read_noise, metavar="LEVEL",
+    add("--noise", type=read_noise, metavar="LEVEL",
         help="to remove: auto, 0 (keep the grain), or gain=G,read=R,offset=O in "
         "counts")  # fmt: skip
-    add("--dtype", default="same", choices=_choices("dtype"))
+    add("--dtype", choices=_choices("dtype"))
     add("--dial", type=float, help="from 0, faithful, to 1, textured")
-    add("--consistency", default="auto", choices=_choices("consistency"),
+    add("--consistency", choices=_choices("consistency"),
         help="agree with the recording: where noise does not explain a difference, "
         "not at all, or everywhere")  # fmt: skip
-    parser.set_defaults(run=_upscale)
+    parser.set_defaults(run=_upscale, misuse=parser.error)
 
 
 def _choices(field: str) -> tuple[str, ...]:
@@ -144,8 +146,7 @@ def _choices(field: str) -> tuple[str, ...]:
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
-    options = {name: getattr(arguments, name) for name in UpscaleSettings.model_fields}
-    settings = UpscaleSettings.model_validate(options)
+    settings = _settings(arguments)
     files = find_stacks(arguments.inputs, leave_out=arguments.output)
     sources: list[Source] = [tuple(files)] if arguments.stack else [*files]
 
@@ -155,6 +156,38 @@ def _upscale(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model, factor=arguments.factor)
     upscaler = as_upscaler(model, settings)
     return _run(_jobs(arguments, sources, upscaler.factor), upscaler, settings)
+
+
+def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
+    """Gather the settings; what is not typed is taken from the recipe, if there is one.
+
+    The other arguments are completed in place.
+    """
+    options: dict[str, object] = {}
+    if arguments.recipe is not None:
+        from napari_sr.recipes import read_upscale_recipe
+
+        recipe = read_upscale_recipe(arguments.recipe)
+        options = {name: getattr(recipe.settings, name) for name in _OPTIONS}
+        arguments.inputs = arguments.inputs or recipe.inputs
+        if arguments.output is None and recipe.output is not None:
+            arguments.output = Path(recipe.output)
+        if arguments.model is None:
+            arguments.model = recipe.model
+        if arguments.factor is None:
+            arguments.factor = recipe.factor
+        if arguments.channel is None:
+            arguments.channel = recipe.channel
+    required = {"IN": "inputs", "-o/--output": "output", "-m/--model": "model"}
+    missing = [name for name, kept in required.items() if not getattr(arguments, kept)]
+    if missing:
+        arguments.misuse(f"the following arguments are required: {', '.join(missing)}")
+    typed = {name: getattr(arguments, name) for name in _OPTIONS}
+    options |= {name: value for name, value in typed.items() if value is not None}
+    return UpscaleSettings.model_validate(options)
+
+
+_OPTIONS = tuple(UpscaleSettings.model_fields)
 
 
 def _jobs(

@@ -54,7 +54,7 @@ def test_widgets_are_where_one_looks_for_them(manifest):
         for menu, items in manifest.contributions.menus.items()
     }
 
-    assert "Super-resolve" in found["napari/layers/filter"]
+    assert found["napari/layers/filter"] == ["Super-resolve", "Fine-tune"]
     assert found["napari/layers/measure"] == ["Quality"]
     assert found["napari/file/io_utilities"] == ["Batch", "Models"]
 

@@ -1,9 +1,14 @@
-"""The widget: choose, run, stop; the result lies where the recording does."""
+"""The widget: choose, preview, run, stop, run the rest."""
 
 from __future__ import annotations
 
+import gc
+import re
+import subprocess
+import sys
+import weakref
+from pathlib import Path
 from threading import Event
-from time import sleep
 
 import numpy as np
 import pytest
@@ -11,10 +16,9 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
-from napari.utils.notifications import notification_manager
-
 import napari_sr
-from napari_sr._napari import super_resolve
+from napari_sr._napari import running, super_resolve
+from napari_sr._napari.flow import run
 from napari_sr._napari.geometry import upscaled_placement
 from napari_sr._napari.super_resolve import SuperResolve
 from napari_sr.card import ModelCard
@@ -36,42 +40,72 @@ def counts(shape, dtype=np.uint16) -> np.ndarray:
 
 
 @pytest.fixture
-def widget(viewer):
+def widget(viewer, qtbot):
     widget = SuperResolve(viewer)
+    qtbot.addWidget(widget)
     viewer.layers.events.inserted.connect(widget.reset_choices)
     viewer.layers.events.removed.connect(widget.reset_choices)
     yield widget
-    widget.stop()
-    widget.close()
+    widget._preview.leave()
+    widget._running.leave()
 
 
 @pytest.fixture
-def notified():
-    """Give what the user is told."""
-    told: list[str] = []
+def gate(monkeypatch):
+    """Let a run do its first plane, and the others once the gate is open."""
+    gate = Event()
 
-    def keep(notification) -> None:
-        told.append(notification.message)
+    def gated(*args):
+        steps = run(*args)
+        yield next(steps)
+        if not gate.wait(WAIT / 1000):
+            raise TimeoutError("nobody opened the gate")
+        return (yield from steps)
 
-    notification_manager.notification_ready.connect(keep)
-    yield told
-    notification_manager.notification_ready.disconnect(keep)
+    monkeypatch.setattr(running, "run", gated)
+    yield gate
+    gate.set()
 
 
 def choose(widget, model="bicubic", factor=2) -> None:
-    widget._model.value = model
-    widget._factor.value = factor
+    choices = widget._choices
+    texts = [choices.model_box.itemText(i) for i in range(choices.model_box.count())]
+    place = next(i for i, text in enumerate(texts) if text.split()[0] == model)
+    choices.model_box.setCurrentIndex(place)
+    choices.factor_box.setCurrentIndex(choices.factor_box.findData(factor))
 
 
 def run_to_end(widget, qtbot) -> None:
     widget.run()
-    qtbot.waitUntil(lambda: widget._worker is None, timeout=WAIT)
+    wait_for_end(widget, qtbot)
+
+
+def wait_for_end(widget, qtbot) -> None:
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+
+
+def status(widget) -> str:
+    return widget._actions.status.text()
 
 
 def usable(widget) -> set[str]:
     """Names of what can be used now."""
-    parts = ("layer", "model", "factor", "device", "run", "stop")
-    return {part for part in parts if getattr(widget, f"_{part}").enabled}
+    choices, actions = widget._choices, widget._actions
+    parts = {
+        "choices": choices.layer_box,
+        "dial": choices.dial,
+        "noise": choices.noise_box,
+        "preview": actions.preview,
+        "run": actions.run,
+        "stop": actions.stop,
+        "copy": actions.copy,
+    }
+    return {name for name, part in parts.items() if part.isEnabled()}
+
+
+def offered(widget) -> list[str]:
+    box = widget._choices.model_box
+    return [box.itemText(i) for i in range(box.count())]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -105,96 +139,274 @@ def test_the_result_is_a_new_layer_over_the_recording(viewer, widget, qtbot, pla
     assert result.colormap == source.colormap
     assert result.contrast_limits == source.contrast_limits
     assert result.contrast_limits_range == source.contrast_limits_range
-    assert result.metadata["napari_sr"]["model"] == "bicubic"
-    assert result.metadata["napari_sr"]["factor"] == 3
-    assert widget._status.value.startswith("Done: ")
+    assert status(widget).startswith("Done: ")
 
 
-def test_a_multiscale_layer_is_taken_at_its_finest_level(viewer, widget, qtbot):
-    fine = counts((64, 64))
-    viewer.add_image([fine, fine[::2, ::2]], name="big", multiscale=True)
+def test_a_result_says_all_that_is_needed_to_make_it_again(viewer, widget, qtbot):
+    pixels = counts((2, 20, 30))
+    viewer.add_image(pixels, name="bone")
+    choose(widget, "bicubic", 3)
+
+    run_to_end(widget, qtbot)
+
+    said = viewer.layers[-1].metadata["napari_sr"]
+    assert said["plan"]["model"] == "bicubic"
+    assert said["plan"]["factor"] == 3
+    assert said["source"] == {"shape": [2, 20, 30], "dtype": "uint16"}
+    assert said["software"].startswith("napari-sr ")
+    assert "partial" not in said
+
+
+@pytest.mark.parametrize("kind", ["multiscale", "dask", "zarr", "time series"])
+def test_layers_of_every_kind_are_taken(viewer, widget, qtbot, tmp_path, kind):
+    pixels = counts((2, 40, 40))
+    data, keywords = pixels, {}
+    if kind == "multiscale":
+        data, keywords = [pixels, pixels[:, ::2, ::2]], {"multiscale": True}
+    elif kind == "dask":
+        array = pytest.importorskip("dask.array", reason="dask is not installed")
+        data = array.from_array(pixels, chunks=(1, 16, 16))
+    elif kind == "zarr":
+        import zarr
+
+        data = zarr.create_array(store=str(tmp_path / "a.zarr"), data=pixels)
+    else:
+        keywords = {"axis_labels": ("t", "y", "x"), "units": ("s", "um", "um")}
+    viewer.add_image(data, name="big", **keywords)
     choose(widget, "nearest", 2)
 
     run_to_end(widget, qtbot)
 
     result = viewer.layers[-1]
     assert not result.multiscale
-    np.testing.assert_array_equal(result.data, fine.repeat(2, 0).repeat(2, 1))
+    np.testing.assert_array_equal(result.data, pixels.repeat(2, 1).repeat(2, 2))
 
 
-def test_an_rgb_layer_is_refused_in_the_viewer(viewer, widget, notified):
-    viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True, name="photo")
+def test_a_very_large_result_gets_a_pyramid(viewer, widget, qtbot, monkeypatch):
+    from napari_sr._napari import pyramid
+
+    monkeypatch.setattr(pyramid, "LARGEST_SIDE", 64)
+    monkeypatch.setattr(pyramid, "COARSE_ENOUGH", 32)
+    pixels = counts((2, 40, 40))
+    viewer.add_image(pixels)
+    choose(widget, "nearest", 2)
+
+    run_to_end(widget, qtbot)
+
+    result = viewer.layers[-1]
+    assert result.multiscale
+    assert [level.shape for level in result.data] == [
+        (2, 80, 80),
+        (2, 40, 40),
+        (2, 20, 20),
+    ]
+    np.testing.assert_array_equal(result.data[0], pixels.repeat(2, 1).repeat(2, 2))
+    np.testing.assert_array_equal(result.scale, (1, 0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "keywords", "words"),
+    [
+        (np.zeros((20, 30, 3), np.uint8), {"rgb": True}, "is RGB.*Split RGB"),
+        (counts((2, 20, 30)), {"axis_labels": ("c", "y", "x")}, "channel.*Split Stack"),
+    ],
+    ids=["RGB", "channels"],
+)
+def test_several_channels_are_refused_with_what_to_do(
+    viewer, widget, notified, pixels, keywords, words
+):
+    viewer.add_image(pixels, name="photo", **keywords)
     choose(widget)
+    assert re.search(words, status(widget))  # as soon as it is chosen
 
     widget.run()
 
-    assert len(notified) == 1
-    assert "photo" in notified[0]
+    (told,) = notified
+    assert re.search(words, told)
     assert "run" in usable(widget)
 
+    viewer.layers.clear()
+    viewer.add_image(counts((8, 8)))
+    assert status(widget) == ""
 
-def test_what_can_be_used_follows_from_what_is_chosen(viewer, widget, monkeypatch):
-    # a trained model, which comes first, has a factor of its own
-    assert usable(widget) == {"layer", "model", "device"}
 
-    choose(widget)
-    assert usable(widget) == {"layer", "model", "factor", "device"}
+def test_what_can_be_used_follows_from_what_is_chosen(viewer, widget, tiny_card):
+    widget.reset_choices()
+    choose(widget, "tiny")
+    assert usable(widget) == {"choices", "noise"}
 
     viewer.add_image(counts((8, 8)))
-    choose(widget, "lanczos")
-    assert usable(widget) == {"layer", "model", "factor", "device", "run"}
+    assert usable(widget) == {"choices", "noise", "preview", "run", "copy"}
 
-    card = ModelCard(name="bones", factor=4, architecture="fast", halo=9)
-    monkeypatch.setattr(super_resolve, "list_models", lambda: [card])
-    widget.reset_choices()
-    assert set(widget._model.choices) == {"bones", *INTERPOLATIONS}
-    choose(widget, "bones")
-    assert usable(widget) == {"layer", "model", "device", "run"}
+    choose(widget, "lanczos")
+    assert usable(widget) == {"choices", "preview", "run", "copy"}
 
     viewer.layers.clear()
     assert "run" not in usable(widget)
 
 
-def test_a_trained_model_is_offered_first(viewer, qtbot, monkeypatch):
-    card = ModelCard(name="bones", factor=4, architecture="fast", halo=9)
+def test_a_model_is_shown_with_its_card_and_its_dial(viewer, qtbot, monkeypatch):
+    card = ModelCard(
+        name="bones",
+        description="Bones, four times finer.",
+        domain="micro-CT",
+        factor=4,
+        architecture="fast",
+        halo=9,
+        recommended_dial=0.4,
+        digests={"faithful": "…", "textured": "…"},
+    )
     monkeypatch.setattr(super_resolve, "list_models", lambda: [card])
 
     widget = SuperResolve(viewer)
+    qtbot.addWidget(widget)
 
-    assert widget._model.choices == ("bones", *INTERPOLATIONS)
-    assert widget._model.value == "bones"
-    widget.close()
-
-
-def endless(request, started, closed):
-    try:
-        done = 0
-        while True:
-            started.set()
-            done += 1
-            yield Step((), done, 1000)
-            sleep(0.005)
-    finally:
-        closed.set()
+    assert offered(widget) == ["bones  ×4 · micro-CT", *INTERPOLATIONS]
+    choices = widget._choices
+    assert choices.card_line.text() == "Bones, four times finer."
+    assert choices.dial.isEnabled()
+    assert choices.settings.dial == 0.4
+    choose(widget, "bicubic")
+    assert not choices.dial.isEnabled()
+    assert "no dial" in choices.dial.toolTip()
+    assert choices.settings.dial is None
 
 
-def test_stop_ends_the_flow_and_adds_nothing(viewer, widget, qtbot, monkeypatch):
-    viewer.add_image(counts((8, 8)))
-    choose(widget)
-    started, closed = Event(), Event()
-    monkeypatch.setattr(super_resolve, "run", lambda r: endless(r, started, closed))
+def test_noise_can_be_left_or_given(widget, tiny_card):
+    widget.reset_choices()
+    choose(widget, "tiny")
+    choices = widget._choices
+    assert choices.settings.noise == "auto"
+    assert choices._level_rows.isHidden()
+
+    choices.noise_box.setCurrentIndex(1)
+    assert choices.settings.noise == napari_sr.NoiseLevel()
+
+    choices.noise_box.setCurrentIndex(2)
+    for name, value in {"gain": 2, "read": 5, "offset": 100}.items():
+        choices.level[name].setValue(value)
+    assert choices.settings.noise == napari_sr.NoiseLevel(2, 5, 100)
+    assert not choices._level_rows.isHidden()
+
+
+def test_auto_says_what_it_means(widget, tiny_card):
+    widget.reset_choices()
+    choose(widget, "tiny")
+    choices = widget._choices
+    machine = widget._preparer.look(choices.model, choices.factor, choices.settings)
+
+    widget._show_machine(machine)
+
+    assert choices.device_box.itemText(1).startswith("cpu: CPU, ")
+    assert choices.device_box.itemText(1).endswith(" GB free")
+    assert choices.tile_box.text() == f"auto ({machine.tile})"
+    assert choices.settings.tile == "auto"
+    assert choices.settings.device == "auto"
+
+
+def test_planes_appear_as_they_are_done_and_a_stop_keeps_them(
+    viewer, widget, qtbot, gate
+):
+    pixels = counts((4, 12, 12))
+    viewer.add_image(pixels, name="bone")
+    viewer.dims.set_current_step(0, 2)
+    choose(widget, "nearest", 2)
 
     widget.run()
-    qtbot.waitUntil(started.is_set, timeout=WAIT)
-    assert usable(widget) == {"stop"}
-    qtbot.waitUntil(lambda: widget._status.value.startswith("Tile"), timeout=WAIT)
-    widget.stop()
-    qtbot.waitUntil(lambda: widget._worker is None, timeout=WAIT)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
 
-    assert closed.is_set()
-    assert widget._status.value == "Stopped"
+    layer = viewer.layers[-1]
+    expected = pixels.repeat(2, 1).repeat(2, 2)
+    np.testing.assert_array_equal(layer.data[2], expected[2])  # that in view is first
+    assert layer.metadata["napari_sr"]["partial"] == {"planes_done": [[2]]}
+    assert usable(widget) == {"stop", "copy"}
+    assert "of 4" in status(widget)
+
+    widget.stop()
+    gate.set()
+    wait_for_end(widget, qtbot)
+
+    assert layer.name == "bone [nearest] (2 of 4 planes)"
+    assert layer.metadata["napari_sr"]["partial"] == {"planes_done": [[2], [3]]}
+    assert status(widget) == "Stopped with 2 of 4 planes done; Run does the rest."
+    np.testing.assert_array_equal(layer.data[2:], expected[2:])
+    assert not layer.data[:2].any()
+
+
+def test_run_does_the_rest_to_the_same_pixels(viewer, widget, qtbot, gate, tiny_card):
+    widget.reset_choices()
+    pixels = counts((4, 12, 12))
+    viewer.add_image(pixels, name="bone")
+    choose(widget, "tiny")
+    widget.run()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+    widget.stop()
+    gate.set()
+    wait_for_end(widget, qtbot)
+    assert widget._actions.run.text() == "Run the rest"
+
+    run_to_end(widget, qtbot)
+
+    assert [layer.name for layer in viewer.layers] == ["bone", "bone [tiny]"]
+    layer = viewer.layers[-1]
+    uninterrupted = napari_sr.upscale(pixels, "tiny", device="cpu")
+    np.testing.assert_array_equal(layer.data, uninterrupted)
+    assert "partial" not in layer.metadata["napari_sr"]
+    assert widget._actions.run.text() == "Run"
+
+
+def test_other_settings_are_another_result(viewer, widget, qtbot, gate):
+    viewer.add_image(counts((4, 12, 12)), name="bone")
+    choose(widget, "nearest", 2)
+    widget.run()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+    widget.stop()
+    gate.set()
+    wait_for_end(widget, qtbot)
+
+    choose(widget, "nearest", 3)
+    run_to_end(widget, qtbot)
+
+    assert [layer.name for layer in viewer.layers] == [
+        "bone",
+        "bone [nearest] (2 of 4 planes)",
+        "bone [nearest]",
+    ]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["recording", "result"])
+def test_a_layer_that_is_removed_ends_its_run(viewer, widget, qtbot, gate, which):
+    viewer.add_image(counts((4, 12, 12)), name="bone")
+    choose(widget)
+    widget.run()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+
+    del viewer.layers[which]
+    gate.set()
+    wait_for_end(widget, qtbot)
+
     assert len(viewer.layers) == 1
-    assert usable(widget) == {"layer", "model", "factor", "device", "run"}
+    assert status(widget).startswith("Stopped")
+
+
+def test_memory_that_ran_out_is_said(viewer, widget, qtbot, monkeypatch):
+    def shrinking(*args):
+        for result, step in run(*args):
+            yield result, Step(step.index, 1, 2, step.plane, 0, tile=48)
+
+    monkeypatch.setattr(running, "run", shrinking)
+    viewer.add_image(counts((8, 8)))
+    choose(widget)
+    heard = []
+    change = widget._running._changed
+    widget._running._changed = lambda: (
+        heard.append(widget._running.sentence),
+        change(),
+    )
+
+    run_to_end(widget, qtbot)
+
+    assert any("memory ran out, so tiles are now 48 px" in one for one in heard)
 
 
 @pytest.mark.parametrize(
@@ -205,19 +417,19 @@ def test_stop_ends_the_flow_and_adds_nothing(viewer, widget, qtbot, monkeypatch)
 def test_what_goes_wrong_reaches_the_user(
     viewer, widget, qtbot, monkeypatch, notified, error
 ):
-    def failing(_request):
-        yield Step((), 1, 2)
+    def failing(*_args):
+        yield from ()
         raise error
 
     viewer.add_image(counts((8, 8)))
     choose(widget)
-    monkeypatch.setattr(super_resolve, "run", failing)
+    monkeypatch.setattr(running, "run", failing)
 
     run_to_end(widget, qtbot)
 
     assert len(notified) == 1
     assert str(error) in notified[0]
-    assert widget._status.value == "Failed"
+    assert status(widget) == "Failed"
     assert len(viewer.layers) == 1
     assert "run" in usable(widget)
 
@@ -225,26 +437,90 @@ def test_what_goes_wrong_reaches_the_user(
 def test_a_device_that_is_not_there_is_said(viewer, widget, qtbot, notified):
     viewer.add_image(counts((8, 8)))
     choose(widget)
-    widget._device.value = "mps"
+    widget._choices.device_box.setCurrentIndex(3)
 
     run_to_end(widget, qtbot)
 
     assert "mps" in notified[0]
 
 
+def test_a_result_that_does_not_fit_is_refused(
+    viewer, widget, qtbot, monkeypatch, notified
+):
+    monkeypatch.setenv("NAPARI_SR_MEMORY", "1e-6")
+    viewer.add_image(counts((4, 40, 40)))
+    choose(widget)
+
+    run_to_end(widget, qtbot)
+
+    assert "memory are free" in notified[0]
+    assert "--recipe" in notified[0]
+
+
 def test_a_widget_that_is_gone_stops_its_flow(viewer, qtbot, monkeypatch):
-    viewer.add_image(counts((8, 8)))
+    started, closed = Event(), Event()
+
+    def endless(*args):
+        try:
+            for _ in iter(int, 1):
+                started.set()
+                yield from run(*args)
+        finally:
+            closed.set()
+
+    viewer.add_image(counts((2, 8, 8)))
     widget = SuperResolve(viewer)
     choose(widget)
-    started, closed = Event(), Event()
-    monkeypatch.setattr(super_resolve, "run", lambda r: endless(r, started, closed))
+    monkeypatch.setattr(running, "run", endless)
     widget.run()
     qtbot.waitUntil(started.is_set, timeout=WAIT)
 
-    widget.native.deleteLater()
+    widget.deleteLater()
 
     qtbot.waitUntil(closed.is_set, timeout=WAIT)
-    assert len(viewer.layers) == 1
+
+
+def test_choices_are_remembered(viewer, qtbot):
+    before = SuperResolve(viewer)
+    qtbot.addWidget(before)
+    choose(before, "lanczos", 4)
+    before._choices.device_box.setCurrentIndex(1)
+
+    after = SuperResolve(viewer)
+    qtbot.addWidget(after)
+
+    assert (after._choices.model, after._choices.factor) == ("lanczos", 4)
+    assert after._choices.settings.device == "cpu"
+
+
+def test_the_widget_fits_a_narrow_dock(viewer, widget):
+    viewer.add_image(counts((8, 8)), name="a layer with a very long name" * 4)
+
+    assert widget.minimumSizeHint().width() <= 300
+
+
+def test_the_tab_key_goes_from_top_to_bottom(widget):
+    parts = [*widget._choices.in_order(), *widget._actions.in_order()]
+    focused, followers = parts[0], []
+    for _ in range(200):
+        focused = focused.nextInFocusChain()
+        followers.append(focused)
+
+    places = [followers.index(part) for part in parts[1:]]
+    assert places == sorted(places)
+
+
+def test_the_widget_opens_without_torch():
+    code = (
+        "import sys; from qtpy.QtWidgets import QApplication; app = QApplication([])\n"
+        "from napari.components import ViewerModel\n"
+        "from napari_sr._napari.super_resolve import SuperResolve\n"
+        "widget = SuperResolve(ViewerModel())\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    root = Path(napari_sr.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
+    assert done.returncode == 0
 
 
 def test_napari_finds_the_widget_and_docks_it(make_napari_viewer):
@@ -257,17 +533,56 @@ def test_napari_finds_the_widget_and_docks_it(make_napari_viewer):
     viewer.window.remove_dock_widget(dock)
 
 
-def test_a_sample_is_super_resolved_in_a_whole_viewer(drawing_viewer, qtbot):
+def test_a_sample_is_previewed_and_super_resolved_in_a_whole_viewer(
+    drawing_viewer, qtbot
+):
     viewer = drawing_viewer
     viewer.open_sample("napari-sr", "mammogram")
-    _, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
+    viewer.layers.selection.active = viewer.layers[0]
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
     choose(widget, "bicubic", 2)
 
+    widget._actions.preview.click()
+    qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
     run_to_end(widget, qtbot)
 
-    recorded, truth, result = viewer.layers
+    recorded, truth, result = viewer.layers  # the preview has made room
     assert result.name == "mammogram [bicubic]"
     assert result.data.shape == truth.data.shape
     np.testing.assert_allclose(result.scale, truth.scale, rtol=1e-12)
     np.testing.assert_allclose(result.translate, truth.translate, rtol=1e-12)
     assert recorded.units == result.units
+    viewer.window.remove_dock_widget(dock)
+
+
+def test_closing_the_dock_takes_the_preview_away(drawing_viewer, qtbot):
+    viewer = drawing_viewer
+    viewer.add_image(counts((40, 40)))
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
+    choose(widget, "bicubic", 2)
+    widget._actions.preview.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+
+    viewer.window.remove_dock_widget(dock)
+
+    assert len(viewer.layers) == 1
+
+
+def test_a_closed_dock_keeps_nothing_alive(drawing_viewer, qtbot):
+    viewer = drawing_viewer
+    viewer.add_image(counts((40, 40)))
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
+    choose(widget, "bicubic", 2)
+    widget._actions.preview.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+    run_to_end(widget, qtbot)
+    alive = [weakref.ref(part) for part in (widget, widget._running, widget._preparer)]
+
+    viewer.window.remove_dock_widget(dock)
+    del dock, widget
+
+    def are_gone() -> bool:
+        gc.collect()
+        return not any(part() for part in alive)
+
+    qtbot.waitUntil(are_gone, timeout=WAIT)

@@ -1,0 +1,136 @@
+"""What of a layer is in view: one plane, and the part of it that is on the screen.
+
+This module alone knows how napari says where the viewer looks, and how much of it a
+preview takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+MOST_PIXELS = 320**2
+"""Recorded pixels of a preview, at most; a larger view is previewed in its middle."""
+
+
+class NotInViewError(ValueError):
+    """Nothing can be previewed now, in one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A part of one plane, in recorded pixels."""
+
+    index: tuple[int, ...]
+    """Which plane, over the leading axes."""
+    rows: slice
+    columns: slice
+    is_middle: bool = False
+    """Whether it is only the middle of what is on the screen."""
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Give the pixel with which it begins, one index per dimension."""
+        return (*self.index, self.rows.start, self.columns.start)
+
+    def covers(self, other: View) -> bool:
+        """Tell whether another part lies within this one."""
+        return (
+            self.index == other.index
+            and _within(other.rows, self.rows)
+            and _within(other.columns, self.columns)
+        )
+
+
+def changes_of_view(viewer: ViewerModel) -> list[Any]:
+    """List the events that say that something else may be in view now."""
+    camera = getattr(viewer, "scene", viewer).camera  # moved in napari 0.9
+    dims = viewer.dims.events
+    return [camera.events.zoom, camera.events.center, dims.current_step, dims.ndisplay]
+
+
+def plane_in_view(layer: Image, viewer: ViewerModel) -> tuple[int, ...]:
+    """Find the plane of a layer that the viewer shows.
+
+    Parameters
+    ----------
+    layer
+        Of the viewer.
+    viewer
+        With or without a window.
+
+    Returns
+    -------
+    tuple of int
+        Over the leading axes; the nearest plane where the viewer is beyond the layer.
+    """
+    shape = _finest(layer)
+    point = np.array(viewer.dims.point)[-layer.ndim :]
+    place = np.rint(layer.world_to_data(point)).astype(int)
+    return tuple(int(i) for i in np.clip(place, 0, np.array(shape) - 1)[:-2])
+
+
+def part_in_view(layer: Image, viewer: ViewerModel) -> View:
+    """Find what of a layer is on the screen.
+
+    Parameters
+    ----------
+    layer
+        Of the viewer.
+    viewer
+        With a window; without one everything is in view.
+
+    Returns
+    -------
+    View
+        Of at most `MOST_PIXELS`, around the middle of what is on the screen.
+
+    Raises
+    ------
+    NotInViewError
+        If the viewer shows the layer in 3D, from the side, or not at all.
+    """
+    offset = viewer.dims.ndim - layer.ndim
+    shown = {axis - offset for axis in viewer.dims.displayed}
+    if shown != {layer.ndim - 2, layer.ndim - 1}:
+        raise NotInViewError(
+            "A preview needs planes of y and x: switch the viewer to 2D and its first "
+            "axis order (buttons below the layer list)."
+        )
+    corners = np.array(layer.corner_pixels, dtype=float)
+    if layer.multiscale:
+        corners *= layer.downsample_factors[layer.data_level]
+    sides = [
+        (max(0, int(low)), min(n, int(high) + 1))
+        for low, high, n in zip(*corners[:, -2:], _finest(layer)[-2:], strict=True)
+    ]
+    if min(stop - start for start, stop in sides) < 2:
+        raise NotInViewError(
+            f"Layer {layer.name!r} is not in view: move the view back to it (Home key)."
+        )
+    lengths = [stop - start for start, stop in sides]
+    shrink = min(1.0, float(MOST_PIXELS / (lengths[0] * lengths[1])) ** 0.5)
+    rows, columns = (_middle(*side, shrink) for side in sides)
+    return View(plane_in_view(layer, viewer), rows, columns, shrink < 1)
+
+
+def _middle(start: int, stop: int, share: float) -> slice:
+    """Keep the middle share of a side, at least two pixels of it."""
+    length = max(2, int((stop - start) * share))
+    start += (stop - start - length) // 2
+    return slice(start, start + length)
+
+
+def _finest(layer: Image) -> tuple[int, ...]:
+    shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+    return tuple(shape)
+
+
+def _within(inner: slice, outer: slice) -> bool:
+    return bool(outer.start <= inner.start and inner.stop <= outer.stop)

@@ -1,0 +1,455 @@
+"""The widget: choose, train, pause, stop, save; close, and go on later."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import numpy as np
+import pytest
+import tifffile
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from qtpy.QtWidgets import QMessageBox, QWidget
+from tiny_models import tiny_fast
+
+import napari_sr as sr
+from napari_sr._napari import fine_tune
+from napari_sr._napari.examples_panel import MEASURED
+from napari_sr._napari.fine_tune import FineTune
+from napari_sr._napari.fine_tune_flow import Update
+from napari_sr._napari.training_form import TrainingForm
+from napari_sr.catalogue import list_models
+from napari_sr.unfinished import unfinished_trainings
+
+WAIT = 60_000
+"""Milliseconds within which a training of the tests must have come that far."""
+QUICK = {"iterations": 8, "validate_every": 4, "batch": 2, "patch": 16}
+ENDLESS = {**QUICK, "iterations": 1_000_000, "patience": 1_000_000}
+
+
+def texture(seed=0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return random.integers(0, 60_000, (64, 64)).astype(np.uint16)
+
+
+@pytest.fixture(autouse=True)
+def _models(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path))
+    sr.save_model(tiny_fast(), tmp_path / "tiny.safetensors")
+
+
+@pytest.fixture
+def sharp(viewer):
+    """Three sharp layers, and one that is none."""
+    for seed in range(3):
+        viewer.add_image(texture(seed), name=f"sharp {seed}")
+    viewer.add_labels(np.zeros((4, 4), np.uint8))
+    return list(viewer.layers[:3])
+
+
+@pytest.fixture
+def opened(viewer, qtbot):
+    """Open the widget; whatever is under way ends with the test."""
+    widgets = []
+
+    def open_one() -> FineTune:
+        widget = FineTune(viewer)
+        widget.form.base.setCurrentText("tiny")
+        widget.form.device.setCurrentText("cpu")
+        widget.form.name.setText("mine")
+        widgets.append(widget)
+        return widget
+
+    yield open_one
+    for widget in widgets:
+        close(widget, qtbot)
+
+
+@pytest.fixture
+def widget(opened, sharp):
+    widget = opened()
+    widget.examples.images.take(*sharp)
+    widget.examples._settled.stop()
+    return widget
+
+
+@pytest.fixture
+def learn(monkeypatch):
+    """Choose how long the trainings of a test are."""
+
+    def learn_with(settings) -> None:
+        monkeypatch.setattr(TrainingForm, "further_settings", lambda _: settings)
+
+    learn_with(QUICK)
+    return learn_with
+
+
+def close(widget, qtbot) -> None:
+    """Close it, and wait until its threads are done."""
+    workers = [one._worker for one in (widget._background, widget.examples.background)]
+    widget.close()
+    for worker in workers:
+        if worker is not None:
+            qtbot.waitUntil(lambda w=worker: not w.is_running, timeout=WAIT)
+
+
+def run_to_end(widget, qtbot) -> None:
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
+
+
+def looks(widget) -> int:
+    """Count the looks at the held-out images that are drawn."""
+    return len(widget.live.losses.curves[0].points)
+
+
+def usable(widget) -> set[str]:
+    """Names of what can be used now."""
+    bar = widget.run_bar
+    return {
+        name
+        for name in ("start", "pause", "stop")
+        if not bar.isHidden() and getattr(bar, name).isEnabled()
+    } | ({"save", "discard"} if not widget.save_bar.isHidden() else set())
+
+
+# ── from images to a model ──────────────────────────────────────────────────────────
+
+
+def test_a_model_is_trained_saved_and_offered_at_once(widget, qtbot, learn):
+    assert usable(widget) == {"start"}
+
+    widget.start()
+    assert usable(widget) == {"pause", "stop"}
+    assert not widget.examples.isEnabled()
+    run_to_end(widget, qtbot)
+
+    assert usable(widget) == {"save", "discard"}
+    assert looks(widget) == 2
+    assert set(widget.live.quality.levels) == {"base", "bicubic"}
+    assert all(view.is_filled for view in widget.live.patch.views)
+    assert "bicubic" in widget.save_bar.verdict
+    assert "held out" in widget.notes.text().lower()
+
+    widget.save()
+    run_to_end(widget, qtbot)
+
+    assert "mine" in {card.name for card in list_models()}
+    assert widget.form.base.findText("mine") >= 0
+    assert unfinished_trainings() == []
+    assert usable(widget) == {"start"}
+
+
+def test_a_model_that_is_no_gain_can_be_saved_all_the_same(widget, qtbot, learn):
+    learn({**QUICK, "learning_rate": 1e-9})
+
+    widget.start()
+    run_to_end(widget, qtbot)
+
+    assert widget.save_bar.verdict.startswith("Not better: equal to the base")
+    assert widget.save_bar.save.text() == "Save anyway"
+    widget.save()
+    run_to_end(widget, qtbot)
+    assert sr.load_model("mine").card.is_better is False
+
+
+def test_a_model_is_replaced_only_when_that_is_confirmed(
+    widget, qtbot, learn, monkeypatch
+):
+    widget.start()
+    run_to_end(widget, qtbot)
+    widget.save_bar._name.setText("tiny")
+    before = sr.load_model("tiny").digest
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    asked = []
+
+    def answer(_parent, _title, question):
+        asked.append(question)
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+
+    widget.save()
+    assert "'tiny'" in asked[0]
+    assert sr.load_model("tiny").digest == before
+    assert usable(widget) == {"save", "discard"}
+
+    widget.save()
+    run_to_end(widget, qtbot)
+    assert sr.load_model("tiny").digest != before
+
+
+def test_a_name_that_cannot_be_one_is_refused_before_and_after(
+    widget, qtbot, learn, notified
+):
+    widget.form.name.setText("a/b")
+    widget.start()
+    assert usable(widget) == {"start"}
+
+    widget.form.name.setText("mine")
+    widget.start()
+    run_to_end(widget, qtbot)
+    widget.save_bar._name.setText("bicubic")
+    widget.save()
+
+    assert [("'a/b'" in notified[0]), ("'bicubic'" in notified[1])] == [True, True]
+    assert usable(widget) == {"save", "discard"}
+
+
+def test_a_model_that_is_not_wanted_leaves_nothing(widget, qtbot, learn):
+    widget.start()
+    run_to_end(widget, qtbot)
+
+    widget.discard()
+
+    assert unfinished_trainings() == []
+    assert usable(widget) == {"start"}
+    assert widget.examples.isEnabled()
+
+
+# ── pause, stop, close, go on later ─────────────────────────────────────────────────
+
+
+def test_a_training_waits_and_goes_on(widget, qtbot, learn):
+    learn(ENDLESS)
+    widget.start()
+    qtbot.waitUntil(lambda: looks(widget) >= 1, timeout=WAIT)
+
+    widget.pause_or_go_on()
+    qtbot.waitUntil(lambda: widget.run_bar.text == "Paused", timeout=WAIT)
+    assert widget.run_bar.pause.text() == "Go on"
+    before = looks(widget)
+
+    widget.pause_or_go_on()
+    qtbot.waitUntil(lambda: looks(widget) > before, timeout=WAIT)
+    assert widget.run_bar.pause.text() == "Pause"
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
+def test_stop_keeps_the_best(widget, qtbot, learn, paused):
+    learn(ENDLESS)
+    widget.start()
+    qtbot.waitUntil(lambda: looks(widget) >= 1, timeout=WAIT)
+    if paused:
+        widget.pause_or_go_on()
+        qtbot.waitUntil(lambda: widget._background.is_paused, timeout=WAIT)
+
+    widget.stop()
+    run_to_end(widget, qtbot)
+
+    assert usable(widget) == {"save", "discard"}
+    assert widget.save_bar.verdict
+
+
+@pytest.mark.parametrize("how", ["closed", "taken out of its dock"])
+def test_a_training_whose_widget_is_gone_can_be_resumed(
+    opened, widget, qtbot, learn, how, viewer
+):
+    learn(ENDLESS)
+    dock = QWidget()
+    widget.setParent(dock)
+    widget.start()
+    qtbot.waitUntil(lambda: looks(widget) >= 2, timeout=WAIT)
+    worker = widget._background._worker
+    if how == "closed":
+        widget.close()
+    else:
+        widget.setParent(None)
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=WAIT)
+    viewer.layers.clear()
+
+    later = opened()
+    assert not later.unfinished_bar.isHidden()
+    assert later.unfinished_bar.chosen.recipe.name == "mine"
+    later.resume()
+    qtbot.waitUntil(lambda: looks(later) >= 3, timeout=WAIT)
+    later.stop()
+    run_to_end(later, qtbot)
+
+    assert later.unfinished_bar.isHidden()
+    assert usable(later) == {"save", "discard"}
+    widget.setParent(None)  # or it would go with its dock
+
+
+def test_an_unfinished_training_can_be_discarded(
+    opened, widget, qtbot, learn, monkeypatch
+):
+    learn(ENDLESS)
+    widget.start()
+    qtbot.waitUntil(lambda: looks(widget) >= 1, timeout=WAIT)
+    close(widget, qtbot)
+    later = opened()
+    yes = QMessageBox.StandardButton.Yes
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: yes)
+
+    later.unfinished_bar.discard.click()
+
+    assert unfinished_trainings() == []
+    assert later.unfinished_bar.chosen is None
+
+
+# ── what goes wrong ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("shapes differ"), MemoryError("choose the CPU"), OSError("full")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_goes_wrong_reaches_the_user(
+    widget, qtbot, learn, monkeypatch, notified, error
+):
+    def failing(_request, _stop):
+        yield Update("Starting …")
+        raise error
+
+    monkeypatch.setattr(fine_tune, "train", failing)
+
+    widget.start()
+    run_to_end(widget, qtbot)
+
+    assert len(notified) == 1
+    assert str(error) in notified[0]
+    assert widget.run_bar.text == "Failed"
+    assert usable(widget) == {"start"}
+
+
+def test_pairs_that_are_none_are_refused_in_one_sentence(
+    widget, sharp, qtbot, learn, notified
+):
+    widget.examples.kind.setCurrentText(MEASURED)
+    assert usable(widget) == set(), "there are no recordings yet"
+    widget.examples.recordings.take(*sharp)
+    assert usable(widget) == {"start"}
+
+    widget.start()
+    run_to_end(widget, qtbot)
+
+    assert len(notified) == 1
+    assert "64 × 64" in notified[0]
+    assert unfinished_trainings() == []
+
+
+def test_nothing_is_heard_of_a_flow_whose_widget_is_gone(
+    widget, qtbot, learn, monkeypatch, notified
+):
+    started, go_on = Event(), Event()
+
+    def failing(_request, _stop):
+        yield Update("Starting …")
+        started.set()
+        go_on.wait()
+        raise ValueError("too late")
+
+    monkeypatch.setattr(fine_tune, "train", failing)
+    widget.start()
+    qtbot.waitUntil(started.is_set, timeout=WAIT)
+    worker = widget._background._worker
+
+    widget.close()
+    go_on.set()
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=WAIT)
+
+    assert notified == []
+
+
+# ── what is chosen ──────────────────────────────────────────────────────────────────
+
+
+def test_what_was_chosen_is_remembered(opened, widget, qtbot, learn):
+    widget.form.minutes.setValue(42)
+    widget.form.texture.setChecked(True)
+    learn({**QUICK, "iterations": 1})
+    widget.start()
+    widget.stop()
+    run_to_end(widget, qtbot)
+
+    later = FineTune(widget._viewer)
+
+    assert later.form.minutes.value() == 42
+    assert later.form.texture.isChecked()
+    assert later.form.base.currentText() == "tiny"
+    later.close()
+
+
+def test_the_instrument_is_that_of_the_base_unless_changed(widget):
+    chosen = widget._request().instrument
+    assert chosen == sr.load_model("tiny").card.instrument
+
+    widget.examples.instrument_panel.rows["photons"].low.setValue(50)
+
+    assert widget._request().instrument == chosen.model_copy(
+        update={"photons": (50, chosen.photons[1])}
+    )
+
+
+def test_the_proposed_name_is_free(viewer, opened, widget, qtbot, learn):
+    proposed = FineTune(viewer)
+    proposed.form.base.setCurrentText("tiny")
+    assert proposed.form.name.text() == "my tiny"
+    widget.form.name.setText("my tiny")
+    widget.start()
+    run_to_end(widget, qtbot)
+
+    proposed.form._propose_name()
+
+    assert proposed.form.name.text() == "my tiny 2"
+    proposed.close()
+
+
+def test_napari_finds_the_widget_and_docks_it_narrow(make_napari_viewer):
+    viewer = make_napari_viewer()
+
+    _, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Fine-tune")
+
+    assert isinstance(widget, FineTune)
+    assert widget.minimumSizeHint().width() <= 300
+    for part in (widget.examples, widget.form, widget.live, widget.run_bar):
+        assert part.minimumSizeHint().width() <= 275, part
+    viewer.window.remove_dock_widget(widget)
+
+
+def test_a_saved_model_is_offered_by_the_other_widgets_of_the_window(
+    make_napari_viewer, tmp_path
+):
+    viewer = make_napari_viewer()
+    docks, widgets = zip(
+        *(
+            viewer.window.add_plugin_dock_widget("napari-sr", name)
+            for name in ("Fine-tune", "Super-resolve")
+        ),
+        strict=True,
+    )
+    path = sr.save_model(tiny_fast(seed=1), tmp_path / "mine.safetensors")
+
+    widgets[0]._saved(path)
+
+    box = widgets[1]._choices.model_box
+    assert any("mine" in box.itemText(row) for row in range(box.count()))
+    for dock in docks:
+        viewer.window.remove_dock_widget(dock)
+
+
+def test_a_training_is_kept_when_napari_is_closed(
+    make_napari_viewer, qtbot, learn, tmp_path
+):
+    learn(ENDLESS)
+    files = [str(tmp_path / f"{seed}.tif") for seed in range(3)]
+    for seed, file in enumerate(files):
+        tifffile.imwrite(file, texture(seed))
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Fine-tune")
+    widget.form.base.setCurrentText("tiny")
+    widget.form.device.setCurrentText("cpu")
+    widget.examples.images.add_paths(files)
+    widget.examples._settled.stop()
+    widget.start()
+    qtbot.waitUntil(lambda: looks(widget) >= 1, timeout=WAIT)
+    worker = widget._background._worker
+
+    viewer.close()
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=WAIT)
+
+    (left,) = unfinished_trainings()
+    assert left.recipe.base == "tiny"

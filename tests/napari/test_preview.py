@@ -1,0 +1,221 @@
+"""The preview: it follows what is asked for, lies in its place, and leaves no trace."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from napari_sr._napari import preview as room
+from napari_sr._napari.flow import Request, as_stack
+from napari_sr._napari.preparing import Preparer
+from napari_sr._napari.preview import KEY, Preview, is_preview
+from napari_sr.settings import UpscaleSettings
+
+WAIT = 30_000
+
+
+class Asked:
+    """What the widget would ask for; the tests change it."""
+
+    def __init__(self, layer) -> None:
+        self.layer, self.model, self.factor = layer, "nearest", 2
+        self.stack = as_stack(layer)
+        self.told: list[str] = []
+        self.failed: list[Exception] = []
+
+    def __call__(self):
+        settings = UpscaleSettings(device="cpu")
+        return self.layer, Request(self.stack, self.model, self.factor, settings)
+
+
+@pytest.fixture
+def source(viewer):
+    pixels = np.arange(2 * 30 * 40, dtype=np.uint16).reshape(2, 30, 40)
+    return viewer.add_image(
+        pixels, name="bone", scale=(3, 0.5, 0.5), translate=(0, 10, 20), rotate=0
+    )
+
+
+@pytest.fixture
+def asked(source):
+    return Asked(source)
+
+
+@pytest.fixture
+def preview(viewer, asked, qtbot):
+    preview = Preview(viewer, Preparer(), asked, asked.told.append, asked.failed.append)
+    yield preview
+    preview.leave()
+    qtbot.waitUntil(lambda: not preview.is_busy, timeout=WAIT)
+
+
+def look_at(layer, top, left, bottom, right) -> None:
+    """Do what a canvas does when it has been drawn."""
+    corners = np.zeros((2, layer.ndim), int)
+    corners[:, -2:] = [[top, left], [bottom, right]]
+    layer.corner_pixels = corners
+
+
+def show(preview, qtbot):
+    preview.start()
+    return wait_for(preview, qtbot)
+
+
+def wait_for(preview, qtbot):
+    qtbot.waitUntil(
+        lambda: preview.layer is not None and not preview.is_busy, timeout=WAIT
+    )
+    return preview.layer
+
+
+def test_it_lies_over_what_is_in_view(viewer, source, preview, qtbot):
+    look_at(source, 10, 20, 19, 35)
+    viewer.dims.set_current_step(0, 1)
+
+    layer = show(preview, qtbot)
+
+    assert viewer.layers[-1] is layer
+    assert is_preview(layer)
+    seen = source.data[1, 10:20, 20:36]
+    np.testing.assert_array_equal(layer.data[0], seen.repeat(2, 0).repeat(2, 1))
+    first, last = np.array([1, 9.5, 19.5]), np.array([1, 19.5, 35.5])
+    np.testing.assert_allclose(
+        layer.data_to_world((0, -0.5, -0.5)), source.data_to_world(first)
+    )
+    np.testing.assert_allclose(
+        layer.data_to_world((0, 19.5, 31.5)), source.data_to_world(last)
+    )
+    assert layer.contrast_limits == source.contrast_limits
+
+
+def test_it_leaves_the_selection_as_it_is(viewer, source, preview, qtbot):
+    show(preview, qtbot)
+
+    assert set(viewer.layers.selection) == {source}
+
+
+def test_it_shares_its_contrast_with_the_recording(source, preview, qtbot):
+    layer = show(preview, qtbot)
+
+    source.contrast_limits = (5, 50)
+
+    assert layer.contrast_limits == [5, 50]
+
+
+def test_it_is_gone_when_it_is_switched_off(viewer, source, preview, qtbot):
+    show(preview, qtbot)
+
+    preview.stop()
+
+    assert list(viewer.layers) == [source]
+    assert preview.layer is None
+
+
+def test_it_follows_the_plane(viewer, source, preview, qtbot):
+    layer = show(preview, qtbot)
+    np.testing.assert_array_equal(layer.data[0, ::2, ::2], source.data[0])
+
+    viewer.dims.set_current_step(0, 1)
+    qtbot.waitUntil(lambda: layer.data[0, 0, 0] == source.data[1, 0, 0], timeout=WAIT)
+
+    assert layer.data_to_world((0, 0, 0))[0] == source.data_to_world((1, 0, 0))[0]
+    assert viewer.layers[-1] is layer
+
+
+def test_it_follows_the_choices(source, asked, preview, qtbot):
+    layer = show(preview, qtbot)
+
+    asked.factor = 3
+    preview.ask_again()
+    qtbot.waitUntil(lambda: layer.data.shape == (1, 90, 120), timeout=WAIT)
+
+    np.testing.assert_allclose(layer.scale[1:], source.scale[1:] / 3)
+
+
+def test_what_is_shown_already_is_not_computed_again(
+    source, preview, qtbot, monkeypatch
+):
+    show(preview, qtbot)
+    computed = []
+    monkeypatch.setattr(room, "start_flow", lambda *args, **_: computed.append(args))
+
+    look_at(source, 5, 5, 9, 9)  # zoomed in
+    preview.refresh()
+
+    assert not computed
+
+
+def test_the_newest_wins_and_stale_ones_are_dropped(asked, preview, qtbot):
+    preview.start()
+    assert preview.is_busy
+    for asked.factor in (8, 4, 3):
+        preview.refresh()
+
+    layer = wait_for(preview, qtbot)
+
+    assert layer.data.shape == (1, 90, 120)
+    finished = [sentence for sentence in asked.told if sentence.endswith("px.")]
+    assert finished == ["Preview of what is in view, 90 × 120 px."]
+
+
+def test_the_curtain_shows_the_recording_to_its_left(source, asked, preview, qtbot):
+    source.data = np.random.default_rng(0).integers(0, 9999, (2, 30, 40), np.uint16)
+    asked.stack = as_stack(source)
+    asked.model = "bicubic"
+    layer = show(preview, qtbot)
+    after = np.array(layer.data[0])
+    before = source.data[0].repeat(2, 0).repeat(2, 1)
+    assert (after != before).any(axis=0).all()  # in each column
+
+    preview.set_curtain(0.25)
+
+    np.testing.assert_array_equal(layer.data[0, :, :20], before[:, :20])
+    np.testing.assert_array_equal(layer.data[0, :, 20:], after[:, 20:])
+
+
+def test_while_the_key_is_held_the_recording_is_seen(viewer, source, preview, qtbot):
+    layer = show(preview, qtbot)
+    shown = []
+    layer.events.data.connect(lambda _: shown.append(preview._is_held))
+
+    press = next(held for key, held in viewer.keymap.items() if str(key) == KEY)
+    holding = press(viewer)
+    next(holding)
+    assert preview._is_held
+    next(holding, None)
+
+    assert shown == [True, False]
+    preview.stop()
+    assert KEY not in [str(key) for key in viewer.keymap]
+
+
+def test_what_cannot_be_previewed_is_said(viewer, asked, preview):
+    viewer.dims.ndisplay = 3
+
+    preview.start()
+
+    assert "switch the viewer to 2D" in asked.told[-1]
+    assert not preview.is_busy
+
+
+def test_what_goes_wrong_ends_it_and_is_said(viewer, source, asked, preview, qtbot):
+    asked.factor = 5  # there is no such interpolation
+
+    preview.start()
+    qtbot.waitUntil(lambda: bool(asked.failed), timeout=WAIT)
+
+    assert "2, 3, 4 or 8" in str(asked.failed[0])
+    assert not preview.is_on
+    assert list(viewer.layers) == [source]
+
+
+def test_a_preview_that_a_user_removes_comes_again(viewer, source, preview, qtbot):
+    viewer.layers.remove(show(preview, qtbot))
+
+    preview.refresh()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+
+    assert preview.layer in viewer.layers

@@ -1,0 +1,29 @@
+"""Held-out images: the figures of a patch are those of its pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import tiny_fast
+
+from napari_sr.metrics import psnr
+from napari_sr.simulation import Recording
+from napari_sr.validation import HeldOut
+
+NO_NOISE = [torch.zeros(1, 1, 1, 1)] * 3
+
+
+def test_a_preview_says_how_good_it_and_bicubic_are_on_its_patch():
+    sharp = torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    seen = Recording(sharp, torch.nn.functional.avg_pool2d(sharp, 2), *NO_NOISE)
+    held_out = HeldOut([seen], 1)
+
+    trained = held_out.preview(tiny_fast(tail=0.5).network)
+    bicubic = held_out.preview(tiny_fast(tail=0.0).network)
+
+    expected = psnr(trained.now, trained.truth, data_range=1, border=4)
+    assert trained.psnr == pytest.approx(expected)
+    assert bicubic.psnr == pytest.approx(bicubic.psnr_bicubic, abs=1e-3)
+    assert trained.psnr_bicubic == bicubic.psnr_bicubic
+    np.testing.assert_array_equal(trained.truth, sharp[0, 0])
