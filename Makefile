@@ -45,6 +45,8 @@ evaluate: install  ## Measure the shipped models again
 
 screenshots: install  ## Take the pictures of the widgets again; needs a screen, or Xvfb
 	$(BIN)/python -m benchmarks.screenshots
+	$(BIN)/python -m benchmarks.screenshots_fine_tune
+	$(BIN)/python -m benchmarks.screenshots_tools
 
 sample-data: install  ## Write the sample data again
 	$(BIN)/napari-sr samples sample_data

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sr._napari.form import MOST, column, combo, fill, hint, number, offer, row
-from napari_sr._napari.preparing import DEVICES
+from napari_sr._napari.preferences import DEVICES, preferred_settings
 from napari_sr.card import ModelCard
 from napari_sr.catalogue import INTERPOLATIONS
 from napari_sr.intensity import NoiseLevel
@@ -118,7 +118,7 @@ class Choices(QWidget):
     @property
     def settings(self) -> UpscaleSettings:
         """How to super-resolve."""
-        return UpscaleSettings(
+        return preferred_settings(
             device=self.device_box.currentData(),
             tile=self.tile_box.value() or "auto",
             noise=self._noise(),

@@ -23,6 +23,7 @@ from napari_sr._napari.fine_tune_flow import (
     train,
 )
 from napari_sr._napari.fine_tune_panel import FineTunePanel
+from napari_sr._napari.pickers import refresh_pickers
 from napari_sr._napari.remembered import recall, remember
 from napari_sr._napari.telling import tell_error
 from napari_sr.catalogue import list_models, new_model_path
@@ -198,10 +199,7 @@ class FineTune(FineTunePanel):
     def _saved(self, path: Path) -> None:
         self._set_up_again(f"Saved: {path.stem} can now be chosen.")
         self.reset_choices()
-        window = getattr(self._viewer, "window", None)  # none where nothing is drawn
-        for widget in window.dock_widgets.values() if window else ():
-            if widget is not self and hasattr(widget, "reset_choices"):
-                widget.reset_choices()
+        refresh_pickers(self._viewer)
 
     def _failed(self, _error: Exception) -> None:
         self.run_bar.say("Failed")

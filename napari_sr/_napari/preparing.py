@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from napari_sr._napari.preferences import DEVICES
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
@@ -84,7 +85,12 @@ class Preparer:
             return Machine(devices, None)
         with self._lock:
             upscaler = self._upscaler(model, factor, settings)
-            tile = choose_tile(upscaler.bytes_per_pixel, upscaler.halo, device)
+            tile = choose_tile(
+                upscaler.bytes_per_pixel,
+                upscaler.halo,
+                device,
+                settings.share_of_memory,
+            )
         return Machine(devices, tile)
 
     def _upscaler(
@@ -103,9 +109,6 @@ class Preparer:
             self._set_up = (wanted, as_upscaler(self._loaded[1], settings))
         upscaler: Upscaler = self._set_up[1]
         return upscaler
-
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def look_at_machine(

@@ -20,6 +20,4 @@ def preview_here(viewer: Viewer) -> None:
     """
     dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", WIDGET)
     dock.show()
-    toggle = getattr(widget, "toggle_preview", None)
-    if toggle is not None:
-        toggle()
+    widget.toggle_preview()

@@ -22,6 +22,7 @@ from napari_sr._napari.controls import Choices
 from napari_sr._napari.copying import python_script, recipe_of
 from napari_sr._napari.flow import Request, as_stack
 from napari_sr._napari.form import STYLE, order_by_tab
+from napari_sr._napari.preferences import preferences
 from napari_sr._napari.preparing import Machine, Preparer, look_at_machine
 from napari_sr._napari.preview import KEY, Preview, is_preview
 from napari_sr._napari.remembered import recall, remember
@@ -92,6 +93,10 @@ class SuperResolve(QWidget):
             self._actions.preview.setChecked(False)
             self._running.start(*asked)
 
+    def toggle_preview(self) -> None:
+        """Turn the preview on or off."""
+        self._actions.preview.toggle()
+
     def stop(self) -> None:
         """Stop after the current tile; planes that are done stay."""
         self._running.stop()
@@ -160,10 +165,11 @@ class SuperResolve(QWidget):
 
     def _recall(self) -> None:
         choices = self._choices
+        device = _recalled("device") or preferences().device
         for box, place in (
             (choices.model_box, choices.model_box.findText(_recalled("model"))),
             (choices.factor_box, choices.factor_box.findText(_recalled("factor"))),
-            (choices.device_box, choices.device_box.findData(_recalled("device"))),
+            (choices.device_box, choices.device_box.findData(device)),
         ):
             box.setCurrentIndex(place if place >= 0 else box.currentIndex())
 
@@ -182,7 +188,7 @@ class SuperResolve(QWidget):
     def _show_machine(self, machine: Machine) -> None:
         self._choices.show_machine(machine)
 
-    def _toggle_preview(self, is_on: bool) -> None:
+    def _switch_preview(self, is_on: bool) -> None:
         self._actions.curtain_row.setVisible(is_on)
         if is_on:
             self._preview.start()
@@ -218,7 +224,7 @@ class SuperResolve(QWidget):
     def _connect(self) -> None:
         actions = self._actions
         self._choices.changed.connect(self._on_changed)
-        actions.preview.toggled.connect(self._toggle_preview)
+        actions.preview.toggled.connect(self._switch_preview)
         actions.before.pressed.connect(lambda: self._preview.hold(True))
         actions.before.released.connect(lambda: self._preview.hold(False))
         actions.curtain.valueChanged.connect(self._move_curtain)

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.preferences import DEVICES, preferences
 from napari_sr._napari.section import Section
 from napari_sr.catalogue import list_models
 from napari_sr.settings import TrainingSettings
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from napari_sr.card import ModelCard
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 MINUTES = 5.0
 
 
@@ -63,6 +63,7 @@ class TrainingForm(QWidget):
         self.name.setToolTip("What the new model is called where models are chosen.")
         self.device = QComboBox()
         self.device.addItems(DEVICES)
+        self.device.setCurrentText(preferences().device)
         self.device.setToolTip("auto takes a GPU where there is one.")
         self.seed = QSpinBox()
         self.seed.setMaximum(2**31 - 1)

@@ -161,11 +161,3 @@ def test_preview_here_opens_the_widget_and_toggles_its_preview():
     assert viewer.window.widget.is_on
     preview_here(viewer)
     assert not viewer.window.widget.is_on
-
-
-def test_preview_here_only_opens_a_widget_that_has_no_preview():
-    viewer = Viewer(object())
-
-    preview_here(viewer)
-
-    assert viewer.window.dock.shown == 1
