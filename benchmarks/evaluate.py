@@ -5,7 +5,7 @@
 Every sharp test image of the models' domains is recorded (see
 `napari_sr.evaluation.PROTOCOL`) and super-resolved by the whole upscaling flow. Models
 of a domain stand beside the general one of their factor. `--write` puts the figures
-into the card; `docs/quality.md` is written from the cards by `--docs`.
+into the card; `--docs` writes `docs/quality.md` and the README's table from the cards.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import napari_sr as sr
 from benchmarks.real_images import add_data_argument, rows_of, sharp_planes
+from napari_sr.card import read_card
 from napari_sr.catalogue import SHIPPED
-from napari_sr.describing import quality_tables
+from napari_sr.describing import models_table, quality_tables
 from napari_sr.evaluation import (
     PROTOCOL,
     SMALLEST,
@@ -33,7 +34,8 @@ from napari_sr.quality import Measured, averaged
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DOCS = Path("docs/quality.md")
+DOCS, README = Path("docs/quality.md"), Path("README.md")
+BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
 
 
 def measure(model: SRModel, root: Path, role: str = "test") -> list[Measured]:
@@ -64,12 +66,16 @@ def _general_beside(model: SRModel) -> list[SRModel]:
 
 
 def write_docs() -> None:
-    """Write the page of all tables from the cards of the shipped models."""
+    """Write the page of all tables, and the table of the README, from the cards."""
     parts = ["# Quality of the shipped models", PROTOCOL]
     for path in sorted(SHIPPED.glob("*.safetensors")):
-        card = sr.read_card(path)
+        card = read_card(path)
         parts += [f"## {card.name}", card.description, *quality_tables(card)]
     DOCS.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    table = models_table(sr.list_models())
+    README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
