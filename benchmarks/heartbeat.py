@@ -15,18 +15,21 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread, main_thread
 from time import monotonic, sleep
 from traceback import extract_stack
+from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
 from qtpy.QtCore import QEventLoop, QSettings, Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BEAT_MS = 20
 LATE_MS = 100
@@ -34,6 +37,8 @@ LATE_MS = 100
 PATIENCE_S = 240
 IDLE_S = 5
 TRAINING_MINUTES = 0.5
+N_COPIES = 4
+"""Of the sample's planes, in the stack of a run."""
 PLACES = 7
 """Of a late beat's stack, the innermost so many are printed."""
 
@@ -143,8 +148,19 @@ def idle() -> np.ndarray:
     return beats_while(lambda: None, lambda: monotonic() > end)[0]
 
 
+def _add_layer(widget: QWidget) -> None:
+    """Do by hand what a run cannot do without: napari takes its time for it."""
+    first = widget._viewer.layers[0]
+    limits = first.contrast_limits
+    widget._viewer.add_image(np.zeros_like(first.data), contrast_limits=limits)
+
+
 def _start_run(widget: QWidget) -> None:
-    widget.run()
+    """Super-resolve some more planes than the sample has, for more beats."""
+    layers = widget._viewer.layers
+    layers[0].data = np.tile(layers[0].data, (N_COPIES, 1, 1))
+    widget._choices.choose_layer(layers[0])
+    widget._actions.run.click()
 
 
 def _start_training(widget: QWidget) -> None:
@@ -155,10 +171,8 @@ def _start_training(widget: QWidget) -> None:
 
 
 CASES = {
+    "a layer is added": Case("Super-resolve", _add_layer, lambda _: True),
     "run": Case("Super-resolve", _start_run, lambda widget: not widget._running.is_on),
-    "run again": Case(
-        "Super-resolve", _start_run, lambda widget: not widget._running.is_on
-    ),
     "training": Case(
         "Fine-tune", _start_training, lambda widget: bool(widget.save_bar.verdict)
     ),

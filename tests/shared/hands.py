@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -63,7 +61,7 @@ def choose_in_menu(menu, *words) -> None:
 def answer_save_dialog(monkeypatch, path, kind) -> None:
     """Let the next dialog for saving name a file, and choose what kind it is."""
 
-    def answer(*_args, filter="", **_rest):  # noqa: A002
+    def answer(*_args, filter="", **_rest):
         (chosen,) = (one for one in filter.split(";;") if kind in one)
         return str(path), chosen
 
@@ -71,7 +69,7 @@ def answer_save_dialog(monkeypatch, path, kind) -> None:
     monkeypatch.setattr(where, answer)
 
 
-def answer_open_dialog(monkeypatch, path: Path) -> None:
+def answer_open_dialog(monkeypatch, path) -> None:
     """Let the next dialog for opening name a file or a folder."""
     where = "napari._qt.qt_viewer.QFileDialog"
     monkeypatch.setattr(f"{where}.getExistingDirectory", lambda *_, **__: str(path))
