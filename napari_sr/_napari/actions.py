@@ -56,6 +56,9 @@ class Actions(QWidget):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
+        keep = self.bar.sizePolicy()
+        keep.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(keep)
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -78,16 +81,22 @@ class Actions(QWidget):
 
     def show_progress(self, done: int, total: int, *, is_on: bool) -> None:
         """Set the bar; without a total it only says that something is going on."""
-        keep = self.bar.sizePolicy()
-        keep.setRetainSizeWhenHidden(True)
-        self.bar.setSizePolicy(keep)
-        self.bar.setVisible(is_on)
+        # Only when it changes, here and below: whatever touches the layout has all of
+        # the window laid out and drawn again, and this is called after each tile.
+        if self.bar.isHidden() == is_on:
+            self.bar.setVisible(is_on)
+        # Qt repaints a bar within `setValue`, and with it all of the window that waits
+        # to be drawn; drawn when its turn comes, it holds nothing up.
+        self.bar.setUpdatesEnabled(False)
         self.bar.setRange(0, total)
         self.bar.setValue(done)
+        self.bar.setUpdatesEnabled(True)
 
     def offer_run(self, n_missing: int) -> None:
         """Say what Run does: everything, or what is missing."""
-        self.run.setText("Run the rest" if n_missing else "Run")
+        text = "Run the rest" if n_missing else "Run"
+        if self.run.text() != text:
+            self.run.setText(text)
         self.run.setToolTip(
             f"Do the {n_missing} planes that are missing, into the same layer."
             if n_missing

@@ -167,10 +167,11 @@ class Batch(QWidget):
         ]
         total = f"{outcome.capitalize()}: " if outcome != "done" else ""
         summary = ", ".join(counts) or "nothing done"
-        self.status.setText(f"{total}{summary} of {self._n_files}.")
+        self._refresh()
+        share = f" of {self._n_files}" if self._n_files else ""
+        self.status.setText(f"{total}{summary}{share}.")
         self.list.settle()
         self.bar.setValue(_BAR if outcome == "done" else 0)
-        self._refresh()
 
     def _tell(self, text: str) -> None:
         # A long path may be broken after each slash, or it would widen the dock.

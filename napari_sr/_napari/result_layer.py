@@ -49,12 +49,14 @@ class ResultLayer:
 
     def refresh(self) -> None:
         """Draw what has been done since the last time."""
-        self.layer.refresh(extent=False)
+        # The thumbnail waits for the end: it costs as much as all the rest.
+        self.layer.refresh(extent=False, highlight=False, thumbnail=False)
         self._mark()
 
     def settle(self) -> None:
         """Draw everything that is done, and say in the name what is missing."""
-        self.refresh()
+        self.layer.refresh(extent=False)
+        self._mark()
         result = self.result
         counts = f"{len(result.done)} of {result.request.stack.n_planes} planes"
         self.layer.name = (

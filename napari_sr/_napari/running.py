@@ -134,8 +134,11 @@ class Running:
         if not worker.abort_requested:
             self.sentence = self._how_it_goes(result, step)
         self._changed()
+        is_new = step.plane is not None and self._current is None
         if step.plane is not None:
             self._show_plane(self._source, result)
+        if is_new:
+            return  # adding a layer takes napari long enough: the bar is for later
         # Last: it draws, and while it does, more steps and even the end may come in.
         worker.show_progress(step.tiles_done, step.n_tiles)
 

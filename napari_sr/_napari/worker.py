@@ -11,6 +11,7 @@ This module alone knows two traps of napari's generator workers and mends them:
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     Flow = Callable[..., Generator[Any, None, Any]]
+
+
+REDRAW_S = 0.2
+"""The bar in the activity dock is drawn at most so often: it draws all that waits."""
 
 
 class FlowError(Exception):
@@ -42,6 +47,7 @@ class FlowWorker(GeneratorWorker):
         super().__init__(_reporting, steps)
         self._steps = steps
         self._is_drawing = False
+        self._drawn = -REDRAW_S
 
     def work(self) -> object:
         """Iterate over the flow until it ends or is to stop, then close it."""
@@ -56,13 +62,14 @@ class FlowWorker(GeneratorWorker):
         Parameters
         ----------
         done, total
-            Number of steps. A call that comes while the bar is drawn is left out:
-            drawing handles waiting signals, and many steps may be waiting.
+            Number of steps. A call that comes while the bar is drawn, or soon after,
+            is left out: drawing handles waiting signals, and many may be waiting.
         """
-        bar = self.pbar
-        if bar is None or self._is_drawing or done <= bar.n:
+        bar, now = self.pbar, monotonic()
+        is_soon = now - self._drawn < REDRAW_S and done < total
+        if bar is None or self._is_drawing or is_soon or done <= bar.n:
             return
-        self._is_drawing = True
+        self._is_drawing, self._drawn = True, now
         try:
             if bar.total != total:
                 bar.total = total

@@ -14,13 +14,27 @@ def viewer(qtbot):
 
 
 @pytest.fixture
-def drawing_viewer(qapp, request):
-    """A whole viewer; skipped where Qt has no OpenGL, as offscreen without X."""
+def make_drawing_viewer(qapp, request):
+    """Make whole viewers; skipped where Qt has no OpenGL, as offscreen without X."""
     from qtpy.QtGui import QOpenGLContext
 
     if not QOpenGLContext().create():
         pytest.skip("no OpenGL here; `xvfb-run make test` has it")
-    return request.getfixturevalue("make_napari_viewer")()
+    return request.getfixturevalue("make_napari_viewer")
+
+
+@pytest.fixture
+def drawing_viewer(make_drawing_viewer):
+    """A whole viewer whose window is not shown."""
+    return make_drawing_viewer()
+
+
+@pytest.fixture
+def shown_viewer(make_drawing_viewer):
+    """A whole viewer in its window, as a user has it."""
+    viewer = make_drawing_viewer(show=True)
+    viewer.window.resize(1500, 950)
+    return viewer
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,240 @@
+"""What can go wrong while a user works reaches the user, once, in a sentence."""
+
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from stacks_on_disk import write_stack
+
+from napari_sr import batching
+from napari_sr._napari import batch, fine_tune
+from napari_sr._napari.batch import Batch
+from napari_sr._napari.fine_tune import FineTune
+from napari_sr._napari.super_resolve import SuperResolve
+from napari_sr._napari.writer import write_tiff, write_zarr
+from napari_sr.catalogue import list_models, model_folder
+from napari_sr.files import writing
+from napari_sr.stack import StackError
+
+WAIT = 60_000
+"""Milliseconds within which a flow must end."""
+FULL = OSError(errno.ENOSPC, "No space left on device")
+FAULTS = pytest.mark.parametrize(
+    "error",
+    [RuntimeError("shapes differ"), MemoryError("tiles of 64 px"), FULL],
+    ids=lambda error: type(error).__name__,
+)
+
+
+def counts(*shape, seed=0) -> np.ndarray:
+    pixels = np.random.default_rng(seed).integers(0, 60_000, shape)
+    return pixels.astype(np.uint16)
+
+
+def failing(error):
+    def flow(*_args):
+        yield from ()
+        raise error
+
+    return flow
+
+
+class FullSink:
+    """A file whose disk has room for one plane."""
+
+    def __init__(self, sink) -> None:
+        self._sink = sink
+
+    def __getattr__(self, name):
+        return getattr(self._sink, name)
+
+    def put(self, index, plane) -> None:
+        if index == (1,):
+            raise FULL
+        self._sink.put(index, plane)
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Let the second plane of every file find no room."""
+    real = writing.AtomicWriter._open_sink
+    monkeypatch.setattr(
+        writing.AtomicWriter, "_open_sink", lambda writer: FullSink(real(writer))
+    )
+
+
+@pytest.fixture
+def batch_widget(viewer, qtbot, tmp_path, tiny_card):
+    widget = Batch(viewer)
+    qtbot.addWidget(widget)
+    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("tiny"))
+    write_stack(tmp_path / "in" / "a.ome.tif", counts(2, 24, 24), "zyx")
+    widget.form.sources.setText(str(tmp_path / "in"))
+    widget.form.output.setText(str(tmp_path / "out"))
+    return widget
+
+
+@pytest.fixture
+def trainer(viewer, qtbot, tiny_card):
+    for seed in range(3):
+        viewer.add_image(counts(64, 64, seed=seed), name=f"sharp {seed}")
+    widget = FineTune(viewer)
+    widget.form.base.setCurrentText("tiny")
+    widget.form.name.setText("mine")
+    widget.examples.images.take(*viewer.layers)
+    widget.examples._settled.stop()
+    yield widget
+    widget.close()
+
+
+def run_batch_to_end(widget, qtbot) -> None:
+    widget.run_button.click()
+    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+
+
+# ── a model that is removed between choosing and running ────────────────────────────
+
+
+def remove_model() -> None:
+    (path,) = model_folder().glob("tiny*")
+    path.unlink()
+
+
+def test_super_resolve_says_that_its_model_is_gone(viewer, qtbot, tiny_card, notified):
+    viewer.add_image(counts(2, 24, 24))
+    widget = SuperResolve(viewer)
+    qtbot.addWidget(widget)
+    box = widget._choices.model_box
+    (place,) = (i for i in range(box.count()) if box.itemText(i).startswith("tiny"))
+    box.setCurrentIndex(place)
+
+    remove_model()
+    widget.run()
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+
+    (told,) = notified
+    assert "no model named 'tiny'" in told
+    assert len(viewer.layers) == 1
+    assert widget._actions.run.isEnabled()
+    widget._running.leave()
+
+
+def test_batch_says_that_its_model_is_gone(batch_widget, qtbot, notified):
+    remove_model()
+    run_batch_to_end(batch_widget, qtbot)
+
+    (told,) = notified
+    assert "no model named 'tiny'" in told
+    assert batch_widget.status.text() == "Failed: nothing done."
+    assert batch_widget.run_button.isEnabled()
+
+
+def test_fine_tune_says_that_its_base_is_gone(trainer, qtbot, notified):
+    remove_model()
+    trainer.start()
+    qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
+
+    (told,) = notified
+    assert "no model named 'tiny'" in told
+    assert trainer.run_bar.text == "Failed"
+    assert trainer.run_bar.start.isEnabled()
+
+
+# ── a disk that is full ─────────────────────────────────────────────────────────────
+
+
+def test_batch_says_that_the_disk_is_full_and_leaves_no_half_file(
+    batch_widget, qtbot, full_disk, tmp_path
+):
+    run_batch_to_end(batch_widget, qtbot)
+
+    assert batch_widget.status.text() == "1 failed of 1."
+    assert "No space left" in batch_widget.told.text()
+    assert not [*(tmp_path / "out").glob("*")]
+
+
+@pytest.mark.parametrize(
+    ("write", "suffix"), [(write_tiff, ".ome.tif"), (write_zarr, ".ome.zarr")]
+)
+def test_a_layer_for_which_there_is_no_room_leaves_no_half_file(
+    full_disk, tmp_path, write, suffix
+):
+    with pytest.raises(StackError, match="No space left"):
+        write(str(tmp_path / f"a{suffix}"), counts(2, 8, 8), {"name": "a"})
+
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_model_for_which_there_is_no_room_can_be_saved_later(
+    trainer, qtbot, monkeypatch, notified
+):
+    quick = {"iterations": 4, "validate_every": 4, "batch": 2, "patch": 16}
+    trainer.form.further_settings = lambda: quick
+    trainer.start()
+    qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
+    real = fine_tune.save
+    monkeypatch.setattr(fine_tune, "save", lambda *_: (_ for _ in ()).throw(FULL))
+
+    trainer.save()
+    qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
+    (told,) = notified
+    assert "No space left" in told
+    assert trainer.save_bar.isVisibleTo(trainer)
+
+    monkeypatch.setattr(fine_tune, "save", real)
+    trainer.save()
+    qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
+    assert "mine" in {card.name for card in list_models()}
+
+
+# ── what a batch as a whole, or one of its files, meets ─────────────────────────────
+
+
+@FAULTS
+def test_a_batch_that_cannot_go_on_says_why_once(
+    batch_widget, qtbot, monkeypatch, notified, error
+):
+    monkeypatch.setattr(batch, "run_batch", failing(error))
+
+    run_batch_to_end(batch_widget, qtbot)
+
+    (told,) = notified
+    assert str(error) in told
+    assert batch_widget.run_button.isEnabled()
+
+
+@FAULTS
+def test_what_one_file_meets_is_said_beside_it(
+    batch_widget, qtbot, monkeypatch, notified, error
+):
+    monkeypatch.setattr(batching, "run_job", failing(error))
+
+    run_batch_to_end(batch_widget, qtbot)
+
+    assert batch_widget.status.text() == "1 failed of 1."
+    assert str(error) in batch_widget.told.text().replace("\u200b", "")
+    assert not notified
+
+
+# ── a layer that is removed ─────────────────────────────────────────────────────────
+
+
+def test_layers_that_are_removed_are_learnt_from_all_the_same(
+    trainer, viewer, qtbot, monkeypatch, notified
+):
+    quick = {"iterations": 4, "validate_every": 4, "batch": 2, "patch": 16}
+    trainer.form.further_settings = lambda: quick
+
+    trainer.start()
+    viewer.layers.clear()
+    trainer.reset_choices()
+    qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
+
+    assert trainer.save_bar.verdict
+    assert not notified
