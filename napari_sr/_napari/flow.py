@@ -154,12 +154,11 @@ def run(
     Result
         With all planes.
     """
-    from napari_sr.device import choose_device, leave_a_core, release_memory
+    from napari_sr.device import choose_device, release_memory
 
     device = choose_device(request.settings.device)
     try:
-        with leave_a_core():
-            return (yield from _collect(request, preparer, unfinished, first))
+        return (yield from _collect(request, preparer, unfinished, first))
     finally:
         release_memory(device)
 
