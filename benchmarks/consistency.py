@@ -22,7 +22,8 @@ from napari_sr.catalogue import SHIPPED
 from napari_sr.evaluation import BORDER, DATA_RANGE, noise_of, recorded
 from napari_sr.metrics import psnr
 from napari_sr.model import SRModel
-from napari_sr.quality import as_markdown, binned
+from napari_sr.quality import as_markdown
+from napari_sr.sampling import binned
 
 PHOTONS = (None, 1000.0, 200.0, 50.0)
 N_PER_DATASET = 2

@@ -18,7 +18,7 @@ import tifffile
 
 from napari_sr.evaluation import BLACK, DATA_RANGE, on_scale, recorded
 from napari_sr.phantoms import make_phantom
-from napari_sr.quality import binned
+from napari_sr.sampling import binned
 
 if TYPE_CHECKING:
     import argparse

@@ -18,9 +18,10 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 WINDOW = (1280, 800)
-PATIENCE_S = 120
+PATIENCE_S = 240
 
 Scene = Callable[[napari.Viewer, QWidget], None]
+Scenes = dict[str, tuple[str, str, str, Scene]]
 
 
 def wait_until(is_so: Callable[[], object]) -> None:
@@ -77,7 +78,7 @@ def done(viewer: napari.Viewer, widget: QWidget) -> None:
     zoom_in(viewer, 2.5)
 
 
-SCENES: dict[str, tuple[str, str, str, Scene]] = {
+SCENES: Scenes = {
     # file: widget, sample, theme, what happens
     "super_resolve_preview": ("Super-resolve", "filaments", "dark", preview),
     "super_resolve_curtain": ("Super-resolve", "filaments", "dark", curtain),
@@ -87,9 +88,8 @@ SCENES: dict[str, tuple[str, str, str, Scene]] = {
 }
 
 
-def take(name: str) -> Path:
+def take(name: str, title: str, sample: str, theme: str, play: Scene) -> Path:
     """Play a scene and write its picture."""
-    title, sample, theme, play = SCENES[name]
     viewer = napari.Viewer()
     viewer.theme = theme
     viewer.window.resize(*WINDOW)
@@ -108,16 +108,16 @@ def take(name: str) -> Path:
     return path
 
 
-def main(names: list[str]) -> None:
+def main(scenes: Scenes, names: list[str]) -> None:
     """Write the pictures of these scenes, or of all."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     # Nothing that this user chose before may be seen.
     kind, scope = QSettings.Format.IniFormat, QSettings.Scope.UserScope
     with TemporaryDirectory() as folder:
         QSettings.setPath(kind, scope, folder)
-        for name in names or SCENES:
-            print(take(name))
+        for name in names or scenes:
+            print(take(name, *scenes[name]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(SCENES, sys.argv[1:])

@@ -10,35 +10,18 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from benchmarks.screenshots import FOLDER, wait_until
 
+if TYPE_CHECKING:
     import napari
 
     from napari_sr._napari.fine_tune import FineTune
 
-FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 WINDOW = (1400, 950)
-LIMIT = 240.0
-"""Seconds that a training may take until its scene is ready."""
-
-
-def wait_until(is_ready: Callable[[], bool], limit: float = LIMIT) -> None:
-    """Let the viewer run until something is so."""
-    from time import monotonic
-
-    from qtpy.QtTest import QTest
-
-    end = monotonic() + limit
-    while not is_ready():
-        if monotonic() > end:
-            raise TimeoutError("The scene was not ready in time.")
-        QTest.qWait(50)
 
 
 def _open(theme: str = "dark") -> tuple[napari.Viewer, FineTune]:

@@ -9,41 +9,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic
+from typing import TYPE_CHECKING
 
-import napari
 import numpy as np
-from qtpy.QtCore import QSettings
-from qtpy.QtWidgets import QApplication, QWidget
 
 import napari_sr
+from benchmarks.screenshots import FOLDER, main, wait_until
 from napari_sr._napari.geometry import upscaled_look, upscaled_placement
 
-FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
+if TYPE_CHECKING:
+    import napari
+    from qtpy.QtWidgets import QWidget
+
+    from benchmarks.screenshots import Scenes
+
 SAMPLES = Path(__file__).parents[1] / "sample_data"
-WINDOW = (1280, 800)
-PATIENCE_S = 180
 MODEL = "fluorescence-x2"
-
-Scene = Callable[[napari.Viewer, QWidget, Path], None]
-
-
-def wait_until(is_so: Callable[[], object]) -> None:
-    """Let napari work until something is so."""
-    end = monotonic() + PATIENCE_S
-    while not is_so():
-        if monotonic() > end:
-            raise TimeoutError("The scene did not come about.")
-        QApplication.processEvents()
-
-
-def settle(seconds: float = 0.6) -> None:
-    """Let napari draw what has changed."""
-    end = monotonic() + seconds
-    wait_until(lambda: monotonic() > end)
 
 
 def add_result(viewer: napari.Viewer) -> None:
@@ -58,7 +41,7 @@ def add_result(viewer: napari.Viewer) -> None:
     )
 
 
-def quality(viewer: napari.Viewer, widget: QWidget, _folder: Path) -> None:
+def quality(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the figures of a result beside its truth."""
     add_result(viewer)
     widget.reset_choices()
@@ -66,7 +49,7 @@ def quality(viewer: napari.Viewer, widget: QWidget, _folder: Path) -> None:
     wait_until(lambda: not widget._task.is_on)
 
 
-def quality_without(viewer: napari.Viewer, widget: QWidget, _folder: Path) -> None:
+def quality_without(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the figures that need no reference."""
     add_result(viewer)
     viewer.layers.remove(viewer.layers[1])
@@ -75,27 +58,30 @@ def quality_without(viewer: napari.Viewer, widget: QWidget, _folder: Path) -> No
     wait_until(lambda: not widget._task.is_on)
 
 
-def batch(_viewer: napari.Viewer, widget: QWidget, folder: Path) -> None:
-    """Show a batch that was stopped, with a file that cannot be read."""
-    os.chdir(folder)  # so that the picture shows no path of this machine
-    recordings = Path("recordings")
-    recordings.mkdir()
-    for name in ("filaments", "foam", "nuclei"):
-        path = SAMPLES / f"{name}_recorded.ome.tif"
-        (recordings / path.name).write_bytes(path.read_bytes())
-    (recordings / "broken.ome.tif").write_bytes(b"no image at all")
-    widget.form.sources.setText(str(recordings))
-    widget.form.output.setText("results")
-    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("lanczos"))
-    widget.run_button.click()
-    wait_until(lambda: not widget._task.is_on)
+def batch(_viewer: napari.Viewer, widget: QWidget) -> None:
+    """Show a batch with a file that cannot be read."""
+    with TemporaryDirectory() as folder:
+        os.chdir(folder)  # so that the picture shows no path of this machine
+        recordings = Path("recordings")
+        recordings.mkdir()
+        for name in ("filaments", "foam", "nuclei"):
+            path = SAMPLES / f"{name}_recorded.ome.tif"
+            (recordings / path.name).write_bytes(path.read_bytes())
+        (recordings / "broken.ome.tif").write_bytes(b"no image at all")
+        widget.form.sources.setText(str(recordings))
+        widget.form.output.setText("results")
+        box = widget.form.model_box
+        box.setCurrentIndex(box.findData("lanczos"))
+        widget.run_button.click()
+        wait_until(lambda: not widget._task.is_on)
+        os.chdir(FOLDER)
 
 
-def models(_viewer: napari.Viewer, _widget: QWidget, _folder: Path) -> None:
+def models(_viewer: napari.Viewer, _widget: QWidget) -> None:
     """Show the card of the first model."""
 
 
-SCENES: dict[str, tuple[str, str, str, Scene]] = {
+SCENES: Scenes = {
     # file: widget, sample, theme, what happens
     "quality": ("Quality", "filaments", "dark", quality),
     "quality_light": ("Quality", "filaments", "light", quality),
@@ -107,38 +93,5 @@ SCENES: dict[str, tuple[str, str, str, Scene]] = {
 }
 
 
-def take(name: str) -> Path:
-    """Play a scene and write its picture."""
-    title, sample, theme, play = SCENES[name]
-    viewer = napari.Viewer()
-    viewer.theme = theme
-    viewer.window.resize(*WINDOW)
-    viewer.open_sample("napari-sr", sample)
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", title)
-    dock.setFixedWidth(300)
-    settle(1.5)
-    viewer.reset_view()
-    with TemporaryDirectory() as folder:
-        play(viewer, widget, Path(folder))
-        os.chdir(FOLDER)
-        settle()
-        path = FOLDER / f"{name}.png"
-        viewer.window.screenshot(str(path), size=None, canvas_only=False, flash=False)
-    viewer.close()
-    settle()
-    return path
-
-
-def main(names: list[str]) -> None:
-    """Write the pictures of these scenes, or of all."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    # Nothing that this user chose before may be seen.
-    kind, scope = QSettings.Format.IniFormat, QSettings.Scope.UserScope
-    with TemporaryDirectory() as folder:
-        QSettings.setPath(kind, scope, folder)
-        for name in names or SCENES:
-            print(take(name))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(SCENES, sys.argv[1:])

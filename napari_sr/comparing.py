@@ -112,14 +112,18 @@ def compare(
         If the stacks do not fit each other, or hold nothing to compare.
     """
     factor = _factor_of(result, recording, reference)
+    n_most = LARGEST // factor
     indices = spread_indices(result, N_PLANES)
     standard = recording if reference is None else reference
     data_range = _range_of(standard, indices)
     bicubic = load_model(BASELINE, factor=factor)
     found: dict[str, list[Agreement]] = {"result": [], BASELINE: []}
     for done, index in enumerate(indices, 1):
-        low, high = _plane(recording, index, factor), _plane(result, index, factor, 1)
-        truth = None if reference is None else _plane(reference, index, factor, 1)
+        low = _middle(recording, index, n_most)
+        high = _middle(result, index, n_most, factor)
+        truth = None
+        if reference is not None:
+            truth = _middle(reference, index, n_most, factor)
         simple = upscale(low, bicubic, dtype="float32", device="cpu")
         for name, pixels in (("result", high), (BASELINE, simple)):
             found[name].append(_measured(pixels, low, truth, data_range))
@@ -166,15 +170,14 @@ def _range_of(stack: Stack, indices: Sequence[tuple[int, ...]]) -> float:
     return float(high - low)
 
 
-def _plane(
-    stack: Stack, index: tuple[int, ...], factor: int, per_pixel: int | None = None
+def _middle(
+    stack: Stack, index: tuple[int, ...], n_most: int, unit: int = 1
 ) -> NDArray[np.float32]:
-    """Read the middle of a plane; of a recording, whose pixels are larger, less."""
-    largest = LARGEST // factor * (factor if per_pixel else 1)
+    """Read the middle of a plane: so many recorded pixels a side, of `unit` pixels."""
     plane, _ = fill_gaps(stack.plane(index))
-    unit = factor if per_pixel else 1
-    starts = [max(0, side - largest) // (2 * unit) * unit for side in plane.shape]
-    rows, columns = (slice(start, start + largest) for start in starts)
+    side = n_most * unit
+    starts = [max(0, length - side) // (2 * unit) * unit for length in plane.shape]
+    rows, columns = (slice(start, start + side) for start in starts)
     middle: NDArray[np.float32] = plane[rows, columns].astype(np.float32)
     return middle
 

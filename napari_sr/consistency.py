@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_sr.quality import binned
+from napari_sr.sampling import binned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

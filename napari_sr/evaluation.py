@@ -16,8 +16,8 @@ import numpy as np
 from napari_sr.baselines import baselines
 from napari_sr.files import open_stack
 from napari_sr.intensity import NoiseLevel, fill_gaps
-from napari_sr.quality import BASELINE, FlatField, Measured, binned, measure
-from napari_sr.sampling import spread_indices
+from napari_sr.quality import BASELINE, FlatField, Measured, measure
+from napari_sr.sampling import binned, spread_indices
 from napari_sr.stack import StackError
 from napari_sr.upscaling import upscale
 
@@ -164,16 +164,13 @@ def ways_of(model: SRModel) -> dict[str, Method]:
     """Give everything that a model is asked for, by name."""
 
     def at(dial: float) -> Method:
-        return lambda low, noise: upscale(
-            low, model, noise=noise, dial=dial, dtype="float32"
-        )
+        placed = model.at_dial(dial)
+        return lambda low, noise: upscale(low, placed, noise=noise, dtype="float32")
 
-    name = model.name
+    name, faithful = model.name, model.at_dial(0.0)
     found: dict[str, Method] = {
         f"{name} given": at(0.0),
-        f"{name} auto": lambda low, _noise: upscale(
-            low, model, dial=0.0, dtype="float32"
-        ),
+        f"{name} auto": lambda low, _noise: upscale(low, faithful, dtype="float32"),
     }
     if "textured" in model.weights:
         dial = model.card.recommended_dial

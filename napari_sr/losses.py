@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from napari_sr.metrics import MS_SSIM_WEIGHTS, SSIM_SIDE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,9 +26,7 @@ CONTENT_SCALE = 1 / 12.75**2
 """About 0.006: the paper divides the features of VGG-19 by 12.75 before squaring."""
 ADVERSARIAL_WEIGHT = 1e-3
 """The paper's weight of −log D(G(x)) beside the content loss."""
-MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the scales, from the finest (Wang et al., 2003)."""
-SSIM_SIDE, _SSIM_SIGMA = 11, 1.5
+_SSIM_SIGMA = 1.5
 _LUMINANCE_FLOOR, _CONTRAST_FLOOR = 0.01**2, 0.03**2
 
 # ── of images ───────────────────────────────────────────────────────────────────────

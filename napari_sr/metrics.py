@@ -14,13 +14,16 @@ import numpy as np
 from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from napari_sr.sampling import binned
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _GRADIENT_FLOOR = 170 / 255**2
 """Constant c of the gradient similarity for a data range of 1; 170 for one of 255."""
-_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-_WINDOW = 11
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of the scales, from the finest (Wang et al., 2003)."""
+SSIM_SIDE = 11
 """Side of the Gaussian window of σ 1.5 behind SSIM."""
 
 
@@ -126,12 +129,12 @@ def ms_ssim(
         1 for identical images; 0 where contrast is reversed.
     """
     result, truth = _inner(result, truth, border)
-    n_scales = int(np.log2(min(truth.shape) / _WINDOW)) + 1
-    weights = np.array(_MS_SSIM_WEIGHTS[:n_scales])
+    n_scales = int(np.log2(min(truth.shape) / SSIM_SIDE)) + 1
+    weights = np.array(MS_SSIM_WEIGHTS[:n_scales])
     found = []
     for scale in range(len(weights)):
         if scale:
-            result, truth = _halved(result), _halved(truth)
+            result, truth = (binned(image, 2, "float64") for image in (result, truth))
         luminance, structure = _similarities(result, truth, data_range)
         is_last = scale == len(weights) - 1
         found.append(np.mean(luminance * structure if is_last else structure))
@@ -261,7 +264,7 @@ def _similarities(
     result: NDArray, truth: NDArray, data_range: float
 ) -> tuple[NDArray, NDArray]:
     """Compare luminance, and contrast with structure, in every window."""
-    edge = _WINDOW // 2
+    edge = SSIM_SIDE // 2
     inside = (slice(edge, -edge), slice(edge, -edge))
 
     def averaged(image: NDArray) -> NDArray:
@@ -274,14 +277,6 @@ def _similarities(
     floors = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     luminance = (2 * mean * other + floors[0]) / (mean**2 + other**2 + floors[0])
     return luminance, (2 * covariance + floors[1]) / (variances + floors[1])
-
-
-def _halved(image: NDArray) -> NDArray:
-    """Average 2 × 2 pixels, leaving out a last odd row and column."""
-    height, width = (side - side % 2 for side in image.shape)
-    blocks = image[:height, :width].reshape(height // 2, 2, width // 2, 2)
-    halved: NDArray = blocks.mean((1, 3))
-    return halved
 
 
 def _gradient_magnitude(image: NDArray) -> NDArray:

@@ -138,7 +138,9 @@ class SRModel:
         return self.card.intensity
 
     def to(self, device: torch.device | str) -> SRModel:
-        """Give the same model on another device."""
+        """Give the same model on a device; itself, network and all, if it is there."""
+        if torch.device(device) == self.device:
+            return self
         return SRModel(self.card, self.weights, dial=self.dial, device=device)
 
     def at_dial(self, dial: float) -> SRModel:

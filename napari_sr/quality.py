@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict
 
 from napari_sr.figures import FIGURES, as_text
+from napari_sr.sampling import binned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -158,29 +159,6 @@ def measure_agreement(
         ),
         mean_shift=float(result.mean() - recording.mean()) / data_range,
     )
-
-
-def binned(image: NDArray, factor: int) -> NDArray:
-    """Average over factor × factor blocks, leaving out what does not fill one.
-
-    Parameters
-    ----------
-    image
-        `(y, x)`.
-    factor
-        Side of a block.
-
-    Returns
-    -------
-    ndarray
-        `(y // factor, x // factor)`, floating point.
-    """
-    height, width = (side // factor for side in image.shape)
-    blocks = image[: height * factor, : width * factor].reshape(
-        height, factor, width, factor
-    )
-    means: NDArray = blocks.mean((1, 3), dtype="float64")
-    return means.astype("float32")
 
 
 def averaged(found: Iterable[Measured]) -> list[Measured]:

@@ -79,6 +79,31 @@ def evenly_spread(n: int, n_most: int) -> list[int]:
     return [round(i) for i in np.linspace(0, n - 1, min(n, n_most))]
 
 
+def binned(image: NDArray, factor: int, dtype: str = "float32") -> NDArray:
+    """Average over factor × factor blocks, leaving out what does not fill one.
+
+    Parameters
+    ----------
+    image
+        `(y, x)`.
+    factor
+        Side of a block.
+    dtype
+        Of the means, which are taken in float64.
+
+    Returns
+    -------
+    ndarray
+        `(y // factor, x // factor)`.
+    """
+    height, width = (side // factor for side in image.shape)
+    blocks = image[: height * factor, : width * factor].reshape(
+        height, factor, width, factor
+    )
+    means: NDArray = blocks.mean((1, 3), dtype="float64")
+    return means.astype(dtype)
+
+
 def _stride(n_pixels: int, n_columns: int) -> int:
     """Choose a step through flattened planes that meets every column alike."""
     stride = -(-n_pixels // _PIXELS)

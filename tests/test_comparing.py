@@ -11,7 +11,8 @@ from napari_sr.comparing import LARGEST, compare
 from napari_sr.evaluation import BORDER
 from napari_sr.figures import FIGURES
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.quality import Agreement, Quality, binned, measure, measure_agreement
+from napari_sr.quality import Agreement, Quality, measure, measure_agreement
+from napari_sr.sampling import binned
 from napari_sr.stack import Stack, StackError
 from napari_sr.upscaling import upscale
 

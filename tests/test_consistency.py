@@ -17,7 +17,7 @@ from napari_sr.intensity import NoiseLevel
 from napari_sr.model import SRModel
 from napari_sr.phantoms import make_phantom
 from napari_sr.planning import make_plan
-from napari_sr.quality import binned
+from napari_sr.sampling import binned
 
 
 def specimen(name="nuclei", side=256):

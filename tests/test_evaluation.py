@@ -29,7 +29,7 @@ from napari_sr.evaluation import (
 from napari_sr.intensity import NoiseLevel
 from napari_sr.model import SRModel
 from napari_sr.phantoms import make_phantom
-from napari_sr.quality import binned
+from napari_sr.sampling import binned
 from napari_sr.stack import StackError
 
 

@@ -8,8 +8,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from napari_sr import metrics
 from napari_sr.figures import FIGURES
@@ -20,13 +18,13 @@ from napari_sr.quality import (
     Quality,
     as_csv,
     averaged,
-    binned,
     dataset_table,
     flat_table,
     measure,
     measure_agreement,
     summary_table,
 )
+from napari_sr.sampling import binned
 
 
 def quality(psnr, ssim=0.9, **others):
@@ -105,18 +103,6 @@ def test_a_perfect_result_can_be_written_and_read():
 
     assert found.psnr == math.inf
     assert Quality.model_validate_json(found.model_dump_json()) == found
-
-
-@given(st.integers(1, 4), st.integers(4, 20), st.integers(4, 20))
-def test_binning_averages_whole_blocks(factor, height, width):
-    image = np.arange(height * width, dtype=np.uint16).reshape(height, width)
-
-    found = binned(image, factor)
-
-    assert found.shape == (height // factor, width // factor)
-    for y, x in np.ndindex(found.shape):
-        block = image[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
-        assert found[y, x] == pytest.approx(block.mean())
 
 
 # ── many results ────────────────────────────────────────────────────────────────────

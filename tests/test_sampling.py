@@ -11,7 +11,7 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 
 from napari_sr import sampling
-from napari_sr.sampling import sample_pixels, spread_indices
+from napari_sr.sampling import binned, sample_pixels, spread_indices
 from napari_sr.stack import Stack
 
 
@@ -127,3 +127,15 @@ def test_the_sample_has_the_percentiles_of_the_stack():
 
     error = 400 * 5 * math.sqrt(math.pi / 2 / sample.size)
     assert np.median(sample) == pytest.approx(np.median(pixels), abs=error)
+
+
+@given(st.integers(1, 4), st.integers(4, 20), st.integers(4, 20))
+def test_binning_averages_whole_blocks(factor, height, width):
+    image = np.arange(height * width, dtype=np.uint16).reshape(height, width)
+
+    found = binned(image, factor)
+
+    assert found.shape == (height // factor, width // factor)
+    for y, x in np.ndindex(found.shape):
+        block = image[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
+        assert found[y, x] == pytest.approx(block.mean())

@@ -22,8 +22,9 @@ from napari_sr._napari.batch_flow import (
     run_batch,
     take_layer,
 )
-from napari_sr._napari.batch_form import FACTORS, BatchForm
+from napari_sr._napari.batch_form import BatchForm
 from napari_sr._napari.batch_list import BatchList
+from napari_sr._napari.controls import FACTORS
 from napari_sr._napari.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.guessing import is_preview
 from napari_sr._napari.task import Task

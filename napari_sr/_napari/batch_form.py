@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.controls import FACTORS
 from napari_sr._napari.form import button, column, combo, fill, offer, order_by_tab, row
 from napari_sr._napari.preferences import DEVICES, preferences, preferred_settings
 from napari_sr._napari.remembered import recall, remember
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 NAME = "batch"
 FILES, LAYERS = "files and folders", "all image layers"
-FACTORS = (2, 3, 4, 8)
 _APART = ";"
 _FACTOR_WIDTH = 64
 _SUFFIXES = "Images (*.tif *.tiff *.btf *.tf8);;All files (*)"
