@@ -4,9 +4,9 @@ This module alone knows what `DomainFeatures` learns from, without labels. Each 
 recorded twice, and the network has two tasks. How differently were the two recorded, in
 blur and noise? That makes it see sharpness, which a content loss is for; only the
 difference is asked, since a patch has some blur and noise of its own. And what did the
-sharp patch look like, pixel by pixel? That keeps structure in the features, and a third
-of the deepest channels alive. Telling patches apart (NT-Xent, Chen et al., ICML 2020)
-was measured as a third task and left out: it teaches not to see the recording.
+sharp patch look like, pixel by pixel? That keeps structure in the features, and the
+deepest channels alive. Telling patches apart (NT-Xent, Chen et al., ICML 2020) was
+measured as a third task and left out: it teaches not to see the recording.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class FeatureSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    iterations: int = Field(default=1500, ge=1)
+    iterations: int = Field(default=400, ge=1)
+    """Not many: later the features grow so fit for their tasks that they tell smooth
+    from textured no better than untrained ones."""
     batch: int = Field(default=16, ge=1)
     """Patches in each step."""
     patch: int = Field(default=48, ge=24, multiple_of=24)
@@ -189,7 +191,7 @@ def degraded(sharp: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
     recorded
         `(n, 2)` float32: standard deviation of the blur in sharp pixels, that of the
         pixel area included; natural logarithm of that of the noise, in network units,
-        where little noise counts as none.
+        where little noise counts as none, and coarse noise for less.
     """
     seen, recorded = [], []
     for some in torch.split(sharp, _ALIKE):
@@ -208,7 +210,9 @@ def degraded(sharp: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
         black = torch.empty(n, 1, 1, 1).uniform_(*_BLACK, generator=random)
         seen.append(_interpolated(low, factor) * span + black)
         light = some.mean((1, 2, 3), keepdim=True).clamp_min(0)
-        noise = span * torch.sqrt(drawn.gain * light + drawn.read.square())
+        # Coarse noise can hardly be told from structure: features that try lose the
+        # fine texture from sight. So binned noise counts for its share per pixel side.
+        noise = span * torch.sqrt(drawn.gain * light + drawn.read.square()) / factor
         width = math.sqrt(drawn.psf_sigma**2 + (factor**2 - 1) / 12)
         told = [torch.full((n,), width), torch.log(noise.flatten() + 0.003)]
         recorded.append(torch.stack(told, dim=1))

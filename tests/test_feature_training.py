@@ -120,6 +120,16 @@ def test_the_noise_told_is_that_of_a_flat_field(with_instrument):
     torch.testing.assert_close(told, measured, rtol=0.08, atol=0)
 
 
+def test_noise_of_larger_pixels_counts_for_less(with_instrument):
+    flat, told = torch.full((4, 1, 24, 24), 0.5), {}
+    for factor in (1, 2, 4):
+        with_instrument(factor, read=(0.02, 0.02), share_clean=0.0)
+        told[factor] = degraded(flat, seeded())[1][:, 1].exp() - FLOOR
+
+    torch.testing.assert_close(told[2], told[1] / 2)
+    torch.testing.assert_close(told[4], told[1] / 4)
+
+
 def test_patches_differ_in_blur_noise_and_light():
     sharp = torch.rand(1, 1, 24, 24, generator=seeded()).expand(64, -1, -1, -1)
 
