@@ -37,7 +37,7 @@ def measure(model: SRModel, root: Path) -> tuple[Gains, float]:
     gains: Gains = defaultdict(lambda: defaultdict(list))
     seen: dict[str, int] = defaultdict(int)
     lowest = float("inf")
-    for specimen in specimens(root, model.domain, "test"):
+    for _, specimen in specimens(root, model.domain, "test"):
         seen[specimen.dataset] += 1
         if seen[specimen.dataset] > N_PER_DATASET:
             continue

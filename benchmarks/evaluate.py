@@ -11,6 +11,7 @@ into the card; `--docs` writes `docs/quality.md` and the README's table from the
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,36 +30,62 @@ from napari_sr.evaluation import (
     ways_of,
 )
 from napari_sr.model import SRModel, save_model
-from napari_sr.quality import Measured, averaged
+from napari_sr.quality import BASELINE, Measured, averaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from napari_sr.card import ModelCard
 
 DOCS, README = Path("docs/quality.md"), Path("README.md")
 BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
 
 
-def measure(model: SRModel, root: Path, role: str = "test") -> list[Measured]:
-    """Measure one model on the images of its domain, beside its rivals."""
-    methods = methods_for([model, *_general_beside(model)])
-    found: list[Measured] = []
-    for specimen in specimens(root, model.domain, role):
-        found += evaluate_specimen(specimen, methods, model.factor)
-    return averaged(found)
+def measure(
+    models: Sequence[SRModel], root: Path, role: str = "test"
+) -> dict[str, list[Measured]]:
+    """Measure models of one factor on the images of their domains, beside rivals.
+
+    Every image is recorded and given to each rival once, for all models together.
+
+    Returns
+    -------
+    dict
+        By name of a model: the figures of what stands in its card.
+    """
+    general = _general_beside(models)
+    found: dict[str, list[Measured]] = {model.name: [] for model in models}
+    for domain, specimen in specimens(root, _common_domain(models), role):
+        meant = [model for model in models if model.domain in (domain, "general")]
+        if not meant:
+            continue
+        methods = methods_for(list({m.name: m for m in (*meant, *general)}.values()))
+        measured = list(evaluate_specimen(specimen, methods, models[0].factor))
+        for model in meant:
+            others = [one for one in general if one.name != model.name]
+            shown = methods_for([model, *others])
+            found[model.name] += [one for one in measured if one.method in shown]
+    return {name: averaged(many) for name, many in found.items()}
 
 
-def specimens(root: Path, domain: str, role: str) -> Iterator[Specimen]:
-    """Read the sharp images of a domain; "general" stands for all."""
+def specimens(root: Path, domain: str, role: str) -> Iterator[tuple[str, Specimen]]:
+    """Read the sharp images of a domain, with its name; "general" stands for all."""
     for row in rows_of(root, role, None if domain == "general" else domain):
         for sharp in sharp_planes(root, row):
             if min(sharp.shape) >= SMALLEST:
-                yield Specimen(row.dataset, sharp, row.domain == "topography")
+                heights = row.domain == "topography"
+                yield row.domain, Specimen(row.dataset, sharp, heights)
 
 
-def _general_beside(model: SRModel) -> list[SRModel]:
-    """Find the general model of the same factor, if there is another one."""
-    path = SHIPPED / f"general-x{model.factor}.safetensors"
-    if model.domain == "general" or not path.exists():
+def _common_domain(models: Sequence[SRModel]) -> str:
+    domains = {model.domain for model in models}
+    return domains.pop() if len(domains) == 1 else "general"
+
+
+def _general_beside(models: Sequence[SRModel]) -> list[SRModel]:
+    """Find the general model of the same factor, if there is one."""
+    path = SHIPPED / f"general-x{models[0].factor}.safetensors"
+    if not path.exists():
         return []
     general = sr.load_model(path)
     assert isinstance(general, SRModel)
@@ -78,6 +105,30 @@ def write_docs() -> None:
     README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
+def by_factor(names: Sequence[str] | None) -> list[list[SRModel]]:
+    """Load models, all shipped ones when not named; those of one factor together."""
+    if names is None:
+        names = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+    groups: dict[int, list[SRModel]] = defaultdict(list)
+    for name in names:
+        model = sr.load_model(name)
+        assert isinstance(model, SRModel)
+        groups[model.factor].append(model)
+    return list(groups.values())
+
+
+def with_figures(model: SRModel, figures: Sequence[Measured]) -> ModelCard:
+    """Put what was measured into a model's card, with what it leaves of flat noise."""
+    flat = {BASELINE: methods_for([model])[BASELINE], **ways_of(model)}
+    return model.card.model_copy(
+        update={
+            "quality": tuple(figures),
+            "flat_fields": tuple(flat_fields(flat, model.factor)),
+            "quality_protocol": PROTOCOL,
+        }
+    )
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,24 +138,14 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help="write docs/quality.md")
     add_data_argument(parser)
     arguments = parser.parse_args()
-    names = arguments.models
-    if names is None:
-        names = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
-    for name in names:
-        model = sr.load_model(name)
-        assert isinstance(model, SRModel)
-        figures = tuple(measure(model, arguments.data, arguments.role))
-        flat = {"bicubic": methods_for([model])["bicubic"], **ways_of(model)}
-        card = model.card.model_copy(
-            update={
-                "quality": figures,
-                "flat_fields": tuple(flat_fields(flat, model.factor)),
-                "quality_protocol": PROTOCOL,
-            }
-        )
-        print(f"## {name}\n\n", "\n\n".join(quality_tables(card)), flush=True)
-        if arguments.write:
-            save_model(SRModel(card, model.weights), SHIPPED / f"{name}.safetensors")
+    for models in by_factor(arguments.models):
+        figures = measure(models, arguments.data, arguments.role)
+        for model in models:
+            card = with_figures(model, figures[model.name])
+            print(f"## {model.name}\n\n", "\n\n".join(quality_tables(card)), flush=True)
+            if arguments.write:
+                path = SHIPPED / f"{model.name}.safetensors"
+                save_model(SRModel(card, model.weights), path)
     if arguments.docs:
         write_docs()
 

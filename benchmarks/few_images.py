@@ -112,13 +112,17 @@ def fine_tuned(way: str, files: list[Path], iterations: int) -> SRModel:
     for module in network.modules():
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
-    weights = {**base.weights, "faithful": network.state_dict()}
+    weights = {
+        "faithful": network.state_dict(),
+        "noise_estimator": base.weights["noise_estimator"],
+    }
     print(way, sum(p.numel() for p in learnt), "numbers learnt", flush=True)
     return SRModel(base.card, weights)
 
 
 def gains(model: SRModel, root: Path, modality: str) -> list[float]:
     """Gain over the base in PSNR, mean over test images, for each recording."""
+    base = sr.load_model(BASE).at_dial(0.0)
     found = []
     for photons in PHOTONS:
         differences = []
@@ -132,7 +136,7 @@ def gains(model: SRModel, root: Path, modality: str) -> list[float]:
                     data_range=DATA_RANGE,
                     border=BORDER,
                 )
-                for one in (model, BASE)
+                for one in (model, base)
             ]
             differences.append(scores[0] - scores[1])
         found.append(float(np.mean(differences)))

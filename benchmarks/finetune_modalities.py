@@ -93,7 +93,8 @@ def main() -> None:
             iterations=arguments.iterations,
         )
         print(tuned.card.verdict, flush=True)
-        models = {"base": sr.load_model(arguments.base), "fine-tuned": tuned}
+        base = sr.load_model(arguments.base).at_dial(0.0)
+        models = {"base": base, "fine-tuned": tuned}
         table += gains(arguments.data, modality, models)
     print("| modality | dataset | images | recorded | bicubic | base | fine-tuned |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

@@ -86,7 +86,7 @@ def test_a_real_image_that_was_not_trained_on_gains_over_bicubic():
     from napari_sr.evaluation import evaluate_specimen, methods_for
 
     model = sr.load_model("fluorescence-x2")
-    specimen = next(iter(specimens(Path(DATA), "fluorescence", "test")))
+    _, specimen = next(iter(specimens(Path(DATA), "fluorescence", "test")))
     found = evaluate_specimen(specimen, methods_for([model]), 2, photons=(200.0,))
     psnr = {one.method: one.quality.psnr for one in found}
     assert psnr["fluorescence-x2 given"] > psnr["bicubic"] + 0.5
