@@ -1,14 +1,18 @@
 """Fine-tuning on very few images: all weights, fewer of them, or a low-rank change.
 
     python -m benchmarks.few_images --data DIR [--images 2] [--iterations 400]
+    python -m benchmarks.few_images --data DIR --adversarial [--iterations 200]
 
 Each starts from the same model and sees the same batches; measured on test images of
-the modality, noise given. What loses here is not offered by the package.
+the modality, noise given. With `--adversarial` the textured end is trained, by the
+whole of the base's discriminator or with its way down held still (FreezeD, Mo et al.,
+2020). What loses here is not offered by the package.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,13 +32,17 @@ from benchmarks.real_images import (
 from napari_sr.evaluation import BORDER, noise_of
 from napari_sr.examples import SimulatedExamples
 from napari_sr.losses import mean_absolute_error
-from napari_sr.metrics import psnr
+from napari_sr.metrics import psnr, spectrum_error
 from napari_sr.model import SRModel
 from napari_sr.networks import build_generator
+from napari_sr.networks.discriminators import UNetDiscriminator
 from napari_sr.training_data import gather_images
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 BASE, RANK = "fluorescence-x2", 4
 PHOTONS = (None, 200.0)
@@ -117,11 +125,33 @@ def fine_tuned(way: str, files: list[Path], iterations: int) -> SRModel:
         "noise_estimator": base.weights["noise_estimator"],
     }
     print(way, sum(p.numel() for p in learnt), "numbers learnt", flush=True)
-    return SRModel(base.card, weights)
+    return SRModel(base.card.model_copy(update={"recommended_dial": 0.0}), weights)
 
 
-def gains(model: SRModel, root: Path, modality: str) -> list[float]:
-    """Gain over the base in PSNR, mean over test images, for each recording."""
+def textured(held_still: bool, files: list[Path], iterations: int) -> SRModel:
+    """Train the adversarial stage alone, with all of the discriminator or its end."""
+    settings = sr.settings_for(BASE, iterations=0, adversarial=True, patience=1000)
+    assert settings.adversarial is not None
+    adversarial = settings.adversarial.model_copy(update={"iterations": iterations})
+    settings = settings.model_copy(update={"adversarial": adversarial})
+    training = sr.train(files, settings, base=BASE)
+    discriminator = training.state.discriminator
+    assert isinstance(discriminator, UNetDiscriminator)
+    if held_still:
+        for part in (discriminator.first, discriminator.down):
+            part.requires_grad_(False)
+    for _ in training:
+        pass
+    # The end of the training, kept or not: the question is where it leads.
+    parts = {**training.model.weights, "faithful": training.state.averaged_weights()}
+    return SRModel(training.model.card, parts).at_dial(0.0)
+
+
+Scores = tuple[float, float]
+
+
+def gains(model: SRModel, root: Path, modality: str) -> list[Scores]:
+    """PSNR and spectrum error minus those of the base, means over test images."""
     base = sr.load_model(BASE).at_dial(0.0)
     found = []
     for photons in PHOTONS:
@@ -130,17 +160,24 @@ def gains(model: SRModel, root: Path, modality: str) -> list[float]:
             sharp = next(iter(sharp_planes(root, row)))[:512, :512]
             low = recorded(sharp, 2, photons)
             scores = [
-                psnr(
+                score(
                     sr.upscale(low, one, noise=noise_of(photons), dtype="float32"),
                     sharp,
-                    data_range=DATA_RANGE,
-                    border=BORDER,
                 )
                 for one in (model, base)
             ]
-            differences.append(scores[0] - scores[1])
-        found.append(float(np.mean(differences)))
+            differences.append(np.subtract(*scores))
+        psnr_gain, error_gain = np.mean(differences, axis=0)
+        found.append((float(psnr_gain), float(error_gain)))
     return found
+
+
+def score(result: NDArray, sharp: NDArray) -> Scores:
+    """Take PSNR in dB and the error of the spectrum."""
+    return (
+        psnr(result, sharp, data_range=DATA_RANGE, border=BORDER),
+        spectrum_error(result, sharp, factor=2, border=BORDER),
+    )
 
 
 def main() -> None:
@@ -149,23 +186,27 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[2, 10])
     parser.add_argument("--iterations", type=int, default=400)
     parser.add_argument("--modality", nargs="+", default=["em", "xray"])
+    parser.add_argument("--adversarial", action="store_true")
     add_data_argument(parser)
     arguments = parser.parse_args()
-    print("| modality | images | learnt | clean | 200 photons |\n" + "| --- " * 5 + "|")
+    ways: dict[str, Callable[[list[Path]], SRModel]] = {
+        way: partial(fine_tuned, way, iterations=arguments.iterations) for way in WAYS
+    }
+    if arguments.adversarial:
+        ways = {
+            "all of D": partial(textured, False, iterations=arguments.iterations),
+            "end of D": partial(textured, True, iterations=arguments.iterations),
+        }
+    print("| modality | images | learnt | clean | spectrum | 200 photons | spectrum |")
+    print("| --- " * 7 + "|")
     for modality in arguments.modality:
         for n_images in arguments.images:
             files = ten_images(arguments.data, modality)[:n_images]
-            for way in WAYS:
-                model = fine_tuned(way, files, arguments.iterations)
-                cells = [
-                    f"{gain:+.2f} dB" for gain in gains(model, arguments.data, modality)
-                ]
-                print(
-                    "|",
-                    " | ".join([modality, str(n_images), way, *cells]),
-                    "|",
-                    flush=True,
-                )
+            for way, trained in ways.items():
+                scores = gains(trained(files), arguments.data, modality)
+                cells = [f"{gain:+.2f} dB | {error:+.3f}" for gain, error in scores]
+                row = [modality, str(n_images), way, *cells]
+                print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":
