@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UpscaleSettings,
     )
     from napari_sr.stack import Axis, Stack, StackError
+    from napari_sr.uncertainty import upscale_with_interval
     from napari_sr.upscaling import upscale, upscale_planes
 
 __version__ = "0.1.0"
@@ -56,6 +57,7 @@ __all__ = [
     "upscale_file",
     "upscale_files",
     "upscale_planes",
+    "upscale_with_interval",
 ]
 
 _ROOM_OF = {
@@ -83,6 +85,7 @@ _ROOM_OF = {
     "upscale_file": "batching",
     "upscale_files": "batching",
     "upscale_planes": "upscaling",
+    "upscale_with_interval": "uncertainty",
 }
 
 

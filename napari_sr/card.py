@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 import napari_sr
 from napari_sr.instrument import Instrument
 from napari_sr.intensity import IntensityPolicy
+from napari_sr.interval import Interval  # noqa: TC001
 from napari_sr.quality import FlatField, Measured  # noqa: TC001
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class ModelCard(BaseModel):
     flat_fields: tuple[FlatField, ...] = ()
     """What it invents from noise where there is nothing."""
     quality_protocol: str = ""
+    interval: Interval | None = None
+    """How sure it is of a pixel; `None` where that has not been calibrated."""
     licence: str = "BSD-3-Clause"
     package_version: str = napari_sr.__version__
     digests: dict[str, str] = Field(default_factory=dict)

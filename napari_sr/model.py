@@ -8,6 +8,7 @@ from its output to network range.
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -39,6 +40,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SRModel", "read_model", "save_model"]
 
+COMPUTES = {
+    "factor",
+    "architecture",
+    "arguments",
+    "intensity",
+    "halo",
+    "output_scale",
+    "output_offset",
+    "instrument",
+}
+"""Fields of a card on which pixels depend."""
 N_PLANES_FOR_NOISE = 8
 """The noise of a stack is estimated from so many planes, evenly spread."""
 
@@ -149,9 +161,14 @@ class SRModel:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 that says which model this is: of the card with its digests."""
-        card = self.card.model_copy(update={"digests": digests_of(self.weights)})
-        return hashlib.sha256(card.model_dump_json().encode()).hexdigest()
+        """SHA-256 that says which model this is: of all that its pixels depend on.
+
+        What else a card tells (figures, a better description) may change: results stay
+        reproducible, and trainings from this model can go on.
+        """
+        told = self.card.model_dump(mode="json", include=COMPUTES)
+        told["digests"] = digests_of(self.weights)
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def network(self) -> Fast | SRResNet:

@@ -122,6 +122,12 @@ def test_the_digest_tells_models_apart():
     assert model.digest == model.to("cpu").digest
 
 
+def test_words_and_figures_do_not_make_another_model():
+    model = tiny_fast()
+    assert model.digest == with_card(model, description="Better told.").digest
+    assert model.digest == with_card(model, is_better=True).digest
+
+
 def test_new_weights_under_an_old_card_are_another_model(path):
     old = read_model(save_model(tiny_fast(), path))
 

@@ -1,0 +1,169 @@
+"""How sure: an interval for each pixel of a result.
+
+The eight flips and turns of a recording are recordings as good as itself; where a
+model's results differ between them, it does not know. This module alone knows how their
+spread is taken; `interval` knows how it is scaled so that intervals keep what they
+promise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sr.model import SRModel
+from napari_sr.planning import make_plan
+from napari_sr.settings import UpscaleSettings
+from napari_sr.stack import Stack
+from napari_sr.upscaling import as_upscaler, opened, upscale_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_sr.interval import Interval
+    from napari_sr.planning import Plan
+    from napari_sr.upscaling import ModelLike, StackLike
+
+FLOOR = 5e-4
+"""Least spread, as a share of the intensity range: where all eight results agree, none
+of them is exact."""
+N_TURNS = 8
+
+
+def turns(plane: NDArray) -> list[NDArray]:
+    """Give the eight flips and quarter turns of a plane, itself first.
+
+    Parameters
+    ----------
+    plane
+        `(y, x)`.
+    """
+    return [np.rot90(side, k) for side in (plane, plane[:, ::-1]) for k in range(4)]
+
+
+def turn_back(number: int, plane: NDArray) -> NDArray:
+    """Undo one of `turns`, given by its number, also on a larger plane."""
+    upright = np.rot90(plane, -(number % 4))
+    return upright if number < 4 else upright[:, ::-1]
+
+
+def spread(
+    recorded: NDArray,
+    upscaler: SRModel,
+    plan: Plan,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> NDArray[np.float32]:
+    """Tell how far the results of a plane's flips and turns lie apart.
+
+    Parameters
+    ----------
+    recorded
+        `(y, x)` counts.
+    upscaler
+        At dial 0, on its device: texture that is made up differs with each turn.
+    plan
+        Of the stack.
+    on_progress
+        Told the share that is done.
+
+    Returns
+    -------
+    ndarray
+        `(factor·y, factor·x)` standard deviation in counts, at least `FLOOR` of the
+        range.
+    """
+    plan = plan.model_copy(update={"dtype": "float32", "dial": 0.0})
+    # Welford's sums: eight results need not be in memory at a time.
+    mean: NDArray | float = 0.0
+    squares: NDArray | float = 0.0
+    for number, turned in enumerate(turns(recorded)):
+        stack = Stack.from_array(np.ascontiguousarray(turned))
+        *_, last = upscale_steps(stack, upscaler, plan)
+        assert last.plane is not None
+        result = turn_back(number, last.plane).astype(np.float32)
+        difference = result - mean
+        mean = mean + difference / (number + 1)
+        squares = squares + difference * (result - mean)
+        on_progress((number + 1) / N_TURNS)
+    least = np.float32(FLOOR * (plan.intensity.high - plan.intensity.low))
+    found: NDArray[np.float32] = np.sqrt(squares / N_TURNS)
+    return np.maximum(np.nan_to_num(found, nan=np.inf), least)
+
+
+def interval_of(model: SRModel) -> Interval:
+    """Give the calibrated interval of a model.
+
+    Raises
+    ------
+    ValueError
+        If its card holds none.
+    """
+    if model.card.interval is None:
+        raise ValueError(
+            f"Model {model.name!r} has not been calibrated, so nobody knows how wide "
+            f"its intervals must be. Use another model, or leave the interval out."
+        )
+    return model.card.interval
+
+
+def upscale_with_interval(
+    stack: StackLike, model: ModelLike, **options: object
+) -> tuple[NDArray, NDArray[np.float32]]:
+    """Super-resolve a stack in memory, and tell how sure each pixel is.
+
+    Nine results are computed instead of one.
+
+    Parameters
+    ----------
+    stack, model, **options
+        As for `napari_sr.upscale`.
+
+    Returns
+    -------
+    result : ndarray
+        As `napari_sr.upscale` gives it.
+    half_width : ndarray
+        Of its shape, float32 in counts: result ± half_width is the interval. Away from
+        dial 0 it is wider by what the dial changes.
+
+    Raises
+    ------
+    ValueError
+        If the model has not been calibrated, or is an interpolation.
+    """
+    settings = UpscaleSettings.model_validate(options)
+    upscaler = as_upscaler(model, settings)
+    if not isinstance(upscaler, SRModel):
+        raise ValueError(
+            f"{upscaler.name!r} is an interpolation: it has no interval. Choose a "
+            f"trained model."
+        )
+    interval, faithful = interval_of(upscaler), upscaler.at_dial(0.0)
+    results, widths = [], []
+    with opened(stack) as recording:
+        plan = make_plan(recording, upscaler, settings)
+        for index in recording.indices():
+            *_, last = upscale_steps(recording, upscaler, plan, [index])
+            assert last.plane is not None
+            recorded = recording.plane(index)
+            width = interval.scale * spread(recorded, faithful, plan)
+            if upscaler.dial > 0:
+                width += _moved(last.plane, recorded, faithful, plan)
+            results.append(last.plane)
+            widths.append(width)
+        shape = (*recording.leading_shape, *results[0].shape)
+    return np.stack(results).reshape(shape), np.stack(widths).reshape(shape)
+
+
+def _moved(
+    result: NDArray, recorded: NDArray, faithful: SRModel, plan: Plan
+) -> NDArray[np.float32]:
+    """Tell how far the dial has moved a result from the faithful one, in counts."""
+    plan = plan.model_copy(update={"dtype": "float32", "dial": 0.0})
+    *_, last = upscale_steps(Stack.from_array(recorded), faithful, plan)
+    assert last.plane is not None
+    moved: NDArray[np.float32] = np.abs(result.astype(np.float32) - last.plane)
+    return np.nan_to_num(moved)
