@@ -21,7 +21,8 @@ _PANELS = (
     ("PSNR on held-out images / dB", ("psnr",)),
     ("pixel loss", ("pixels",)),
     ("spectrum error on held-out images", ("spectrum_error",)),
-    ("discriminator", ("accuracy", "adversarial", "discriminator")),
+    ("adversarial losses", ("adversarial", "discriminator")),
+    ("accuracy of the discriminator (chance: 0.5)", ("accuracy",)),
 )
 
 

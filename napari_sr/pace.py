@@ -16,6 +16,8 @@ WARM_UP = 200
 """Steps over which the learning rate rises from zero, or a tenth of a short stage."""
 SHARE_OF_FIDELITY = 0.6
 """Of the time to spend, when an adversarial stage follows."""
+N_LOOKS = 8
+"""At least so many looks at the held-out images in a stage of limited time."""
 MOST_ROLLBACKS = 3
 """So often a stage that runs away is tried again."""
 
@@ -46,6 +48,25 @@ def is_over(state: TrainingState) -> bool:
         progress(state) >= 1
         or state.best.looks_since >= state.settings.patience
         or state.n_rollbacks > MOST_ROLLBACKS
+    )
+
+
+def is_look_due(state: TrainingState, before: float) -> bool:
+    """Tell whether the held-out images are to be looked at after this step.
+
+    Parameters
+    ----------
+    state
+        After the step.
+    before
+        `progress` before it: a stage of limited time may have few steps, and is looked
+        at a few times all the same.
+    """
+    settings = state.settings
+    if is_over(state) or state.iteration % settings.validate_every == 0:
+        return True
+    return settings.minutes is not None and (
+        int(N_LOOKS * progress(state)) > int(N_LOOKS * before)
     )
 
 

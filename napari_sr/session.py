@@ -7,13 +7,14 @@ what was found into a model and its card.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_sr.card import ModelCard, TrainingImage
-from napari_sr.catalogue import load_model
+from napari_sr.catalogue import INTERPOLATIONS, load_model
 from napari_sr.examples import Examples, MeasuredExamples, SimulatedExamples
 from napari_sr.intensity import IntensityPolicy, NoiseLevel
 from napari_sr.model import SRModel
@@ -27,7 +28,6 @@ from napari_sr.validation import held_out, held_out_pairs
 from napari_sr.verdict import Verdict, judge, recommended_dial
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
 
     from napari_sr.networks.fast import Fast
@@ -113,6 +113,12 @@ class Training:
             self.state, self.examples, self.held_out, self.checkpoint
         )
 
+    def save(self) -> bool:
+        """Write the checkpoint now, between two steps; tell whether there is one."""
+        if self.checkpoint is not None:
+            self.state.save(self.checkpoint)
+        return self.checkpoint is not None
+
     # ── what it learns from ─────────────────────────────────────────────────────
 
     @property
@@ -186,10 +192,10 @@ class Training:
         path = self.checkpoint
         if path is not None and path.exists():
             state = TrainingState.load(path)
-            if state.settings != self.settings or state.origin != self.origin:
+            if other := self._what_differs(state):
                 raise CheckpointError(
-                    f"{path} belongs to a training with other settings, images or "
-                    f"base. Remove it to start again, or use those."
+                    f"{path} belongs to a training with {other}. Remove it to start "
+                    f"again, or use those."
                 )
             return state
         state = TrainingState(
@@ -199,6 +205,18 @@ class Training:
         )
         state.origin = self.origin
         return state
+
+    def _what_differs(self, state: TrainingState) -> str:
+        """Name the settings in which a checkpoint differs; empty if it is of this."""
+        now, then = self.settings.model_dump(), state.settings.model_dump()
+        differing = [
+            f"{name.replace('_', ' ')} {then[name]!r} instead of {now[name]!r}"
+            for name in now
+            if now[name] != then[name]
+        ]
+        if not differing and state.origin != self.origin:
+            return "other images or another base"
+        return " and ".join(differing)
 
     # ── what it has found ───────────────────────────────────────────────────────
 
@@ -222,7 +240,12 @@ class Training:
         if network.in_channels == 2:
             parts["noise_estimator"] = self._noise_estimator()
         verdict = judge(
-            network, faithful, textured, self.held_out, self._base_network()
+            network,
+            faithful,
+            textured,
+            self.held_out,
+            self._base_network(),
+            is_texture_sought=self.settings.adversarial is not None,
         )
         return SRModel(self._card(verdict, network.halo, dial), parts)
 
@@ -285,13 +308,16 @@ class Training:
 
 def as_base(base: SRModel | str | os.PathLike[str] | None) -> SRModel | None:
     """Load the model to start from; an interpolation has nothing to start from."""
-    model = base if isinstance(base, SRModel | None) else load_model(base)
-    if model is not None and not isinstance(model, SRModel):
-        raise ValueError(
-            f"{base!r} is an interpolation, which has nothing to fine-tune. Choose a "
-            f"trained model as the base."
-        )
-    return model
+    if base is None or isinstance(base, SRModel):
+        return base
+    if isinstance(base, str | os.PathLike) and base not in INTERPOLATIONS:
+        model = load_model(base)
+        if isinstance(model, SRModel):
+            return model
+    raise ValueError(
+        f"{getattr(base, 'name', base)!r} is an interpolation, which has nothing to "
+        f"fine-tune. Choose a trained model as the base."
+    )
 
 
 def _part(base: SRModel | None, part: str) -> Weights | None:

@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sr.lessons import AdversarialLesson, FidelityLesson
 from napari_sr.networks import build_generator
-from napari_sr.pace import MOST_ROLLBACKS, head_start, is_over, progress, seconds_left
+from napari_sr.pace import (
+    MOST_ROLLBACKS,
+    head_start,
+    is_look_due,
+    is_over,
+    progress,
+    seconds_left,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
     from napari_sr.training_state import TrainingState
     from napari_sr.validation import HeldOut, Preview, Validation
 
+SAVE_EVERY = 30.0
+"""Seconds of work that may be lost when a training is killed."""
 EXPLODED = 20.0
 """A loss so many times the usual one is a training that runs away."""
 
@@ -73,7 +82,8 @@ def train_steps(
     held_out
         What it is judged by; without, the last average of each stage is kept.
     checkpoint
-        Where the state is written at each look at the held-out images.
+        Where the state is written, at each look at the held-out images and every
+        `SAVE_EVERY` seconds.
 
     Yields
     ------
@@ -97,28 +107,33 @@ def _train_stage(
         FidelityLesson(state) if state.stage == "fidelity" else AdversarialLesson(state)
     )
     score = _score_of(state, held_out)
-    good, sums = state.content(), _Sums()
-    while not is_over(state):
+    if state.good is None:
         started = monotonic()
+        _look(state, held_out, score)
+        state.seconds += monotonic() - started
+        state.good = state.content()
+    saved = monotonic()
+    while not is_over(state):
+        started, before = monotonic(), progress(state)
         losses = teach(examples.batch(state.position))
         state.position += 1
         if message := _runs_away(state, losses):
-            _roll_back(state, good)
+            _roll_back(state)
             yield _step_of(state, losses, message=message)
             continue
         state.iteration += 1
-        sums.add(losses)
+        for name, value in losses.items():
+            state.since_look.setdefault(name, []).append(value)
         looked: dict[str, Any] = {}
         state.seconds += monotonic() - started
-        is_due = state.iteration % state.settings.validate_every == 0
-        if is_due or is_over(state):
+        if is_look_due(state, before):
             started = monotonic()
-            looked = _look(state, held_out, score, sums.means())
-            sums = _Sums()
+            looked = _look(state, held_out, score)
             state.seconds += monotonic() - started
-            good = state.content()
-            if checkpoint is not None:
-                state.save(checkpoint, good)
+            state.good = state.content()
+        if checkpoint is not None and (looked or monotonic() - saved > SAVE_EVERY):
+            state.save(checkpoint)
+            saved = monotonic()
         yield _step_of(state, losses, **looked)
 
 
@@ -144,30 +159,17 @@ def _runs_away(state: TrainingState, losses: Mapping[str, float]) -> str:
     return f"{what}; went back to the last good state, at half the learning rate."
 
 
-def _roll_back(state: TrainingState, good: Mapping[str, Any]) -> None:
-    """Return to a good state, slower, and on to other examples."""
+def _roll_back(state: TrainingState) -> None:
+    """Return to the last look, slower, and on to other examples."""
     n_rollbacks, scale = state.n_rollbacks + 1, state.rate_scale / 2
     position, seconds = state.position, state.seconds
-    state.restore(good)
+    assert state.good is not None
+    state.restore(state.good)
     state.n_rollbacks, state.rate_scale = n_rollbacks, scale
     state.position, state.seconds = position, seconds
 
 
 # ── what is said ────────────────────────────────────────────────────────────────────
-
-
-class _Sums:
-    """Losses since the last look, to be averaged."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, list[float]] = {}
-
-    def add(self, losses: Mapping[str, float]) -> None:
-        for name, value in losses.items():
-            self._values.setdefault(name, []).append(value)
-
-    def means(self) -> dict[str, float]:
-        return {name: sum(v) / len(v) for name, v in self._values.items()}
 
 
 def _score_of(
@@ -193,19 +195,22 @@ def _look(
     state: TrainingState,
     held_out: HeldOut | None,
     score: Callable[[Validation], float],
-    losses: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Judge the averaged generator by held-out images and remember the best."""
+    """Judge the averaged generator by held-out images and remember the best.
+
+    What a fidelity stage starts from is looked at too: a training never ends with less.
+    """
     row: dict[str, float | str] = {
         "stage": state.stage,
         "iteration": state.iteration,
         "seconds": round(state.seconds, 1),
-        **losses,
+        **{name: sum(many) / len(many) for name, many in state.since_look.items()},
     }
+    state.since_look = {}
     looked: dict[str, Any] = {}
     if held_out is not None:
         found = held_out.judge(state.trained_generator)
-        if state.iteration > head_start(state):
+        if state.stage == "fidelity" or state.iteration > head_start(state):
             state.keep_if_best(score(found))
         row |= asdict(found)
         looked = {

@@ -41,6 +41,7 @@ _PLAIN = (
     "rate_scale",
     "n_rollbacks",
 )
+_FOUND = ("typical_loss", "history", "since_look", "faithful", "textured")
 
 
 class CheckpointError(ValueError):
@@ -105,6 +106,8 @@ class TrainingState:
         """The generator of the adversarial stage, if it found one worth keeping."""
         self.history: list[dict[str, float | str]] = []
         """What was found at each look at the held-out images."""
+        self.good: dict[str, Any] | None = None
+        """Everything at the last look of this stage: where a rollback leads."""
         self._begin_stage()
 
     def _new_discriminator(self, weights: Weights | None) -> nn.Module | None:
@@ -124,6 +127,8 @@ class TrainingState:
         self.rate_scale = 1.0
         self.n_rollbacks = 0
         self.typical_loss: float | None = None
+        self.since_look: dict[str, list[float]] = {}
+        """Losses since the last look at the held-out images, by name."""
         self.best = Best()
         self.average = AveragedModel(self.generator, avg_fn=self._averaged)
         self.optimizer = torch.optim.Adam(
@@ -166,6 +171,7 @@ class TrainingState:
         else:
             self.textured = self.best.weights or None
             self.stage = "done"
+        self.good = None
         self._begin_stage()
 
     # ── to go on ────────────────────────────────────────────────────────────────
@@ -174,12 +180,8 @@ class TrainingState:
         """Copy everything that is needed to go on from here."""
         return copy.deepcopy(
             {
-                **{name: getattr(self, name) for name in _PLAIN},
+                **{name: getattr(self, name) for name in (*_PLAIN, *_FOUND)},
                 "settings": self.settings.model_dump_json(),
-                "typical_loss": self.typical_loss,
-                "history": self.history,
-                "faithful": self.faithful,
-                "textured": self.textured,
                 "best": asdict(self.best),
                 **{name: part.state_dict() for name, part in self._parts().items()},
             }
@@ -201,17 +203,23 @@ class TrainingState:
         content = copy.deepcopy(dict(content))
         self.stage = content["stage"]
         self._begin_stage()
-        for name in (*_PLAIN, "typical_loss", "history", "faithful", "textured"):
+        for name in (*_PLAIN, *_FOUND):
             setattr(self, name, content[name])
         self.best = Best(**content["best"])
         for name, part in self._parts().items():
             part.load_state_dict(content[name])
 
-    def save(self, path: Path, content: Mapping[str, Any] | None = None) -> None:
-        """Write a checkpoint, whole or not at all."""
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all; between two steps, or at a look."""
+        content = self.content()
+        good = self.good
+        if good is not None and good["position"] == content["position"]:
+            good = {}  # this is it
         partial = path.with_name(f".{path.name}.partial")
         try:
-            torch.save(dict(content or self.content()), partial)
+            # Opened here, since torch tells of a full disk in words of its own.
+            with partial.open("wb") as file:
+                torch.save({**content, "good": good}, file)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -228,7 +236,9 @@ class TrainingState:
         try:
             content = torch.load(path, weights_only=True, map_location="cpu")
             state = cls(TrainingSettings.model_validate_json(content["settings"]))
+            good = content.pop("good")
             state.restore(content)
+            state.good = content if good == {} else good
         except FileNotFoundError as error:
             raise CheckpointError(f"There is no checkpoint {path}.") from error
         except Exception as error:

@@ -22,6 +22,11 @@ NOTICEABLE = 0.05
 DIAL_LOSS = 0.3
 """Decibels of PSNR that the recommended dial may cost."""
 
+NO_TEXTURE = (
+    "No textured end was found that is worth having, so the dial stays at 0: give the "
+    "adversarial stage more time."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Texture:
@@ -51,6 +56,8 @@ class Verdict:
     n_images: int
     texture: Texture | None = None
     """`None` where no textured end was found."""
+    is_texture_missed: bool = False
+    """Whether one was looked for in vain."""
 
     @property
     def is_better(self) -> bool:
@@ -68,6 +75,8 @@ class Verdict:
             parts.insert(0, _compared(self.over_base, "the base"))
         text = " and ".join(parts) + f" on {images}."
         text = text[0].upper() + text[1:] if self.is_better else f"Not better: {text}"
+        if self.is_texture_missed:
+            return f"{text} {NO_TEXTURE}"
         return text if self.texture is None else f"{text} {self.texture}"
 
 
@@ -83,6 +92,8 @@ def judge(
     textured: Weights | None,
     held_out: HeldOut,
     base: nn.Module | None,
+    *,
+    is_texture_sought: bool = False,
 ) -> Verdict:
     """Compare a generator with bicubic and with the one it started from.
 
@@ -96,6 +107,8 @@ def judge(
         What is looked at.
     base
         The generator it started from, if there was one.
+    is_texture_sought
+        Whether a textured end was to be trained.
     """
     network.load_state_dict(faithful)
     found = held_out.judge(network)
@@ -108,6 +121,7 @@ def judge(
         over_base=None if base is None else found.psnr - held_out.judge(base).psnr,
         n_images=held_out.n_images,
         texture=texture,
+        is_texture_missed=is_texture_sought and texture is None,
     )
 
 
@@ -139,8 +153,13 @@ def recommended_dial(
     """
     network.load_state_dict(faithful)
     lowest = held_out.judge(network).psnr - DIAL_LOSS
-    for tenths in range(10, 0, -1):
+    # The loss grows along the dial, so the bracket of where it is too much is halved.
+    enough, most = 0, 10
+    while enough < most:
+        tenths = (enough + most + 1) // 2
         network.load_state_dict(between(faithful, textured, tenths / 10))
         if held_out.judge(network).psnr >= lowest:
-            return tenths / 10
-    return 0.0
+            enough = tenths
+        else:
+            most = tenths - 1
+    return enough / 10

@@ -81,7 +81,7 @@ def test_a_better_model_is_written_with_its_curves(here, capsys):
         "sharp",
     ]
     with open("mine.curves.csv", newline="") as file:
-        assert [row["iteration"] for row in csv.DictReader(file)] == ["200"]
+        assert [row["iteration"] for row in csv.DictReader(file)] == ["0", "200"]
 
 
 def test_a_model_that_is_no_gain_is_not_written(here, capsys):
@@ -101,7 +101,9 @@ def test_it_is_written_when_it_is_wanted_anyway(here):
 
 REFUSED = [
     pytest.param(["-o", "mine.tif"], r"\.safetensors", id="name of the output"),
-    pytest.param(["--base", "bicubic"], "factor", id="base without weights"),
+    pytest.param(
+        ["--base", "bicubic"], "nothing to fine-tune", id="base without weights"
+    ),
     pytest.param(["--base", "nothing"], "nothing", id="unknown base"),
     pytest.param(["--resume"], "nothing to resume", id="nothing to resume"),
     pytest.param(["--device", "tpu"], "tpu", id="device"),
@@ -176,6 +178,47 @@ def started(*more):
         time.sleep(0.05)
     assert process.poll() is None, process.stdout.read()
     return process
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "term"])
+def test_an_interrupt_loses_no_step(by, here, monkeypatch, capsys):
+    steps = []
+
+    def interrupt_at_the_third(step):
+        steps.append(step)
+        if len(steps) == 3:
+            os.kill(os.getpid(), by)
+        return ""
+
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_sr.describing.describe_step", interrupt_at_the_third)
+        assert tune("--keep-anyway", iterations=12) == 130
+    assert len(steps) == 3
+    assert "--resume goes on" in capsys.readouterr().err
+    assert "mine.curves.csv" in names()
+
+    assert tune("--resume", "--overwrite", "--keep-anyway", iterations=12) == 0
+    assert tune("--keep-anyway", iterations=12, output="again.safetensors") == 0
+    resumed, whole = (read_card(f"{n}.safetensors") for n in ("mine", "again"))
+    assert resumed.digests == whole.digests
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(here, capsys):
+    (here / "file").touch()
+    assert tune(output="file/mine.safetensors") == 1
+    assert "Nothing can be written in file" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_other_settings_says_which(here, capsys):
+    tune(iterations=4)  # no gain: the checkpoint stays
+    assert tune("--resume", iterations=5) == 1
+    assert "iterations 4 instead of 5" in capsys.readouterr().err
+
+
+def test_progress_is_told_also_where_there_is_no_terminal(here, monkeypatch, capsys):
+    monkeypatch.setattr("napari_sr.cli.training.LINE_EVERY", 0.0)
+    tune(iterations=4)
+    assert capsys.readouterr().out.count("fidelity") >= 4
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def test_there_is_a_panel_for_what_there_is():
     assert set(titles) == {
         "PSNR on held-out images / dB",
         "pixel loss",
-        "discriminator",
+        "accuracy of the discriminator (chance: 0.5)",
     }
 
 

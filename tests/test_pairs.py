@@ -77,7 +77,7 @@ def test_where_names_say_nothing_the_order_decides_and_that_is_said():
 
 UNMATCHED = [
     pytest.param(
-        ["a", "b"], ["a", "c"], "low 'b', high 'c' has no partner", id="other"
+        ["a", "b"], ["a", "c"], "low 'b', high 'c' have no partner", id="other"
     ),
     pytest.param(["a", "b"], ["a_hr"], "low 'b' has no partner", id="missing high"),
     pytest.param(["a"], ["a", "b"], "high 'b' has no partner", id="missing low"),

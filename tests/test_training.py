@@ -341,7 +341,7 @@ def test_a_checkpoint_is_written_aside_and_renamed(tmp_path, monkeypatch):
     whole = path.read_bytes()
 
     def half_written(_content, file):
-        file.write_bytes(whole[: len(whole) // 2])
+        file.write(whole[: len(whole) // 2])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", half_written)
@@ -393,11 +393,11 @@ def test_a_training_ends_with_its_time(settings, monkeypatch):
 
     steps = run(state)
 
-    # A second for each step and for each look, the last of which comes after the end.
-    assert len(steps) + len(state.history) == 31
+    # A second for each step and for each look, the last of which may come late.
+    assert 30 <= len(steps) + len(state.history) <= 31
     stages = [step.stage for step in steps] + [row["stage"] for row in state.history]
     share = pace.SHARE_OF_FIDELITY if settings.adversarial else 1
-    assert stages.count("fidelity") == 30 * share + 1
+    assert 30 * share <= stages.count("fidelity") <= 30 * share + 1
 
 
 def test_time_that_was_spent_before_a_resumption_counts(monkeypatch, tmp_path):
@@ -408,7 +408,46 @@ def test_time_that_was_spent_before_a_resumption_counts(monkeypatch, tmp_path):
 
     resumed = TrainingState.load(tmp_path / "run.pt")
 
-    assert 12 + len(run(resumed)) + len(resumed.history) == 31
+    assert 30 <= 12 + len(run(resumed)) + len(resumed.history) <= 31
+
+
+def test_a_stage_of_little_time_is_looked_at_all_the_same(monkeypatch):
+    monkeypatch.setattr(training, "monotonic", Clock(1.0))
+    settings = {"iterations": 1000, "minutes": 2, "validate_every": 1000}
+    state = TrainingState(SMALL.model_copy(update={**settings, "patience": 1000}))
+
+    run(state)
+
+    assert len(state.history) == 1 + pace.N_LOOKS  # before the first step, and then
+
+
+def test_what_it_starts_from_is_kept_where_nothing_is_better(monkeypatch):
+    monkeypatch.setattr(
+        training, "_score_of", lambda state, _: lambda _: -state.iteration
+    )
+    state = TrainingState(SMALL)
+    before = state.averaged_weights()
+
+    run(state)
+
+    for name, tensor in before.items():
+        assert torch.equal(state.faithful[name], tensor)
+
+
+def test_work_of_half_a_minute_is_never_lost(monkeypatch, tmp_path):
+    """A checkpoint between two looks holds the last look as well, to roll back to."""
+    settings = SMALL.model_copy(update={"iterations": 8, "validate_every": 100})
+    uninterrupted = TrainingState(settings)
+    run(uninterrupted)
+    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
+    run(TrainingState(settings), 3, checkpoint=tmp_path / "run.pt")
+
+    resumed = TrainingState.load(tmp_path / "run.pt")
+
+    assert (resumed.iteration, resumed.good["iteration"]) == (3, 0)
+    run(resumed)
+    assert_same_weights(resumed, uninterrupted)
+    assert resumed.history[-1]["pixels"] == uninterrupted.history[-1]["pixels"]
 
 
 @every_kind

@@ -37,6 +37,14 @@ SENTENCES = [
         id="equal",
     ),
     pytest.param(
+        Verdict(1.25, 0.5, 2, is_texture_missed=True),
+        True,
+        "Better than the base by 0.50 dB and better than bicubic by 1.25 dB on 2 "
+        "held-out images. No textured end was found that is worth having, so the dial "
+        "stays at 0: give the adversarial stage more time.",
+        id="texture sought in vain",
+    ),
+    pytest.param(
         Verdict(0.5, None, 2),
         True,
         "Better than bicubic by 0.50 dB on 2 held-out images.",

@@ -1,13 +1,19 @@
 """`napari-sr train` and `napari-sr finetune`: a training, followed to its end.
 
 However it ends (done, Ctrl-C, SIGTERM, out of time), what was found is written, or the
-checkpoint stays and the command says how to go on.
+checkpoint stays and the command says how to go on. The first interrupt lets the present
+step be finished; a second one does not.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -16,11 +22,16 @@ from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, OK
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from napari_sr.card import Instrument
     from napari_sr.model import SRModel
     from napari_sr.session import Training
+
+
+LINE_EVERY = 15.0
+"""Seconds between two lines where there is no terminal to follow a training on."""
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +59,6 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
     add("--recordings", nargs="+", metavar="FILES", default=[],
         help="recordings of your instrument, of other fields: its blur and noise are "
         "estimated from them")  # fmt: skip
-    add("--keep-anyway", action="store_true",
-        help="write the model also when it is not better")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--seed", type=int, default=0)
     _add_common(parser)
@@ -60,12 +69,19 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--resume", action="store_true", help="go on with an interrupted run")
     add("--overwrite", action="store_true", help="replace an existing model file")
+    add("--keep-anyway", action="store_true",
+        help="write the model also when it is not better than its base")  # fmt: skip
 
 
 def _train(arguments: argparse.Namespace) -> int:
     from napari_sr.recipes import read_recipe
 
     recipe = read_recipe(arguments.recipe)
+    if not recipe.images:
+        raise ValueError(
+            f"{arguments.recipe.name} names no images. Add a line above its tables, "
+            f'such as images = ["sharp"], with files or folders seen from the recipe.'
+        )
     name = f"{recipe.name}.safetensors"
     output = arguments.output or arguments.recipe.with_name(name)
 
@@ -83,7 +99,8 @@ def _train(arguments: argparse.Namespace) -> int:
             description=recipe.description,
         )
 
-    return _follow(begin, output, arguments, keep_anyway=True)
+    keep_anyway = arguments.keep_anyway or recipe.base is None
+    return _follow(begin, output, arguments, keep_anyway)
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
@@ -147,9 +164,14 @@ def _follow(
         print(note, flush=True)
     interrupted = False
     try:
-        _show(training)
+        with _asked_to_stop() as asked:
+            _show(training, asked)
+        if asked.is_set():
+            interrupted = True
+            training.save()
     except KeyboardInterrupt:
         interrupted = True
+    if interrupted:
         print("Interrupted; finishing with what was found.", flush=True)
     model = training.model
     print(model.card.verdict)
@@ -158,16 +180,39 @@ def _follow(
         _write(model, output)
     _write_curves(training, output)  # after the model, which must not wait for them
     if not is_kept:
-        again = f" --resume goes on from {checkpoint}." if interrupted else ""
-        print(
-            f"Not written, since it is no gain; --keep-anyway writes it.{again}",
-            file=sys.stderr,
-        )
-        return INTERRUPTED if interrupted else FAILED
+        print("Not written, since it is no gain.", file=sys.stderr)
+    if (interrupted or not is_kept) and checkpoint.exists():
+        what = "goes on" if interrupted else "--keep-anyway writes it all the same"
+        print(f"{checkpoint} is kept: --resume {what}.", file=sys.stderr)
     if interrupted:
         return INTERRUPTED
+    if not is_kept:
+        return FAILED
     checkpoint.unlink(missing_ok=True)
     return OK
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Event]:
+    """Take the first Ctrl-C or SIGTERM for a wish, and leave the next to others."""
+    asked = Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {one: signal.getsignal(one) for one in signals}
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        asked.set()
+        restore()
+
+    def restore() -> None:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    for one in signals:
+        signal.signal(one, ask)
+    try:
+        yield asked
+    finally:
+        restore()
 
 
 def _check_places(
@@ -185,21 +230,34 @@ def _check_places(
         )
     if not checkpoint.exists() and arguments.resume:
         raise ValueError(f"There is nothing to resume: {checkpoint} does not exist.")
-    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"Nothing can be written in {output.parent}: {error.strerror}. Choose "
+            f"another folder."
+        ) from error
 
 
-def _show(training: Training) -> None:
-    """Follow a training on one line; without a terminal, on one for each look."""
+def _show(training: Training, asked: Event) -> None:
+    """Follow a training on one line; without a terminal, on one now and then."""
     from napari_sr.describing import describe_step
 
+    last = monotonic()
     with tqdm(total=1000, disable=None, leave=False, bar_format="{desc}|{bar}|") as bar:
         for step in training:
             text = describe_step(step)
             if not bar.disable:
                 bar.n = round(1000 * step.progress)
                 bar.set_description_str(text)
-            if step.message or (bar.disable and step.validation is not None):
+            is_due = monotonic() - last > LINE_EVERY or step.validation is not None
+            if step.message or (bar.disable and is_due):
                 bar.write(text)
+                last = monotonic()
+            if asked.is_set():
+                break
 
 
 def _write(model: SRModel, output: Path) -> None:

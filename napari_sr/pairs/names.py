@@ -54,9 +54,10 @@ def match_names(
         alone += [
             f"high {high[high_at[key]]!r}" for key in high_at if key not in low_at
         ]
+        have = "has" if len(alone) == 1 else "have"
         raise PairError(
             f"Every low image needs the high image of its name, but {_listed(alone)} "
-            f"has no partner. Add what is missing or take it out."
+            f"{have} no partner. Add what is missing or take it out."
         )
     return match_order(len(low), len(high), "whose names have nothing in common")
 
