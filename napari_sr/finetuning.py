@@ -75,8 +75,9 @@ def settings_for(
     if adversarial is True:
         adversarial = AdversarialSettings()
         if model is not None and "discriminator" in model.weights:
-            # It knows its trade, and the time is better spent on both.
-            adversarial = AdversarialSettings(head_start=0)
+            # It knows its trade: no time is spent on it alone, and few images do not
+            # make it forget what it sees.
+            adversarial = AdversarialSettings(head_start=0, discriminator_learns="end")
     if adversarial:
         chosen["adversarial"] = adversarial
     return TrainingSettings(**chosen)

@@ -325,6 +325,13 @@ def _part(base: SRModel | None, part: str) -> Weights | None:
 
 
 def _check_base(base: SRModel | None, settings: TrainingSettings) -> None:
+    adversarial = settings.adversarial
+    if adversarial is not None and adversarial.discriminator_learns == "end":
+        if _part(base, "discriminator") is None or adversarial.discriminator != "unet":
+            raise ValueError(
+                "Only a U-Net discriminator that comes with the base can keep what it "
+                "sees. Choose such a base, or discriminator_learns='all'."
+            )
     if base is None:
         return
     card = base.card

@@ -93,6 +93,9 @@ class AdversarialSettings(BaseModel):
     """Of −log D(G(x)). 0 trains on pixels and content alone, with no discriminator."""
     discriminator: Literal["unet", "srgan"] = "unet"
     """`unet` judges every pixel of patches of any size; `srgan` is the paper's."""
+    discriminator_learns: Literal["all", "end"] = "all"
+    """`end`: only its way up, where it comes with the base (FreezeD, Mo et al., 2020);
+    on few images as much texture for half the PSNR."""
     head_start: int = Field(default=60, ge=0)
     """First steps, in which the discriminator alone learns."""
     ramp: int = Field(default=100, ge=0)

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from napari_sr.device import choose_device
 from napari_sr.networks import build_generator
-from napari_sr.networks.discriminators import build_discriminator
+from napari_sr.networks.discriminators import UNetDiscriminator, build_discriminator
 from napari_sr.networks.weights import fitting
 from napari_sr.settings import TrainingSettings
 
@@ -118,6 +118,9 @@ class TrainingState:
         network: nn.Module = build_discriminator(settings.discriminator, side)
         if weights is not None and settings.discriminator == "unet":
             network.load_state_dict(fitting(network, weights, "the base"))
+        if settings.discriminator_learns == "end":
+            assert isinstance(network, UNetDiscriminator)
+            network.hold_way_down()
         return network.to(self.device)
 
     def _begin_stage(self) -> None:

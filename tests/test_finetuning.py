@@ -274,6 +274,14 @@ def test_settings_of_another_network_are_refused():
         Training(images(), quick(None), base=base)
 
 
+def test_only_a_discriminator_of_the_base_can_keep_what_it_sees():
+    base = tiny_fast()
+    adversarial = AdversarialSettings(discriminator_learns="end")
+
+    with pytest.raises(ValueError, match="that comes with the base"):
+        Training(images(), quick(base, adversarial=adversarial), base=base)
+
+
 def test_settings_suit_the_base():
     base = tiny_fast()
 
@@ -291,7 +299,9 @@ def test_a_base_with_a_discriminator_gives_it_no_head_start():
 
     found = settings_for(knowing, adversarial=True)
 
-    assert found.adversarial == AdversarialSettings(head_start=0)
+    assert found.adversarial == AdversarialSettings(
+        head_start=0, discriminator_learns="end"
+    )
 
 
 def test_without_a_time_and_steps_fine_tuning_takes_minutes():

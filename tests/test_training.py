@@ -43,10 +43,13 @@ SRGAN = PAPER.model_copy(
         ),
     }
 )
+HELD = BOTH.model_copy(
+    update={"adversarial": TEXTURE.model_copy(update={"discriminator_learns": "end"})}
+)
 every_kind = pytest.mark.parametrize(
     "settings",
-    [SMALL, PAPER, BOTH, SRGAN],
-    ids=["fast", "srresnet", "adversarial", "srgan"],
+    [SMALL, PAPER, BOTH, SRGAN, HELD],
+    ids=["fast", "srresnet", "adversarial", "srgan", "held"],
 )
 
 
@@ -288,6 +291,20 @@ def test_a_new_state_leaves_the_random_numbers_of_others_alone():
     TrainingState(BOTH)
 
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_what_a_held_discriminator_sees_stays_as_it_was():
+    state = TrainingState(HELD)
+    before = {k: v.clone() for k, v in state.discriminator.named_parameters()}
+
+    run(state)
+
+    changed = {
+        name.split(".")[0]
+        for name, now in state.discriminator.named_parameters()
+        if not torch.equal(now, before[name])
+    }
+    assert changed == {"up", "end", "last"}
 
 
 # ── it can stop anywhere ────────────────────────────────────────────────────────────

@@ -170,6 +170,11 @@ class UNetDiscriminator(nn.Module):
         logits: Tensor = self.last(features)
         return logits
 
+    def hold_way_down(self) -> None:
+        """Let training change only how features are judged, not what is seen."""
+        for part in (self.first, self.down):
+            part.requires_grad_(False)
+
     def features(self, image: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Give what it sees on its way down, for a content loss without other weights.
 
