@@ -14,11 +14,11 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_sr._napari import instrument_flow
 from napari_sr._napari.background import Background
-from napari_sr._napari.fine_tune_flow import once
 from napari_sr._napari.image_sources import SourcePicker
 from napari_sr._napari.image_view import LinkedViews
 from napari_sr._napari.instrument_panel import InstrumentPanel
 from napari_sr._napari.telling import tell_error
+from napari_sr._napari.worker import once
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -50,7 +50,7 @@ class ExamplesPanel(QWidget):
         super().__init__()
         self._card: ModelCard | None = None
         self._patches: Patches | None = None
-        self.background = Background(self, self._refresh)
+        self.background = Background(self._refresh)
         self.kind = QComboBox()
         self.kind.addItems([SIMULATED, MEASURED])
         self.kind.setMinimumContentsLength(16)
@@ -200,7 +200,7 @@ class ExamplesPanel(QWidget):
                 self._patches,
                 self.instrument_panel.instrument,
                 title="Simulate a recording",
-                returned=self._show_simulated,
+                result=self._show_simulated,
             )
 
     def _answer(self) -> None:
@@ -227,9 +227,13 @@ class ExamplesPanel(QWidget):
             *chosen,
             self._card,
             title=f"Look at the {what}",
-            returned=show,  # type: ignore[arg-type]
-            failed=lambda _error: self._say(""),
+            result=show,  # type: ignore[arg-type]
+            end=self._end,
         )
+
+    def _end(self, outcome: str) -> None:
+        if outcome == "failed":
+            self._say("")
 
     def _show_patches(self, patches: Patches) -> None:
         self._patches = patches

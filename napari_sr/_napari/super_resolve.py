@@ -13,22 +13,22 @@ from weakref import WeakKeyDictionary
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
 from napari_sr._napari.actions import CURTAIN_STEPS, Actions
+from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.controls import Choices
 from napari_sr._napari.copying import python_script, recipe_of
 from napari_sr._napari.flow import Request, as_stack
 from napari_sr._napari.form import STYLE, order_by_tab
 from napari_sr._napari.preferences import preferences
-from napari_sr._napari.preparing import Machine, Preparer, look_at_machine
+from napari_sr._napari.preparing import Preparer
 from napari_sr._napari.preview import KEY, Preview, is_preview
 from napari_sr._napari.remembered import recall, remember
 from napari_sr._napari.running import Running
-from napari_sr._napari.telling import tell_error
-from napari_sr._napari.worker import start_flow
+from napari_sr._napari.worker import once
 from napari_sr.catalogue import list_models
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.stack import Stack, StackError
@@ -53,9 +53,8 @@ class SuperResolve(QWidget):
         self._stacks: WeakKeyDictionary[Image, tuple[object, Stack]]
         self._stacks = WeakKeyDictionary()
         self._preparer = Preparer()
-        self._running = Running(
-            napari_viewer, self._preparer, self._refresh, tell_error
-        )
+        self._looking = Background()
+        self._running = Running(napari_viewer, self._preparer, self._refresh)
         self._preview = Preview(
             napari_viewer,
             self._preparer,
@@ -126,14 +125,6 @@ class SuperResolve(QWidget):
         super().showEvent(event)
         self._look_timer.start()
 
-    def event(self, event: QEvent) -> bool:
-        """Leave the viewer when its dock has been closed."""
-        is_left = event.type() == QEvent.Type.ParentChange and self.parent() is None
-        handled: bool = super().event(event)
-        if is_left:
-            _leave(self._running, self._preview)
-        return handled
-
     def _ask(self, refuse: Callable[[str], object]) -> tuple[Image, Request] | None:
         """Gather what is asked for now; None where nothing can be, with a sentence."""
         choices, layer = self._choices, self._choices.layer
@@ -175,18 +166,16 @@ class SuperResolve(QWidget):
 
     def _look(self) -> None:
         choices = self._choices
-        start_flow(
-            look_at_machine,
-            self._preparer,
+        self._looking.leave()  # only what is chosen now is of interest
+        self._looking.start(
+            once,
+            self._preparer.look,
             choices.model,
             choices.factor,
             choices.settings,
             title=None,
-            connect={"yielded": self._show_machine},
+            result=choices.show_machine,
         )
-
-    def _show_machine(self, machine: Machine) -> None:
-        self._choices.show_machine(machine)
 
     def _switch_preview(self, is_on: bool) -> None:
         self._actions.curtain_row.setVisible(is_on)
@@ -196,9 +185,8 @@ class SuperResolve(QWidget):
             self._preview.stop()
         self._refresh()
 
-    def _end_preview(self, error: Exception) -> None:
+    def _end_preview(self) -> None:
         self._actions.preview.setChecked(False)
-        tell_error(error)
 
     def _say(self, sentence: str) -> None:
         self._actions.status.setText(sentence)
@@ -233,17 +221,17 @@ class SuperResolve(QWidget):
         actions.copy.clicked.connect(self.copy_as_python)
         actions.save.clicked.connect(self.save_as_recipe)
         self._look_timer.timeout.connect(self._look)
-        # Neither of the two may be a method of what is gone by then.
-        self.destroyed.connect(partial(_leave, self._running, self._preview))
+        parts = (self._preview, self._running, self._looking)
+        when_closed(self, partial(_leave, parts))
 
     def _move_curtain(self, step: int) -> None:
         self._preview.set_curtain(step / CURTAIN_STEPS)
 
 
-def _leave(running: Running, preview: Preview, *_: object) -> None:
-    """Let go of the viewer."""
-    preview.leave()
-    running.leave()
+def _leave(parts: tuple[Preview, Running, Background], *_: object) -> None:
+    """Let go of the viewer, and end what is under way."""
+    for part in parts:
+        part.leave()
 
 
 def _recalled(name: str) -> str:

@@ -40,8 +40,8 @@ def widget(viewer, qtbot, tmp_path):
     form.model_box.setCurrentIndex(form.model_box.findData("nearest"))
     form.output.setText(str(tmp_path / "out"))
     yield widget
-    widget._task.leave()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    widget._background.leave()
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def recordings(tmp_path, widget):
 
 def run_to_end(widget, qtbot) -> None:
     widget.run_button.click()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 def listed(widget) -> dict[str, str]:
@@ -134,7 +134,7 @@ def test_stop_keeps_what_is_done_and_nothing_half(
     qtbot.waitUntil(reached.is_set, timeout=WAIT)
     widget.stop_button.click()
     go_on.set()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
     assert widget.status.text().startswith("Stopped: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_x2.ome.tif"]
@@ -233,7 +233,7 @@ def test_a_wrong_noise_level_is_told_before_anything_starts(
     widget.run()
 
     assert "Noise" in notified[-1]
-    assert not widget._task.is_on
+    assert not widget._background.is_busy
 
 
 def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):

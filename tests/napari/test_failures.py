@@ -95,7 +95,7 @@ def trainer(viewer, qtbot, tiny_card):
 
 def run_batch_to_end(widget, qtbot) -> None:
     widget.run_button.click()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 # ── a model that is removed between choosing and running ────────────────────────────

@@ -295,7 +295,7 @@ def test_auto_says_what_it_means(widget, tiny_card):
     choices = widget._choices
     machine = widget._preparer.look(choices.model, choices.factor, choices.settings)
 
-    widget._show_machine(machine)
+    choices.show_machine(machine)
 
     assert choices.device_box.itemText(1).startswith("cpu: CPU, ")
     assert choices.device_box.itemText(1).endswith(" GB free")
