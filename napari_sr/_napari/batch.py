@@ -24,11 +24,10 @@ from napari_sr._napari.batch_flow import (
 )
 from napari_sr._napari.batch_form import BatchForm
 from napari_sr._napari.batch_list import BatchList
-from napari_sr._napari.controls import FACTORS
 from napari_sr._napari.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.guessing import is_preview
+from napari_sr._napari.model_picker import FACTORS
 from napari_sr._napari.telling import tell_error
-from napari_sr.catalogue import list_models
 
 NOT_READY = "Choose recordings and a folder for the results."
 _BAR = 1000
@@ -84,12 +83,11 @@ class Batch(QWidget):
         self.list.chosen.connect(self._open)
         self.list.told.connect(self._tell)
         when_closed(self, self._background.leave)
-        self.reset_choices()
+        self._refresh()
 
     def reset_choices(self, *_: object) -> None:
         """Offer the models that there are now."""
-        self.form.offer_models(list_models())
-        self._refresh()
+        self.form.models.refresh()
 
     def run(self) -> None:
         """Start the batch."""
@@ -129,8 +127,8 @@ class Batch(QWidget):
             patterns=() if form.takes_layers else form.patterns,
             layers=layers,
             folder=form.folder,
-            model=form.model,
-            factor=form.factor,
+            model=form.models.name,
+            factor=form.models.factor,
             settings=form.settings,
             compression=form.compression_box.currentData(),
             replace=form.replace_box.isChecked(),

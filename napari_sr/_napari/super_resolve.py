@@ -22,14 +22,13 @@ from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.controls import Choices
 from napari_sr._napari.copying import python_script, recipe_of
 from napari_sr._napari.flow import Request, as_stack
-from napari_sr._napari.form import STYLE, order_by_tab
+from napari_sr._napari.form import STYLE, choose, order_by_tab
 from napari_sr._napari.preferences import preferences
 from napari_sr._napari.preparing import Preparer
 from napari_sr._napari.preview import KEY, Preview, is_preview
 from napari_sr._napari.remembered import recall, remember
 from napari_sr._napari.running import Running
 from napari_sr._napari.worker import once
-from napari_sr.catalogue import list_models
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.stack import Stack, StackError
 
@@ -82,7 +81,7 @@ class SuperResolve(QWidget):
         """Offer the layers and models that there are now."""
         images = [one for one in self._viewer.layers if isinstance(one, Image)]
         self._choices.offer_layers([one for one in images if not is_preview(one)])
-        self._choices.offer_models(list_models())
+        self._choices.models.refresh()
         self._refresh()
 
     def run(self) -> None:
@@ -146,8 +145,9 @@ class SuperResolve(QWidget):
         if self.isVisible():
             self._look_timer.start()
         chosen = {
-            "model": choices.model_box.currentText(),
-            "factor": choices.factor_box.currentText(),
+            "model": choices.models.name,
+            "factor": choices.models.factor_box.currentData(),
+            "consistency": choices.agreement_box.currentData(),
             "device": choices.device_box.currentData(),
         }
         remember(NAME, chosen)
@@ -155,14 +155,11 @@ class SuperResolve(QWidget):
         self._refresh()
 
     def _recall(self) -> None:
-        choices = self._choices
-        device = _recalled("device") or preferences().device
-        for box, place in (
-            (choices.model_box, choices.model_box.findText(_recalled("model"))),
-            (choices.factor_box, choices.factor_box.findText(_recalled("factor"))),
-            (choices.device_box, choices.device_box.findData(device)),
-        ):
-            box.setCurrentIndex(place if place >= 0 else box.currentIndex())
+        choices, recalled = self._choices, recall(NAME)
+        choices.models.choose(recalled.get("model"), recalled.get("factor"))
+        choose(choices.agreement_box, recalled.get("consistency"))
+        device = recalled.get("device") or preferences().device
+        choose(choices.device_box, device)
 
     def _look(self) -> None:
         choices = self._choices
@@ -232,7 +229,3 @@ def _leave(parts: tuple[Preview, Running, Background], *_: object) -> None:
     """Let go of the viewer, and end what is under way."""
     for part in parts:
         part.leave()
-
-
-def _recalled(name: str) -> str:
-    return str(recall(NAME).get(name, ""))
