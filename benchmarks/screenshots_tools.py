@@ -70,7 +70,7 @@ def batch(_viewer: napari.Viewer, widget: QWidget) -> None:
         (recordings / "broken.ome.tif").write_bytes(b"no image at all")
         widget.form.sources.setText(str(recordings))
         widget.form.output.setText("results")
-        box = widget.form.model_box
+        box = widget.form.models.box
         box.setCurrentIndex(box.findData("lanczos"))
         widget.run_button.click()
         wait_until(lambda: not widget._background.is_busy)

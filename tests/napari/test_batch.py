@@ -37,7 +37,7 @@ def widget(viewer, qtbot, tmp_path):
     widget = Batch(viewer)
     qtbot.addWidget(widget)
     form = widget.form
-    form.model_box.setCurrentIndex(form.model_box.findData("nearest"))
+    form.models.box.setCurrentIndex(form.models.box.findData("nearest"))
     form.output.setText(str(tmp_path / "out"))
     yield widget
     widget._background.leave()
@@ -157,7 +157,7 @@ def test_a_widget_that_goes_ends_its_batch(
     monkeypatch.setattr(batching, "run_job", endless)
     write_stack(tmp_path / "a.ome.tif", counts(8, 9))
     widget = Batch(viewer)
-    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("nearest"))
+    widget.form.models.box.setCurrentIndex(widget.form.models.box.findData("nearest"))
     widget.form.sources.setText(str(tmp_path / "a.ome.tif"))
     widget.form.output.setText(str(tmp_path / "out"))
     widget.run()
@@ -227,7 +227,7 @@ def test_a_wrong_noise_level_is_told_before_anything_starts(
     widget, recordings, notified, tiny_card
 ):
     widget.reset_choices()
-    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("tiny"))
+    widget.form.models.box.setCurrentIndex(widget.form.models.box.findData("tiny"))
     widget.form.noise_box.setCurrentText("much")
 
     widget.run()
@@ -239,7 +239,7 @@ def test_a_wrong_noise_level_is_told_before_anything_starts(
 def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):
     widget.reset_choices()
     form = widget.form
-    form.model_box.setCurrentIndex(form.model_box.findData("tiny"))
+    form.models.box.setCurrentIndex(form.models.box.findData("tiny"))
     form.noise_box.setCurrentText("gain=2,read=5,offset=100")
     form.device_box.setCurrentIndex(form.device_box.findData("cpu"))
 
@@ -247,7 +247,7 @@ def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):
         noise=napari_sr.NoiseLevel(gain=2, read=5, offset=100), device="cpu"
     )
     assert form.settings == expected
-    assert form.factor is None
+    assert form.models.factor is None
 
 
 def test_the_folder_and_the_model_are_remembered(viewer, widget, recordings, qtbot):
@@ -257,4 +257,4 @@ def test_the_folder_and_the_model_are_remembered(viewer, widget, recordings, qtb
     qtbot.addWidget(again)
 
     assert again.form.folder == widget.form.folder
-    assert again.form.model == "nearest"
+    assert again.form.models.name == "nearest"

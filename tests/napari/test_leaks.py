@@ -22,7 +22,7 @@ TITLES = ("Super-resolve", "Fine-tune", "Quality", "Batch", "Models")
 
 
 def choose_bicubic(widget) -> None:
-    box = widget._choices.model_box
+    box = widget._choices.models.box
     box.setCurrentIndex(box.findData("bicubic"))
 
 
