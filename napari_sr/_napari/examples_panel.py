@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_sr._napari import instrument_flow
 from napari_sr._napari.background import Background
+from napari_sr._napari.form import combo
 from napari_sr._napari.image_sources import SourcePicker
 from napari_sr._napari.image_view import LinkedViews
 from napari_sr._napari.instrument_panel import InstrumentPanel
@@ -51,16 +52,11 @@ class ExamplesPanel(QWidget):
         self._card: ModelCard | None = None
         self._patches: Patches | None = None
         self.background = Background(self._refresh)
-        self.kind = QComboBox()
-        self.kind.addItems([SIMULATED, MEASURED])
-        self.kind.setMinimumContentsLength(16)
-        self.kind.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.kind.setToolTip(
+        self.kind = combo(
             "Sharp images are enough: what your instrument would have recorded of them "
             "is simulated. With recordings of the same fields, learn from those."
         )
+        self.kind.addItems([SIMULATED, MEASURED])
         self.images, self.recordings = SourcePicker(viewer), SourcePicker(viewer)
         self.ask = QPushButton()
         self.instrument_panel = InstrumentPanel()
@@ -177,19 +173,16 @@ class ExamplesPanel(QWidget):
     def _refresh(self) -> None:
         """Enable what can be used now."""
         some = not self.images.is_empty() and not self.recordings.is_empty()
-        self.ask.setEnabled(some and self._card is not None and self._is_free)
+        can_ask = some and self._card is not None and not self.background.is_busy
+        self.ask.setEnabled(can_ask)
         self.views.setVisible(not self.images.is_empty())
         self.notes.setVisible(bool(self.notes.text()))
-
-    @property
-    def _is_free(self) -> bool:
-        return not self.background.is_busy
 
     def _look(self) -> None:
         """Show the simulated patch beside a real one."""
         if self.is_measured or self.images.is_empty() or not self.isEnabled():
             return
-        if not self._is_free:
+        if self.background.is_busy:
             self._settled.start()
         elif self._patches is None:
             self._start(instrument_flow.find_patches, "patches", self._show_patches)
@@ -205,7 +198,7 @@ class ExamplesPanel(QWidget):
 
     def _answer(self) -> None:
         """Do what the button says."""
-        if not self._is_free:
+        if self.background.is_busy:
             return
         if self.is_measured:
             self._say("Registering …")
