@@ -66,15 +66,8 @@ class ExamplesPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(5)
-        for part in (
-            self.kind,
-            self.images,
-            self.recordings,
-            self.ask,
-            self.notes,
-            self.instrument_panel,
-            self.views,
-        ):
+        chosen = (self.kind, self.images, self.recordings, self.ask)
+        for part in (*chosen, self.notes, self.instrument_panel, self.views):
             column.addWidget(part)
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
