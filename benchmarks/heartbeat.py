@@ -29,7 +29,7 @@ from qtpy.QtCore import QEventLoop, QSettings, Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 BEAT_MS = 20
 LATE_MS = 100
@@ -148,11 +148,11 @@ def idle() -> np.ndarray:
     return beats_while(lambda: None, lambda: monotonic() > end)[0]
 
 
-def _add_layer(widget: QWidget) -> None:
+def add_layer(viewer: napari.Viewer) -> None:
     """Do by hand what a run cannot do without: napari takes its time for it."""
-    first = widget._viewer.layers[0]
+    first = viewer.layers[0]
     limits = first.contrast_limits
-    widget._viewer.add_image(np.zeros_like(first.data), contrast_limits=limits)
+    viewer.add_image(np.zeros_like(first.data), contrast_limits=limits)
 
 
 def _start_run(widget: QWidget) -> None:
@@ -171,7 +171,9 @@ def _start_training(widget: QWidget) -> None:
 
 
 CASES = {
-    "a layer is added": Case("Super-resolve", _add_layer, lambda _: True),
+    "a layer is added": Case(
+        "Super-resolve", lambda widget: add_layer(widget._viewer), lambda _: True
+    ),
     "run": Case("Super-resolve", _start_run, lambda widget: not widget._running.is_on),
     "training": Case(
         "Fine-tune", _start_training, lambda widget: bool(widget.save_bar.verdict)
@@ -182,13 +184,7 @@ CASES = {
 def play(name: str, *, show: bool) -> None:
     """Count beats of an idle viewer, then those of a case; print both."""
     case = CASES[name]
-    viewer = napari.Viewer(show=show)
-    viewer.window.resize(1280, 800)
-    viewer.open_sample("napari-sr", "nuclei")
-    viewer.layers.selection.active = viewer.layers[0]
-    _, widget = viewer.window.add_plugin_dock_widget("napari-sr", case.title)
-    settled = monotonic() + 2
-    wait_until(lambda: monotonic() > settled)
+    viewer, (widget,) = open_viewer((case.title,), show=show)
     window = "shown" if show else "hidden"
     before = idle()
     print(row_of(f"idle, {window}", before), flush=True)
@@ -196,6 +192,26 @@ def play(name: str, *, show: bool) -> None:
     print(row_of(f"{name}, {window}", late), flush=True)
     for ms, places in worst:
         print(f"    {ms:.0f} ms, {places}", flush=True)
+    close_viewer(viewer)
+
+
+def open_viewer(
+    titles: Sequence[str], *, show: bool
+) -> tuple[napari.Viewer, list[QWidget]]:
+    """Open napari with a sample and widgets, and let it settle."""
+    viewer = napari.Viewer(show=show)
+    viewer.window.resize(1280, 800)
+    viewer.open_sample("napari-sr", "nuclei")
+    viewer.layers.selection.active = viewer.layers[0]
+    add = viewer.window.add_plugin_dock_widget
+    widgets = [add("napari-sr", title)[1] for title in titles]
+    settled = monotonic() + 2
+    wait_until(lambda: monotonic() > settled)
+    return viewer, widgets
+
+
+def close_viewer(viewer: napari.Viewer) -> None:
+    """Close it, and wait for what goes on in threads."""
     viewer.close()
     wait_until(lambda: QThreadPool.globalInstance().activeThreadCount() == 0)
     QApplication.processEvents()

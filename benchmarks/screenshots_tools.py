@@ -46,7 +46,7 @@ def quality(viewer: napari.Viewer, widget: QWidget) -> None:
     add_result(viewer)
     widget.reset_choices()
     widget.measure_button.click()
-    wait_until(lambda: not widget._task.is_on)
+    wait_until(lambda: not widget._background.is_busy)
 
 
 def quality_without(viewer: napari.Viewer, widget: QWidget) -> None:
@@ -55,7 +55,7 @@ def quality_without(viewer: napari.Viewer, widget: QWidget) -> None:
     viewer.layers.remove(viewer.layers[1])
     widget.reset_choices()
     widget.measure_button.click()
-    wait_until(lambda: not widget._task.is_on)
+    wait_until(lambda: not widget._background.is_busy)
 
 
 def batch(_viewer: napari.Viewer, widget: QWidget) -> None:
@@ -70,10 +70,10 @@ def batch(_viewer: napari.Viewer, widget: QWidget) -> None:
         (recordings / "broken.ome.tif").write_bytes(b"no image at all")
         widget.form.sources.setText(str(recordings))
         widget.form.output.setText("results")
-        box = widget.form.model_box
+        box = widget.form.models.box
         box.setCurrentIndex(box.findData("lanczos"))
         widget.run_button.click()
-        wait_until(lambda: not widget._task.is_on)
+        wait_until(lambda: not widget._background.is_busy)
         os.chdir(FOLDER)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,12 +98,19 @@ def _entries() -> dict[str, Entry]:
     for folder in (SHIPPED, model_folder()):
         for path in sorted(folder.glob("*.safetensors")):
             try:
-                card = read_card(path)
-            except ModelFormatError:
+                seen = path.stat()
+                card = _card_of(path, seen.st_mtime_ns, seen.st_size)
+            except (ModelFormatError, OSError):
                 found.pop(path.stem, None)  # loading it by name says what is wrong
                 continue
             found[path.stem] = Entry(path, card.model_copy(update={"name": path.stem}))
     return found
+
+
+@lru_cache(maxsize=256)
+def _card_of(path: Path, _modified: int, _size: int) -> ModelCard:
+    """Read a card, once for as long as its file is the same: pickers ask often."""
+    return read_card(path)
 
 
 def list_models() -> list[ModelCard]:

@@ -1,12 +1,15 @@
 """What a widget has done in the background: one flow at a time, which ends with it.
 
-This module alone knows that nothing of a flow is heard any more once its widget has let
-go of it.
+This module alone knows when a widget is closed for good, and that nothing of a flow is
+heard any more once it has been let go of.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QObject
 
 from napari_sr._napari.telling import tell_error
 from napari_sr._napari.worker import FlowWorker, start_flow
@@ -18,25 +21,27 @@ if TYPE_CHECKING:
 
     from napari_sr._napari.worker import Flow
 
+_SIGNALS = ("yielded", "returned", "errored", "paused", "resumed", "finished")
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to know."""
+
 
 class Background:
-    """Runs one flow at a time.
+    """Runs flows in a thread, one at a time; to be used in the main thread.
 
     Parameters
     ----------
-    widget
-        For which it is run; with it the flow ends.
     changed
         Called when a flow has begun, is paused, goes on, or has ended.
     """
 
-    def __init__(self, widget: QWidget, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None] = _ignore) -> None:
         self._changed = changed
-        # A window that is closed destroys its widgets without closing them. Not a
-        # lambda: one would be called while it is being collected with the widget.
-        widget.destroyed.connect(self.leave)
         self._worker: FlowWorker | None = None
-        self._handlers: dict[str, Callable[..., None]] = {}
+        self._tell: dict[str, Callable[[Any], None]] = {}
+        self._outcome = ""
 
     @property
     def is_busy(self) -> bool:
@@ -48,28 +53,48 @@ class Background:
         """Whether the flow waits to go on."""
         return self._worker is not None and bool(self._worker.is_paused)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the flow was told to stop and has not ended yet."""
+        return self._worker is not None and bool(self._worker.abort_requested)
+
     def start(
-        self, flow: Flow, *args: object, title: str, **handlers: Callable[..., None]
+        self,
+        flow: Flow,
+        *args: object,
+        title: str | None,
+        step: Callable[[Any], None] = _ignore,
+        result: Callable[[Any], None] = _ignore,
+        end: Callable[[str], None] = _ignore,
     ) -> None:
-        """Start a flow.
+        """Start a flow; does nothing while another one is under way.
 
         Parameters
         ----------
         flow, *args
             A generator function and what it is called with.
         title
-            What stands beside the bar in napari's activity dock.
-        **handlers
-            What is called, in the main thread, with what was yielded or returned;
-            `failed` with the error, after it was shown.
+            What stands beside the bar in napari's activity dock; None for what is too
+            short for a bar.
+        step, result
+            Called with each value that it yields, and with what it returns.
+        end
+            Called last, with "done", "stopped" or "failed". The user has been told of
+            an error by then.
         """
-        self._handlers = handlers
-        signals = ("yielded", "returned", "errored", "paused", "resumed", "finished")
+        if self.is_busy:
+            return
+        self._tell = tell = {"step": step, "result": result, "end": end}
+        self._outcome = "stopped"
+        reactions = {signal: getattr(self, f"_{signal}") for signal in _SIGNALS}
         self._worker = start_flow(
             flow,
             *args,
             title=title,
-            connect={signal: getattr(self, f"_{signal}") for signal in signals},
+            connect={
+                signal: partial(self._hear, tell, react)
+                for signal, react in reactions.items()
+            },
         )
         self._changed()
 
@@ -83,28 +108,43 @@ class Background:
         if self._worker is not None:
             self._worker.resume()
 
-    def show_progress(self, share: float) -> None:
-        """Set the bar in the activity dock."""
+    def stop(self) -> None:
+        """End the flow after its present step; steps that were done are still heard."""
         if self._worker is not None:
-            self._worker.show_progress(round(1000 * share), 1000)
+            self._worker.quit()
 
     def leave(self, *_: object) -> None:
         """End the flow after its present step; nothing of it is heard any more."""
-        worker, self._worker, self._handlers = self._worker, None, {}
-        self._changed = _nothing
+        worker = self._worker
+        self._let_go()
+        self._changed = _ignore
         if worker is not None:
             worker.quit()
 
+    def show_progress(self, done: int, total: int) -> None:
+        """Set the bar in the activity dock.
+
+        It draws, and while it does, more steps and even the end may come in: to be
+        called last.
+        """
+        if self._worker is not None and not self.is_stopping:
+            self._worker.show_progress(done, total)
+
+    def _hear(self, tell: object, react: Callable[..., None], *values: object) -> None:
+        """React, unless it comes from a flow that has been let go of."""
+        if tell is self._tell:
+            react(*values)
+
     def _yielded(self, value: object) -> None:
-        self._handle("yielded", value)
+        self._tell["step"](value)
 
     def _returned(self, value: object) -> None:
-        self._handle("returned", value)
+        self._outcome = "done"
+        self._tell["result"](value)
 
     def _errored(self, error: Exception) -> None:
-        if self._worker is not None:
-            tell_error(error)
-            self._handle("failed", error)
+        self._outcome = "failed"
+        tell_error(error)
 
     def _paused(self) -> None:
         self._changed()
@@ -113,13 +153,44 @@ class Background:
         self._changed()
 
     def _finished(self) -> None:
-        self._worker, self._handlers = None, {}
+        end = self._tell["end"]
+        self._let_go()
+        end(self._outcome)
         self._changed()
 
-    def _handle(self, what: str, value: Any) -> None:  # noqa: ANN401
-        if what in self._handlers:
-            self._handlers[what](value)
+    def _let_go(self) -> None:
+        # Emptied as well: napari keeps workers for a while, and with them the listener.
+        self._tell.clear()
+        self._worker, self._tell = None, {}
 
 
-def _nothing() -> None:
-    """Be told of a change when nobody is there any more."""
+class _Closing(QObject):
+    """Watches a widget until it is closed for good."""
+
+    def __init__(self, widget: QWidget, leave: Callable[..., None]) -> None:
+        super().__init__(widget)
+        self._leave = leave
+        widget.installEventFilter(self)
+
+    def eventFilter(self, widget: QWidget, event: QEvent) -> bool:
+        """Notice when the widget is closed, or when its dock lets go of it."""
+        is_left = event.type() == QEvent.Type.ParentChange and widget.parent() is None
+        if is_left or event.type() == QEvent.Type.Close:
+            self._leave()
+        return False
+
+
+def when_closed(widget: QWidget, leave: Callable[..., None]) -> None:
+    """Have something let go once a widget is closed for good.
+
+    Parameters
+    ----------
+    widget
+        In a dock or on its own.
+    leave
+        May be called more than once. Neither a method of the widget, which is gone by
+        then, nor a lambda, which would be called while it is collected with the widget.
+    """
+    _Closing(widget, leave)
+    # A window that is closed destroys its widgets without closing them.
+    widget.destroyed.connect(leave)

@@ -5,7 +5,6 @@ This module alone knows when what of it can be used.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from napari.layers import Image
@@ -13,6 +12,7 @@ from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
+from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.batch_flow import (
     BatchRequest,
     Ended,
@@ -24,13 +24,12 @@ from napari_sr._napari.batch_flow import (
 )
 from napari_sr._napari.batch_form import BatchForm
 from napari_sr._napari.batch_list import BatchList
-from napari_sr._napari.controls import FACTORS
 from napari_sr._napari.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.guessing import is_preview
-from napari_sr._napari.task import Task
+from napari_sr._napari.model_picker import FACTORS
 from napari_sr._napari.telling import tell_error
-from napari_sr.catalogue import list_models
 
+NOT_READY = "Choose recordings and a folder for the results."
 _BAR = 1000
 
 
@@ -46,7 +45,8 @@ class Batch(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._task = Task()
+        self._background = Background(self._refresh)
+        self._outcome = ""
         self._ended: dict[str, int] = {}
         self._n_files = 0
         self.form = BatchForm(self)
@@ -82,13 +82,12 @@ class Batch(QWidget):
         self.stop_button.clicked.connect(lambda: self.stop())
         self.list.chosen.connect(self._open)
         self.list.told.connect(self._tell)
-        self.destroyed.connect(partial(Task.leave, self._task))
-        self.reset_choices()
+        when_closed(self, self._background.leave)
+        self._refresh()
 
     def reset_choices(self, *_: object) -> None:
         """Offer the models that there are now."""
-        self.form.offer_models(list_models())
-        self._refresh()
+        self.form.models.refresh()
 
     def run(self) -> None:
         """Start the batch."""
@@ -98,22 +97,20 @@ class Batch(QWidget):
             show_error(str(error))
             return
         self.form.remember()
-        self._ended, self._n_files = {}, 0
+        self._ended, self._n_files, self._outcome = {}, 0, ""
         self.list.clear()
         self.status.setText("Preparing …")
-        self._task.start(
+        self._background.start(
             run_batch,
             request,
             title="Batch",
             step=self._show_event,
-            result=lambda _: None,
             end=self._end,
         )
-        self._refresh()
 
     def stop(self) -> None:
         """Stop after the current tile; running again does the rest."""
-        self._task.stop()
+        self._background.stop()
         self._refresh()
 
     def _request(self) -> BatchRequest:
@@ -130,8 +127,8 @@ class Batch(QWidget):
             patterns=() if form.takes_layers else form.patterns,
             layers=layers,
             folder=form.folder,
-            model=form.model,
-            factor=form.factor,
+            model=form.models.name,
+            factor=form.models.factor,
             settings=form.settings,
             compression=form.compression_box.currentData(),
             replace=form.replace_box.isChecked(),
@@ -159,7 +156,7 @@ class Batch(QWidget):
         self.bar.setValue(done)
         place = min(int(n_files_done) + 1, self._n_files)
         self.status.setText(f"{place} of {self._n_files} …")
-        self._task.show_progress(done, _BAR)  # last: it handles waiting signals
+        self._background.show_progress(done, _BAR)
 
     def _end(self, outcome: str) -> None:
         names = {"done": "done", "exists": "there already", "failed": "failed"}
@@ -168,9 +165,8 @@ class Batch(QWidget):
         ]
         total = f"{outcome.capitalize()}: " if outcome != "done" else ""
         summary = ", ".join(counts) or "nothing done"
-        self._refresh()
         share = f" of {self._n_files}" if self._n_files else ""
-        self.status.setText(f"{total}{summary}{share}.")
+        self._outcome = f"{total}{summary}{share}."
         self.list.settle()
         self.bar.setValue(_BAR if outcome == "done" else 0)
 
@@ -187,12 +183,10 @@ class Batch(QWidget):
 
     def _refresh(self) -> None:
         """Enable what can be used now."""
-        form, is_on = self.form, self._task.is_on
+        form, is_on = self.form, self._background.is_busy
         ready = form.folder is not None and (form.takes_layers or bool(form.patterns))
         form.setEnabled(not is_on)
         self.run_button.setEnabled(ready and not is_on)
-        self.stop_button.setEnabled(is_on and not self._task.is_stopping)
-        if not (ready or is_on or self._n_files):
-            self.status.setText("Choose recordings and a folder for the results.")
-        elif not (is_on or self._n_files):
-            self.status.setText("")
+        self.stop_button.setEnabled(is_on and not self._background.is_stopping)
+        if not is_on:
+            self.status.setText(self._outcome or ("" if ready else NOT_READY))

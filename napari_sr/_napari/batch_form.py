@@ -20,24 +20,27 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sr._napari.controls import FACTORS
-from napari_sr._napari.form import button, column, combo, fill, offer, order_by_tab, row
+from napari_sr._napari.form import (
+    button,
+    choose,
+    column,
+    combo,
+    fill,
+    order_by_tab,
+    row,
+)
+from napari_sr._napari.model_picker import ModelPicker
 from napari_sr._napari.preferences import DEVICES, preferences, preferred_settings
 from napari_sr._napari.remembered import recall, remember
-from napari_sr.catalogue import INTERPOLATIONS
 from napari_sr.files import COMPRESSIONS
 from napari_sr.inputs import read_noise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_sr.card import ModelCard
     from napari_sr.settings import UpscaleSettings
 
 NAME = "batch"
 FILES, LAYERS = "files and folders", "all image layers"
 _APART = ";"
-_FACTOR_WIDTH = 64
 _SUFFIXES = "Images (*.tif *.tiff *.btf *.tf8);;All files (*)"
 
 
@@ -67,12 +70,8 @@ class BatchForm(QWidget):
         self.output.setPlaceholderText("folder for the results")
         self.output.setToolTip("Results are named after their sources: a_x2.ome.tif.")
         self.output_button = button("…", "Choose the folder for the results.")
-        self.model_box = combo(
-            "Trained models first, then interpolations, which add no detail."
-        )
-        self.factor_box = combo("A trained model has a factor of its own.")
-        self.factor_box.setMaximumWidth(_FACTOR_WIDTH)
-        fill(self.factor_box, [(f"×{factor}", factor) for factor in FACTORS])
+        self.models = ModelPicker()
+        self.models.choose(recall(NAME).get("model"))
         self.noise_box = combo(
             "To remove: auto estimates it for each file, 0 keeps the grain, or "
             "gain=2,read=5,offset=100 in counts."
@@ -114,17 +113,6 @@ class BatchForm(QWidget):
         return Path(typed).expanduser() if typed else None
 
     @property
-    def model(self) -> str:
-        """A name that the catalogue knows."""
-        return str(self.model_box.currentData())
-
-    @property
-    def factor(self) -> int | None:
-        """For interpolations."""
-        chosen: int = self.factor_box.currentData()
-        return chosen if self.model in INTERPOLATIONS else None
-
-    @property
     def settings(self) -> UpscaleSettings:
         """How to super-resolve; what is typed wrongly is a ValueError."""
         try:
@@ -133,24 +121,17 @@ class BatchForm(QWidget):
             raise ValueError(f"Noise: {error}.") from error
         return preferred_settings(noise=noise, device=self.device_box.currentData())
 
-    def offer_models(self, cards: Sequence[ModelCard]) -> None:
-        """Offer these models, then the interpolations."""
-        trained = [(f"{card.name} (×{card.factor})", card.name) for card in cards]
-        wanted = self.model_box.currentData() or recall(NAME).get("model", "")
-        offer(self.model_box, [*trained, *((name, name) for name in INTERPOLATIONS)])
-        self.model_box.setCurrentIndex(max(0, self.model_box.findData(wanted)))
-        self._refresh()
-
     def remember(self) -> None:
         """Keep what was chosen for the next time."""
-        remember(NAME, {"output": self.output.text(), "model": self.model})
+        remember(NAME, {"output": self.output.text(), "model": self.models.name})
 
     def in_order(self) -> list[QWidget]:
         """List what can be used, from top to bottom."""
         what = [self.from_box, self.sources, self.files_button, self.folder_button]
         where = [self.output, self.output_button]
-        how = [self.model_box, self.factor_box, self.noise_box, self.device_box]
-        return [*what, *where, *how, self.compression_box, self.replace_box]
+        how = [self.models.box, self.models.factor_box, self.noise_box]
+        rest = [self.device_box, self.compression_box, self.replace_box]
+        return [*what, *where, *how, *rest]
 
     def choose_files(self) -> None:
         """Ask for image files."""
@@ -173,22 +154,19 @@ class BatchForm(QWidget):
     def _prefer(self) -> None:
         """Begin with what the Preferences say."""
         preferred = preferences()
-        self.device_box.setCurrentIndex(self.device_box.findData(preferred.device))
-        place = self.compression_box.findData(preferred.compression)
-        self.compression_box.setCurrentIndex(place)
+        choose(self.device_box, preferred.device)
+        choose(self.compression_box, preferred.compression)
 
     def _refresh(self) -> None:
         """Enable what matters now."""
         for one in (self.sources, self.files_button, self.folder_button):
             one.setEnabled(not self.takes_layers)
-        is_trained = self.model not in INTERPOLATIONS
-        self.factor_box.setVisible(not is_trained)
-        self.noise_box.setEnabled(is_trained)
+        self.noise_box.setEnabled(self.models.factor is None)
         self.changed.emit()
 
     def _connect(self) -> None:
-        for box in (self.from_box, self.model_box):
-            box.currentIndexChanged.connect(lambda _: self._refresh())
+        self.from_box.currentIndexChanged.connect(lambda _: self._refresh())
+        self.models.changed.connect(self._refresh)
         for line in (self.sources, self.output):
             line.textChanged.connect(lambda _: self._refresh())
         self.files_button.clicked.connect(lambda: self.choose_files())
@@ -201,7 +179,7 @@ class BatchForm(QWidget):
         pick = row(self.files_button, self.folder_button)
         form.addRow("from", column(self.from_box, self.sources, pick))
         form.addRow("to", row(self.output, self.output_button, first=5))
-        form.addRow("model", row(self.model_box, self.factor_box, first=0))
+        form.addRow("model", self.models)
         form.addRow("noise", self.noise_box)
         form.addRow("device", self.device_box)
         form.addRow("compression", self.compression_box)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QFormLayout,
-    QGridLayout,
     QLabel,
     QSizePolicy,
     QSlider,
@@ -19,11 +18,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sr._napari.form import MOST, column, combo, fill, hint, number, offer, row
+from napari_sr._napari.form import column, combo, fill, hint, offer, row
+from napari_sr._napari.model_picker import ModelPicker
+from napari_sr._napari.noise_picker import NoisePicker
 from napari_sr._napari.preferences import DEVICES, preferred_settings
 from napari_sr.card import ModelCard
-from napari_sr.catalogue import INTERPOLATIONS
-from napari_sr.intensity import NoiseLevel
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
@@ -33,14 +32,7 @@ if TYPE_CHECKING:
 
     from napari_sr._napari.preparing import Machine
 
-FACTORS = (2, 3, 4, 8)
-AUTO, NONE, GIVEN = range(3)
-NOISES = ("auto: as estimated", "none: keep the grain", "given level, in counts")
-_LEVEL = {
-    "gain": "Variance per count: photon noise.",
-    "read": "Standard deviation without light.",
-    "offset": "Counts without light: the detector's dark level.",
-}
+AGREEMENTS = (("auto: where noise allows", "auto"), ("off: as the model says", "off"))
 
 
 class Choices(QWidget):
@@ -57,16 +49,7 @@ class Choices(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.layer_box = combo("The recording: one channel; any number of planes.")
-        self.model_box = combo(
-            "Trained models first, then interpolations, which add no detail."
-        )
-        self.factor_box = combo("How many times as many rows and columns.")
-        self.factor_box.setMinimumContentsLength(3)
-        self.factor_box.setSizePolicy(
-            QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed
-        )
-        for factor in FACTORS:
-            self.factor_box.addItem(f"×{factor}", factor)
+        self.models = ModelPicker()
         self.card_line = QLabel()
         self.card_line.setWordWrap(True)
         self.card_line.setObjectName("card_line")
@@ -75,10 +58,9 @@ class Choices(QWidget):
         self.dial.setPageStep(10)
         self.dial_value = QLabel()
         self.dial_ends = (hint("faithful"), hint("textured"))
-        self.noise_box = combo("")
-        self.noise_box.addItems(NOISES)
-        self.level = {name: number(tip) for name, tip in _LEVEL.items()}
-        self.level["offset"].setMinimum(-MOST)
+        self.noise = NoisePicker()
+        self.agreement_box = combo("")
+        fill(self.agreement_box, AGREEMENTS)
         self.device_box = combo("Where to compute; auto takes a GPU if there is one.")
         for name in DEVICES:
             self.device_box.addItem(name, name)
@@ -94,7 +76,6 @@ class Choices(QWidget):
             "Side of a tile in recorded pixels. auto fits the free memory; the result "
             "does not depend on it."
         )
-        self._level_rows = self._lay_out_level()
         self._lay_out()
         self._connect()
         self._show_model()
@@ -107,13 +88,12 @@ class Choices(QWidget):
     @property
     def model(self) -> ModelCard | str:
         """The card of a trained model, or the name of an interpolation."""
-        model: ModelCard | str = self.model_box.currentData() or INTERPOLATIONS[0]
-        return model
+        return self.models.model
 
     @property
     def factor(self) -> int | None:
         """For interpolations."""
-        return self.factor_box.currentData() if isinstance(self.model, str) else None
+        return self.models.factor
 
     @property
     def settings(self) -> UpscaleSettings:
@@ -121,17 +101,14 @@ class Choices(QWidget):
         return preferred_settings(
             device=self.device_box.currentData(),
             tile=self.tile_box.value() or "auto",
-            noise=self._noise(),
+            noise=self.noise.noise,
+            consistency=self._agreement(),
             dial=self.dial.value() / 100 if self.dial.isEnabledTo(self) else None,
         )
 
-    def _noise(self) -> Literal["auto"] | NoiseLevel:
-        place = self.noise_box.currentIndex()
-        if place == AUTO or not self.noise_box.isEnabledTo(self):
-            return "auto"
-        if place == NONE:
-            return NoiseLevel()
-        return NoiseLevel(**{name: box.value() for name, box in self.level.items()})
+    def _agreement(self) -> Literal["auto", "off"]:
+        chosen: Literal["auto", "off"] = self.agreement_box.currentData()
+        return chosen if self.agreement_box.isEnabledTo(self) else "auto"
 
     def offer_layers(self, layers: Sequence[Image]) -> None:
         """Offer these layers; what was chosen stays so if it is still there."""
@@ -142,17 +119,6 @@ class Choices(QWidget):
         items = range(self.layer_box.count())
         for i in (i for i in items if self.layer_box.itemData(i) == layer):
             self.layer_box.setCurrentIndex(i)
-
-    def offer_models(self, cards: Sequence[ModelCard]) -> None:
-        """Offer these models, then the interpolations."""
-        before = self.model_box.currentText()
-        trained = [(f"{c.name}  ×{c.factor} · {c.domain}", c) for c in cards]
-        plain = [(name, name) for name in INTERPOLATIONS]
-        with QSignalBlocker(self.model_box):
-            fill(self.model_box, [*trained, *plain])
-            self.model_box.setCurrentIndex(max(0, self.model_box.findText(before)))
-        if self.model_box.currentText() != before:
-            self._on_model()
 
     def show_machine(self, machine: Machine) -> None:
         """Say what each device is, how much of it is free, and what auto means."""
@@ -165,9 +131,9 @@ class Choices(QWidget):
 
     def in_order(self) -> list[QWidget]:
         """List what can be used, from top to bottom."""
-        rows = (self.layer_box, self.model_box, self.factor_box, self.dial)
-        noise = (self.noise_box, *self.level.values())
-        return [*rows, *noise, self.device_box, self.tile_box]
+        models = (self.models.box, self.models.factor_box)
+        rest = (self.agreement_box, self.device_box, self.tile_box)
+        return [self.layer_box, *models, self.dial, *self.noise.in_order(), *rest]
 
     def _on_model(self) -> None:
         self._show_model()
@@ -176,7 +142,6 @@ class Choices(QWidget):
     def _show_model(self) -> None:
         """Show what belongs to the chosen model, and nothing else."""
         model = self.model
-        self.factor_box.setVisible(isinstance(model, str))
         parts = {} if isinstance(model, str) else model.digests
         with QSignalBlocker(self.dial):
             recommended = 0.0 if isinstance(model, str) else model.recommended_dial
@@ -192,14 +157,8 @@ class Choices(QWidget):
             if parts
             else "An interpolation has no dial: it is not trained."
         )
-        self.noise_box.setEnabled("noise_estimator" in parts)
-        self.noise_box.setToolTip(
-            "How much noise to remove: estimated once per recording, none, or a level "
-            "that you know."
-            if "noise_estimator" in parts
-            else "This model is not told the noise, so it cannot remove a given level."
-        )
-        self._show_level()
+        self.noise.show_told("noise_estimator" in parts)
+        self._show_agreement()
         text = (
             "Interpolation: smooth and quick, without new detail."
             if isinstance(model, str)
@@ -212,18 +171,31 @@ class Choices(QWidget):
     def _show_dial(self) -> None:
         self.dial_value.setText(f"{self.dial.value() / 100:.2f}")
 
-    def _show_level(self) -> None:
-        is_given = self.noise_box.currentIndex() == GIVEN
-        self._level_rows.setVisible(is_given and self.noise_box.isEnabledTo(self))
+    def _show_agreement(self) -> None:
+        """Offer a choice where there is one: see `planning`."""
+        model = self.model
+        is_judged = (
+            not isinstance(model, str)
+            and "noise_estimator" in model.digests
+            and model.instrument.psf_image is None
+        )
+        self.agreement_box.setEnabled(is_judged)
+        self.agreement_box.setToolTip(
+            "Agreement with the recording: what the result would have been recorded as "
+            "is compared with the recording, and differences that noise does not "
+            "explain are put right. off leaves the model's result as it is."
+            if is_judged
+            else "What this model makes of a recording is left as it is: without known "
+            "noise and blur, agreement with the recording cannot be judged."
+        )
 
     def _connect(self) -> None:
-        self.model_box.currentIndexChanged.connect(self._on_model)
+        self.models.changed.connect(self._on_model)
         self.dial.valueChanged.connect(self._show_dial)
-        self.noise_box.currentIndexChanged.connect(self._show_level)
-        boxes = (self.layer_box, self.factor_box, self.noise_box, self.device_box)
-        for box in boxes:
+        self.noise.changed.connect(self.changed)
+        for box in (self.layer_box, self.agreement_box, self.device_box):
             box.currentIndexChanged.connect(self.changed)
-        for value in (self.dial, self.tile_box, *self.level.values()):
+        for value in (self.dial, self.tile_box):
             value.valueChanged.connect(self.changed)
 
     def _lay_out(self) -> None:
@@ -232,19 +204,10 @@ class Choices(QWidget):
         form.setVerticalSpacing(6)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Layer", self.layer_box)
-        model = row(self.model_box, self.factor_box, first=0)
-        form.addRow("Model", column(model, self.card_line))
+        form.addRow("Model", column(self.models, self.card_line))
         ends = row(*self.dial_ends, first=0)
         form.addRow("Dial", column(row(self.dial, self.dial_value, first=0), ends))
-        form.addRow("Noise", column(self.noise_box, self._level_rows))
+        form.addRow("Noise", self.noise)
+        form.addRow("Agreement", self.agreement_box)
         form.addRow("Device", self.device_box)
         form.addRow("Tile", self.tile_box)
-
-    def _lay_out_level(self) -> QWidget:
-        rows = QWidget(self)
-        grid = QGridLayout(rows)
-        grid.setContentsMargins(0, 0, 0, 0)
-        for i, (name, box) in enumerate(self.level.items()):
-            grid.addWidget(QLabel(name), i, 0)
-            grid.addWidget(box, i, 1)
-        return rows

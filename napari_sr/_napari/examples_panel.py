@@ -10,15 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_sr._napari import instrument_flow
 from napari_sr._napari.background import Background
-from napari_sr._napari.fine_tune_flow import once
+from napari_sr._napari.form import combo
 from napari_sr._napari.image_sources import SourcePicker
 from napari_sr._napari.image_view import LinkedViews
 from napari_sr._napari.instrument_panel import InstrumentPanel
 from napari_sr._napari.telling import tell_error
+from napari_sr._napari.worker import once
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -50,17 +51,12 @@ class ExamplesPanel(QWidget):
         super().__init__()
         self._card: ModelCard | None = None
         self._patches: Patches | None = None
-        self.background = Background(self, self._refresh)
-        self.kind = QComboBox()
-        self.kind.addItems([SIMULATED, MEASURED])
-        self.kind.setMinimumContentsLength(16)
-        self.kind.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.kind.setToolTip(
+        self.background = Background(self._refresh)
+        self.kind = combo(
             "Sharp images are enough: what your instrument would have recorded of them "
             "is simulated. With recordings of the same fields, learn from those."
         )
+        self.kind.addItems([SIMULATED, MEASURED])
         self.images, self.recordings = SourcePicker(viewer), SourcePicker(viewer)
         self.ask = QPushButton()
         self.instrument_panel = InstrumentPanel()
@@ -70,15 +66,8 @@ class ExamplesPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(5)
-        for part in (
-            self.kind,
-            self.images,
-            self.recordings,
-            self.ask,
-            self.notes,
-            self.instrument_panel,
-            self.views,
-        ):
+        chosen = (self.kind, self.images, self.recordings, self.ask)
+        for part in (*chosen, self.notes, self.instrument_panel, self.views):
             column.addWidget(part)
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
@@ -177,19 +166,16 @@ class ExamplesPanel(QWidget):
     def _refresh(self) -> None:
         """Enable what can be used now."""
         some = not self.images.is_empty() and not self.recordings.is_empty()
-        self.ask.setEnabled(some and self._card is not None and self._is_free)
+        can_ask = some and self._card is not None and not self.background.is_busy
+        self.ask.setEnabled(can_ask)
         self.views.setVisible(not self.images.is_empty())
         self.notes.setVisible(bool(self.notes.text()))
-
-    @property
-    def _is_free(self) -> bool:
-        return not self.background.is_busy
 
     def _look(self) -> None:
         """Show the simulated patch beside a real one."""
         if self.is_measured or self.images.is_empty() or not self.isEnabled():
             return
-        if not self._is_free:
+        if self.background.is_busy:
             self._settled.start()
         elif self._patches is None:
             self._start(instrument_flow.find_patches, "patches", self._show_patches)
@@ -200,12 +186,12 @@ class ExamplesPanel(QWidget):
                 self._patches,
                 self.instrument_panel.instrument,
                 title="Simulate a recording",
-                returned=self._show_simulated,
+                result=self._show_simulated,
             )
 
     def _answer(self) -> None:
         """Do what the button says."""
-        if not self._is_free:
+        if self.background.is_busy:
             return
         if self.is_measured:
             self._say("Registering …")
@@ -227,9 +213,13 @@ class ExamplesPanel(QWidget):
             *chosen,
             self._card,
             title=f"Look at the {what}",
-            returned=show,  # type: ignore[arg-type]
-            failed=lambda _error: self._say(""),
+            result=show,  # type: ignore[arg-type]
+            end=self._end,
         )
+
+    def _end(self, outcome: str) -> None:
+        if outcome == "failed":
+            self._say("")
 
     def _show_patches(self, patches: Patches) -> None:
         self._patches = patches

@@ -11,13 +11,13 @@ from threading import Event
 
 from napari.viewer import Viewer
 
-from napari_sr._napari.background import Background
+from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.examples_panel import MEASURED, SIMULATED
+from napari_sr._napari.fine_tune_bars import STEPS
 from napari_sr._napari.fine_tune_flow import (
     Outcome,
     Request,
     Update,
-    once,
     resume,
     save,
     train,
@@ -26,6 +26,7 @@ from napari_sr._napari.fine_tune_panel import FineTunePanel
 from napari_sr._napari.pickers import refresh_pickers
 from napari_sr._napari.remembered import recall, remember
 from napari_sr._napari.telling import tell_error
+from napari_sr._napari.worker import once
 from napari_sr.catalogue import list_models, new_model_path
 from napari_sr.unfinished import Unfinished
 
@@ -46,8 +47,10 @@ class FineTune(FineTunePanel):
         self._viewer = napari_viewer
         self._outcome: Outcome | None = None
         self._stop = Event()
-        self._background = Background(self, self._refresh)
+        self._background = Background(self._refresh)
         self._connect()
+        for background in (self._background, self.examples.background):
+            when_closed(self, background.leave)
         choices = recall(KEPT_AS)
         self.form.restore(choices)
         self.examples.kind.setCurrentText(
@@ -124,7 +127,7 @@ class FineTune(FineTunePanel):
         if name in known and not self._may_replace(name):
             return
         self._background.start(
-            once, save, outcome, path, title=f"Save {name}", returned=self._saved
+            once, save, outcome, path, title=f"Save {name}", result=self._saved
         )
 
     def discard(self) -> None:
@@ -133,12 +136,6 @@ class FineTune(FineTunePanel):
             self._outcome.unfinished.discard()
             self._set_up_again("Discarded.")
             self.fold(False)
-
-    def leave(self) -> None:
-        """End what is under way and keep it for later; the widget is closed."""
-        self._background.leave()
-        self.examples.background.leave()
-        self._outcome = None
 
     # ── what is under way ───────────────────────────────────────────────────────
 
@@ -174,9 +171,9 @@ class FineTune(FineTunePanel):
             what,
             self._stop,
             title=f"Fine-tune {name}",
-            yielded=self._show_update,
-            returned=self._show_outcome,
-            failed=self._failed,
+            step=self._show_update,
+            result=self._show_outcome,
+            end=self._end,
         )
         self.live.show()
         self.fold(True)
@@ -184,11 +181,11 @@ class FineTune(FineTunePanel):
     def _show_update(self, update: Update) -> None:
         self.live.show_update(update)
         self.run_bar.show_share(update.share)
-        self._background.show_progress(update.share)
         if not self._stop.is_set() and not self._background.is_paused:
             self.run_bar.say(update.text)
         if update.notes is not None:
             self.notes.setText("\n".join(update.notes))
+        self._background.show_progress(round(STEPS * update.share), STEPS)
 
     def _show_outcome(self, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -201,9 +198,10 @@ class FineTune(FineTunePanel):
         self.reset_choices()
         refresh_pickers(self._viewer)
 
-    def _failed(self, _error: Exception) -> None:
-        self.run_bar.say("Failed")
-        self.fold(False)
+    def _end(self, outcome: str) -> None:
+        if outcome == "failed":
+            self.run_bar.say("Failed")
+            self.fold(False)
 
     def _set_up_again(self, text: str) -> None:
         self._outcome = None

@@ -15,7 +15,7 @@ from napari_sr.recipes import Recipe
 from napari_sr.unfinished import Unfinished, begin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Generator, Mapping
     from pathlib import Path
     from threading import Event
 
@@ -234,9 +234,3 @@ def save(outcome: Outcome, path: Path) -> Path:
     found = save_model(SRModel(card, outcome.model.weights), path)
     outcome.unfinished.discard()
     return found
-
-
-def once(function: Callable[..., Any], *args: object) -> Generator[None, None, Any]:
-    """Make a flow of a single call."""
-    yield
-    return function(*args)

@@ -1,14 +1,14 @@
 """The fine-tuning widget as it looks: its parts, one below the other.
 
-This module alone knows where they are, what is folded away when, and when the widget is
-closed for good. What they do is the business of `fine_tune`.
+This module alone knows where they are, and what is folded away when. What they do is
+the business of `fine_tune`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFrame,
     QLabel,
@@ -26,7 +26,6 @@ from napari_sr._napari.training_form import TrainingForm
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from qtpy.QtGui import QCloseEvent
 
 WIDTH = 290
 
@@ -42,7 +41,6 @@ class FineTunePanel(QWidget):
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
-        self._was_docked = False
         self.unfinished_bar = UnfinishedBar()
         self.examples = ExamplesPanel(viewer)
         self.form = TrainingForm()
@@ -90,21 +88,3 @@ class FineTunePanel(QWidget):
         """Ask before something is lost."""
         answer = QMessageBox.question(self, "Fine-tune", question)
         return bool(answer == QMessageBox.StandardButton.Yes)
-
-    # ── closing ─────────────────────────────────────────────────────────────────
-
-    def leave(self) -> None:
-        """End what is under way; the widget is closed."""
-
-    def event(self, event: QEvent) -> bool:
-        """Notice when the dock lets go of the widget: that closes it for good."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._was_docked and self.parent() is None:
-                self.leave()
-            self._was_docked = self.parent() is not None
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """End what is under way."""
-        self.leave()
-        super().closeEvent(event)

@@ -77,6 +77,12 @@ def offer(box: QComboBox, items: Sequence[tuple[str, object]]) -> None:
         box.currentIndexChanged.emit(box.currentIndex())
 
 
+def choose(box: QComboBox, data: object) -> None:
+    """Choose what stands for a value, where it is offered."""
+    place = box.findData(data)
+    box.setCurrentIndex(place if place >= 0 else box.currentIndex())
+
+
 def row(*widgets: QWidget, first: int = 1) -> QHBoxLayout:
     """Put widgets side by side.
 

@@ -5,7 +5,6 @@ This module alone knows how they are shown.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,17 +21,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.pickers import refresh_pickers
 from napari_sr._napari.tables import TABLE_STYLE, fit_height, plain_table
-from napari_sr._napari.task import Task
 from napari_sr._napari.telling import tell_error
+from napari_sr._napari.worker import once
 from napari_sr.catalogue import list_entries, model_folder
 from napari_sr.describing import card_as_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from napari_sr.catalogue import Entry
 
 COLUMNS = ("Model", "For", "×", "From")
@@ -54,7 +52,7 @@ class Models(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._task = Task()
+        self._background = Background(self._show_card)
         self._entries: list[Entry] = []
         self.table = plain_table(COLUMNS, widest=(1,))
         # A long name must leave room for the domain.
@@ -109,15 +107,13 @@ class Models(QWidget):
                 self, "Import a model", "", "Models (*.safetensors)"
             )
         if path:
-            self._task.start(
-                _installing,
+            self._background.start(
+                once,
+                _install,
                 path,
                 title=f"Checking {Path(path).name}",
-                step=lambda _: None,
                 result=self._imported,
-                end=lambda _: self._show_card(),
             )
-            self._show_card()
 
     def remove(self) -> None:
         """Remove the chosen model, after a question."""
@@ -163,7 +159,7 @@ class Models(QWidget):
     def _show_card(self) -> None:
         entry = self.chosen
         self.card.setMarkdown(card_as_markdown(entry.card) if entry else "No models.")
-        self.import_button.setEnabled(not self._task.is_on)
+        self.import_button.setEnabled(not self._background.is_busy)
         is_own = entry is not None and not entry.is_shipped
         self.remove_button.setEnabled(is_own)
         self.remove_button.setToolTip(
@@ -177,7 +173,7 @@ class Models(QWidget):
         self.import_button.clicked.connect(lambda: self.import_file())
         self.remove_button.clicked.connect(lambda: self.remove())
         self.folder_button.clicked.connect(lambda: self.open_folder())
-        self.destroyed.connect(partial(Task.leave, self._task))
+        when_closed(self, self._background.leave)
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
@@ -190,9 +186,8 @@ class Models(QWidget):
         order_by_tab([self.table, self.card, *buttons])
 
 
-def _installing(path: str | Path) -> Generator[None, None, Path]:
+def _install(path: str | Path) -> Path:
     """Check and copy in a thread, where torch is loaded."""
     from napari_sr.installing import install_model
 
-    yield
     return install_model(path)

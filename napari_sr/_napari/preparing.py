@@ -15,8 +15,6 @@ from napari_sr._napari.preferences import DEVICES
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from napari_sr._napari.flow import Request
     from napari_sr.card import ModelCard
     from napari_sr.upscaling import Plan, Upscaler
@@ -76,22 +74,28 @@ class Preparer:
         model, factor, settings
             As in a `Request`.
         """
-        from napari_sr.device import choose_device, choose_tile, describe_device
+        from napari_sr.device import describe_device
 
         devices = {name: describe_device(name) for name in DEVICES}
         try:
-            device = choose_device(settings.device)
-        except ValueError:
+            return Machine(devices, self._tile(model, factor, settings))
+        except (OSError, ValueError):  # a run says why
             return Machine(devices, None)
+
+    def _tile(
+        self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings
+    ) -> int:
+        from napari_sr.device import choose_device, choose_tile
+
+        device = choose_device(settings.device)
         with self._lock:
             upscaler = self._upscaler(model, factor, settings)
-            tile = choose_tile(
+            return choose_tile(
                 upscaler.bytes_per_pixel,
                 upscaler.halo,
                 device,
                 settings.share_of_memory,
             )
-        return Machine(devices, tile)
 
     def _upscaler(
         self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings
@@ -109,24 +113,3 @@ class Preparer:
             self._set_up = (wanted, as_upscaler(self._loaded[1], settings))
         upscaler: Upscaler = self._set_up[1]
         return upscaler
-
-
-def look_at_machine(
-    preparer: Preparer,
-    model: ModelCard | str,
-    factor: int | None,
-    settings: UpscaleSettings,
-) -> Generator[Machine, None, None]:
-    """Look at the machine, as a flow for a thread.
-
-    Parameters
-    ----------
-    preparer, model, factor, settings
-        See `Preparer.look`.
-
-    Yields
-    ------
-    Machine
-        Once.
-    """
-    yield preparer.look(model, factor, settings)

@@ -7,16 +7,17 @@ always the newest) and how it is shown.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.experimental import link_layers
 from superqt.utils import QSignalDebouncer
 
+from napari_sr._napari.background import Background
 from napari_sr._napari.geometry import upscaled_look, upscaled_placement
 from napari_sr._napari.sight import Sight, preview_steps
 from napari_sr._napari.view import NotInViewError, View, changes_of_view, part_in_view
-from napari_sr._napari.worker import FlowWorker, start_flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -48,8 +49,8 @@ class Preview:
         Gives the layer and request of this moment; None when there is none.
     tell
         Called with one sentence when there is something to say.
-    fail
-        Called with what went wrong; the preview is off then.
+    failed
+        Called when it could not be computed; the preview is off then.
     """
 
     def __init__(
@@ -58,14 +59,14 @@ class Preview:
         preparer: Preparer,
         ask: Callable[[], tuple[Image, Request] | None],
         tell: Callable[[str], None],
-        fail: Callable[[Exception], None],
+        failed: Callable[[], None],
     ) -> None:
         self._viewer, self._preparer = viewer, preparer
-        self._ask, self._tell, self._fail = ask, tell, fail
+        self._ask, self._tell, self._failed = ask, tell, failed
         self.is_on = False
         self.layer: Image | None = None
         """What is shown, while something is."""
-        self._worker: FlowWorker | None = None
+        self._background = Background()
         self._again = False
         self._shown: tuple[Request, Sight] | None = None
         self._source: Image | None = None
@@ -78,7 +79,7 @@ class Preview:
     @property
     def is_busy(self) -> bool:
         """Whether a preview is being computed, or about to be."""
-        return self._worker is not None
+        return self._background.is_busy
 
     def start(self) -> None:
         """Show a preview from now on."""
@@ -99,15 +100,14 @@ class Preview:
             event.disconnect(self.ask_again)
         self._viewer.bind_key(KEY, None)
         self._debouncer.cancel()
-        if self._worker is not None:
-            self._worker.quit()
+        self._background.leave()
+        self._again = False
         layer, self.layer, self._shown, self._source = self.layer, None, None, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
     def leave(self) -> None:
         """Stop, and say nothing more: nobody is there to listen."""
-        self._tell, self._fail = _ignore, _ignore
         self.stop()
         self._ask = _nothing_is_asked
 
@@ -137,23 +137,20 @@ class Preview:
         except NotInViewError as error:
             self._tell(str(error))
             return
-        if self._worker is not None:
-            self._worker.quit()
+        if self.is_busy:
+            self._background.stop()
             self._again = True
         elif not self._has(request, view):
             self._source = source
             self._tell("Computing the preview …")
-            self._worker = start_flow(
+            self._background.start(
                 preview_steps,
                 request,
                 self._preparer,
                 view,
                 title=None,
-                connect={
-                    "yielded": lambda sight: self._show(request, sight),
-                    "errored": self._stop_at,
-                    "finished": self._end,
-                },
+                step=partial(self._show, request),
+                end=self._end,
             )
 
     def _has(self, request: Request, view: View) -> bool:
@@ -163,8 +160,7 @@ class Preview:
         return known == request and sight.view.covers(view)
 
     def _show(self, request: Request, sight: Sight | None) -> None:
-        stale = self._worker is None or self._worker.abort_requested
-        if sight is not None and self.is_on and not stale:
+        if sight is not None and not self._background.is_stopping:
             self._shown = (request, sight)
             self._draw()
             self._tell(_sentence(sight))
@@ -207,25 +203,18 @@ class Preview:
         layers.selection = selected
         return layer
 
-    def _stop_at(self, error: Exception) -> None:
-        if self.is_on:
+    def _end(self, outcome: str) -> None:
+        again, self._again = self._again, False
+        if outcome == "failed":
             self.stop()
-            self._fail(error)
-
-    def _end(self) -> None:
-        self._worker = None
-        if self._again:
-            self._again = False
+            self._failed()
+        elif again:
             self.refresh()
 
     def _while_held(self, _viewer: object) -> Generator[None, None, None]:
         self.hold(True)
         yield
         self.hold(False)
-
-
-def _ignore(_said: object) -> None:
-    """Nobody is there to be told."""
 
 
 def _nothing_is_asked() -> None:

@@ -5,7 +5,6 @@ This module alone knows what the user sees of them.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.figure_view import FigureView
 from napari_sr._napari.form import STYLE, button, combo, line, offer, order_by_tab, row
 from napari_sr._napari.guessing import (
@@ -30,7 +30,6 @@ from napari_sr._napari.guessing import (
     is_preview,
 )
 from napari_sr._napari.layer_place import layer_stack
-from napari_sr._napari.task import Task
 from napari_sr.stack import StackError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class QualityTable(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._task = Task()
+        self._background = Background(self._refresh)
         self._found: Comparison | None = None
         self._is_by_hand = False  # else a newer result is chosen when there is one
         self.result_box = combo("The super-resolved layer.")
@@ -105,7 +104,7 @@ class QualityTable(QWidget):
         if result is None or recording is None:
             return
         self._forget("Measuring …")
-        self._task.start(
+        self._background.start(
             _comparing,
             result,
             recording,
@@ -115,7 +114,6 @@ class QualityTable(QWidget):
             result=self._show,
             end=self._end,
         )
-        self._refresh()
 
     def copy(self) -> None:
         """Copy the table as Markdown."""
@@ -162,7 +160,7 @@ class QualityTable(QWidget):
     def _show_step(self, step: tuple[int, int]) -> None:
         done, total = step
         self.basis.setText(f"Plane {done} of {total} …")
-        self._task.show_progress(done, total)  # last: it handles waiting signals
+        self._background.show_progress(done, total)
 
     def _show(self, found: Comparison) -> None:
         self._found = found
@@ -177,22 +175,22 @@ class QualityTable(QWidget):
     def _end(self, outcome: str) -> None:
         if outcome != "done":
             self._forget(outcome.capitalize())
-        self._refresh()
 
     def _refresh(self) -> None:
         """Enable what can be used now."""
+        busy = self._background.is_busy
         result, recording = (
             self.result_box.currentData(),
             self.recording_box.currentData(),
         )
         ready = result is not None and recording is not None and result is not recording
         for box in (self.result_box, self.recording_box, self.reference_box):
-            box.setEnabled(not self._task.is_on)
-        self.measure_button.setEnabled(ready and not self._task.is_on)
-        self.stop_button.setEnabled(self._task.is_on)
+            box.setEnabled(not busy)
+        self.measure_button.setEnabled(ready and not busy)
+        self.stop_button.setEnabled(busy)
         for one in (self.copy_button, self.save_button):
             one.setEnabled(self._found is not None)
-        if not (ready or self._task.is_on or self._found):
+        if not (ready or busy or self._found):
             self.basis.setText(
                 "Choose a result and the recording that it was made from."
             )
@@ -202,10 +200,10 @@ class QualityTable(QWidget):
         self.result_box.activated.connect(self._keep)
         self.recording_box.currentIndexChanged.connect(lambda _: self._refresh())
         self.measure_button.clicked.connect(lambda: self.measure())
-        self.stop_button.clicked.connect(lambda: self._task.stop())
+        self.stop_button.clicked.connect(lambda: self._background.stop())
         self.copy_button.clicked.connect(lambda: self.copy())
         self.save_button.clicked.connect(lambda: self.save())
-        self.destroyed.connect(partial(Task.leave, self._task))
+        when_closed(self, self._background.leave)
 
     def _lay_out(self) -> None:
         boxes = {

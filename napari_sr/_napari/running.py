@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from superqt.utils import QSignalThrottler
 
+from napari_sr._napari.background import Background
 from napari_sr._napari.flow import Request, Result, run
 from napari_sr._napari.result_layer import ResultLayer
 from napari_sr._napari.view import plane_in_view
-from napari_sr._napari.worker import FlowWorker, start_flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,6 @@ class Running:
         Shared with the preview.
     changed
         Called when what is said here has changed.
-    fail
-        Called with what went wrong.
     """
 
     def __init__(
@@ -49,15 +47,14 @@ class Running:
         viewer: ViewerModel,
         preparer: Preparer,
         changed: Callable[[], None],
-        fail: Callable[[Exception], None],
     ) -> None:
         self._viewer, self._preparer = viewer, preparer
-        self._changed, self._fail = changed, fail
+        self._changed = changed
+        self._background = Background(changed)
         self.sentence = ""
         """How the run goes, or went."""
         self.progress = (0, 0)
         """Tiles done, and all; (0, 0) as long as that is not known."""
-        self._worker: FlowWorker | None = None
         self._source: Image | None = None
         self._current: ResultLayer | None = None
         self._unfinished: list[ResultLayer] = []
@@ -71,7 +68,7 @@ class Running:
     @property
     def is_on(self) -> bool:
         """Whether something is being computed."""
-        return self._worker is not None
+        return self._background.is_busy
 
     def missing_of(self, request: Request) -> int:
         """Count the planes that are missing in the unfinished result of a request."""
@@ -85,39 +82,32 @@ class Running:
         self._source, self._current = source, self._find(request)
         self._started = monotonic()
         self.progress, self.sentence = (0, 0), "Preparing: measuring the stack …"
-        self._worker = start_flow(
+        self._background.start(
             run,
             request,
             self._preparer,
             self._current.result if self._current else None,
             plane_in_view(source, self._viewer),
             title=f"{source.name} [{request.model_name}]",
-            connect={
-                "yielded": self._show_step,
-                "errored": self._stop_at,
-                "finished": self._end,
-            },
+            step=self._show_step,
+            end=self._end,
         )
-        self._changed()
 
     def stop(self) -> None:
         """Stop after the current tile and keep the planes that are done."""
-        if self._worker is not None:
-            self._worker.quit()
+        if self.is_on:
+            self._background.stop()
             self.sentence = "Stopping after this tile …"
             self._changed()
 
     def leave(self) -> None:
         """Stop and say nothing more: nobody is there to listen."""
-        worker, self._worker = self._worker, None
-        self._changed = _nothing
+        self._background.leave()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._throttler.cancel()
         self._settle()
         self._current = self._source = None
         self._unfinished.clear()
-        if worker is not None:
-            worker.quit()
 
     def _find(self, request: Request) -> ResultLayer | None:
         for known in self._unfinished:
@@ -126,12 +116,11 @@ class Running:
         return None
 
     def _show_step(self, come: tuple[Result, Step]) -> None:
-        worker = self._worker
-        if worker is None or self._source is None:
+        if self._source is None:
             return
         result, step = come
         self.progress = (step.tiles_done, step.n_tiles)
-        if not worker.abort_requested:
+        if not self._background.is_stopping:
             self.sentence = self._how_it_goes(result, step)
         self._changed()
         is_new = step.plane is not None and self._current is None
@@ -139,8 +128,7 @@ class Running:
             self._show_plane(self._source, result)
         if is_new:
             return  # adding a layer takes napari long enough: the bar is for later
-        # Last: it draws, and while it does, more steps and even the end may come in.
-        worker.show_progress(step.tiles_done, step.n_tiles)
+        self._background.show_progress(step.tiles_done, step.n_tiles)
 
     def _show_plane(self, source: Image, result: Result) -> None:
         if self._current is not None:
@@ -174,27 +162,20 @@ class Running:
         layer = self._current.layer if self._current is not None else None
         return layer is not None and layer not in self._viewer.layers
 
-    def _stop_at(self, error: Exception) -> None:
-        if self._worker is not None:
-            self.sentence = "Failed"
-            self._fail(error)
-
-    def _end(self) -> None:
+    def _end(self, outcome: str) -> None:
         """Say what came of it, and be ready for the next run."""
-        if self._worker is None:
-            return
-        was_stopped, self._worker = self._worker.abort_requested, None
         self._throttler.cancel()
         self._settle()
         result = self._current.result if self._current else None
         if self._is_gone():
             self.sentence = "Stopped: the layer was removed."
-        elif self.sentence != "Failed":
-            self.sentence = _outcome(result, was_stopped)
+        elif outcome == "failed":
+            self.sentence = "Failed"
+        else:
+            self.sentence = _outcome(result)
         self._unfinished = [u for u in self._unfinished if not u.result.is_complete]
         self._current = self._source = None
         self.progress = (0, 0)
-        self._changed()
 
     def _on_removed(self, event: object) -> None:
         """End the run of a layer that is gone, be it the recording or the result."""
@@ -228,14 +209,10 @@ def describe_time_left(seconds: float) -> str:
     return f"about {seconds / 3600:.1f} h left"
 
 
-def _nothing() -> None:
-    """Nobody is there to see a change."""
-
-
-def _outcome(result: Result | None, was_stopped: bool) -> str:
+def _outcome(result: Result | None) -> str:
     if result is None:
         return "Stopped before the first plane was done."
-    if was_stopped and not result.is_complete:
+    if not result.is_complete:
         n_planes = result.request.stack.n_planes
         return (
             f"Stopped with {len(result.done)} of {n_planes} planes done; "

@@ -13,23 +13,22 @@ from weakref import WeakKeyDictionary
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
 from napari_sr._napari.actions import CURTAIN_STEPS, Actions
+from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.controls import Choices
 from napari_sr._napari.copying import python_script, recipe_of
 from napari_sr._napari.flow import Request, as_stack
-from napari_sr._napari.form import STYLE, order_by_tab
+from napari_sr._napari.form import STYLE, choose, order_by_tab
 from napari_sr._napari.preferences import preferences
-from napari_sr._napari.preparing import Machine, Preparer, look_at_machine
+from napari_sr._napari.preparing import Preparer
 from napari_sr._napari.preview import KEY, Preview, is_preview
 from napari_sr._napari.remembered import recall, remember
 from napari_sr._napari.running import Running
-from napari_sr._napari.telling import tell_error
-from napari_sr._napari.worker import start_flow
-from napari_sr.catalogue import list_models
+from napari_sr._napari.worker import once
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.stack import Stack, StackError
 
@@ -53,9 +52,8 @@ class SuperResolve(QWidget):
         self._stacks: WeakKeyDictionary[Image, tuple[object, Stack]]
         self._stacks = WeakKeyDictionary()
         self._preparer = Preparer()
-        self._running = Running(
-            napari_viewer, self._preparer, self._refresh, tell_error
-        )
+        self._looking = Background()
+        self._running = Running(napari_viewer, self._preparer, self._refresh)
         self._preview = Preview(
             napari_viewer,
             self._preparer,
@@ -83,7 +81,7 @@ class SuperResolve(QWidget):
         """Offer the layers and models that there are now."""
         images = [one for one in self._viewer.layers if isinstance(one, Image)]
         self._choices.offer_layers([one for one in images if not is_preview(one)])
-        self._choices.offer_models(list_models())
+        self._choices.models.refresh()
         self._refresh()
 
     def run(self) -> None:
@@ -126,14 +124,6 @@ class SuperResolve(QWidget):
         super().showEvent(event)
         self._look_timer.start()
 
-    def event(self, event: QEvent) -> bool:
-        """Leave the viewer when its dock has been closed."""
-        is_left = event.type() == QEvent.Type.ParentChange and self.parent() is None
-        handled: bool = super().event(event)
-        if is_left:
-            _leave(self._running, self._preview)
-        return handled
-
     def _ask(self, refuse: Callable[[str], object]) -> tuple[Image, Request] | None:
         """Gather what is asked for now; None where nothing can be, with a sentence."""
         choices, layer = self._choices, self._choices.layer
@@ -155,8 +145,9 @@ class SuperResolve(QWidget):
         if self.isVisible():
             self._look_timer.start()
         chosen = {
-            "model": choices.model_box.currentText(),
-            "factor": choices.factor_box.currentText(),
+            "model": choices.models.name,
+            "factor": choices.models.factor_box.currentData(),
+            "consistency": choices.agreement_box.currentData(),
             "device": choices.device_box.currentData(),
         }
         remember(NAME, chosen)
@@ -164,29 +155,24 @@ class SuperResolve(QWidget):
         self._refresh()
 
     def _recall(self) -> None:
-        choices = self._choices
-        device = _recalled("device") or preferences().device
-        for box, place in (
-            (choices.model_box, choices.model_box.findText(_recalled("model"))),
-            (choices.factor_box, choices.factor_box.findText(_recalled("factor"))),
-            (choices.device_box, choices.device_box.findData(device)),
-        ):
-            box.setCurrentIndex(place if place >= 0 else box.currentIndex())
+        choices, recalled = self._choices, recall(NAME)
+        choices.models.choose(recalled.get("model"), recalled.get("factor"))
+        choose(choices.agreement_box, recalled.get("consistency"))
+        device = recalled.get("device") or preferences().device
+        choose(choices.device_box, device)
 
     def _look(self) -> None:
         choices = self._choices
-        start_flow(
-            look_at_machine,
-            self._preparer,
+        self._looking.leave()  # only what is chosen now is of interest
+        self._looking.start(
+            once,
+            self._preparer.look,
             choices.model,
             choices.factor,
             choices.settings,
             title=None,
-            connect={"yielded": self._show_machine},
+            result=choices.show_machine,
         )
-
-    def _show_machine(self, machine: Machine) -> None:
-        self._choices.show_machine(machine)
 
     def _switch_preview(self, is_on: bool) -> None:
         self._actions.curtain_row.setVisible(is_on)
@@ -196,9 +182,8 @@ class SuperResolve(QWidget):
             self._preview.stop()
         self._refresh()
 
-    def _end_preview(self, error: Exception) -> None:
+    def _end_preview(self) -> None:
         self._actions.preview.setChecked(False)
-        tell_error(error)
 
     def _say(self, sentence: str) -> None:
         self._actions.status.setText(sentence)
@@ -233,18 +218,14 @@ class SuperResolve(QWidget):
         actions.copy.clicked.connect(self.copy_as_python)
         actions.save.clicked.connect(self.save_as_recipe)
         self._look_timer.timeout.connect(self._look)
-        # Neither of the two may be a method of what is gone by then.
-        self.destroyed.connect(partial(_leave, self._running, self._preview))
+        parts = (self._preview, self._running, self._looking)
+        when_closed(self, partial(_leave, parts))
 
     def _move_curtain(self, step: int) -> None:
         self._preview.set_curtain(step / CURTAIN_STEPS)
 
 
-def _leave(running: Running, preview: Preview, *_: object) -> None:
-    """Let go of the viewer."""
-    preview.leave()
-    running.leave()
-
-
-def _recalled(name: str) -> str:
-    return str(recall(NAME).get(name, ""))
+def _leave(parts: tuple[Preview, Running, Background], *_: object) -> None:
+    """Let go of the viewer, and end what is under way."""
+    for part in parts:
+        part.leave()

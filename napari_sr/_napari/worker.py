@@ -121,6 +121,12 @@ def start_flow(
     return worker
 
 
+def once(function: Callable[..., Any], *args: object) -> Generator[None, None, Any]:
+    """Make a flow of a single call."""
+    yield
+    return function(*args)
+
+
 def _reporting(steps: Generator[Any, None, Any]) -> Generator[Any, None, Any]:
     """Pass a flow on, with its `RuntimeError` as an exception that gets reported."""
     try:

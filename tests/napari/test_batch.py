@@ -37,11 +37,11 @@ def widget(viewer, qtbot, tmp_path):
     widget = Batch(viewer)
     qtbot.addWidget(widget)
     form = widget.form
-    form.model_box.setCurrentIndex(form.model_box.findData("nearest"))
+    form.models.box.setCurrentIndex(form.models.box.findData("nearest"))
     form.output.setText(str(tmp_path / "out"))
     yield widget
-    widget._task.leave()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    widget._background.leave()
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def recordings(tmp_path, widget):
 
 def run_to_end(widget, qtbot) -> None:
     widget.run_button.click()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 def listed(widget) -> dict[str, str]:
@@ -134,7 +134,7 @@ def test_stop_keeps_what_is_done_and_nothing_half(
     qtbot.waitUntil(reached.is_set, timeout=WAIT)
     widget.stop_button.click()
     go_on.set()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
     assert widget.status.text().startswith("Stopped: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_x2.ome.tif"]
@@ -157,7 +157,7 @@ def test_a_widget_that_goes_ends_its_batch(
     monkeypatch.setattr(batching, "run_job", endless)
     write_stack(tmp_path / "a.ome.tif", counts(8, 9))
     widget = Batch(viewer)
-    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("nearest"))
+    widget.form.models.box.setCurrentIndex(widget.form.models.box.findData("nearest"))
     widget.form.sources.setText(str(tmp_path / "a.ome.tif"))
     widget.form.output.setText(str(tmp_path / "out"))
     widget.run()
@@ -227,19 +227,19 @@ def test_a_wrong_noise_level_is_told_before_anything_starts(
     widget, recordings, notified, tiny_card
 ):
     widget.reset_choices()
-    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("tiny"))
+    widget.form.models.box.setCurrentIndex(widget.form.models.box.findData("tiny"))
     widget.form.noise_box.setCurrentText("much")
 
     widget.run()
 
     assert "Noise" in notified[-1]
-    assert not widget._task.is_on
+    assert not widget._background.is_busy
 
 
 def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):
     widget.reset_choices()
     form = widget.form
-    form.model_box.setCurrentIndex(form.model_box.findData("tiny"))
+    form.models.box.setCurrentIndex(form.models.box.findData("tiny"))
     form.noise_box.setCurrentText("gain=2,read=5,offset=100")
     form.device_box.setCurrentIndex(form.device_box.findData("cpu"))
 
@@ -247,7 +247,7 @@ def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):
         noise=napari_sr.NoiseLevel(gain=2, read=5, offset=100), device="cpu"
     )
     assert form.settings == expected
-    assert form.factor is None
+    assert form.models.factor is None
 
 
 def test_the_folder_and_the_model_are_remembered(viewer, widget, recordings, qtbot):
@@ -257,4 +257,4 @@ def test_the_folder_and_the_model_are_remembered(viewer, widget, recordings, qtb
     qtbot.addWidget(again)
 
     assert again.form.folder == widget.form.folder
-    assert again.form.model == "nearest"
+    assert again.form.models.name == "nearest"

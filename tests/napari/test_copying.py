@@ -37,7 +37,9 @@ def layer(tmp_path, pixels) -> Image:
 
 @pytest.fixture
 def asked(layer, tiny_card) -> Request:
-    settings = UpscaleSettings(device="cpu", tile=48, noise=NoiseLevel(2, 50, 100))
+    settings = UpscaleSettings(
+        device="cpu", tile=48, noise=NoiseLevel(2, 50, 100), consistency="off"
+    )
     return Request(as_stack(layer), tiny_card, None, settings)
 
 

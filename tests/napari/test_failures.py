@@ -73,7 +73,7 @@ def full_disk(monkeypatch):
 def batch_widget(viewer, qtbot, tmp_path, tiny_card):
     widget = Batch(viewer)
     qtbot.addWidget(widget)
-    widget.form.model_box.setCurrentIndex(widget.form.model_box.findData("tiny"))
+    widget.form.models.box.setCurrentIndex(widget.form.models.box.findData("tiny"))
     write_stack(tmp_path / "in" / "a.ome.tif", counts(2, 24, 24), "zyx")
     widget.form.sources.setText(str(tmp_path / "in"))
     widget.form.output.setText(str(tmp_path / "out"))
@@ -95,7 +95,7 @@ def trainer(viewer, qtbot, tiny_card):
 
 def run_batch_to_end(widget, qtbot) -> None:
     widget.run_button.click()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 # ── a model that is removed between choosing and running ────────────────────────────
@@ -110,7 +110,7 @@ def test_super_resolve_says_that_its_model_is_gone(viewer, qtbot, tiny_card, not
     viewer.add_image(counts(2, 24, 24))
     widget = SuperResolve(viewer)
     qtbot.addWidget(widget)
-    box = widget._choices.model_box
+    box = widget._choices.models.box
     (place,) = (i for i in range(box.count()) if box.itemText(i).startswith("tiny"))
     box.setCurrentIndex(place)
 

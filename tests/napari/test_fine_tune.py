@@ -425,7 +425,7 @@ def test_a_saved_model_is_offered_by_the_other_widgets_of_the_window(
 
     widgets[0]._saved(path)
 
-    box = widgets[1]._choices.model_box
+    box = widgets[1]._choices.models.box
     assert any("mine" in box.itemText(row) for row in range(box.count()))
     for dock in docks:
         viewer.window.remove_dock_widget(dock)

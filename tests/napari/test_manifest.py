@@ -113,6 +113,9 @@ assert "napari-sr" in PluginManager.instance()
 ours = [name for name in sys.modules if name.startswith("napari_sr")]
 assert set(ours) <= {"napari_sr"}, ours
 assert "torch" not in sys.modules
+if isinstance(viewer, napari.Viewer):
+    viewer.close()
+    application.processEvents()
 """
 
 

@@ -55,7 +55,7 @@ def choose(widget, name) -> None:
 
 def import_and_wait(widget, qtbot, path) -> None:
     widget.import_file(path)
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 def test_every_model_is_listed_with_where_it_comes_from(widget):

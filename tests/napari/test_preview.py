@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
-from napari_sr._napari import preview as room
 from napari_sr._napari.flow import Request, as_stack
 from napari_sr._napari.preparing import Preparer
 from napari_sr._napari.preview import KEY, Preview, is_preview
@@ -24,7 +23,10 @@ class Asked:
         self.layer, self.model, self.factor = layer, "nearest", 2
         self.stack = as_stack(layer)
         self.told: list[str] = []
-        self.failed: list[Exception] = []
+        self.n_failed = 0
+
+    def fail(self) -> None:
+        self.n_failed += 1
 
     def __call__(self):
         settings = UpscaleSettings(device="cpu")
@@ -46,7 +48,7 @@ def asked(source):
 
 @pytest.fixture
 def preview(viewer, asked, qtbot):
-    preview = Preview(viewer, Preparer(), asked, asked.told.append, asked.failed.append)
+    preview = Preview(viewer, Preparer(), asked, asked.told.append, asked.fail)
     yield preview
     preview.leave()
     qtbot.waitUntil(lambda: not preview.is_busy, timeout=WAIT)
@@ -140,7 +142,9 @@ def test_what_is_shown_already_is_not_computed_again(
 ):
     show(preview, qtbot)
     computed = []
-    monkeypatch.setattr(room, "start_flow", lambda *args, **_: computed.append(args))
+    monkeypatch.setattr(
+        preview._background, "start", lambda *a, **_: computed.append(a)
+    )
 
     look_at(source, 5, 5, 9, 9)  # zoomed in
     preview.refresh()
@@ -201,13 +205,16 @@ def test_what_cannot_be_previewed_is_said(viewer, asked, preview):
     assert not preview.is_busy
 
 
-def test_what_goes_wrong_ends_it_and_is_said(viewer, source, asked, preview, qtbot):
+def test_what_goes_wrong_ends_it_and_is_said(
+    viewer, source, asked, preview, qtbot, notified
+):
     asked.factor = 5  # there is no such interpolation
 
     preview.start()
-    qtbot.waitUntil(lambda: bool(asked.failed), timeout=WAIT)
+    qtbot.waitUntil(lambda: bool(asked.n_failed), timeout=WAIT)
 
-    assert "2, 3, 4 or 8" in str(asked.failed[0])
+    (told,) = notified
+    assert "2, 3, 4 or 8" in told
     assert not preview.is_on
     assert list(viewer.layers) == [source]
 

@@ -57,14 +57,14 @@ def widget(viewer, qtbot):
     viewer.layers.events.inserted.connect(widget.reset_choices)
     viewer.layers.events.removed.connect(widget.reset_choices)
     yield widget
-    widget._task.leave()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    widget._background.leave()
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 def measured(widget, qtbot) -> list[list[str]]:
     """Measure and give what the table shows."""
     widget.measure_button.click()
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
     table = widget.view.table
     return [
         [table.item(i, j).text() for j in range(table.columnCount())]
@@ -158,7 +158,7 @@ def test_a_stopped_measurement_shows_nothing(widget, layers, qtbot):
     widget.measure_button.click()
     widget.stop_button.click()
 
-    qtbot.waitUntil(lambda: not widget._task.is_on, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
     assert widget.basis.text() == "Stopped"
     assert widget.view.table.rowCount() == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
 from napari.layers import Image, Layer
+from places import HELD, KEPT, assert_same_place
 from tifffile import TiffWriter
 
 from napari_sr._napari import reader
@@ -27,47 +27,6 @@ from napari_sr.stack import Stack, StackError
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
 
 WRITERS = {".ome.tif": write_tiff, ".ome.zarr": write_zarr}
-AFFINE = [[0.9, -0.3, 0, 5], [0.2, 1.1, 0.1, -7], [0, -0.4, 1.2, 11], [0, 0, 0, 1]]
-UM = ("um", "um", "um")
-
-HELD = {
-    "2D": ((9, 7), {}),
-    "2D, anisotropic": (
-        (9, 7),
-        {"scale": (0.3, 0.1), "translate": (1 / 3, -7.1), "units": ("um", "nm")},
-    ),
-    "z stack": (
-        (3, 9, 7),
-        {"scale": (2, 0.3, 0.3), "translate": (5, 0.1, 0.7), "units": UM},
-    ),
-    "time series": (
-        (4, 9, 7),
-        {
-            "scale": (0.1, 0.65, 0.65),
-            "units": ("s", "um", "um"),
-            "axis_labels": ("t", "y", "x"),
-        },
-    ),
-    "t and z": (
-        (2, 3, 9, 7),
-        {
-            "scale": (1 / 7, 2, 0.3, 0.3),
-            "units": ("min", "um", "um", "um"),
-            "axis_labels": ("t", "z", "y", "x"),
-        },
-    ),
-}
-KEPT = {
-    "rotated": ((9, 7), {"rotate": 30, "scale": (2, 0.3), "translate": (4, 5)}),
-    "sheared": ((9, 7), {"shear": [0.4], "scale": (2, 0.3)}),
-    "turned stack": (
-        (3, 9, 7),
-        {"rotate": (20, -35, 50), "shear": (0.1, -0.2, 0.3), "scale": (3, 0.5, 0.7)},
-    ),
-    "affine": ((3, 9, 7), {"affine": AFFINE, "scale": (3, 0.5, 0.7), "units": UM}),
-    "mirrored": ((9, 7), {"scale": (-2, 0.3), "translate": (4, 5)}),
-    "labels": ((3, 9, 7), {"axis_labels": ("angle", "row", "column")}),
-}
 formats = pytest.mark.parametrize("suffix", WRITERS)
 
 
@@ -85,11 +44,6 @@ def opened(path):
     return [Layer.create(*one) for one in get_reader(str(path))(str(path))]
 
 
-def corners(layer) -> np.ndarray:
-    ends = [(-0.5, n - 0.5) for n in layer.data.shape]
-    return np.array([layer.data_to_world(corner) for corner in product(*ends)])
-
-
 @formats
 @pytest.mark.parametrize("case", HELD | KEPT)
 def test_what_is_saved_opens_in_its_place(tmp_path, suffix, case, notified):
@@ -101,11 +55,7 @@ def test_what_is_saved_opens_in_its_place(tmp_path, suffix, case, notified):
 
     np.testing.assert_array_equal(again.data, layer.data)
     assert again.data.dtype == layer.data.dtype
-    extent = np.ptp(corners(layer), axis=0).max()
-    np.testing.assert_allclose(
-        corners(again), corners(layer), rtol=0, atol=1e-9 * extent
-    )
-    assert again.units == layer.units
+    assert_same_place(again, layer)
     if "axis_labels" in keywords:
         assert again.axis_labels == layer.axis_labels
     # the user is told of what only this package will give back

@@ -17,7 +17,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 import napari_sr
-from napari_sr._napari import running, super_resolve
+from napari_sr._napari import model_picker, running
 from napari_sr._napari.flow import run
 from napari_sr._napari.geometry import upscaled_placement
 from napari_sr._napari.super_resolve import SuperResolve
@@ -69,10 +69,12 @@ def gate(monkeypatch):
 
 def choose(widget, model="bicubic", factor=2) -> None:
     choices = widget._choices
-    texts = [choices.model_box.itemText(i) for i in range(choices.model_box.count())]
+    texts = [choices.models.box.itemText(i) for i in range(choices.models.box.count())]
     place = next(i for i, text in enumerate(texts) if text.split()[0] == model)
-    choices.model_box.setCurrentIndex(place)
-    choices.factor_box.setCurrentIndex(choices.factor_box.findData(factor))
+    choices.models.box.setCurrentIndex(place)
+    choices.models.factor_box.setCurrentIndex(
+        choices.models.factor_box.findData(factor)
+    )
 
 
 def run_to_end(widget, qtbot) -> None:
@@ -94,7 +96,7 @@ def usable(widget) -> set[str]:
     parts = {
         "choices": choices.layer_box,
         "dial": choices.dial,
-        "noise": choices.noise_box,
+        "noise": choices.noise.box,
         "preview": actions.preview,
         "run": actions.run,
         "stop": actions.stop,
@@ -104,7 +106,7 @@ def usable(widget) -> set[str]:
 
 
 def offered(widget) -> list[str]:
-    box = widget._choices.model_box
+    box = widget._choices.models.box
     return [box.itemText(i) for i in range(box.count())]
 
 
@@ -256,7 +258,7 @@ def test_a_model_is_shown_with_its_card_and_its_dial(viewer, qtbot, monkeypatch)
         recommended_dial=0.4,
         digests={"faithful": "…", "textured": "…"},
     )
-    monkeypatch.setattr(super_resolve, "list_models", lambda: [card])
+    monkeypatch.setattr(model_picker, "list_models", lambda: [card])
 
     widget = SuperResolve(viewer)
     qtbot.addWidget(widget)
@@ -277,16 +279,31 @@ def test_noise_can_be_left_or_given(widget, tiny_card):
     choose(widget, "tiny")
     choices = widget._choices
     assert choices.settings.noise == "auto"
-    assert choices._level_rows.isHidden()
+    assert choices.noise.level_rows.isHidden()
 
-    choices.noise_box.setCurrentIndex(1)
+    choices.noise.box.setCurrentIndex(1)
     assert choices.settings.noise == napari_sr.NoiseLevel()
 
-    choices.noise_box.setCurrentIndex(2)
+    choices.noise.box.setCurrentIndex(2)
     for name, value in {"gain": 2, "read": 5, "offset": 100}.items():
-        choices.level[name].setValue(value)
+        choices.noise.level[name].setValue(value)
     assert choices.settings.noise == napari_sr.NoiseLevel(2, 5, 100)
-    assert not choices._level_rows.isHidden()
+    assert not choices.noise.level_rows.isHidden()
+
+
+def test_agreement_with_the_recording_can_be_left_off(widget, tiny_card):
+    widget.reset_choices()
+    choose(widget, "tiny")
+    choices = widget._choices
+    assert choices.settings.consistency == "auto"
+
+    choices.agreement_box.setCurrentIndex(1)
+    assert choices.settings.consistency == "off"
+
+    choose(widget, "bicubic")
+    assert not choices.agreement_box.isEnabled()
+    assert "cannot be judged" in choices.agreement_box.toolTip()
+    assert choices.settings.consistency == "auto"
 
 
 def test_auto_says_what_it_means(widget, tiny_card):
@@ -295,7 +312,7 @@ def test_auto_says_what_it_means(widget, tiny_card):
     choices = widget._choices
     machine = widget._preparer.look(choices.model, choices.factor, choices.settings)
 
-    widget._show_machine(machine)
+    choices.show_machine(machine)
 
     assert choices.device_box.itemText(1).startswith("cpu: CPU, ")
     assert choices.device_box.itemText(1).endswith(" GB free")
@@ -485,12 +502,14 @@ def test_choices_are_remembered(viewer, qtbot):
     qtbot.addWidget(before)
     choose(before, "lanczos", 4)
     before._choices.device_box.setCurrentIndex(1)
+    before._choices.agreement_box.setCurrentIndex(1)
 
     after = SuperResolve(viewer)
     qtbot.addWidget(after)
 
     assert (after._choices.model, after._choices.factor) == ("lanczos", 4)
     assert after._choices.settings.device == "cpu"
+    assert after._choices.agreement_box.currentData() == "off"
 
 
 def test_the_widget_fits_a_narrow_dock(viewer, widget):

@@ -1,0 +1,79 @@
+"""One run in the widget, saved and opened again: everything stays where it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from napari.layers import Layer
+from places import HELD, KEPT, assert_same_place
+
+from napari_sr._napari.layer_place import describe_unheld, unheld
+from napari_sr._napari.reader import read_layers
+from napari_sr._napari.super_resolve import SuperResolve
+from napari_sr._napari.writer import write_tiff, write_zarr
+from napari_sr.files import open_stack
+
+pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
+
+WAIT = 30_000
+"""Milliseconds within which a run must end."""
+FACTOR = 2
+WRITERS = {".ome.tif": write_tiff, ".ome.zarr": write_zarr}
+
+
+@pytest.fixture
+def widget(viewer, qtbot):
+    widget = SuperResolve(viewer)
+    qtbot.addWidget(widget)
+    widget._choices.models.choose("nearest", FACTOR)
+    yield widget
+    widget._running.leave()
+
+
+def upscaled(viewer, widget, qtbot, source):
+    """Choose the layer, run, and give the result."""
+    widget.reset_choices()
+    widget._choices.choose_layer(source)
+    widget._actions.run.click()
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+    return viewer.layers[-1]
+
+
+@pytest.mark.parametrize("case", HELD | KEPT)
+def test_a_result_lies_over_its_recording_in_napari_and_in_files(
+    viewer, widget, qtbot, tmp_path, notified, case
+):
+    shape, place = (HELD | KEPT)[case]
+    pixels = np.random.default_rng(0).integers(0, 60_000, shape, np.uint16)
+    source = viewer.add_image(pixels, name="bone", **place)
+
+    result = upscaled(viewer, widget, qtbot, source)
+
+    expected = pixels.repeat(FACTOR, -2).repeat(FACTOR, -1)
+    np.testing.assert_array_equal(result.data, expected)
+    assert_same_place(result, source)
+    for suffix, write in WRITERS.items():
+        notified.clear()
+        data, meta, _ = result.as_layer_data_tuple()
+        write(str(tmp_path / f"a{suffix}"), data, meta)
+        assert_said(notified, case in KEPT, meta, result.ndim)
+
+        with open_stack(tmp_path / f"a{suffix}") as stack:  # as any program reads it
+            spacing = [axis.spacing for axis in stack.axes]
+            np.testing.assert_allclose(spacing, np.abs(result.scale), rtol=1e-12)
+        (again,) = (
+            Layer.create(*one) for one in read_layers(str(tmp_path / f"a{suffix}"))
+        )
+        np.testing.assert_array_equal(again.data, expected)
+        assert_same_place(again, source)
+
+
+def assert_said(notified, is_kept, meta, n_axes) -> None:
+    """Tell that what the file cannot hold was named, once, and nothing else."""
+    assert len(notified) == is_kept
+    words = describe_unheld(unheld(meta, n_axes))
+    assert all(words in told and "only napari-sr reads" in told for told in notified)
