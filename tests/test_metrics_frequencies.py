@@ -75,7 +75,7 @@ def test_a_constant_has_nothing_out_of_band():
 
 
 def test_sides_that_are_no_multiples_are_refused():
-    with pytest.raises(ValueError, match="30 × 31 px.*2 times finer"):
+    with pytest.raises(ValueError, match=r"30 × 31 px.*2 times finer"):
         split_bands(noise(30, 31), 2)
 
 
@@ -94,7 +94,7 @@ def correlation_by_loops(one, other):
     for ring in range(1, side // 2 + 1):
         sums = np.zeros(3)
         for place in np.ndindex(one.shape):
-            fy, fx = (np.fft.fftfreq(n)[i] for n, i in zip(one.shape, place))
+            fy, fx = (np.fft.fftfreq(n)[i] for n, i in zip(one.shape, place, strict=True))
             if np.rint(np.hypot(fy, fx) * side) == ring:
                 a, b = spectra[0][place], spectra[1][place]
                 sums += (a * b.conjugate()).real, abs(a) ** 2, abs(b) ** 2

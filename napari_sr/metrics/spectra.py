@@ -165,8 +165,9 @@ def windowed(image: NDArray) -> NDArray[np.complex128]:
     y, x = (np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 for n in image.shape)
     window = np.outer(y, x)
     centred = image - np.average(image.astype(np.float64), weights=window)
-    spectrum: NDArray = np.fft.fft2(centred * window)
-    return spectrum / np.sqrt(np.sum(window**2))
+    window /= np.sqrt(np.sum(window**2))
+    spectrum: NDArray[np.complex128] = np.fft.fft2(centred * window)
+    return spectrum
 
 
 def ring_frequencies(shape: tuple[int, ...]) -> NDArray[np.float64]:
