@@ -94,7 +94,9 @@ def correlation_by_loops(one, other):
     for ring in range(1, side // 2 + 1):
         sums = np.zeros(3)
         for place in np.ndindex(one.shape):
-            fy, fx = (np.fft.fftfreq(n)[i] for n, i in zip(one.shape, place, strict=True))
+            fy, fx = (
+                np.fft.fftfreq(n)[i] for n, i in zip(one.shape, place, strict=True)
+            )
             if np.rint(np.hypot(fy, fx) * side) == ring:
                 a, b = spectra[0][place], spectra[1][place]
                 sums += (a * b.conjugate()).real, abs(a) ** 2, abs(b) ** 2
