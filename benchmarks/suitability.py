@@ -5,8 +5,8 @@
 
 Sharp images of the train role of a domain are recorded at several levels of noise and
 described; the limit is set on the calibrate role, and the test role is only looked at
-for the table in `benchmarks/results/trust/`: which share is flagged, by domain. A domain
-without calibrate images gets no statistics, and a general model is meant for all.
+for the table in `benchmarks/results/trust/`: which share is flagged, by domain. A
+domain without calibrate images gets no statistics; a general model is meant for all.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import napari_sr as sr
 from benchmarks.evaluate import specimens
 from benchmarks.real_images import add_data_argument
 from napari_sr.catalogue import SHIPPED
+from napari_sr.descriptors import SMALLEST, describe_plane
 from napari_sr.evaluation import recorded
 from napari_sr.model import SRModel, save_model
 from napari_sr.quality import as_markdown
-from napari_sr.suitability import SMALLEST, TrainingStatistics, describe_plane
+from napari_sr.suitability import TrainingStatistics
 
 DOMAINS = ("fluorescence", "em", "xray", "topography", "brightfield")
 PHOTONS = (None, 1000.0, 200.0, 50.0)
@@ -40,7 +41,7 @@ Described = list[dict[str, float]]
 def described(root: Path, domain: str, role: str, factor: int) -> tuple[Described, int]:
     """Describe recordings of the images of a domain, and count the images."""
     found, n_images = [], 0
-    for specimen in specimens(root, domain, role):
+    for _, specimen in specimens(root, domain, role):
         sharp = specimen.sharp[:LARGEST, :LARGEST]
         if min(sharp.shape) < SMALLEST * factor:
             continue

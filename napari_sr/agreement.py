@@ -111,13 +111,13 @@ def in_words(level: Level, share_beyond: float, agreement_db: float) -> str:
                 "by no more than its noise."
             )
         return (
-            f"Agrees with the recording to {agreement_db:.1f} dB; at {share_beyond:.1%} "
-            "of the field the small difference is more than its noise."
+            f"Agrees with the recording to {agreement_db:.1f} dB; at "
+            f"{share_beyond:.1%} of the field the small difference is more than noise."
         )
     if level == "mostly":
         return (
-            f"Agrees with the recording except at {share_beyond:.1%} of the field, where "
-            "it says something else than noise explains: look there."
+            f"Agrees with the recording except at {share_beyond:.1%} of the field, "
+            "where it says something else than noise explains: look there."
         )
     return (
         f"Differs from the recording at {share_beyond:.1%} of the field by more than "

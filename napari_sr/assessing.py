@@ -9,37 +9,28 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import napari_sr
-from napari_sr.agreement import Check, check, in_words, level_of
-from napari_sr.assessment import Assessment, Curve, Map, Place, PlaneFigures
+from napari_sr.agreement import check, in_words, level_of
+from napari_sr.assessment import Assessment
 from napari_sr.batching import NOTICE
-from napari_sr.catalogue import load_model
-from napari_sr.comparing import LARGEST, compare, middle_of
-from napari_sr.metrics import (
-    bright_share,
-    out_of_band_share,
-    radial_spectrum,
-    resolution_of,
-    ring_correlation,
-    roughness,
-    slope_rmse,
-    split_bands,
-    split_pixels,
-)
-from napari_sr.origin import Origin, find_origin
+from napari_sr.comparing import compare
+from napari_sr.descriptors import SMALLEST, describe_recording
+from napari_sr.dissecting import figures_of, look, maps_of, rings_of, spectra_of
+from napari_sr.origin import find_origin
 from napari_sr.quality import BASELINE
-from napari_sr.stack import Stack
-from napari_sr.suitability import SMALLEST, describe_recording, suitability_of
-from napari_sr.upscaling import opened, upscale
+from napari_sr.suitability import suitability_of
+from napari_sr.upscaling import opened
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from numpy.typing import NDArray
 
+    from napari_sr.dissecting import View
+    from napari_sr.origin import Origin
+    from napari_sr.stack import Stack
     from napari_sr.suitability import Suitability
     from napari_sr.upscaling import ModelLike, StackLike
 
@@ -115,7 +106,7 @@ def assess_steps(
         yield done, n_planes + n_more
     origin = find_origin(result, recording, model)
     yield n_planes + 1, n_planes + n_more
-    view = _look(recording, result, reference)
+    view = look(recording, result, reference)
     checked = {
         name: check(picture, view.low, origin.noise, view.factor, origin.psf_sigma)
         for name, picture in view.fine.items()
@@ -133,11 +124,11 @@ def assess_steps(
         level=level,
         badge=in_words(level, own.share_beyond, decibels),
         remarks=(*origin.remarks, *_remarks(suitability)),
-        figures=_figures(view, checked, origin.has_heights),
+        figures=figures_of(view, checked, origin.has_heights),
         pictures={"recording": view.low, **view.fine},
-        maps=_maps(view, own, faithful),
-        spectra=_spectra(view),
-        rings=_rings(view),
+        maps=maps_of(view, own, faithful),
+        spectra=spectra_of(view),
+        rings=rings_of(view),
         suitability=suitability,
         place=view.place,
         pixel=(result.axes[-1].spacing, result.axes[-1].unit or "px"),
@@ -145,146 +136,9 @@ def assess_steps(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The plane that is taken apart, as seen by everything."""
-
-    place: Place
-    factor: int
-    low: NDArray
-    """`(y, x)` float32 counts, recorded."""
-    fine: dict[str, NDArray]
-    """`(factor·y, factor·x)` float32 counts: result, bicubic, perhaps reference."""
-
-
-def _look(recording: Stack, result: Stack, reference: Stack | None) -> _View:
-    """Read the middle of the middle plane."""
-    factor = result.plane_shape[0] // recording.plane_shape[0]
-    index = tuple(length // 2 for length in recording.leading_shape)
-    n_most = LARGEST // factor
-    low = middle_of(recording, index, n_most)
-    fine = {"result": middle_of(result, index, n_most, factor)}
-    bicubic = load_model(BASELINE, factor=factor)
-    fine[BASELINE] = upscale(low, bicubic, dtype="float32", device="cpu")
-    if reference is not None:
-        fine["reference"] = middle_of(reference, index, n_most, factor)
-    top, left = (max(0, side - n_most) // 2 for side in recording.plane_shape)
-    return _View(Place(index, top, left), factor, low, fine)
-
-
-def _figures(
-    view: _View, checked: dict[str, Check], has_heights: bool
-) -> dict[str, PlaneFigures]:
-    """Take the figures of each picture, the recording last."""
-    truth = view.fine.get("reference")
-    found = {}
-    for name, picture in view.fine.items():
-        one = PlaneFigures(
-            chi_square=checked[name].chi_square,
-            share_beyond=checked[name].share_beyond,
-            out_of_band=out_of_band_share(picture, view.factor),
-            own_resolution=_resolution(*_halves(picture, 1)),
-            bright_share=bright_share(picture)[0],
-            **_surface(picture, has_heights),
-        )
-        if truth is not None and name != "reference":
-            added: dict[str, Any] = {
-                "true_resolution": _resolution(*ring_correlation(picture, truth))
-            }
-            if has_heights:
-                added["slope_rmse"] = slope_rmse(picture, truth)
-            one = one.model_copy(update=added)
-        found[name] = one
-    found["recording"] = PlaneFigures(
-        own_resolution=_resolution(*_halves(view.low, view.factor)),
-        bright_share=bright_share(view.low)[0],
-        **_surface(view.low, has_heights),
-    )
-    return found
-
-
-def _surface(picture: NDArray, has_heights: bool) -> dict[str, float]:
-    return (
-        dict(zip(("sa", "sq"), roughness(picture), strict=True)) if has_heights else {}
-    )
-
-
-def _resolution(frequencies: NDArray, correlation: NDArray) -> float:
-    """Give the resolution; where there is no crossing, that of the last ring."""
-    found = resolution_of(frequencies, correlation)
-    return float(1 / frequencies[-1]) if found is None else found
-
-
-def _halves(picture: NDArray, unit: int) -> Curve:
-    """Correlate both halves of a picture whose pixels are so many of the result's."""
-    frequencies, correlation = ring_correlation(*split_pixels(picture))
-    return Curve(frequencies / (2 * unit), correlation)
-
-
-def _rings(view: _View) -> dict[str, Curve]:
-    found = {
-        "recording, pixels split": _halves(view.low, view.factor),
-        "result, pixels split": _halves(view.fine["result"], 1),
-    }
-    if (truth := view.fine.get("reference")) is not None:
-        for name in ("result", BASELINE):
-            pair = ring_correlation(view.fine[name], truth)
-            found[f"{name} with reference"] = Curve(*pair)
-    return found
-
-
-def _spectra(view: _View) -> dict[str, Curve]:
-    """Measure power; of the recording per area of a pixel of the result."""
-    found = {name: Curve(*radial_spectrum(one)) for name, one in view.fine.items()}
-    frequencies, power = radial_spectrum(view.low)
-    found["recording"] = Curve(frequencies / view.factor, power * view.factor**2)
-    return found
-
-
-def _maps(view: _View, own: Check, faithful: NDArray | None) -> dict[str, Map]:
-    """Make the maps of the result."""
-    result = view.fine["result"]
-    in_band, out_of_band = split_bands(result, view.factor)
-    maps = {
-        "in_band": Map(
-            "In band",
-            "What the recording can confirm: the result up to the recorded Nyquist.",
-            "counts", in_band, is_signed=False,
-        ),
-        "out_of_band": Map(
-            "Out of band",
-            "What no recording can confirm: the rest, from what the model has learnt.",
-            "counts", out_of_band,
-        ),
-        "disagreement": Map(
-            "Disagreement with the recording",
-            "The result recorded again, less the recording, in standard deviations of "
-            "noise: beyond ±5 it says something else than was recorded.",
-            "deviations", own.deviations, view.factor,
-        ),
-        "residual": Map(
-            "Residual",
-            "The same difference in counts: noise that was removed looks like noise.",
-            "counts", own.residual, view.factor,
-        ),
-    }  # fmt: skip
-    if faithful is not None:
-        maps["texture"] = Map(
-            "Where the adversarial prior acted",
-            "The result less the faithful end of its model.",
-            "counts",
-            result - faithful,
-        )
-    if (truth := view.fine.get("reference")) is not None:
-        maps["error"] = Map(
-            "Error", "The result less the reference.", "counts", result - truth
-        )
-    return maps
-
-
 def _suitability(origin: Origin, recording: Stack) -> Suitability | None:
     """Compare the recording with what the model has seen, where that is known."""
-    statistics = origin.card and origin.card.training_statistics
+    statistics = None if origin.card is None else origin.card.training_statistics
     if statistics is None or min(recording.plane_shape) < SMALLEST:
         return None
     return suitability_of(describe_recording(recording), statistics)
@@ -297,7 +151,7 @@ def _remarks(suitability: Suitability | None) -> list[str]:
     return found
 
 
-def _provenance(view: _View, result: Stack, origin: Origin) -> dict[str, Any]:
+def _provenance(view: View, result: Stack, origin: Origin) -> dict[str, Any]:
     """Say how the result came about and which pixels were looked at; no path."""
     return {
         **result.provenance,

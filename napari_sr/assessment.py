@@ -1,7 +1,7 @@
 """What was found about a result: one type, from which every form of a report is made.
 
-This module alone knows what an assessment holds. Tables and JSON are made here, pictures
-and pages in `report`, layers in napari.
+This module alone knows what an assessment holds. Tables and JSON are made here,
+pictures and pages in `report`, layers in napari.
 """
 
 from __future__ import annotations

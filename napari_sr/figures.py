@@ -68,9 +68,9 @@ PLANE_FIGURES = {
     "chi_square": Figure(
         "reduced χ²",
         ".2f",
-        "Mean square of the difference from the recording over that of its noise: 1 for "
-        "the truth, less where noise of the recording is kept, more where the result "
-        "says something else.",
+        "Mean square of the difference from the recording over that of its noise: 1 "
+        "for the truth, less where noise of the recording is kept, more where the "
+        "result says something else.",
     ),
     "share_beyond": Figure(
         "differs beyond noise",
@@ -87,9 +87,9 @@ PLANE_FIGURES = {
     "own_resolution": Figure(
         "resolution, pixels split/px",
         ".1f",
-        "Period at which the Fourier ring correlation of both halves of the image falls "
-        "below 1/7, in pixels of the result; 4 pixels (of the image itself) is the finest "
-        "that can be found. Invented texture makes it finer too.",
+        "Period at which the Fourier ring correlation of both halves of the image "
+        "falls below 1/7, in pixels of the result; 4 pixels of the image itself are "
+        "the finest that can be found. Invented texture makes it finer too.",
     ),
     "true_resolution": Figure(
         "resolution, with reference/px",
@@ -100,8 +100,8 @@ PLANE_FIGURES = {
     "bright_share": Figure(
         "above Otsu's threshold",
         ".2%",
-        "Share of pixels above the threshold of Otsu, found in each image by itself; of "
-        "bright matter, one minus the porosity. It should stay what it was.",
+        "Share of pixels above the threshold of Otsu, found in each image by itself; "
+        "of bright matter, one minus the porosity. It should stay what it was.",
     ),
     "sa": Figure("Sa", ".5g", "Mean absolute height above the mean plane."),
     "sq": Figure("Sq", ".5g", "Root mean square height above the mean plane."),

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from napari_sr.card import ModelFormatError
 from napari_sr.catalogue import load_model
+from napari_sr.descriptors import noise_deviation
 from napari_sr.intensity import NoiseLevel, fill_gaps
 from napari_sr.model import SRModel
 from napari_sr.planning import Plan, make_plan
 from napari_sr.sampling import spread_indices
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack
-from napari_sr.suitability import noise_deviation
 from napari_sr.upscaling import as_upscaler, upscale_steps
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from tiny_models import tiny_fast
 import napari_sr as sr
 from napari_sr.assessing import assess_steps
 from napari_sr.batching import NOTICE
-from napari_sr.catalogue import model_folder
 from napari_sr.comparing import compare
+from napari_sr.descriptors import describe_plane
 from napari_sr.model import SRModel, save_model
 from napari_sr.phantoms import make_phantom
 from napari_sr.stack import Stack, StackError
-from napari_sr.suitability import TrainingStatistics, describe_plane
+from napari_sr.suitability import TrainingStatistics
 
 DIAL = 0.5
 
@@ -48,12 +48,24 @@ def specimen(seed=0):
 def made(tmp_path_factory):
     """A recording, its truth, and a result on disk that says how it was made."""
     folder = tmp_path_factory.mktemp("made")
-    save_model(textured(), model_folder() / "tiny.safetensors")
     low, truth = specimen(3)
-    sr.upscale_file(
-        _written(folder / "a.ome.tif", low), folder / "a_x2.ome.tif", "tiny"
-    )
-    return _written(folder / "a.ome.tif", low), truth, folder / "a_x2.ome.tif"
+    source = _written(folder / "a.ome.tif", low)
+    result = folder / "a_x2.ome.tif"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_SR_MODELS", str(folder))
+        save_model(textured(), folder / "tiny.safetensors")
+        sr.upscale_file(source, result, "tiny")
+        yield source, truth, result
+
+
+
+def end_of(steps):
+    """What a generator returns at its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def plane_of(path):
@@ -82,16 +94,13 @@ def found(made):
 
 def test_figures_over_planes_are_those_of_a_comparison(made, found):
     low, truth, result = made
-    steps = compare(
-        *(Stack.from_array(plane_of(one), name=one.name) for one in (result, low)),
-        Stack.from_array(truth),
+    expected = end_of(
+        compare(
+            *(Stack.from_array(plane_of(one), name=one.name) for one in (result, low)),
+            Stack.from_array(truth),
+        )
     )
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            assert found.comparison == end.value
-            return
+    assert found.comparison == expected
 
 
 def test_the_maps_are_what_they_say(found):

@@ -11,18 +11,16 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sr.phantoms import make_phantom
-from napari_sr.stack import Stack
-from napari_sr.suitability import (
+from napari_sr.descriptors import (
     DESCRIPTORS,
     SMALLEST,
-    Suitability,
-    TrainingStatistics,
     describe_plane,
     describe_recording,
     noise_deviation,
-    suitability_of,
 )
+from napari_sr.phantoms import make_phantom
+from napari_sr.stack import Stack
+from napari_sr.suitability import Suitability, TrainingStatistics, suitability_of
 
 
 @cache

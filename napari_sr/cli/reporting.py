@@ -27,7 +27,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     add("--reference", type=Path, metavar="FILE",
         help="what it should be, in its pixels, if that is known")  # fmt: skip
     add("-m", "--model", metavar="NAME",
-        help="name or file of the model; what the result says when not given")  # fmt: skip
+        help="name or file; the one that the result names when not given")  # fmt: skip
     add("-o", "--output", type=Path, nargs="+", metavar="OUT",
         help=".html (a page to read and print), .json (every figure), or both; beside "
         "the result when not given")  # fmt: skip
@@ -56,7 +56,9 @@ def _assessed(
 
     with ExitStack() as files, tqdm(unit="step", disable=None, leave=False) as bar:
         low, high = (files.enter_context(open_stack(p)) for p in (recording, result))
-        truth = reference and files.enter_context(open_stack(reference))
+        truth = (
+            None if reference is None else files.enter_context(open_stack(reference))
+        )
         steps = assess_steps(low, high, truth, model)
         while True:
             try:

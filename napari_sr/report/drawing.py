@@ -5,7 +5,7 @@ This module alone knows colours and sizes. Nothing opens a window.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -99,10 +99,11 @@ def draw_histograms(found: Assessment) -> Figure:
     figure = Figure(figsize=(6.6, 2.8), layout="constrained")
     axes = figure.subplots()
     whole = np.concatenate([one.ravel() for one in found.pictures.values()])
-    edges = np.linspace(*np.percentile(whole, (0.05, 99.95)), _N_BINS)
+    low, high = np.percentile(whole, (0.05, 99.95)).tolist()
+    edges = np.linspace(low, high, _N_BINS)
     for name, picture in found.pictures.items():
         share = np.histogram(picture, edges)[0] / picture.size
-        style = {"color": COLORS[name], "linestyle": _DASHES[name]}
+        style: dict[str, Any] = {"color": COLORS[name], "linestyle": _DASHES[name]}
         axes.step(edges[:-1], share, where="post", label=name, **style)
         if name in ("recording", "result"):
             axes.axvline(bright_share(picture)[1], linewidth=0.8, **style)
@@ -162,7 +163,8 @@ def _smaller(pixels: NDArray, keep_peaks: bool = False) -> NDArray:
         means: NDArray = blocks.mean((1, 3))
         return means
     highest, lowest = blocks.max((1, 3)), blocks.min((1, 3))
-    return np.where(highest > -lowest, highest, lowest)
+    peaks: NDArray = np.where(highest > -lowest, highest, lowest)
+    return peaks
 
 
 def _typical_peak(pixels: NDArray) -> float:

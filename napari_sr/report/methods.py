@@ -1,6 +1,6 @@
 """A paragraph for the methods section, ready to paste.
 
-This module alone knows its wording: what was done, with what, and what was not measured.
+This module alone knows its wording: what was done, with what, what was not measured.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def _making(found: Assessment) -> list[str]:
         sentences.append(_noise("The noise to remove was taken as", plan["noise"]))
     if plan.get("psf_sigma"):
         sentences.append(
-            f"A Gaussian blur of {plan['psf_sigma']:.2g} pixels of the result (standard "
-            "deviation) was taken into account."
+            f"A Gaussian blur of {plan['psf_sigma']:.2g} pixels of the result "
+            "(standard deviation) was taken into account."
         )
     sentences.append(_CONSISTENCY[plan.get("consistency", "off")])
     return sentences

@@ -38,8 +38,8 @@ def sections_of(found: Assessment) -> list[dict[str, Any]]:
         sections.append(
             _section(
                 "Against the reference",
-                "The figures above that need a reference, pixel by pixel: both pictures "
-                "on one scale of counts, nothing fitted.",
+                "The figures above that need a reference, pixel by pixel: both "
+                "pictures on one scale of counts, nothing fitted.",
                 maps=("error",),
             )
         )
@@ -114,9 +114,9 @@ def _resolution(found: Assessment) -> str:
     text = (
         "Split into two halves by pixels, the ring correlation falls below 1/7 at "
         f"{_length(found, own)} in the result and {_length(found, before)} in the "
-        "recording; nothing finer than four pixels can be found that way. Texture that "
-        "a model invents, and noise that it smooths, correlate in both halves and raise "
-        "the curve: it says how fine the picture is, not how true. "
+        "recording; nothing finer than four pixels can be found that way. Texture "
+        "that a model invents, and noise that it smooths, correlate in both halves and "
+        "raise the curve: it says how fine the picture is, not how true. "
     )
     true = found.figures["result"].true_resolution
     if true is None:
@@ -140,10 +140,11 @@ def _shares(found: Assessment) -> str:
         found.figures[name].bright_share or 0.0 for name in ("recording", "result")
     )
     return (
-        f"Above the threshold of Otsu, found in each picture by itself, lie {before:.2%} "
-        f"of the recording and {after:.2%} of the result: a porosity, or any share of a "
-        f"phase, moves by {abs(after - before) * 100:.2f} percentage points. The "
-        "histogram may become sharper, since pixels at edges are no longer mixed; its "
+        "Above the threshold of Otsu, found in each picture by itself, lie "
+        f"{before:.2%} of the recording and {after:.2%} of the result: a porosity, or "
+        f"any share of a phase, moves by {abs(after - before) * 100:.2f} percentage "
+        "points. The histogram may become sharper, since pixels at edges are no longer "
+        "mixed; its "
         "peaks should stay where they are."
     )
 
