@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+from scipy.special import ndtri
 
 from napari_sr.descriptors import DESCRIPTORS, TINY, as_array, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-_RANGE = (0.5, 99.5)
-_SHRINK = 0.1
-"""Share by which correlations between descriptors are not believed."""
+LEVELS = (0.005, 0.02, 0.05, *np.linspace(0.1, 0.9, 9).round(1).tolist(), 0.95, 0.98,
+          0.995)  # fmt: skip
+"""Shares of the training's recordings that lie below the quantiles of a descriptor."""
+UNUSUAL = 2.0
+"""Scores beyond which a descriptor is named: one in twenty of the training's own."""
 
 
 class TrainingStatistics(BaseModel):
@@ -30,16 +31,9 @@ class TrainingStatistics(BaseModel):
 
     n_images: int
     """So many sharp images, each recorded with several levels of noise."""
-    low: dict[str, float]
-    """Of each descriptor, the 0.5 percentile; `high` the 99.5."""
-    high: dict[str, float]
-    mean: dict[str, float]
-    covariance: tuple[tuple[float, ...], ...]
-    """Between the descriptors, in their order."""
-    scales: tuple[float, float]
-    """How far all but one in a hundred of the training recordings lie: outside the
-    range of a descriptor (in its widths, plus 1), and in deviations from the mean."""
-    limit: float = 1.0
+    quantiles: dict[str, tuple[float, ...]]
+    """Of each descriptor, at `LEVELS`."""
+    limit: float = 2.0
     """Distance beyond which a recording is unlike them: 5 % of recordings of held-out
     images of the same kind lie beyond."""
 
@@ -54,53 +48,44 @@ class TrainingStatistics(BaseModel):
         n_images
             How many sharp images they come from.
         """
-        values = as_array(recordings)
-        low, high = np.percentile(values, _RANGE, axis=0)
-        found = cls(
+        found = np.quantile(as_array(recordings), LEVELS, axis=0)
+        rounded = [tuple(named(row).values()) for row in found]
+        columns = zip(*rounded, strict=True)
+        return cls(
             n_images=n_images,
-            low=named(low),
-            high=named(high),
-            mean=named(values.mean(0)),
-            covariance=tuple(
-                tuple(float(f"{one:.5g}") for one in row) for row in np.cov(values.T)
-            ),
-            scales=(1.0, 1.0),
+            quantiles=dict(zip(DESCRIPTORS, columns, strict=True)),
         )
-        outside, deviations = np.percentile(found._distances(values), 99, axis=0)
-        scales = (float(max(outside, TINY)), float(max(deviations, TINY)))
-        return found.model_copy(update={"scales": scales})
 
     def with_limit(self, held_out: Sequence[Mapping[str, float]]) -> Self:
         """Set the limit so that 5 % of held-out recordings lie beyond it."""
-        limit = float(np.percentile([self.distance(one) for one in held_out], 95))
+        limit = float(np.quantile([self.distance(one) for one in held_out], 0.95))
         return self.model_copy(update={"limit": limit})
 
+    def scores(self, recording: Mapping[str, float]) -> dict[str, float]:
+        """Give each descriptor the score that it would have were it normal.
+
+        0 is the middle of the training, ±2 is exceeded by one in twenty of its
+        recordings; beyond the outermost quantiles a score goes on in proportion.
+        """
+        return {
+            name: _normal_score(recording[name], self.quantiles[name])
+            for name in DESCRIPTORS
+        }
+
     def distance(self, recording: Mapping[str, float]) -> float:
-        """Tell how far a recording is from the training's, about 1 at their edge."""
-        found = self._distances(as_array([recording])) / self.scales
-        return float(found.max())
+        """Tell how unusual a recording is: root mean square of its scores."""
+        scores = list(self.scores(recording).values())
+        return float(np.sqrt(np.mean(np.square(scores))))
 
-    def outside(self, recording: Mapping[str, float]) -> tuple[str, ...]:
-        """Name the descriptors outside of the training's range, the farthest first."""
-        beyond = self._beyond(as_array([recording]))[0]
-        names = list(DESCRIPTORS)
-        return tuple(names[i] for i in np.argsort(-beyond) if beyond[i] > 0)
 
-    def _distances(self, values: NDArray) -> NDArray:
-        """Measure both distances: out of a range, and from the mean. `(n, 2)`."""
-        covariance = np.array(self.covariance)
-        covariance = (1 - _SHRINK) * covariance + _SHRINK * np.diag(
-            np.diag(covariance) + TINY**2
-        )
-        away = values - as_array([self.mean])
-        squares = np.einsum("ij,jk,ik->i", away, np.linalg.inv(covariance), away)
-        return np.stack([self._beyond(values).max(1) + 1, np.sqrt(squares)], axis=1)
-
-    def _beyond(self, values: NDArray) -> NDArray:
-        """Measure how far values lie outside of their ranges, in widths of these."""
-        low, high = as_array([self.low]), as_array([self.high])
-        outside: NDArray = np.maximum(low - values, values - high)
-        return outside / np.maximum(high - low, TINY)
+def _normal_score(value: float, quantiles: Sequence[float]) -> float:
+    """Find the normal score of a value among quantiles at `LEVELS`."""
+    scores = ndtri(LEVELS)
+    # Equal quantiles would have no place between them.
+    rising = np.array(quantiles) + 1e-9 * np.arange(len(LEVELS))
+    per_value = (scores[-1] - scores[0]) / max(rising[-1] - rising[0], TINY)
+    beyond = min(value - rising[0], 0) + max(value - rising[-1], 0)
+    return float(np.interp(value, rising, scores) + beyond * per_value)
 
 
 class Suitability(BaseModel):
@@ -111,10 +96,10 @@ class Suitability(BaseModel):
     distance: float
     limit: float
     differs: tuple[str, ...]
-    """Names of the descriptors outside of the training's range."""
+    """Names of the descriptors that are unusual, the most unusual first."""
     found: dict[str, float]
     usual: dict[str, tuple[float, float]]
-    """Range of each descriptor over the training's recordings."""
+    """Range of each descriptor over the training's recordings: 2 to 98 %."""
 
     @property
     def is_suited(self) -> bool:
@@ -147,13 +132,27 @@ class Suitability(BaseModel):
 def suitability_of(
     recording: Mapping[str, float], statistics: TrainingStatistics
 ) -> Suitability:
-    """Judge a recording, described by `describe_recording`."""
+    """Judge a recording.
+
+    Parameters
+    ----------
+    recording
+        As `describe_recording` gives it.
+    statistics
+        Of the model's card.
+    """
+    scores = statistics.scores(recording)
+    farthest = sorted(scores, key=lambda name: -abs(scores[name]))
     return Suitability(
         distance=statistics.distance(recording),
         limit=statistics.limit,
-        differs=statistics.outside(recording),
+        differs=tuple(name for name in farthest if abs(scores[name]) > UNUSUAL),
         found=dict(recording),
         usual={
-            name: (statistics.low[name], statistics.high[name]) for name in DESCRIPTORS
+            name: (known[_LOWER], known[_UPPER])
+            for name, known in statistics.quantiles.items()
         },
     )
+
+
+_LOWER, _UPPER = LEVELS.index(0.02), LEVELS.index(0.98)

@@ -58,7 +58,6 @@ def made(tmp_path_factory):
         yield source, truth, result
 
 
-
 def end_of(steps):
     """What a generator returns at its end."""
     while True:

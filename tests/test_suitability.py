@@ -18,28 +18,39 @@ from napari_sr.descriptors import (
     describe_recording,
     noise_deviation,
 )
-from napari_sr.phantoms import make_phantom
 from napari_sr.stack import Stack
 from napari_sr.suitability import Suitability, TrainingStatistics, suitability_of
 
 
 @cache
-def picture(kind="nuclei", seed=0, side=256):
-    phantom = make_phantom(kind, n_planes=1, size=side, seed=seed)
-    return np.squeeze(phantom.recorded).astype(np.float32)
+def picture(kind="cells", seed=0, side=128):
+    """A recording with noise: bright cells on dark, or something of another kind."""
+    random = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(random.random((side, side)), 3)
+    if kind == "cells":
+        spots = random.random((side, side)) > 0.997
+        clean = ndimage.gaussian_filter(spots.astype(float), 3)
+    elif kind == "matter":
+        clean = ndimage.gaussian_filter((field > np.median(field)).astype(float), 0.7)
+    elif kind == "smooth":
+        clean = ndimage.gaussian_filter(field, 10)
+    else:
+        clean = -ndimage.gaussian_filter((abs(field - 0.5) < 0.005).astype(float), 1)
+    clean = (clean - clean.min()) / np.ptp(clean)
+    return random.poisson(100 * clean + 5).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def statistics():
-    known = [describe_plane(picture(seed=seed)) for seed in range(16)]
-    held_out = [describe_plane(picture(seed=seed)) for seed in range(16, 36)]
-    return TrainingStatistics.of(known, 16).with_limit(held_out)
+    known = [describe_plane(picture(seed=seed)) for seed in range(60)]
+    held_out = [describe_plane(picture(seed=seed)) for seed in range(60, 100)]
+    return TrainingStatistics.of(known, 60).with_limit(held_out)
 
 
 @runs(max_examples=5, deadline=None)
 @given(gain=st.floats(0.1, 50), offset=st.floats(-1e3, 1e3))
 def test_gain_and_offset_change_nothing(gain, offset):
-    plane = picture(side=160).astype(np.float64)
+    plane = picture().astype(np.float64)
 
     assert describe_plane(gain * plane + offset) == pytest.approx(
         describe_plane(plane), abs=2e-3
@@ -80,10 +91,10 @@ def test_descriptors_follow_what_they_are_named_after():
 
 def test_own_images_are_suited_and_others_are_not(statistics):
     own = [suitability_of(describe_plane(picture(seed=s)), statistics)
-           for s in range(50, 60)]  # fmt: skip
+           for s in range(200, 210)]  # fmt: skip
     other = [
         suitability_of(describe_plane(picture(kind, seed=1)), statistics)
-        for kind in ("foam", "mammogram", "surface")
+        for kind in ("matter", "smooth", "membranes")
     ]
 
     assert sum(one.is_suited for one in own) >= 8
@@ -92,7 +103,7 @@ def test_own_images_are_suited_and_others_are_not(statistics):
 
 
 def test_what_differs_is_named(statistics):
-    inverted = suitability_of(describe_plane(-picture(seed=40)), statistics)
+    inverted = suitability_of(describe_plane(-picture(seed=240)), statistics)
 
     assert "median" in inverted.differs
     assert "differs in" in inverted.in_words()
@@ -109,10 +120,10 @@ def test_the_limit_leaves_out_one_in_twenty():
             for row in random.normal(size=(n, len(DESCRIPTORS)))
         ]
 
-    statistics = TrainingStatistics.of(draw(500), 500).with_limit(draw(2000))
+    statistics = TrainingStatistics.of(draw(500), 500).with_limit(draw(800))
 
-    beyond = [statistics.distance(one) > statistics.limit for one in draw(2000)]
-    assert np.mean(beyond) == pytest.approx(0.05, abs=0.015)
+    beyond = [statistics.distance(one) > statistics.limit for one in draw(800)]
+    assert np.mean(beyond) == pytest.approx(0.05, abs=0.03)
 
 
 def test_a_stack_is_described_by_its_planes():
@@ -128,6 +139,6 @@ def test_a_stack_is_described_by_its_planes():
 def test_statistics_survive_a_file(statistics):
     again = TrainingStatistics.model_validate_json(statistics.model_dump_json())
 
-    plane = describe_plane(picture(seed=41))
+    plane = describe_plane(picture(seed=241))
     assert again.distance(plane) == statistics.distance(plane)
     assert isinstance(suitability_of(plane, again), Suitability)
