@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_sr.assessing import assess
+    from napari_sr.assessment import Assessment
     from napari_sr.batching import upscale_file, upscale_files
     from napari_sr.card import ModelCard, ModelFormatError
     from napari_sr.catalogue import list_models, load_model
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from napari_sr.instrument_estimation import estimate_instrument
     from napari_sr.intensity import IntensityRange, NoiseLevel
     from napari_sr.model import SRModel, save_model
+    from napari_sr.report import write_report
     from napari_sr.session import Training
     from napari_sr.settings import (
         AdversarialSettings,
@@ -33,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AdversarialSettings",
+    "Assessment",
     "Axis",
     "IntensityRange",
     "ModelCard",
@@ -45,6 +49,7 @@ __all__ = [
     "TrainingSettings",
     "UpscaleSettings",
     "__version__",
+    "assess",
     "estimate_instrument",
     "finetune",
     "list_models",
@@ -58,10 +63,12 @@ __all__ = [
     "upscale_files",
     "upscale_planes",
     "upscale_with_interval",
+    "write_report",
 ]
 
 _ROOM_OF = {
     "AdversarialSettings": "settings",
+    "Assessment": "assessment",
     "Axis": "stack",
     "IntensityRange": "intensity",
     "ModelCard": "card",
@@ -73,6 +80,7 @@ _ROOM_OF = {
     "Training": "session",
     "TrainingSettings": "settings",
     "UpscaleSettings": "settings",
+    "assess": "assessing",
     "estimate_instrument": "instrument_estimation",
     "finetune": "finetuning",
     "list_models": "catalogue",
@@ -86,6 +94,7 @@ _ROOM_OF = {
     "upscale_files": "batching",
     "upscale_planes": "upscaling",
     "upscale_with_interval": "uncertainty",
+    "write_report": "report",
 }
 
 

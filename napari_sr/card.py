@@ -20,6 +20,7 @@ from napari_sr.instrument import Instrument
 from napari_sr.intensity import IntensityPolicy
 from napari_sr.interval import Interval  # noqa: TC001
 from napari_sr.quality import FlatField, Measured  # noqa: TC001
+from napari_sr.suitability import TrainingStatistics  # noqa: TC001
 
 if TYPE_CHECKING:
     import os
@@ -77,6 +78,8 @@ class ModelCard(BaseModel):
     recommended_dial: float = Field(default=0.0, ge=0, le=1)
     training_settings: dict[str, Any] = Field(default_factory=dict)
     training_images: tuple[TrainingImage, ...] = ()
+    training_statistics: TrainingStatistics | None = None
+    """What recordings of them are like; `None` where nobody looked."""
     base: str = ""
     """The model that this one was fine-tuned from, with the start of its digest."""
     verdict: str = ""

@@ -119,11 +119,11 @@ def compare(
     bicubic = load_model(BASELINE, factor=factor)
     found: dict[str, list[Agreement]] = {"result": [], BASELINE: []}
     for done, index in enumerate(indices, 1):
-        low = _middle(recording, index, n_most)
-        high = _middle(result, index, n_most, factor)
+        low = middle_of(recording, index, n_most)
+        high = middle_of(result, index, n_most, factor)
         truth = None
         if reference is not None:
-            truth = _middle(reference, index, n_most, factor)
+            truth = middle_of(reference, index, n_most, factor)
         simple = upscale(low, bicubic, dtype="float32", device="cpu")
         for name, pixels in (("result", high), (BASELINE, simple)):
             found[name].append(_measured(pixels, low, truth, data_range))
@@ -170,7 +170,7 @@ def _range_of(stack: Stack, indices: Sequence[tuple[int, ...]]) -> float:
     return float(high - low)
 
 
-def _middle(
+def middle_of(
     stack: Stack, index: tuple[int, ...], n_most: int, unit: int = 1
 ) -> NDArray[np.float32]:
     """Read the middle of a plane: so many recorded pixels a side, of `unit` pixels."""

@@ -200,6 +200,10 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
     if not isinstance(plan, dict):
         return []
     parts = [f"model {plan.get('model', 'unknown')} ×{plan.get('factor', '?')}"]
+    if digest := plan.get("model_sha256"):
+        parts.append(f"SHA-256 {digest[:12]}…")
+    if plan.get("dial") is not None:
+        parts.append(f"dial {plan['dial']:g}")
     if intensity := plan.get("intensity"):
         parts.append(f"range {intensity['low']:g} to {intensity['high']:g}")
     if noise := plan.get("noise"):

@@ -64,6 +64,57 @@ FIGURES = {
 }
 
 
+PLANE_FIGURES = {
+    "chi_square": Figure(
+        "reduced χ²",
+        ".2f",
+        "Mean square of the difference from the recording over that of its noise: 1 "
+        "for the truth, less where noise of the recording is kept, more where the "
+        "result says something else.",
+    ),
+    "share_beyond": Figure(
+        "differs beyond noise",
+        ".2%",
+        "Share of the field where the result, recorded again, differs from the "
+        "recording by more than 5 standard deviations of what noise explains.",
+    ),
+    "out_of_band": Figure(
+        "out-of-band energy",
+        ".3%",
+        "Share of the variance beyond the Nyquist frequency of the recording: no "
+        "recording can confirm it, it comes from what the model has learnt.",
+    ),
+    "own_resolution": Figure(
+        "resolution, pixels split/px",
+        ".1f",
+        "Period at which the Fourier ring correlation of both halves of the image "
+        "falls below 1/7, in pixels of the result; 4 pixels of the image itself are "
+        "the finest that can be found. Invented texture makes it finer too.",
+    ),
+    "true_resolution": Figure(
+        "resolution, with reference/px",
+        ".1f",
+        "Period at which the Fourier ring correlation with the reference falls below "
+        "1/7, in pixels of the result. Invented texture does not make it finer.",
+    ),
+    "bright_share": Figure(
+        "above Otsu's threshold",
+        ".2%",
+        "Share of pixels above the threshold of Otsu, found in each image by itself; "
+        "of bright matter, one minus the porosity. It should stay what it was.",
+    ),
+    "sa": Figure("Sa", ".5g", "Mean absolute height above the mean plane."),
+    "sq": Figure("Sq", ".5g", "Root mean square height above the mean plane."),
+    "slope_rmse": Figure(
+        "slope RMSE",
+        ".5g",
+        "Root mean square difference of the slopes from those of the reference, per "
+        "pixel.",
+    ),
+}
+"""Figures of a single plane, by name."""
+
+
 def as_text(name: str, value: float) -> str:
     """Write one figure as all tables do."""
-    return format(value, FIGURES[name].format)
+    return format(value, (FIGURES | PLANE_FIGURES)[name].format)

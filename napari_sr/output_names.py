@@ -95,6 +95,26 @@ def name_outputs(sources: Sequence[Source], folder: Path, factor: int) -> list[P
     return list(seen)
 
 
+def find_source(output: Path) -> Path:
+    """Find what an output was made from by its name: `a.tif` beside `a_x2.ome.tif`.
+
+    Raises
+    ------
+    StackError
+        If there is no such file, or there are several.
+    """
+    named = re.fullmatch(r"(.+)_x\d+", _stem(output))
+    stem = named[1] if named else None
+    found = [path for path in sorted(output.parent.glob("*")) if _stem(path) == stem]
+    if len(found) != 1:
+        seen = " and ".join(path.name for path in found) or "none"
+        raise StackError(
+            f"What {output.name} was made from is looked for beside it, under the same "
+            f"name without _x2, and there is {seen}. Say which with --recording FILE."
+        )
+    return found[0]
+
+
 def _first(source: Source) -> Path:
     """Give what an output is named after."""
     if isinstance(source, Stack):

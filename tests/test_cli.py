@@ -489,7 +489,8 @@ def test_a_result_is_described_with_its_notice(one, capsys):
     by, how = said(capsys)[0].splitlines()[-2:]
     assert by.startswith("made by napari-sr ")
     assert "computed, not measured" in by
-    assert re.match(r"model tiny ×2, range \S+ to \S+, noise gain=", how)
+    told = r"model tiny ×2, SHA-256 \w{12}…, dial 0, range \S+ to \S+, noise gain="
+    assert re.match(told, how)
 
 
 def test_a_stack_is_described_in_json(one, capsys):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +58,24 @@ def test_photons_that_are_no_number_are_refused(here, capsys, photons):
 
     assert end.value.code == 2
     assert "--photons" in capsys.readouterr().err
+
+
+# ── report ──────────────────────────────────────────────────────────────────────────
+
+
+def test_a_report_is_written_for_a_result(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    low = np.squeeze(make_phantom("nuclei", n_planes=1, size=96, seed=0).recorded)
+    tifffile.imwrite("a.tif", low)
+    assert main(["upscale", "a.tif", "-o", ".", "-m", "bicubic", "--factor", "2"]) == 0
+    capsys.readouterr()
+
+    assert main(["report", "a_x2.ome.tif", "-o", "r.json"]) == 0
+
+    said = capsys.readouterr().out
+    assert "the recording" in said
+    assert said.rstrip().endswith("r.json")
+    found = json.loads(Path("r.json").read_text("utf-8"))
+    assert found["provenance"]["plan"]["model"] == "bicubic"
+    assert main(["report", "a.tif", "-o", "r.json"]) == 1
+    assert "--recording FILE" in capsys.readouterr().err

@@ -1,10 +1,12 @@
-"""The widget: choose a result, its recording and perhaps a reference; get figures.
+"""The widget: choose a result and its recording; get figures, maps and a report.
 
 This module alone knows what the user sees of them.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
@@ -13,13 +15,13 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QApplication,
-    QFileDialog,
     QFormLayout,
     QLabel,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_sr._napari.asking import ask_and_write
 from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.figure_view import FigureView
 from napari_sr._napari.form import STYLE, button, combo, line, offer, order_by_tab, row
@@ -30,12 +32,13 @@ from napari_sr._napari.guessing import (
     is_preview,
 )
 from napari_sr._napari.layer_place import layer_stack
+from napari_sr._napari.map_layers import add_maps
 from napari_sr.stack import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from napari_sr.comparing import Comparison
+    from napari_sr.assessment import Assessment
     from napari_sr.stack import Stack
 
 NO_REFERENCE = "none"
@@ -54,7 +57,8 @@ class QualityTable(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._background = Background(self._refresh)
-        self._found: Comparison | None = None
+        self._found: Assessment | None = None
+        self._recording: Image | None = None  # that it is about
         self._is_by_hand = False  # else a newer result is chosen when there is one
         self.result_box = combo("The super-resolved layer.")
         self.recording_box = combo("What the result was made from.")
@@ -72,6 +76,15 @@ class QualityTable(QWidget):
         self.basis.setWordWrap(True)
         self.copy_button = button("Copy", "Copy the table as Markdown.")
         self.save_button = button("Save CSV …", "Write all figures in full to a file.")
+        self.maps_button = button(
+            "Show maps",
+            "Add layers: where the result disagrees with the recording, what no "
+            "recording can confirm, what the textured end added, and the error where "
+            "there is a reference.",
+        )
+        self.report_button = button(
+            "Report …", "Write one page with everything, to read, print and keep."
+        )
         self.setStyleSheet(STYLE)
         self._lay_out()
         self._connect()
@@ -104,8 +117,9 @@ class QualityTable(QWidget):
         if result is None or recording is None:
             return
         self._forget("Measuring …")
+        self._recording = self.recording_box.currentData()
         self._background.start(
-            _comparing,
+            _assessing,
             result,
             recording,
             reference,
@@ -118,22 +132,43 @@ class QualityTable(QWidget):
     def copy(self) -> None:
         """Copy the table as Markdown."""
         if self._found is not None:
-            QApplication.clipboard().setText(self._found.as_markdown())
+            QApplication.clipboard().setText(self._found.comparison.as_markdown())
             show_info("The table is in the clipboard, as Markdown.")
 
     def save(self) -> None:
         """Ask for a file and write all figures to it."""
-        if self._found is None:
-            return
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save figures", "quality.csv", "CSV (*.csv)"
+        if self._found is not None:
+            table = self._found.comparison.as_csv()
+            ask_and_write(
+                self,
+                ("Save figures", "quality.csv", "CSV (*.csv)"),
+                lambda path: Path(path).write_text(table, "utf-8", newline=""),
+            )
+
+    def show_maps(self) -> None:
+        """Add the maps as layers."""
+        if self._found is not None and self._recording is not None:
+            add_maps(self._viewer, self._recording, self._found)
+
+    def write_report(self) -> None:
+        """Ask for a file and write the report to it."""
+        if self._found is not None:
+            kinds = "Page (*.html);;All figures (*.json)"
+            ask_and_write(
+                self,
+                ("Write report", "report.html", kinds),
+                partial(_write_report, self._found),
+            )
+
+    @property
+    def _afterwards(self) -> tuple[QWidget, ...]:
+        """Buttons that need a measurement."""
+        return (
+            self.maps_button,
+            self.report_button,
+            self.copy_button,
+            self.save_button,
         )
-        if path:
-            try:
-                with open(path, "w", encoding="utf-8", newline="") as file:
-                    file.write(self._found.as_csv())
-            except OSError as error:
-                show_error(f"{path} cannot be written ({error.strerror}).")
 
     def _keep(self, _place: int) -> None:
         """Remember that the user chose the result."""
@@ -145,7 +180,11 @@ class QualityTable(QWidget):
 
     def _stack(self, box: QWidget) -> Stack | None:
         layer = box.currentData()
-        return None if layer is None else layer_stack(layer)
+        if layer is None:
+            return None
+        stack = layer_stack(layer)
+        stack.provenance = dict(layer.metadata.get("napari_sr") or {})
+        return stack
 
     def _guess(self, *_: object) -> None:
         """Choose what belongs to the result, as far as it can be told."""
@@ -159,13 +198,14 @@ class QualityTable(QWidget):
 
     def _show_step(self, step: tuple[int, int]) -> None:
         done, total = step
-        self.basis.setText(f"Plane {done} of {total} …")
+        self.basis.setText(f"Step {done} of {total} …")
         self._background.show_progress(done, total)
 
-    def _show(self, found: Comparison) -> None:
+    def _show(self, found: Assessment) -> None:
         self._found = found
-        self.view.show_figures(found)
-        self.basis.setText(found.basis)
+        self.view.show_figures(found.comparison)
+        said = (found.badge, found.comparison.basis, *found.remarks)
+        self.basis.setText("\n\n".join(said))
 
     def _forget(self, text: str) -> None:
         self._found = None
@@ -188,7 +228,7 @@ class QualityTable(QWidget):
             box.setEnabled(not busy)
         self.measure_button.setEnabled(ready and not busy)
         self.stop_button.setEnabled(busy)
-        for one in (self.copy_button, self.save_button):
+        for one in self._afterwards:
             one.setEnabled(self._found is not None)
         if not (ready or busy or self._found):
             self.basis.setText(
@@ -203,6 +243,8 @@ class QualityTable(QWidget):
         self.stop_button.clicked.connect(lambda: self._background.stop())
         self.copy_button.clicked.connect(lambda: self.copy())
         self.save_button.clicked.connect(lambda: self.save())
+        self.maps_button.clicked.connect(lambda: self.show_maps())
+        self.report_button.clicked.connect(lambda: self.write_report())
         when_closed(self, self._background.leave)
 
     def _lay_out(self) -> None:
@@ -221,11 +263,11 @@ class QualityTable(QWidget):
         column.addWidget(line())
         column.addWidget(self.view)
         column.addWidget(self.basis)
+        column.addLayout(row(self.maps_button, self.report_button))
         column.addLayout(row(self.copy_button, self.save_button))
         column.addStretch()
         buttons = (self.measure_button, self.stop_button)
-        last = (self.copy_button, self.save_button)
-        order_by_tab([*boxes.values(), *buttons, self.view.table, *last])
+        order_by_tab([*boxes.values(), *buttons, self.view.table, *self._afterwards])
 
 
 def _choose(box: QWidget, layer: Image | None) -> None:
@@ -235,10 +277,17 @@ def _choose(box: QWidget, layer: Image | None) -> None:
             box.setCurrentIndex(place)
 
 
-def _comparing(
-    result: Stack, recording: Stack, reference: Stack | None
-) -> Generator[tuple[int, int], None, Comparison]:
-    """Compare in a thread, where torch is loaded."""
-    from napari_sr.comparing import compare
+def _write_report(found: Assessment, path: str) -> None:
+    """Write a report; what draws it is loaded when it is asked for."""
+    from napari_sr.report import write_report
 
-    return (yield from compare(result, recording, reference))
+    write_report(found, path)
+
+
+def _assessing(
+    result: Stack, recording: Stack, reference: Stack | None
+) -> Generator[tuple[int, int], None, Assessment]:
+    """Assess in a thread, where torch is loaded."""
+    from napari_sr.assessing import assess_steps
+
+    return (yield from assess_steps(recording, result, reference))

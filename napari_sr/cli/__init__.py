@@ -22,6 +22,7 @@ from tqdm import tqdm
 import napari_sr
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
+from napari_sr.cli.reporting import add_report
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
     describe_failure,
@@ -87,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     add_train(commands.add_parser("train", help="train a model from a recipe"))
     add_evaluate(
         commands.add_parser("evaluate", help="measure models on your own sharp images")
+    )
+    add_report(
+        commands.add_parser("report", help="say how far a result can be trusted")
     )
     models = commands.add_parser("models", help="list the models that can be used")
     models.set_defaults(run=_models)

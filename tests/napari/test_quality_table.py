@@ -163,3 +163,49 @@ def test_a_stopped_measurement_shows_nothing(widget, layers, qtbot):
     assert widget.basis.text() == "Stopped"
     assert widget.view.table.rowCount() == 0
     assert widget.measure_button.isEnabled()
+
+
+# ── maps and reports ────────────────────────────────────────────────────────────────
+
+
+def test_maps_become_layers_where_their_pixels_lie(viewer, widget, layers, qtbot):
+    recording, truth, result = layers
+    recording.translate, recording.rotate = (5, 1, 2), 15
+    place = upscaled_placement(recording, 2)
+    for layer in (truth, result):
+        layer.translate, layer.rotate = place["translate"], place["rotate"]
+    widget.reset_choices()
+    measured(widget, qtbot)
+    before = len(viewer.layers)
+
+    widget.maps_button.click()
+
+    added = {layer.metadata["napari_sr"]["map"]: layer
+             for layer in viewer.layers[before:]}  # fmt: skip
+    assert list(added) == ["out_of_band", "disagreement", "error"]
+    assert [layer.visible for layer in added.values()] == [False, True, False]
+    # the middle plane of two is the second one
+    for name, other in (("disagreement", recording), ("error", truth)):
+        for corner in ((0, 0, 0), (0, *np.array(added[name].data.shape[-2:]) - 1)):
+            index = (corner[0] + 1, *corner[1:])
+            np.testing.assert_allclose(
+                added[name].data_to_world(corner), other.data_to_world(index), atol=1e-9
+            )
+    error = result.data[1].astype(float) - truth.data[1]
+    np.testing.assert_allclose(added["error"].data[0], error)
+    said = added["error"].metadata["napari_sr"]
+    assert said["notice"] == "computed, not measured; not for diagnosis"
+
+
+def test_a_report_is_written(widget, layers, qtbot, tmp_path, monkeypatch, notified):
+    assert not widget.report_button.isEnabled()
+    measured(widget, qtbot)
+    path = tmp_path / "report.json"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+
+    widget.report_button.click()
+
+    assert "chi_square" in path.read_text()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("a.pdf", ""))
+    widget.report_button.click()
+    assert ".html or .json" in notified[-1]

@@ -1,9 +1,8 @@
-"""How far a result is from the truth, in numbers.
+"""How far a result is from the truth, pixel by pixel and window by window.
 
-Arrays in, numbers out. What scikit-image has is called here, with the conventions that
-make two figures comparable: one stated data range for all, float64, the Gaussian window
-of Wang et al. (2004) for SSIM, one window and one ring width for spectra, and a border
-that is left out.
+What scikit-image has is called here. This module alone knows the conventions that make
+two figures comparable: one stated data range for all, float64, the Gaussian window of
+Wang et al. (2004) for SSIM, and a border that is left out.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def psnr(
     float
         In dB; infinite for identical images.
     """
-    result, truth = _inner(result, truth, border)
+    result, truth = inner(result, truth, border)
     with np.errstate(divide="ignore"):
         ratio = peak_signal_noise_ratio(  # type: ignore[no-untyped-call]
             truth, result, data_range=data_range
@@ -75,7 +74,7 @@ def si_psnr(
     float
         In dB, at least `psnr`; infinite where gain and offset explain everything.
     """
-    result, truth = _inner(result, truth, border)
+    result, truth = inner(result, truth, border)
     result, truth = result - result.mean(), truth - truth.mean()
     energy = np.mean(result * result)
     gain = np.mean(result * truth) / energy if energy > 0 else 0.0
@@ -97,7 +96,7 @@ def ssim(
     float
         1 for identical images.
     """
-    result, truth = _inner(result, truth, border)
+    result, truth = inner(result, truth, border)
     similarity = structural_similarity(  # type: ignore[no-untyped-call]
         truth,
         result,
@@ -128,7 +127,7 @@ def ms_ssim(
     float
         1 for identical images; 0 where contrast is reversed.
     """
-    result, truth = _inner(result, truth, border)
+    result, truth = inner(result, truth, border)
     n_scales = int(np.log2(min(truth.shape) / SSIM_SIDE)) + 1
     weights = np.array(MS_SSIM_WEIGHTS[:n_scales])
     found = []
@@ -168,7 +167,7 @@ def gradient_similarity(
     ValueError
         If less than 3 pixels a side are left.
     """
-    result, truth = _inner(result, truth, border)
+    result, truth = inner(result, truth, border)
     if min(truth.shape) < 3:
         raise ValueError(
             f"Gradients need 3 × 3 px, and {' × '.join(map(str, truth.shape))} px are "
@@ -178,86 +177,6 @@ def gradient_similarity(
     c = _GRADIENT_FLOOR * data_range**2
     similarity = (2 * g * h + c) / (g * g + h * h + c)
     return float(1 - similarity.std())
-
-
-def radial_spectrum(image: NDArray) -> tuple[NDArray, NDArray]:
-    """Power at each spatial frequency, averaged over all directions.
-
-    The mean is subtracted and a sin² window applied, so that what does not match at
-    opposite borders is no edge. Rings are one cycle per shorter side wide. White noise
-    of variance σ² has power σ² at every frequency.
-
-    Parameters
-    ----------
-    image
-        `(y, x)` in any units.
-
-    Returns
-    -------
-    frequencies
-        `(k,)` float64: the middle of each ring in cycles per pixel, above 0 and up to
-        0.5 (Nyquist). The corners of the spectrum beyond it are left out.
-    power
-        `(k,)` float64, in these units squared.
-    """
-    y, x = (np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 for n in image.shape)
-    window = np.outer(y, x)
-    centred = image - np.average(image.astype(np.float64), weights=window)
-    power = np.abs(np.fft.fft2(centred * window)) ** 2 / np.sum(window**2)
-    side = min(image.shape)
-    fy, fx = (np.fft.fftfreq(n) for n in image.shape)
-    rings = np.rint(np.hypot(fy[:, None], fx) * side).astype(np.intp).ravel()
-    n_rings = side // 2
-    total = np.bincount(rings, power.ravel())[1 : n_rings + 1]
-    members = np.bincount(rings)[1 : n_rings + 1]
-    return np.arange(1, n_rings + 1) / side, total / members
-
-
-def spectrum_error(
-    result: NDArray, truth: NDArray, factor: int, *, border: int = 0
-) -> float:
-    """How far the power of the detail that was added is from that of the truth.
-
-    The mean of |log10 (power of the result / power of the truth)| over the rings of
-    `radial_spectrum` from the Nyquist frequency of the recording (0.5 / factor cycles
-    per sharp pixel, itself left out) to twice that. What a recording cannot hold lies
-    there. It says whether there is as much detail as there should be, not whether it is
-    at its place: 0.3 is half or double the power.
-
-    Parameters
-    ----------
-    result, truth
-        `(y, x)` in the same units.
-    factor
-        Ratio of pixel sizes of recording and result, at least 2.
-    border
-        Pixels at each edge that do not count.
-
-    Returns
-    -------
-    float
-        0 for identical images. Power below what float32 can hold of the truth counts as
-        that much, so the error of a result without any detail is large and finite.
-
-    Raises
-    ------
-    ValueError
-        If the factor is below 2, or the images are too small for the band.
-    """
-    result, truth = _inner(result, truth, border)
-    if factor < 2 or min(truth.shape) < 2 * factor:
-        raise ValueError(
-            f"Between the Nyquist frequency of the recording and twice that, a factor "
-            f"of {factor!r} leaves nothing of {' × '.join(map(str, truth.shape))} px. "
-            f"It must be at least 2, and the images at least {2 * factor} px a side."
-        )
-    frequencies, expected = radial_spectrum(truth)
-    _, found = radial_spectrum(result)
-    band = (frequencies > 0.5 / factor) & (frequencies <= 1 / factor)
-    floor = np.finfo(np.float32).eps ** 2 * np.mean(truth**2)
-    floor = max(floor, np.finfo(np.float64).tiny)
-    ratio = np.maximum(found[band], floor) / np.maximum(expected[band], floor)
-    return float(np.mean(np.abs(np.log10(ratio))))
 
 
 def _similarities(
@@ -286,7 +205,7 @@ def _gradient_magnitude(image: NDArray) -> NDArray:
     return magnitude
 
 
-def _inner(result: NDArray, truth: NDArray, border: int) -> tuple[NDArray, NDArray]:
+def inner(result: NDArray, truth: NDArray, border: int) -> tuple[NDArray, NDArray]:
     """Cut two images alike, without the border, in float64."""
     if truth.shape != result.shape:
         raise ValueError(

@@ -1,0 +1,178 @@
+"""Flow C: a result, its recording and perhaps a reference → an `Assessment`.
+
+This module alone knows the order of the steps: figures over the planes, then one plane
+taken apart: recorded again, split at the recorded Nyquist, its rings correlated, beside
+the faithful end of the model that made it, and beside what that model has seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import napari_sr
+from napari_sr.agreement import check, in_words, level_of
+from napari_sr.assessment import Assessment
+from napari_sr.batching import NOTICE
+from napari_sr.comparing import compare
+from napari_sr.descriptors import SMALLEST, describe_recording
+from napari_sr.dissecting import figures_of, look, maps_of, rings_of, spectra_of
+from napari_sr.origin import find_origin
+from napari_sr.quality import BASELINE
+from napari_sr.suitability import suitability_of
+from napari_sr.upscaling import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from napari_sr.dissecting import View
+    from napari_sr.origin import Origin
+    from napari_sr.stack import Stack
+    from napari_sr.suitability import Suitability
+    from napari_sr.upscaling import ModelLike, StackLike
+
+INVENTED = (
+    "Detail that a model invents can look like resolution: only the comparison with a "
+    "reference tells whether it is at its place."
+)
+
+
+def assess(
+    low: StackLike,
+    high: StackLike,
+    reference: StackLike | None = None,
+    model: ModelLike | None = None,
+) -> Assessment:
+    """Find out how far a result can be trusted.
+
+    Parameters
+    ----------
+    low
+        `(…, y, x)` the recording: a stack, a path or an array.
+    high
+        `(…, factor·y, factor·x)` the result. A file of this package says which model
+        made it, with which noise and blur.
+    reference
+        What the result should be, in its shape, if that is known.
+    model
+        The model, where the result does not say, or the model is in no catalogue.
+
+    Returns
+    -------
+    Assessment
+        Write it with `write_report`, or look at its figures and maps.
+
+    Raises
+    ------
+    StackError
+        If the stacks do not fit each other, or hold nothing to compare.
+    """
+    with ExitStack() as stack:
+        recording, result = (stack.enter_context(opened(one)) for one in (low, high))
+        truth = None if reference is None else stack.enter_context(opened(reference))
+        steps = assess_steps(recording, result, truth, model)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                found: Assessment = end.value
+                return found
+
+
+def assess_steps(
+    recording: Stack,
+    result: Stack,
+    reference: Stack | None = None,
+    model: ModelLike | None = None,
+) -> Generator[tuple[int, int], None, Assessment]:
+    """Do what `assess` does, step by step.
+
+    Yields
+    ------
+    tuple of int
+        Steps done, and how many there are.
+    """
+    n_more = 2
+    figures = compare(result, recording, reference)
+    while True:
+        try:
+            done, n_planes = next(figures)
+        except StopIteration as end:
+            comparison = end.value
+            break
+        yield done, n_planes + n_more
+    origin = find_origin(result, recording, model)
+    yield n_planes + 1, n_planes + n_more
+    view = look(recording, result, reference)
+    checked = {
+        name: check(picture, view.low, origin.noise, view.factor, origin.psf_sigma)
+        for name, picture in view.fine.items()
+    }
+    faithful = origin.faithful(view.low)
+    suitability = _suitability(origin, recording)
+    yield n_planes + 2, n_planes + n_more
+    own = checked["result"]
+    decibels = comparison.figures["result"].agreement
+    level = level_of(own.chi_square, own.share_beyond, decibels)
+    return Assessment(
+        name=result.name,
+        factor=view.factor,
+        comparison=comparison,
+        level=level,
+        badge=in_words(level, own.share_beyond, decibels),
+        remarks=(*origin.remarks, *_remarks(suitability)),
+        figures=figures_of(view, checked, origin.has_heights),
+        pictures={"recording": view.low, **view.fine},
+        maps=maps_of(view, own, faithful),
+        spectra=spectra_of(view),
+        rings=rings_of(view),
+        suitability=suitability,
+        place=view.place,
+        pixel=(result.axes[-1].spacing, result.axes[-1].unit or "px"),
+        provenance=_provenance(view, result, origin),
+    )
+
+
+def _suitability(origin: Origin, recording: Stack) -> Suitability | None:
+    """Compare the recording with what the model has seen, where that is known."""
+    statistics = None if origin.card is None else origin.card.training_statistics
+    if statistics is None or min(recording.plane_shape) < SMALLEST:
+        return None
+    return suitability_of(describe_recording(recording), statistics)
+
+
+def _remarks(suitability: Suitability | None) -> list[str]:
+    found = [INVENTED]
+    if suitability is not None and not suitability.is_suited:
+        found.insert(0, suitability.in_words())
+    return found
+
+
+def _provenance(view: View, result: Stack, origin: Origin) -> dict[str, Any]:
+    """Say how the result came about and which pixels were looked at; no path."""
+    return {
+        **result.provenance,
+        "notice": NOTICE,
+        "assessed": {
+            "software": f"napari-sr {napari_sr.__version__}",
+            "noise": {
+                name: getattr(origin.noise, name) for name in ("gain", "read", "offset")
+            },
+            "noise_from": origin.noise_from,
+            "psf_sigma": origin.psf_sigma,
+            "model": None if origin.card is None else origin.card.name,
+            "pixels_sha256": {
+                name: _digest(one)
+                for name, one in {"recording": view.low, **view.fine}.items()
+                if name != BASELINE
+            },
+        },
+    }
+
+
+def _digest(pixels: NDArray) -> str:
+    """SHA-256 of the pixels that were looked at, as little-endian float32."""
+    return hashlib.sha256(pixels.astype("<f4").tobytes()).hexdigest()

@@ -1,0 +1,150 @@
+"""The page: it holds everything, is the same each time, and says what was found."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import napari_sr as sr
+from napari_sr.figures import PLANE_FIGURES
+from napari_sr.output_names import find_source
+from napari_sr.phantoms import make_phantom
+from napari_sr.report import as_html, methods_paragraph
+from napari_sr.stack import Stack, StackError
+
+
+@pytest.fixture(scope="module")
+def found():
+    phantom = make_phantom("foam", n_planes=1, size=128, seed=0)
+    low, truth = (np.squeeze(one) for one in (phantom.recorded, phantom.truth))
+    result = Stack.from_array(
+        sr.upscale(low, sr.load_model("lanczos", factor=2)), name="<b>foam</b>"
+    )
+    return sr.assess(low, result, truth)
+
+
+@pytest.fixture(scope="module")
+def page(found):
+    return as_html(found)
+
+
+class _Reader(HTMLParser):
+    """Gathers what a page fetches and what it says."""
+
+    VOID = ("meta", "img", "link", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.fetched, self.headings = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.fetched += [v for k, v in attrs if k in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("h1", "h2"):
+            self.headings.append(data)
+
+
+def read(page):
+    reader = _Reader()
+    reader.feed(page)
+    return reader
+
+
+def test_the_page_fetches_nothing(page):
+    reader = read(page)
+
+    assert reader.fetched
+    assert all(one.startswith("data:image/") for one in reader.fetched)
+    assert not re.search(r"<script|<link|@import|url\(", page)
+
+
+def test_every_tag_is_closed_and_names_are_escaped(page):
+    reader = read(page)
+
+    assert reader.open == []
+    assert reader.headings[0] == "<b>foam</b>"
+    assert "<b>foam" not in page
+
+
+def test_every_question_has_its_section(page):
+    assert {
+        "Where it comes from",
+        "Agreement with the recording",
+        "Where the adversarial prior acted",
+        "Resolution",
+        "Against the reference",
+        "Is the model meant for this image?",
+        "Methods, ready to paste",
+    } <= set(read(page).headings)
+
+
+def test_the_page_says_what_the_assessment_says(found, page):
+    assert found.badge in page
+    assert "Computed, not measured; not for diagnosis" in page
+    for name in found.names:
+        assert PLANE_FIGURES[name].title in page.replace("&#39;", "'")
+    for row in found.rows():
+        assert all(cell in page for cell in row[1:])
+    assert methods_paragraph(found) in page
+    for digest in found.provenance["assessed"]["pixels_sha256"].values():
+        assert digest in page
+
+
+def test_it_can_be_printed(page):
+    assert "@media print" in page
+    assert "size: A4" in page
+
+
+def test_reports_are_written_by_their_suffix_and_always_the_same(found, page, tmp_path):
+    assert sr.write_report(found, tmp_path / "r.html").read_text("utf-8") == page
+    text = sr.write_report(found, tmp_path / "r.json").read_text("utf-8")
+    assert json.loads(text) == json.loads(json.dumps(found.as_json()))
+    with pytest.raises(ValueError, match=r"\.html or \.json, got 'r\.pdf'"):
+        sr.write_report(found, tmp_path / "r.pdf")
+
+
+def test_methods_say_what_was_done_and_found():
+    low = np.squeeze(make_phantom("nuclei", n_planes=1, size=192, seed=1).recorded)
+    result = Stack.from_array(sr.upscale(low, "fluorescence-x2"))
+
+    text = methods_paragraph(sr.assess(low, result, model="fluorescence-x2"))
+    assert "super-resolved 2 times" in text
+    assert "agreed with the recording to" in text
+    assert "computed, not measured" in text
+    assert "PSNR was" not in text
+
+
+# ── the recording beside a result ───────────────────────────────────────────────────
+
+
+def test_the_recording_is_found_by_its_name(tmp_path):
+    for name in ("a.tif", "b.tif", "a_x2.ome.tif"):
+        (tmp_path / name).touch()
+
+    assert find_source(tmp_path / "a_x2.ome.tif") == tmp_path / "a.tif"
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a_x2.ome.tif"], "there is none. Say which"),
+        (["a_x2.ome.tif", "a.tif", "a.ome.zarr"], "a.ome.zarr and a.tif"),
+        (["a_x2.ome.tif", "a_x2.report.html"], "there is none"),
+    ],
+)
+def test_a_recording_that_is_not_clear_is_asked_for(tmp_path, names, words):
+    for name in names:
+        (tmp_path / name).touch()
+
+    with pytest.raises(StackError, match=words):
+        find_source(tmp_path / "a_x2.ome.tif")
