@@ -29,7 +29,7 @@ napari: install  ## Open napari with a sample and the widget
 	$(BIN)/python -m napari_sr._napari.launch
 
 test: install  ## Run the quick tests
-	$(OFFSCREEN) $(BIN)/python -m pytest -m "not slow"
+	$(OFFSCREEN) $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: install  ## Run all tests
 	$(OFFSCREEN) $(BIN)/python -m pytest

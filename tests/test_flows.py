@@ -233,7 +233,11 @@ def test_a_process_that_is_stopped_leaves_nothing(tmp_path, name, suffix, delay,
     source = write_stack(tmp_path / "a.ome.tif", counts(SHAPE), "zyx")
     job = FileJob(source, tmp_path / "out" / f"r{suffix}")
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, *command(job)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOWLY, *command(job)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background of a shell, Ctrl-C is not listened to.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(lambda: names_in(job.output.parent) or process.poll() is not None)
     time.sleep(delay)

@@ -21,6 +21,7 @@ from napari_sr._napari.fine_tune import FineTune
 from napari_sr._napari.fine_tune_flow import Update
 from napari_sr._napari.training_form import TrainingForm
 from napari_sr.catalogue import list_models
+from napari_sr.pace import N_LOOKS
 from napari_sr.unfinished import unfinished_trainings
 
 WAIT = 60_000
@@ -126,7 +127,7 @@ def test_a_model_is_trained_saved_and_offered_at_once(widget, qtbot, learn):
     run_to_end(widget, qtbot)
 
     assert usable(widget) == {"save", "discard"}
-    assert looks(widget) == 2
+    assert looks(widget) == N_LOOKS
     assert set(widget.live.quality.levels) == {"base", "bicubic"}
     assert all(view.is_filled for view in widget.live.patch.views)
     assert "bicubic" in widget.save_bar.verdict
