@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_sr.interval import Interval
 
 PHOTONS = (None, 1000.0, 200.0, 50.0)
-SIDE, N_PER_DATASET = 192, 8
+SIDE, N_PER_DATASET = 192, 3
 
 
 def pairs(

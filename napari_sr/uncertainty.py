@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from napari_sr.planning import Plan
     from napari_sr.upscaling import ModelLike, StackLike
 
-FLOOR = 5e-4
-"""Least spread, as a share of the intensity range: where all eight results agree, none
-of them is exact."""
+FLOOR = 2e-3
+"""Added to the standard deviation, as a share of the intensity range: where all eight
+results agree, none of them is exact. So much made the narrowest intervals on calibrate
+images, a quarter narrower than one width for all pixels."""
 N_TURNS = 8
 
 
@@ -72,8 +73,7 @@ def spread(
     Returns
     -------
     ndarray
-        `(factor·y, factor·x)` standard deviation in counts, at least `FLOOR` of the
-        range.
+        `(factor·y, factor·x)` standard deviation in counts, plus `FLOOR` of the range.
     """
     plan = plan.model_copy(update={"dtype": "float32", "dial": 0.0})
     # Welford's sums: eight results need not be in memory at a time.
@@ -89,8 +89,8 @@ def spread(
         squares = squares + difference * (result - mean)
         on_progress((number + 1) / N_TURNS)
     least = np.float32(FLOOR * (plan.intensity.high - plan.intensity.low))
-    found: NDArray[np.float32] = np.sqrt(squares / N_TURNS)
-    return np.maximum(np.nan_to_num(found, nan=np.inf), least)
+    found: NDArray[np.float32] = np.sqrt(squares / N_TURNS) + least
+    return np.nan_to_num(found, nan=np.inf)
 
 
 def interval_of(model: SRModel) -> Interval:
