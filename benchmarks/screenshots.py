@@ -97,6 +97,8 @@ def take(name: str, title: str, sample: str, theme: str, play: Scene) -> Path:
     viewer.layers.selection.active = viewer.layers[0]
     dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", title)
     dock.setFixedWidth(300)
+    if title == "Super-resolve":
+        widget._choices.models.choose("fluorescence-x2")
     settle(1.5)
     viewer.reset_view()
     play(viewer, widget)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from napari_sr.model import SRModel
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+FOR_ALL_KINDS = "general-x2"
+"""The model for whoever has not chosen one."""
 SHIPPED = Path(__file__).parent / "zoo"
 _NAME = re.compile(r"\w(?:[\w .+-]*[\w+-])?")
 """What can be a file's name on every system."""

@@ -11,7 +11,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sr._napari.form import choose, combo, fill, row
-from napari_sr.catalogue import INTERPOLATIONS, list_models
+from napari_sr.catalogue import FOR_ALL_KINDS, INTERPOLATIONS, list_models
 
 if TYPE_CHECKING:
     from napari_sr.card import ModelCard
@@ -69,7 +69,7 @@ class ModelPicker(QWidget):
         chosen = self.box.currentData()
         with QSignalBlocker(self.box):
             fill(self.box, [*trained, *((name, name) for name in INTERPOLATIONS)])
-            choose(self.box, chosen)
+            choose(self.box, chosen or FOR_ALL_KINDS)
         if self.model != before:
             self._on_chosen()
 

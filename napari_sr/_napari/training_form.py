@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_sr._napari.preferences import DEVICES, preferences
 from napari_sr._napari.section import Section
-from napari_sr.catalogue import list_models
+from napari_sr.catalogue import FOR_ALL_KINDS, list_models
 from napari_sr.settings import TrainingSettings
 from napari_sr.unfinished import unfinished_trainings
 
@@ -106,7 +106,8 @@ class TrainingForm(QWidget):
         self.base.blockSignals(True)
         self.base.clear()
         self.base.addItems(list(self._cards))
-        self.base.setCurrentIndex(max(0, self.base.findText(chosen)))
+        place = self.base.findText(chosen or FOR_ALL_KINDS)
+        self.base.setCurrentIndex(max(0, place))
         self.base.blockSignals(False)
         if self.base.currentText() != chosen:
             self.base_changed.emit()

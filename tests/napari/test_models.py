@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QMessageBox
 from tiny_models import tiny_fast
 
 from napari_sr._napari import models
+from napari_sr._napari.model_picker import ModelPicker
 from napari_sr._napari.models import Models
 from napari_sr.card import ModelCard, TrainingImage
 from napari_sr.catalogue import list_models, model_folder
@@ -161,3 +162,10 @@ def test_a_card_says_what_one_decides_by():
     assert "Trained on 3 images under CC BY 4.0, CC0." in text
     assert "Better than bicubic." in text
     assert "| 50 photons | 30.00 | +1.50 | +1.00 |" in text
+
+
+def test_whoever_has_not_chosen_gets_the_model_for_all_kinds_of_images(qtbot):
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+
+    assert picker.name == "general-x2"
