@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import napari_sr as sr
-from benchmarks.evaluate import specimens
+from benchmarks.evaluate import shipped, specimens
 from benchmarks.real_images import add_data_argument
 from napari_sr.catalogue import SHIPPED
 from napari_sr.evaluation import BORDER, DATA_RANGE, noise_of, recorded
@@ -71,11 +70,11 @@ def of_recording(
     low = recorded(sharp, model.factor, photons, heights=specimen.heights)
     noise = noise_of(photons, heights=specimen.heights)
     settings = UpscaleSettings(noise=noise, dtype="float32")
-    result = sr.upscale(low, model, **settings.model_dump(exclude_unset=True))
     plan = make_plan(Stack.from_array(low), model, settings)
+    result, apart = spread(low, model, plan)
     inside = (slice(BORDER, -BORDER), slice(BORDER, -BORDER))
     error = np.abs(result - sharp)[inside].ravel()
-    return error, spread(low, model, plan)[inside].ravel()
+    return error, apart[inside].ravel()
 
 
 def calibrate(model: SRModel, root: Path) -> Interval:
@@ -102,23 +101,22 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="into the model's card")
     add_data_argument(parser)
     arguments = parser.parse_args()
-    names = arguments.models or sorted(p.stem for p in SHIPPED.glob("*.safetensors"))
     rows = []
-    for name in names:
-        model = sr.load_model(name)
-        assert isinstance(model, SRModel)
+    for model in shipped(arguments.models):
         found = calibrate(model, arguments.data)
         assert found.coverage is not None
         assert found.mean_width is not None
         assert found.constant_width is not None
         rows.append([
-            name, str(found.n_images), "yes" if found.is_guaranteed else "no",
+            model.name, str(found.n_images), "yes" if found.is_guaranteed else "no",
             f"{found.scale:.2f}", f"{found.coverage:.1%}", f"{found.mean_width:.2%}",
             f"{found.constant_width:.2%}",
         ])  # fmt: skip
         if arguments.write:
             card = model.card.model_copy(update={"interval": found})
-            save_model(SRModel(card, model.weights), SHIPPED / f"{name}.safetensors")
+            save_model(
+                SRModel(card, model.weights), SHIPPED / f"{model.name}.safetensors"
+            )
     head = ["model", "images", "guaranteed", "scale", "coverage on test images",
             "mean width", "constant width of that coverage"]  # fmt: skip
     print(as_markdown(head, rows))

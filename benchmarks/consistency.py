@@ -12,18 +12,20 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import napari_sr as sr
-from benchmarks.evaluate import specimens
+from benchmarks.evaluate import shipped, specimens
 from benchmarks.real_images import add_data_argument
-from napari_sr.catalogue import SHIPPED
 from napari_sr.evaluation import BORDER, DATA_RANGE, noise_of, recorded
 from napari_sr.metrics import psnr
-from napari_sr.model import SRModel
 from napari_sr.quality import as_markdown
 from napari_sr.sampling import binned
+
+if TYPE_CHECKING:
+    from napari_sr.model import SRModel
 
 PHOTONS = (None, 1000.0, 200.0, 50.0)
 N_PER_DATASET = 2
@@ -80,17 +82,14 @@ def main() -> None:
     parser.add_argument("--models", nargs="*")
     add_data_argument(parser)
     arguments = parser.parse_args()
-    names = arguments.models or sorted(p.stem for p in SHIPPED.glob("*.safetensors"))
     rows = []
-    for name in names:
-        model = sr.load_model(name)
-        assert isinstance(model, SRModel)
+    for model in shipped(arguments.models):
         gains, lowest = measure(model, arguments.data)
-        print(f"{name}: exact agrees to {lowest:.1f} dB at least", flush=True)
+        print(f"{model.name}: exact agrees to {lowest:.1f} dB at least", flush=True)
         for (label, dial, how), by_dataset in gains.items():
             means = [float(np.mean(values)) for values in by_dataset.values()]
             figures = (np.mean(means), min(means), max(means))
-            rows.append([name, label, dial, how, *(f"{x:+.3f}" for x in figures)])
+            rows.append([model.name, label, dial, how, *(f"{x:+.3f}" for x in figures)])
     head = ["model", "recorded", "dial", "consistency", "mean/dB", "worst", "best"]
     table = as_markdown(head, rows)
     print(table)

@@ -105,14 +105,18 @@ def write_docs() -> None:
     README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
-def by_factor(names: Sequence[str] | None) -> list[list[SRModel]]:
-    """Load models, all shipped ones when not named; those of one factor together."""
+def shipped(names: Sequence[str] | None = None) -> list[SRModel]:
+    """Load models by name, all shipped ones when none is named."""
     if names is None:
         names = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+    loaded = [sr.load_model(name) for name in names]
+    return [model for model in loaded if isinstance(model, SRModel)]
+
+
+def by_factor(models: Sequence[SRModel]) -> list[list[SRModel]]:
+    """Put models of one factor together."""
     groups: dict[int, list[SRModel]] = defaultdict(list)
-    for name in names:
-        model = sr.load_model(name)
-        assert isinstance(model, SRModel)
+    for model in models:
         groups[model.factor].append(model)
     return list(groups.values())
 
@@ -138,7 +142,7 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help="write docs/quality.md")
     add_data_argument(parser)
     arguments = parser.parse_args()
-    for models in by_factor(arguments.models):
+    for models in by_factor(shipped(arguments.models)):
         figures = measure(models, arguments.data, arguments.role)
         for model in models:
             card = with_figures(model, figures[model.name])

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-import napari_sr as sr
-from benchmarks.evaluate import specimens
+from benchmarks.evaluate import shipped, specimens
 from benchmarks.real_images import add_data_argument
 from napari_sr.catalogue import SHIPPED
 from napari_sr.descriptors import SMALLEST, describe_plane
@@ -85,14 +84,13 @@ def table(root: Path, role: str, factor: int = 2) -> str:
 
 def write(root: Path) -> None:
     """Put the statistics into the cards of the shipped models of one domain."""
-    for path in sorted(SHIPPED.glob("*.safetensors")):
-        model = sr.load_model(path)
-        assert isinstance(model, SRModel)
+    for model in shipped():
         if model.domain not in DOMAINS:
             print(f"{model.name}: meant for all, so nothing is written")
             continue
         statistics = statistics_of(root, model.domain, model.factor)
         card = model.card.model_copy(update={"training_statistics": statistics})
+        path = SHIPPED / f"{model.name}.safetensors"
         print(save_model(SRModel(card, model.weights), path))
 
 

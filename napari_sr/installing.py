@@ -6,16 +6,18 @@ and is there whole or not at all.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_sr.aside import written_aside
 from napari_sr.card import ModelFormatError
 from napari_sr.catalogue import INTERPOLATIONS, list_entries, model_folder
 from napari_sr.model import read_model
 
 if TYPE_CHECKING:
+    import os
+
     from napari_sr.catalogue import Entry
 
 
@@ -55,12 +57,8 @@ def install_model(path: str | os.PathLike[str]) -> Path:
             "first, or rename the file."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
+    with written_aside(target) as partial:
         shutil.copyfile(path, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 

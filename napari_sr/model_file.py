@@ -8,7 +8,6 @@ executed.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +17,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from napari_sr.aside import written_aside
 from napari_sr.card import PARTS, ModelFormatError, as_header
 from napari_sr.networks.weights import Weights
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
     from napari_sr.card import ModelCard
@@ -61,12 +62,8 @@ def save_model(model: SRModel, path: str | os.PathLike[str]) -> Path:
         for name, tensor in named.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with written_aside(path) as partial:
         partial.write_bytes(save(tensors, metadata=as_header(card)))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

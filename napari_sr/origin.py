@@ -19,13 +19,13 @@ from napari_sr.model import SRModel
 from napari_sr.planning import Plan, make_plan
 from napari_sr.sampling import spread_indices
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.upscaling import as_upscaler, upscale_steps
+from napari_sr.upscaling import as_upscaler, upscale_plane
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.card import ModelCard
+    from napari_sr.stack import Stack
     from napari_sr.upscaling import ModelLike
 
 _N_PLANES = 8
@@ -78,10 +78,7 @@ class Origin:
         model = self.model.at_dial(0.0).to("cpu")
         here = {"device": "cpu", "precision": "float32", "dtype": "float32"}
         plan = self.plan.model_copy(update=here)
-        for step in upscale_steps(Stack.from_array(low), model, plan):
-            if step.plane is not None:
-                return step.plane
-        raise AssertionError("a stack has at least one plane")
+        return upscale_plane(low, model, plan)
 
 
 def find_origin(result: Stack, recording: Stack, model: ModelLike | None) -> Origin:

@@ -113,11 +113,10 @@ class Training:
             self.state, self.examples, self.held_out, self.checkpoint
         )
 
-    def save(self) -> bool:
-        """Write the checkpoint now, between two steps; tell whether there is one."""
+    def save(self) -> None:
+        """Write the checkpoint now, between two steps, if there is to be one."""
         if self.checkpoint is not None:
             self.state.save(self.checkpoint)
-        return self.checkpoint is not None
 
     # ── what it learns from ─────────────────────────────────────────────────────
 

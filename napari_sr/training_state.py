@@ -9,13 +9,13 @@ or absent.
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.optim.swa_utils import AveragedModel
 
+from napari_sr.aside import written_aside
 from napari_sr.device import choose_device
 from napari_sr.networks import build_generator
 from napari_sr.networks.discriminators import UNetDiscriminator, build_discriminator
@@ -218,14 +218,9 @@ class TrainingState:
         good = self.good
         if good is not None and good["position"] == content["position"]:
             good = {}  # this is it
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            # Opened here, since torch tells of a full disk in words of its own.
-            with partial.open("wb") as file:
-                torch.save({**content, "good": good}, file)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        # Opened here, since torch tells of a full disk in words of its own.
+        with written_aside(path) as partial, partial.open("wb") as file:  # closed first
+            torch.save({**content, "good": good}, file)
 
     @classmethod
     def load(cls, path: Path) -> TrainingState:

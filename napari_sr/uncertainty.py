@@ -15,12 +15,14 @@ import numpy as np
 from napari_sr.model import SRModel
 from napari_sr.planning import make_plan
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.upscaling import as_upscaler, opened, upscale_steps
+from napari_sr.upscaling import (
+    as_upscaler,
+    opened,
+    upscale_plane,
+    upscale_steps,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from napari_sr.interval import Interval
@@ -29,9 +31,7 @@ if TYPE_CHECKING:
 
 FLOOR = 2e-3
 """Added to the standard deviation, as a share of the intensity range: where all eight
-results agree, none of them is exact. So much made the narrowest intervals on calibrate
-images, a quarter narrower than one width for all pixels."""
-N_TURNS = 8
+results agree, none of them is exact. Chosen on calibrate images."""
 
 
 def turns(plane: NDArray) -> list[NDArray]:
@@ -52,45 +52,39 @@ def turn_back(number: int, plane: NDArray) -> NDArray:
 
 
 def spread(
-    recorded: NDArray,
-    upscaler: SRModel,
-    plan: Plan,
-    on_progress: Callable[[float], None] = lambda _: None,
-) -> NDArray[np.float32]:
+    recorded: NDArray, faithful: SRModel, plan: Plan
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Tell how far the results of a plane's flips and turns lie apart.
 
     Parameters
     ----------
     recorded
         `(y, x)` counts.
-    upscaler
+    faithful
         At dial 0, on its device: texture that is made up differs with each turn.
     plan
         Of the stack.
-    on_progress
-        Told the share that is done.
 
     Returns
     -------
-    ndarray
-        `(factor·y, factor·x)` standard deviation in counts, plus `FLOOR` of the range.
+    result, spread : ndarray
+        `(factor·y, factor·x)` float32 in counts: that of the plane as it is, and the
+        standard deviation of all eight plus `FLOOR` of the range.
     """
     plan = plan.model_copy(update={"dtype": "float32", "dial": 0.0})
     # Welford's sums: eight results need not be in memory at a time.
-    mean: NDArray | float = 0.0
-    squares: NDArray | float = 0.0
-    for number, turned in enumerate(turns(recorded)):
-        stack = Stack.from_array(np.ascontiguousarray(turned))
-        *_, last = upscale_steps(stack, upscaler, plan)
-        assert last.plane is not None
-        result = turn_back(number, last.plane).astype(np.float32)
+    first, *others = turns(recorded)
+    upright = mean = upscale_plane(first, faithful, plan)
+    squares = np.zeros_like(mean)
+    for number, turned in enumerate(others, start=1):
+        plane = upscale_plane(np.ascontiguousarray(turned), faithful, plan)
+        result = turn_back(number, plane)
         difference = result - mean
         mean = mean + difference / (number + 1)
         squares = squares + difference * (result - mean)
-        on_progress((number + 1) / N_TURNS)
     least = np.float32(FLOOR * (plan.intensity.high - plan.intensity.low))
-    found: NDArray[np.float32] = np.sqrt(squares / N_TURNS) + least
-    return np.nan_to_num(found, nan=np.inf)
+    found: NDArray[np.float32] = np.sqrt(squares / (len(others) + 1)) + least
+    return upright, np.nan_to_num(found, nan=np.inf)
 
 
 def interval_of(model: SRModel) -> Interval:
@@ -148,22 +142,10 @@ def upscale_with_interval(
         for index in recording.indices():
             *_, last = upscale_steps(recording, upscaler, plan, [index])
             assert last.plane is not None
-            recorded = recording.plane(index)
-            width = interval.scale * spread(recorded, faithful, plan)
-            if upscaler.dial > 0:
-                width += _moved(last.plane, recorded, faithful, plan)
+            plain, apart = spread(recording.plane(index), faithful, plan)
+            # Where there are gaps, both hold no number and nothing is known anyway.
+            moved = np.nan_to_num(np.abs(last.plane.astype(np.float32) - plain))
             results.append(last.plane)
-            widths.append(width)
+            widths.append(interval.scale * apart + (moved if upscaler.dial > 0 else 0))
         shape = (*recording.leading_shape, *results[0].shape)
     return np.stack(results).reshape(shape), np.stack(widths).reshape(shape)
-
-
-def _moved(
-    result: NDArray, recorded: NDArray, faithful: SRModel, plan: Plan
-) -> NDArray[np.float32]:
-    """Tell how far the dial has moved a result from the faithful one, in counts."""
-    plan = plan.model_copy(update={"dtype": "float32", "dial": 0.0})
-    *_, last = upscale_steps(Stack.from_array(recorded), faithful, plan)
-    assert last.plane is not None
-    moved: NDArray[np.float32] = np.abs(result.astype(np.float32) - last.plane)
-    return np.nan_to_num(moved)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from napari_sr.aside import written_aside
 from napari_sr.catalogue import new_model_path, training_folder
 from napari_sr.files import create_stack, open_stack
 from napari_sr.recipes import Recipe
@@ -128,9 +129,8 @@ def begin(
         ),
     }
     begun = Unfinished(folder, recipe.model_copy(update=kept))
-    partial = folder / f".{_RECIPE}.partial"
-    partial.write_text(json.dumps(begun.recipe.model_dump(mode="json")), "utf-8")
-    os.replace(partial, folder / _RECIPE)
+    with written_aside(folder / _RECIPE) as partial:
+        partial.write_text(json.dumps(begun.recipe.model_dump(mode="json")), "utf-8")
     return begun
 
 

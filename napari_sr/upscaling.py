@@ -52,6 +52,7 @@ __all__ = [
     "as_upscaler",
     "make_plan",
     "upscale",
+    "upscale_plane",
     "upscale_planes",
     "upscale_steps",
 ]
@@ -144,6 +145,26 @@ def upscale_steps(
         counts, n_clipped = plan.intensity.denormalize(high, plan.dtype)
         plane = restore_gaps(counts, gaps, plan.factor, plan.intensity)
         yield Step(index, done, n_tiles, plane, n_clipped, network.largest)
+
+
+def upscale_plane(recorded: NDArray, upscaler: Upscaler, plan: Plan) -> NDArray:
+    """Super-resolve one plane by the plan of its stack.
+
+    Parameters
+    ----------
+    recorded
+        `(y, x)` counts.
+    upscaler, plan
+        As for `upscale_steps`.
+
+    Returns
+    -------
+    ndarray
+        `(factor·y, factor·x)` counts.
+    """
+    *_, last = upscale_steps(Stack.from_array(recorded), upscaler, plan)
+    assert last.plane is not None  # it comes with the last tile
+    return last.plane
 
 
 def _agreeing(high: NDArray, recorded: NDArray, plan: Plan) -> NDArray:

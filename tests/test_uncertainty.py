@@ -51,12 +51,13 @@ def test_the_spread_is_the_standard_deviation_of_eight_results():
     told = {"noise": 0, "intensity_range": (0, 5_000), "dtype": "float32"}
     plan = make_plan(Stack.from_array(plane), model, UpscaleSettings(**told))
 
-    found = spread(plane, model, plan)
+    plain, found = spread(plane, model, plan)
 
     results = [
         turn_back(n, sr.upscale(np.ascontiguousarray(turned), model, **told))
         for n, turned in enumerate(turns(plane))
     ]
+    np.testing.assert_array_equal(plain, results[0])
     expected = np.std(results, axis=0) + FLOOR * 5_000
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=0.01)
     assert found.max() > FLOOR * 5_000

@@ -7,7 +7,6 @@ nothing in the file is ever executed.
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 import napari_sr
+from napari_sr.aside import written_aside
 from napari_sr.card import ModelFormatError, TrainingImage
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ def save_features(network: nn.Module, card: FeatureCard, path: Path) -> None:
         for name, tensor in network.state_dict().items()
     }
     card = card.model_copy(update={"digest": _digest_of(weights)})
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(save(weights, metadata={_CARD: card.model_dump_json()}))
-    os.replace(partial, path)
+    with written_aside(path) as partial:
+        partial.write_bytes(save(weights, metadata={_CARD: card.model_dump_json()}))
 
 
 def read_features(path: Path) -> tuple[FeatureCard, Weights]:

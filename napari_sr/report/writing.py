@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from napari_sr.aside import written_aside
 from napari_sr.figures import FIGURES, PLANE_FIGURES
 from napari_sr.report.drawing import (
     draw_histograms,
@@ -68,7 +69,8 @@ def write_report(found: Assessment, path: str | os.PathLike[str]) -> Path:
         text = json.dumps(found.as_json(), indent=1, ensure_ascii=False, default=str)
     else:
         text = as_html(found)
-    path.write_text(text, encoding="utf-8")
+    with written_aside(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     return path
 
 
