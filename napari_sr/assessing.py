@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import napari_sr
 from napari_sr.agreement import check, in_words, level_of
 from napari_sr.assessment import Assessment
-from napari_sr.batching import NOTICE
 from napari_sr.comparing import compare
 from napari_sr.descriptors import SMALLEST, describe_recording
 from napari_sr.dissecting import figures_of, look, maps_of, rings_of, spectra_of
 from napari_sr.origin import find_origin
+from napari_sr.provenance import NOTICE
 from napari_sr.quality import BASELINE
 from napari_sr.suitability import suitability_of
 from napari_sr.upscaling import opened

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import napari_sr
 from napari_sr.files import create_stack, open_stack
 from napari_sr.output_names import Source, files_of, name_of, name_outputs
+from napari_sr.provenance import provenance_of
+from napari_sr.run_folder import Target
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack, StackError
 from napari_sr.upscaling import Step, as_upscaler, make_plan, upscale_steps
+from napari_sr.volumes import Crew, Share, ShareDone, upscale_volume
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
     from napari_sr.planning import Plan, Upscaler
     from napari_sr.upscaling import ModelLike, PathLike
-
-NOTICE = "computed, not measured; not for diagnosis"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,17 @@ class FileFailure:
     def name(self) -> str:
         """Name of the file, or of the first of several."""
         return name_of(self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class FileShared:
+    """One share of a file done; the result waits for the others."""
+
+    source: Source
+    path: Path
+    """Where the output will be."""
+    n_missing: int
+    """Regions that the others still have to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +165,7 @@ def upscale_files(
     for source, output in zip(paths, outputs, strict=True):
         job = FileJob(source, output, overwrite, compression, channel)
         for event in run_job_safely(job, upscaler, settings):
-            if not isinstance(event, Step):
+            if isinstance(event, FileResult | FileFailure):
                 yield event
 
 
@@ -169,6 +180,10 @@ class FileJob:
     channel: int | None = None
     notes: Mapping[str, object] = field(default_factory=dict)
     """What else to say about the output, beside how it came about."""
+    share: Share | None = None
+    """Which part of an OME-Zarr to do; all when not given."""
+    crew: Crew | None = None
+    """Who does the regions of an OME-Zarr; this process when not given."""
 
     @property
     def name(self) -> str:
@@ -178,38 +193,77 @@ class FileJob:
 
 def run_job(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult, None, None]:
+) -> Generator[Step | FileResult | FileShared, None, None]:
     """Do one file: a step for each tile, and the result at the end.
 
-    Closing the generator early leaves nothing behind.
+    Closing the generator early leaves nothing behind; of an OME-Zarr it leaves what is
+    done, hidden beside its place, and the same job goes on with that.
     """
     _refuse_own_source(job)
     with _opened(job) as stack:
-        plan = make_plan(stack, upscaler, settings)
-        *leading, height, width = stack.shape
-        shape = (*leading, height * plan.factor, width * plan.factor)
-        n_clipped = 0
-        with create_stack(
-            job.output,
-            shape=shape,
-            dtype=plan.dtype,
-            axes=stack.upscaled_axes(plan.factor),
-            provenance={**provenance_of(stack, plan), **job.notes},
-            compression=job.compression,
-            overwrite=job.overwrite,
-        ) as writer:
-            for step in upscale_steps(stack, upscaler, plan):
-                if step.plane is not None:
-                    writer.write(step.index, step.plane)
-                    n_clipped += step.n_clipped
-                yield step
+        if job.output.suffix.lower() == ".zarr":
+            yield from _run_regions(job, stack, upscaler, settings)
+        else:
+            yield from _run_planes(job, stack, upscaler, settings)
+
+
+def _run_regions(
+    job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
+) -> Generator[Step | FileResult | FileShared, None, None]:
+    """Write an OME-Zarr, region by region."""
+    target = Target(job.output, job.overwrite, job.compression or "none", job.notes)
+    outcome = yield from upscale_volume(
+        target,
+        stack,
+        upscaler,
+        settings,
+        files=files_of(job.source),
+        share=job.share,
+        crew=job.crew,
+    )
+    if isinstance(outcome, ShareDone):
+        yield FileShared(job.source, job.output, outcome.n_missing)
+        return
+    *leading, height, width = stack.shape
+    factor = outcome.plan.factor
+    shape = (*leading, height * factor, width * factor)
+    yield FileResult(job.source, job.output, shape, outcome.plan, outcome.share_clipped)
+
+
+def _run_planes(
+    job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
+) -> Generator[Step | FileResult, None, None]:
+    """Write a file plane by plane, which is complete or absent."""
+    if job.share is not None or job.crew is not None:
+        raise StackError(
+            f"{job.output} can only be written by one process. Write .ome.zarr to "
+            f"share the work."
+        )
+    plan = make_plan(stack, upscaler, settings)
+    *leading, height, width = stack.shape
+    shape = (*leading, height * plan.factor, width * plan.factor)
+    n_clipped = 0
+    with create_stack(
+        job.output,
+        shape=shape,
+        dtype=plan.dtype,
+        axes=stack.upscaled_axes(plan.factor),
+        provenance={**provenance_of(stack, plan), **job.notes},
+        compression=job.compression,
+        overwrite=job.overwrite,
+    ) as writer:
+        for step in upscale_steps(stack, upscaler, plan):
+            if step.plane is not None:
+                writer.write(step.index, step.plane)
+                n_clipped += step.n_clipped
+            yield step
     n_pixels = stack.n_planes * shape[-2] * shape[-1]
     yield FileResult(job.source, job.output, shape, plan, n_clipped / n_pixels)
 
 
 def run_job_safely(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult | FileFailure, None, None]:
+) -> Generator[Step | FileResult | FileShared | FileFailure, None, None]:
     """Do one file of many: what goes wrong with it is an event, not an end."""
     try:
         yield from run_job(job, upscaler, settings)
@@ -219,7 +273,7 @@ def run_job_safely(
 
 def resume_job(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult | FileFailure | FileSkipped, None, None]:
+) -> Generator[Step | FileResult | FileShared | FileFailure | FileSkipped, None, None]:
     """Do one file of many as `run_job_safely`, unless its output is there already.
 
     So a batch that was stopped goes on where it was, since outputs are complete or
@@ -229,16 +283,6 @@ def resume_job(
         yield FileSkipped(job.source, job.output)
     else:
         yield from run_job_safely(job, upscaler, settings)
-
-
-def provenance_of(stack: Stack, plan: Plan) -> dict[str, object]:
-    """Say how an output came about; no path and nothing personal is in it."""
-    return {
-        "software": f"napari-sr {napari_sr.__version__}",
-        "notice": NOTICE,
-        "plan": plan.model_dump(mode="json"),
-        "source": {"shape": list(stack.shape), "dtype": stack.dtype.name},
-    }
 
 
 def _opened(job: FileJob) -> AbstractContextManager[Stack]:

@@ -7,6 +7,7 @@ Arrays in network range in, arrays out.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,8 @@ MEAN_WINDOW = 97
 none over so many pixels."""
 REACH = WINDOW // 2 + MEAN_WINDOW // 2
 """Recorded pixels around a pixel that take part in what is believed there."""
+_TRUNCATE = 4.0
+"""Standard deviations after which a Gaussian blur is cut off: what scipy does."""
 _MARGIN = 1 + 2 * np.sqrt(2) / WINDOW
 """Differences of pure noise vary by so much between windows (two deviations)."""
 _N_WIDTHS, _N_STEPS = 6, 4
@@ -73,6 +76,29 @@ def make_consistent(
     return high
 
 
+def reach_of(mode: str, factor: int, psf_sigma: float = 0.0) -> int:
+    """Tell how far from a pixel the recording takes part in making it agree.
+
+    Parameters
+    ----------
+    mode
+        `auto`, `exact` or `off`, as in a plan.
+    factor
+        Super-resolution factor.
+    psf_sigma
+        Standard deviation of the instrument's blur, in pixels of the result.
+
+    Returns
+    -------
+    int
+        Recorded pixels.
+    """
+    if mode != "auto":
+        return 0
+    blur = ceil((_TRUNCATE * psf_sigma + 1) / factor)
+    return (_N_STEPS if psf_sigma > 0 else 1) * (REACH + blur)
+
+
 def recorded_again(high: NDArray, factor: int, psf_sigma: float = 0.0) -> NDArray:
     """Record a result as the instrument would, without noise.
 
@@ -91,7 +117,9 @@ def recorded_again(high: NDArray, factor: int, psf_sigma: float = 0.0) -> NDArra
         `(y, x)` float32.
     """
     if psf_sigma > 0:
-        high = ndimage.gaussian_filter(high, psf_sigma, mode="reflect")
+        high = ndimage.gaussian_filter(
+            high, psf_sigma, mode="reflect", truncate=_TRUNCATE
+        )
     return binned(high, factor)
 
 

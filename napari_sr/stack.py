@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DTYPES", "Axis", "Stack", "StackError", "check_pixels"]
+__all__ = ["DTYPES", "Axis", "Stack", "StackError", "Window", "check_pixels"]
 
 DTYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "int16", "float32"))
+
+Window = tuple[slice, slice]
+"""Rows and columns of a plane, both from a start to a stop."""
 
 _SMALLEST_PLANE = 2
 """Pixels along y and x below which there is nothing to interpolate."""
@@ -55,8 +58,8 @@ class PlaneSource(Protocol):
     def dtype(self) -> np.dtype:
         """Type of a pixel, in any byte order."""
 
-    def __getitem__(self, index: tuple[int, ...], /) -> object:
-        """Give the `(y, x)` plane at an index over the leading axes."""
+    def __getitem__(self, index: tuple[int | slice, ...], /) -> object:
+        """Give the `(y, x)` plane at an index over the leading axes, or a part."""
 
 
 def check_pixels(label: str, shape: Sequence[int], dtype: np.dtype) -> None:
@@ -117,6 +120,8 @@ class Stack:
         What the file says about how it was made, empty where it says nothing.
     close
         Frees what `read` needs; called once.
+    read_window
+        Gives a part of the plane at an index, where that is less work than the plane.
 
     Raises
     ------
@@ -134,10 +139,12 @@ class Stack:
         name: str,
         provenance: Mapping[str, object] | None = None,
         close: Callable[[], None] | None = None,
+        read_window: Callable[[tuple[int, ...], Window], NDArray] | None = None,
     ) -> None:
         check_pixels(name, shape, dtype)
         check_axes(name, axes, shape)
         self._read = read
+        self._read_window = read_window or (lambda index, part: read(index)[part])
         self._close = close
         self._closed = False
         self.axes: tuple[Axis, ...] = tuple(axes)
@@ -178,12 +185,19 @@ class Stack:
                 raise StackError(f"{name} has {len(shape)} dimensions; name its axes.")
             axes = [Axis(letter) for letter in _DEFAULT_NAMES[-len(shape) :]]
 
-        def read(index: tuple[int, ...]) -> NDArray:
-            plane = np.asarray(array[index]).view()
+        def read_window(index: tuple[int, ...], part: Window | tuple[()]) -> NDArray:
+            plane = np.asarray(array[(*index, *part)]).view()
             plane.flags.writeable = False
             return plane
 
-        return cls(read, axes=axes, shape=shape, dtype=dtype, name=name)
+        return cls(
+            lambda index: read_window(index, ()),
+            axes=axes,
+            shape=shape,
+            dtype=dtype,
+            name=name,
+            read_window=read_window,
+        )
 
     @property
     def leading_shape(self) -> tuple[int, ...]:
@@ -224,17 +238,78 @@ class Stack:
         StackError
             If the plane cannot be read, or the stack is closed.
         """
-        index = tuple(index)
-        lengths = self.leading_shape
+        return self._checked(tuple(index), None)
+
+    def window(self, index: tuple[int, ...], part: Window) -> NDArray:
+        """Read a part of one plane; of a Zarr, only the chunks in which it lies.
+
+        Parameters
+        ----------
+        index
+            Position along each leading axis.
+        part
+            Rows and columns, from start to stop, inside the plane.
+
+        Returns
+        -------
+        ndarray
+            As `plane`.
+
+        Raises
+        ------
+        IndexError
+            If there is no such plane or part.
+        StackError
+            If it cannot be read, or the stack is closed.
+        """
+        return self._checked(tuple(index), part)
+
+    def _checked(self, index: tuple[int, ...], part: Window | None) -> NDArray:
+        lengths, shape = self.leading_shape, self.plane_shape
         if len(index) != len(lengths) or not all(
             0 <= i < n for i, n in zip(index, lengths, strict=True)
         ):
             raise IndexError(f"{self.name} has no plane {index}; it has {lengths}.")
+        if part is not None and not all(
+            0 <= cut.start < cut.stop <= n for cut, n in zip(part, shape, strict=True)
+        ):
+            raise IndexError(f"{self.name} has planes of {shape}, which lack {part}.")
         if self._closed:
             raise StackError(f"{self.name} is closed; open it again to read planes.")
-        plane = self._read(index)
-        _check_plane(self, index, plane)
-        return np.ascontiguousarray(plane, dtype=self.dtype)
+        if part is None:
+            pixels, expected = self._read(index), shape
+        else:
+            pixels = self._read_window(index, part)
+            expected = (part[0].stop - part[0].start, part[1].stop - part[1].start)
+        _check_plane(self, index, pixels, expected)
+        return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+    def thinned(self, largest: int) -> Stack:
+        """Look at a stack of huge planes through windows, spread over each plane.
+
+        Parameters
+        ----------
+        largest
+            Side in pixels above which planes are huge.
+
+        Returns
+        -------
+        Stack
+            This one, or a stack of nine windows a plane, of a third of `largest`.
+        """
+        if max(self.plane_shape) <= largest:
+            return self
+        cuts = [_three_cuts(length, largest // 3) for length in self.plane_shape]
+        windows = [(rows, columns) for rows in cuts[0] for columns in cuts[1]]
+        shape = (*self.leading_shape, len(windows), *map(_length, windows[0]))
+        spare = next(n for n in _DEFAULT_NAMES if n not in {a.name for a in self.axes})
+        return Stack(
+            lambda index: self.window(index[:-1], windows[index[-1]]),
+            axes=(*self.axes[:-2], Axis(spare), *self.axes[-2:]),
+            shape=shape,
+            dtype=self.dtype,
+            name=self.name,
+        )
 
     def upscaled_axes(self, factor: int) -> tuple[Axis, ...]:
         """Give the axes of this stack upscaled in the plane; only y and x change."""
@@ -281,11 +356,24 @@ def _refuse_rgb(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         )
 
 
-def _check_plane(stack: Stack, index: tuple[int, ...], plane: NDArray) -> None:
-    """Refuse a plane that is not what the stack declares; byte order may differ."""
+def _three_cuts(length: int, side: int) -> list[slice]:
+    """Spread three windows along an axis, or take all of it if it is short."""
+    if length <= 3 * side:
+        return [slice(0, length)]
+    return [slice(at, at + side) for at in (0, (length - side) // 2, length - side)]
+
+
+def _length(cut: slice) -> int:
+    return cut.stop - cut.start  # type: ignore[no-any-return]
+
+
+def _check_plane(
+    stack: Stack, index: tuple[int, ...], plane: NDArray, shape: tuple[int, int]
+) -> None:
+    """Refuse pixels that are not what the stack declares; byte order may differ."""
     came = (plane.shape, plane.dtype.newbyteorder("="))
-    if came != (stack.plane_shape, stack.dtype):
+    if came != (shape, stack.dtype):
         raise StackError(
             f"Plane {index} of {stack.name} is {plane.shape} {plane.dtype}; "
-            f"expected {stack.plane_shape} {stack.dtype}."
+            f"expected {shape} {stack.dtype}."
         )

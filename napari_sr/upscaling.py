@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_sr import consistency
 from napari_sr.catalogue import load_model
 from napari_sr.consistency import make_consistent
 from napari_sr.device import (
@@ -30,7 +31,9 @@ from napari_sr.device import (
 from napari_sr.files import open_stack
 from napari_sr.intensity import fill_gaps, restore_gaps
 from napari_sr.model import SRModel
+from napari_sr.noise import SIGNAL_RADIUS
 from napari_sr.planning import Plan, Upscaler, make_plan
+from napari_sr.regions import Region
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack
 from napari_sr.tiling import Mosaic, pad_plane, plan_tiles
@@ -51,6 +54,8 @@ __all__ = [
     "Upscaler",
     "as_upscaler",
     "make_plan",
+    "reach_of",
+    "region_steps",
     "upscale",
     "upscale_plane",
     "upscale_planes",
@@ -71,9 +76,9 @@ class Step:
     n_tiles: int
     """In all planes that are asked for."""
     plane: NDArray | None = None
-    """`(factor·y, factor·x)` counts, with the last tile of each plane."""
+    """`(factor·y, factor·x)` counts, with the last tile of each plane or region."""
     n_clipped: int = 0
-    """Pixels of this plane beyond the limits of the pixel type."""
+    """Pixels of it beyond the limits of the pixel type."""
     tile: int | None = None
     """Largest side of a tile from now on: the plan's, or less where memory ran out."""
 
@@ -128,23 +133,59 @@ def upscale_steps(
     Step
         After each tile; with the last tile of a plane comes the plane.
     """
-    tiles = plan_tiles(stack.plane_shape, plan.tile, plan.halo, upscaler.overlap)
-    wanted = [*stack.indices()] if indices is None else indices
-    n_tiles, done = len(tiles) * len(wanted), 0
-    network = _Tiled(upscaler, plan)
-    for index in wanted:
-        recorded, gaps = fill_gaps(stack.plane(index))
+    wanted = stack.indices() if indices is None else indices
+    regions = [Region.whole(index, stack.plane_shape) for index in wanted]
+    yield from region_steps(stack, upscaler, plan, regions)
+
+
+def region_steps(
+    stack: Stack, upscaler: Upscaler, plan: Plan, regions: Sequence[Region]
+) -> Iterator[Step]:
+    """Super-resolve parts of planes, each as it is in the whole plane.
+
+    Parameters
+    ----------
+    stack
+        The recording; what a region depends on is in memory at a time.
+    upscaler, plan
+        As for `upscale_steps`.
+    regions
+        Which, in which order.
+
+    Yields
+    ------
+    Step
+        After each tile; with the last tile of a region come its pixels, as `plane`.
+    """
+    network, margin = _Tiled(upscaler, plan), reach_of(plan)
+    windows = [region.window(stack.plane_shape, margin) for region in regions]
+    tilings = {
+        window.shape: plan_tiles(window.shape, plan.tile, plan.halo, upscaler.overlap)
+        for window in windows
+    }
+    n_tiles = sum(len(tilings[window.shape]) for window in windows)
+    done = 0
+    for region, window in zip(regions, windows, strict=True):
+        recorded, gaps = fill_gaps(stack.window(region.index, window.seen))
         padded = network.inputs(recorded)
-        mosaic = Mosaic(stack.plane_shape, plan.factor, upscaler.overlap)
+        mosaic = Mosaic(window.shape, plan.factor, upscaler.overlap)
+        tiles = tilings[window.shape]
         for tile in tiles:
             mosaic.add(tile, network.pixels_of(padded[..., *tile.outer]))
             done += 1
             if tile is not tiles[-1]:
-                yield Step(index, done, n_tiles, tile=network.largest)
-        high = _agreeing(mosaic.finish(), recorded, plan)
+                yield Step(region.index, done, n_tiles, tile=network.largest)
+        high = _agreeing(mosaic.finish(), recorded, plan)[window.kept_of(plan.factor)]
         counts, n_clipped = plan.intensity.denormalize(high, plan.dtype)
-        plane = restore_gaps(counts, gaps, plan.factor, plan.intensity)
-        yield Step(index, done, n_tiles, plane, n_clipped, network.largest)
+        kept = None if gaps is None else gaps[window.kept_of(1)]
+        pixels = restore_gaps(counts, kept, plan.factor, plan.intensity)
+        yield Step(region.index, done, n_tiles, pixels, n_clipped, network.largest)
+
+
+def reach_of(plan: Plan) -> int:
+    """Tell how far from a pixel the recording takes part in its result, in pixels."""
+    agreeing = consistency.reach_of(plan.consistency, plan.factor, plan.psf_sigma)
+    return plan.halo + SIGNAL_RADIUS + agreeing
 
 
 def upscale_plane(recorded: NDArray, upscaler: Upscaler, plan: Plan) -> NDArray:

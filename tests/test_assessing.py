@@ -11,11 +11,11 @@ from tiny_models import tiny_fast
 
 import napari_sr as sr
 from napari_sr.assessing import assess_steps
-from napari_sr.batching import NOTICE
 from napari_sr.comparing import compare
 from napari_sr.descriptors import describe_plane
 from napari_sr.model import SRModel, save_model
 from napari_sr.phantoms import make_phantom
+from napari_sr.provenance import NOTICE
 from napari_sr.stack import Stack, StackError
 from napari_sr.suitability import TrainingStatistics
 

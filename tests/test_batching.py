@@ -12,7 +12,6 @@ from stacks_on_disk import counts, names_in, provenance_of, read_stack, write_st
 from tiny_models import tiny_fast
 
 from napari_sr.batching import (
-    NOTICE,
     FileFailure,
     FileJob,
     FileResult,
@@ -25,6 +24,7 @@ from napari_sr.intensity import NoiseLevel
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.output_names import choose_outputs, name_outputs
 from napari_sr.planning import Plan
+from napari_sr.provenance import NOTICE
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack, StackError
 from napari_sr.upscaling import Step, upscale

@@ -157,7 +157,12 @@ def _follow(
     number: int, job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
 ) -> Generator[Progress | Ended, None, None]:
     """Tell how one job goes."""
-    from napari_sr.batching import FileResult, FileSkipped, resume_job
+    from napari_sr.batching import (
+        FileFailure,
+        FileResult,
+        FileSkipped,
+        resume_job,
+    )
     from napari_sr.describing import describe_failure
     from napari_sr.upscaling import Step
 
@@ -171,5 +176,5 @@ def _follow(
             yield Ended(number, "done", text)
         elif isinstance(event, FileSkipped):
             yield Ended(number, "exists", f"{event.path} was there already.")
-        else:
+        elif isinstance(event, FileFailure):
             yield Ended(number, "failed", describe_failure(event))

@@ -185,8 +185,8 @@ def _begin(request: Request, plan: Plan) -> Result:
     """Make room for all planes."""
     import torch
 
-    from napari_sr.batching import provenance_of
     from napari_sr.device import free_memory
+    from napari_sr.provenance import provenance_of
 
     stack = request.stack
     height, width = stack.plane_shape

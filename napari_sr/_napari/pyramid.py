@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sr.sampling import halved
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -61,33 +63,5 @@ def write_plane(
     """
     levels[0][index] = plane
     for level in levels[1:]:
-        plane = halve(plane)
+        plane = halved(plane)
         level[index] = plane
-
-
-def halve(plane: NDArray) -> NDArray:
-    """Take every second pixel of a plane that is smoothed first.
-
-    Pixel (i, j) of the result is centred on pixel (2 i, 2 j) of the plane: that is
-    where napari draws a coarser level. A mean over 2 × 2 would be half a pixel off.
-
-    Parameters
-    ----------
-    plane
-        `(y, x)` of any dtype.
-
-    Returns
-    -------
-    ndarray
-        `(⌈y/2⌉, ⌈x/2⌉)` of the same dtype; means with weights 1, 2, 1 along both axes.
-    """
-    both = _thin(_thin(plane.astype(np.float32)).T).T
-    return (np.rint(both) if plane.dtype.kind in "iu" else both).astype(plane.dtype)
-
-
-def _thin(rows: NDArray) -> NDArray:
-    """Smooth along the first axis and take every second row."""
-    n = len(rows)
-    padded = np.pad(rows, [(1, 1), (0, 0)], mode="edge")
-    thin: NDArray = padded[:n:2] + 2 * padded[1 : n + 1 : 2] + padded[2 : n + 2 : 2]
-    return thin / 4

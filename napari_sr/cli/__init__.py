@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from napari_sr.batching import FileFailure, FileJob, FileResult
+    from napari_sr.batching import FileFailure, FileJob, FileResult, FileShared
     from napari_sr.output_names import Source
     from napari_sr.planning import Upscaler
 
@@ -228,7 +228,7 @@ def _run(jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings) -> 
 
 def _follow(
     job: FileJob, label: str, upscaler: Upscaler, settings: UpscaleSettings
-) -> FileResult | FileFailure:
+) -> FileResult | FileShared | FileFailure:
     """Do one job behind a progress bar, which is gone when it is done."""
     from napari_sr.batching import run_job_safely
     from napari_sr.upscaling import Step

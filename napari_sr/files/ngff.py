@@ -65,9 +65,12 @@ def read_ngff(label: str, attributes: Mapping[str, Any]) -> NgffImage:
 
 
 def write_ngff(
-    axes: Sequence[Axis], provenance: Mapping[str, object], version: str
+    axes: Sequence[Axis],
+    provenance: Mapping[str, object],
+    version: str,
+    n_levels: int = 1,
 ) -> dict[str, Any]:
-    """Build the attributes of the group of an image of one level, named "0".
+    """Build the attributes of the group of an image; its levels are named "0", "1", ….
 
     Parameters
     ----------
@@ -77,6 +80,8 @@ def write_ngff(
         Anything JSON can hold.
     version
         "0.4" or "0.5".
+    n_levels
+        Each has every second pixel of the one before along y and x, smoothed.
 
     Raises
     ------
@@ -87,11 +92,10 @@ def write_ngff(
         said = json.loads(json.dumps(dict(provenance), sort_keys=True, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise StackError(f"The provenance is not JSON: {error}.") from error
-    transformations: list[dict[str, Any]] = [
-        {"type": "scale", "scale": [axis.spacing for axis in axes]},
-        {"type": "translation", "translation": [axis.origin for axis in axes]},
+    datasets = [
+        {"path": str(level), "coordinateTransformations": _place(axes, level)}
+        for level in range(n_levels)
     ]
-    datasets = [{"path": "0", "coordinateTransformations": transformations}]
     image: dict[str, Any] = {
         "axes": [_describe_axis(axis) for axis in axes],
         "datasets": datasets,
@@ -100,6 +104,15 @@ def write_ngff(
         multiscales = [{"version": "0.4", **image}]
         return {"multiscales": multiscales, _PROVENANCE: said}
     return {"ome": {"version": "0.5", "multiscales": [image]}, _PROVENANCE: said}
+
+
+def _place(axes: Sequence[Axis], level: int) -> list[dict[str, Any]]:
+    """Place a level: every second pixel of the one before, the first included."""
+    *leading, y, x = [axis.spacing for axis in axes]
+    return [
+        {"type": "scale", "scale": [*leading, y * 2**level, x * 2**level]},
+        {"type": "translation", "translation": [axis.origin for axis in axes]},
+    ]
 
 
 def _multiscales(label: str, attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
     from napari_sr.axis import Axis
+    from napari_sr.stack import Window
 
 _LARGEST_CHUNK = 1024
 _METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
@@ -95,7 +96,7 @@ def create_file(
         shape=shape,
         dtype=dtype,
         overwrite=overwrite,
-        may_replace=_is_zarr,
+        may_replace=is_zarr,
     )
 
 
@@ -145,7 +146,7 @@ class ZarrSink:
             chunks=(*[1] * len(shape[:-2]), *sides),
             dtype=dtype,
             fill_value=0,
-            compressors=_compressor(compression, is_v3),
+            compressors=compressor(compression, is_v3),
             **layout,
         )
 
@@ -191,7 +192,7 @@ def _uses_blosc(array: zarr.Array) -> bool:
     return array.shards is None and names == ["blosc"]
 
 
-def _compressor(name: str, is_v3: bool) -> BloscCodec | dict[str, Any] | None:
+def compressor(name: str, is_v3: bool) -> BloscCodec | dict[str, Any] | None:
     """Make the codec of a compression, at its fastest level."""
     if name == "none":
         return None
@@ -218,10 +219,10 @@ def _make_stack(
     shape = tuple(array.shape[i] for i in keep)
     check_pixels(label, shape, array.dtype)
 
-    def read(index: tuple[int, ...]) -> NDArray:
+    def read_window(index: tuple[int, ...], part: Window | tuple[()]) -> NDArray:
         full = (*index[:place], chosen, *index[place:]) if place >= 0 else index
         try:
-            return np.asarray(array[full])
+            return np.asarray(array[(*full, *part)])
         except Exception as error:  # codecs raise anything
             raise StackError(
                 f"{label} is damaged: plane {index} cannot be read "
@@ -229,16 +230,17 @@ def _make_stack(
             ) from error
 
     return Stack(
-        read,
+        lambda index: read_window(index, ()),
         axes=[axes[i] for i in keep],
         shape=shape,
         dtype=array.dtype,
         name=path.name.removesuffix(path.suffix).removesuffix(".ome"),
         provenance=image.provenance,
+        read_window=read_window,
     )
 
 
-def _is_zarr(path: Path) -> bool:
+def is_zarr(path: Path) -> bool:
     """Say whether a folder is a zarr group or array."""
     return any((path / name).exists() for name in _METADATA_FILES)
 

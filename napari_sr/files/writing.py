@@ -99,7 +99,7 @@ class AtomicWriter:
         overwrite: bool,
         may_replace: Callable[[Path], bool],
     ) -> None:
-        self._label = str(path)
+        self._label, self._named = str(path), path
         self._path = path.absolute()  # the working directory may change meanwhile
         self._overwrite = overwrite
         self._may_replace = may_replace
@@ -109,13 +109,13 @@ class AtomicWriter:
         hidden = f".{path.name}.{uuid4().hex[:8]}.partial"
         self._temporary = self._path.with_name(hidden)
         self._sink: Sink | None = None
-        self._refuse_existing()
+        refuse_existing(self._named, overwrite, may_replace)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._sink = open_sink(self._temporary)
         except OSError as error:
             self.discard()
-            raise _unwritable(self._label, error) from error
+            raise unwritable(self._label, error) from error
         except BaseException:
             self.discard()
             raise
@@ -141,7 +141,7 @@ class AtomicWriter:
         try:
             sink.put(index, np.ascontiguousarray(plane, dtype=self._dtype))
         except OSError as error:
-            raise _unwritable(self._label, error) from error
+            raise unwritable(self._label, error) from error
         del self._missing[index]
 
     def commit(self) -> None:
@@ -159,12 +159,12 @@ class AtomicWriter:
                     f"{self._label} still lacks {len(self._missing)} planes, the first "
                     f"is {next(iter(self._missing))}; write every plane."
                 )
-            self._refuse_existing()
+            refuse_existing(self._named, self._overwrite, self._may_replace)
             sink.close()
-            _replace(self._temporary, self._path)
+            put_in_place(self._temporary, self._path)
         except OSError as error:
             self.discard()
-            raise _unwritable(self._label, error) from error
+            raise unwritable(self._label, error) from error
         except BaseException:
             self.discard()
             raise
@@ -217,28 +217,44 @@ class AtomicWriter:
                 f"not {plane.shape} {plane.dtype}."
             )
 
-    def _refuse_existing(self) -> None:
-        """Refuse to write over something unless told to, and ever over other things."""
-        if not os.path.lexists(self._path):
-            return
-        if not self._overwrite:
-            raise StackError(
-                f"{self._label} exists; choose another name or ask to overwrite it."
-            )
-        if not self._may_replace(self._path):
-            raise StackError(
-                f"{self._label} exists and is not an image of this format, so it is "
-                "not overwritten; choose another name."
-            )
+
+def refuse_existing(
+    path: Path, overwrite: bool, may_replace: Callable[[Path], bool]
+) -> None:
+    """Refuse to write over something unless told to, and ever over other things.
+
+    Parameters
+    ----------
+    path
+        Where a result is to go.
+    overwrite
+        Whether a result that is there may be replaced.
+    may_replace
+        Whether what is at a path is such a result.
+
+    Raises
+    ------
+    StackError
+        If something is there that is to stay.
+    """
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise StackError(f"{path} exists; choose another name or ask to overwrite it.")
+    if not may_replace(path):
+        raise StackError(
+            f"{path} exists and is not an image of this format, so it is not "
+            f"overwritten; choose another name."
+        )
 
 
-def _unwritable(label: str, error: OSError) -> StackError:
+def unwritable(label: str, error: OSError) -> StackError:
     """Say why a place cannot be written."""
     reason = error.strerror or str(error)
     return StackError(f"{label} cannot be written ({reason}); choose another place.")
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def put_in_place(temporary: Path, path: Path) -> None:
     """Rename a result into its place; what was there goes only when that worked."""
     if not (temporary.is_dir() or path.is_dir()):
         temporary.replace(path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sr._napari import pyramid
-from napari_sr._napari.pyramid import empty_levels, halve, write_plane
+from napari_sr._napari.pyramid import empty_levels, halved, write_plane
 
 
 def test_most_results_have_one_level():
@@ -26,7 +26,7 @@ def test_a_plane_larger_than_a_texture_is_halved_until_it_is_small(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
 def test_a_constant_stays_constant(dtype):
-    coarse = halve(np.full((7, 10), 77, dtype))
+    coarse = halved(np.full((7, 10), 77, dtype))
 
     assert coarse.dtype == dtype
     np.testing.assert_array_equal(coarse, np.full((4, 5), 77))
@@ -35,7 +35,7 @@ def test_a_constant_stays_constant(dtype):
 def test_a_ramp_is_met_at_every_second_pixel():
     ramp = np.add.outer(100 * np.arange(9), 10 * np.arange(11)).astype(np.uint16)
 
-    inside = halve(ramp)[1:-1, 1:-1]
+    inside = halved(ramp)[1:-1, 1:-1]
 
     np.testing.assert_array_equal(inside, ramp[::2, ::2][1:-1, 1:-1])
 
@@ -49,5 +49,5 @@ def test_a_plane_is_written_into_every_level(monkeypatch):
     write_plane(levels, (1,), plane)
 
     np.testing.assert_array_equal(levels[0][1], plane)
-    np.testing.assert_array_equal(levels[1][1], halve(plane))
+    np.testing.assert_array_equal(levels[1][1], halved(plane))
     assert not levels[0][0].any()

@@ -1,0 +1,195 @@
+"""Flow D: a stack of any size → an OME-Zarr, region by region, by one or by many.
+
+This module alone knows the order: begin or go on, do what is missing of the finest
+level, then each coarser level, then put the result in its place. Who does the regions
+is a `Crew`: this process, or the workers of a cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from napari_sr.device import choose_device
+from napari_sr.model import SRModel
+from napari_sr.planning import Plan, make_plan
+from napari_sr.run_folder import RunFolder, Target, begin_or_go_on
+from napari_sr.sampling import spread_indices
+from napari_sr.upscaling import Step, region_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_sr.planning import Upscaler
+    from napari_sr.settings import UpscaleSettings
+    from napari_sr.stack import Stack
+
+_GLANCES, _GLANCE = 16, 256
+"""Planes, and side of the part of each, by which a recording is known again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of several runs of the same command, each of which does its part."""
+
+    number: int
+    """From 1."""
+    n: int
+
+    def of(self, numbers: Sequence[int]) -> list[int]:
+        """Take what falls to this one: every n-th, whoever else is there."""
+        return [one for one in numbers if one % self.n == self.number - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeDone:
+    """A result is in its place."""
+
+    plan: Plan
+    share_clipped: float
+    """Share of its pixels beyond the limits of its pixel type."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareDone:
+    """A share is done, and the result waits for others."""
+
+    plan: Plan
+    n_missing: int
+    """Regions that others still have to do; 0 where another one is finishing."""
+
+
+class Crew(Protocol):
+    """Whoever does regions."""
+
+    def __call__(
+        self,
+        run: RunFolder,
+        level: int,
+        numbers: Sequence[int],
+        stack: Stack,
+        upscaler: Upscaler,
+    ) -> Iterator[Step]:
+        """Do regions of a level; a step for each tile or region."""
+
+
+def upscale_volume(
+    target: Target,
+    stack: Stack,
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+    *,
+    files: Sequence[Path] = (),
+    share: Share | None = None,
+    crew: Crew | None = None,
+) -> Generator[Step, None, VolumeDone | ShareDone]:
+    """Super-resolve a stack into an OME-Zarr, or go on with it.
+
+    Parameters
+    ----------
+    target
+        Where the result goes.
+    stack
+        The recording.
+    upscaler
+        Already on its device.
+    settings
+        What the user asked for.
+    files
+        From which the recording is read, so that a change of them is noticed.
+    share
+        Which part to do; all when not given.
+    crew
+        Who does it; this process when not given.
+
+    Yields
+    ------
+    Step
+        After each tile or region. To stop iterating is to stop; nothing is lost.
+
+    Returns
+    -------
+    VolumeDone or ShareDone
+        What has come of it.
+
+    Raises
+    ------
+    StackError
+        See `begin_or_go_on`; or if the disk refuses, or the recording is damaged.
+    """
+    identity = _identity(stack, upscaler, settings, files, target.compression)
+    run = begin_or_go_on(
+        target, stack, identity, lambda: make_plan(stack, upscaler, settings)
+    )
+    work, plan = crew or do_here, run.record.plan
+    missing = run.missing(0)
+    yield from work(run, 0, share.of(missing) if share else missing, stack, upscaler)
+    if share is not None:
+        left = len(run.missing(0)) if run.folder.exists() else 0
+        if left or not run.claim_the_end():
+            return ShareDone(plan, left)
+    for level in range(1, len(run.levels)):
+        yield from work(run, level, run.missing(level), stack, upscaler)
+    return VolumeDone(plan, run.finish(target))
+
+
+def do_here(
+    run: RunFolder,
+    level: int,
+    numbers: Sequence[int],
+    stack: Stack,
+    upscaler: Upscaler,
+) -> Iterator[Step]:
+    """Do regions of a level one after the other, in this process."""
+    plan, regions = run.record.plan, [run.levels[level][n] for n in numbers]
+    if level > 0:
+        for done, (number, region) in enumerate(zip(numbers, regions, strict=True), 1):
+            run.coarsen(level, number)
+            yield Step(region.index, done, len(numbers))
+        return
+    recorded = [region.recorded(plan.factor) for region in regions]
+    on_device = upscaler.to(choose_device(plan.device))
+    waiting = iter(numbers)
+    for step in region_steps(stack, on_device, plan, recorded):
+        if step.plane is not None:
+            run.put(0, next(waiting), step.plane, step.n_clipped)
+        yield step
+
+
+def _identity(
+    stack: Stack,
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+    files: Sequence[Path],
+    compression: str,
+) -> dict[str, object]:
+    """Tell by what a run is known again; what is the same in JSON is the same."""
+    known = [path.stat() for path in files if path.is_file()]
+    digest = upscaler.digest if isinstance(upscaler, SRModel) else ""
+    return {
+        "recording": {
+            "shape": list(stack.shape),
+            "dtype": stack.dtype.name,
+            "axes": [[a.name, a.spacing, a.unit, a.origin] for a in stack.axes],
+            "files": [[one.st_size, one.st_mtime_ns] for one in known],
+            "glance": _glance(stack),
+        },
+        "model": [upscaler.name, upscaler.factor, digest],
+        "setting": settings.model_dump(mode="json", exclude={"share_of_memory"}),
+        "compression": compression,
+    }
+
+
+def _glance(stack: Stack) -> str:
+    """Condense the middles of some planes to a number."""
+    starts = [max(0, (side - _GLANCE) // 2) for side in stack.plane_shape]
+    part = tuple(
+        slice(start, min(start + _GLANCE, side))
+        for start, side in zip(starts, stack.plane_shape, strict=True)
+    )
+    digest = hashlib.sha256()
+    for index in spread_indices(stack, _GLANCES):
+        digest.update(stack.window(index, (part[0], part[1])).tobytes())
+    return digest.hexdigest()
