@@ -21,7 +21,7 @@ from napari_sr.quality import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_sr.batching import FileFailure, FileResult
+    from napari_sr.batching import FileFailure, FileResult, FileShared
     from napari_sr.card import ModelCard
     from napari_sr.stack import Stack
     from napari_sr.training import Step
@@ -30,6 +30,11 @@ _NOTE = re.compile(r"\s*[(;].*")
 """What stands behind the name of a licence."""
 WAYS = ("given", "auto")
 """How a model can be told the noise."""
+
+
+def describe_share(shared: FileShared) -> str:
+    """Say in one line what others still have to do."""
+    return f"{shared.path}: this share is done, {shared.n_missing} regions are missing"
 
 
 def describe_result(result: FileResult) -> str:

@@ -124,6 +124,15 @@ def read_tile(text: str) -> int | str:
     return text if text == "auto" else int(text)
 
 
+def read_share(text: str) -> tuple[int, int]:
+    """Read `3/64`: the third of 64 parts."""
+    found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    number, n = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= n:
+        raise ArgumentTypeError(f"expected K/N, as 3/64, K from 1 to N, got {text!r}")
+    return number, n
+
+
 def read_noise(text: str) -> object:
     """Read `auto`, `0` or `gain=2,read=5,offset=100`."""
     if text == "auto":

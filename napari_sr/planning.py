@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from napari_sr.stack import Stack
 
 
+HUGE = 12_288
+"""Side in recorded pixels above which planes are measured through windows."""
 SIDE_FOR_BLUR = 192
 """Side of the part of a stack on which its blur is fitted, in recorded pixels."""
 
@@ -134,15 +136,16 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
             upscaler.bytes_per_pixel, upscaler.halo, device, settings.share_of_memory
         )
     plan_tiles(stack.plane_shape, tile, upscaler.halo, upscaler.overlap)  # or refuse
+    looked_at = stack.thinned(HUGE)
     if settings.intensity_range is None:
-        intensity = IntensityRange.measure(stack, upscaler.intensity_policy)
+        intensity = IntensityRange.measure(looked_at, upscaler.intensity_policy)
     else:
         intensity = IntensityRange(*settings.intensity_range)
     trained = upscaler if isinstance(upscaler, SRModel) else None
-    noise = upscaler.prepare(stack, intensity, settings.noise)
+    noise = upscaler.prepare(looked_at, intensity, settings.noise)
     consistency, psf_sigma = _consistency(settings, trained, noise), 0.0
     if consistency == "auto" and trained is not None:
-        psf_sigma = _fitted_blur(stack, trained, intensity, noise)
+        psf_sigma = _fitted_blur(looked_at, trained, intensity, noise)
     return Plan(
         model=upscaler.name,
         model_sha256=trained.digest if trained else None,

@@ -28,11 +28,12 @@ from napari_sr.describing import (
     describe_failure,
     describe_model,
     describe_result,
+    describe_share,
     describe_stack,
     stack_as_json,
 )
 from napari_sr.files import COMPRESSIONS
-from napari_sr.inputs import find_stacks, read_noise, read_tile
+from napari_sr.inputs import find_stacks, read_noise, read_share, read_tile
 from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
-        _complain("Interrupted; nothing half-written was left.")
+        _complain(f"Interrupted; {_what_is_left(arguments)}.")
         return INTERRUPTED
     except ValidationError as error:
         _complain(_sentence_of(error))
@@ -64,6 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     finally:
         signal.signal(signal.SIGTERM, on_terminate)
+
+
+def _what_is_left(arguments: argparse.Namespace) -> str:
+    output = getattr(arguments, "output", None)
+    if output is not None and output.suffix.lower() == ".zarr":
+        return "what is done is kept, and the same command goes on from there"
+    return "nothing half-written was left"
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -122,6 +130,8 @@ def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add("--channel", type=int, help="which channel to take, from 0")
     add("--stack", action="store_true", help="take all inputs as planes of one stack")
     add("--overwrite", action="store_true", help="replace existing outputs")
+    add("--shard", type=read_share, metavar="K/N",
+        help="do the K-th of N parts of an .ome.zarr, as one of N jobs")  # fmt: skip
     add("--compression", choices=COMPRESSIONS, default=COMPRESSIONS[0],
         help="all lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
     add("--device", help="auto, cpu, cuda, cuda:1, mps")
@@ -199,18 +209,20 @@ def _jobs(
 ) -> list[FileJob]:
     from napari_sr.batching import FileJob
     from napari_sr.output_names import choose_outputs
+    from napari_sr.volumes import Share
 
     outputs = choose_outputs(sources, arguments.output, factor)
     rest = (arguments.overwrite, arguments.compression, arguments.channel)
+    share = None if arguments.shard is None else Share(*arguments.shard)
     return [
-        FileJob(source, output, *rest)
+        FileJob(source, output, *rest, share=share)
         for source, output in zip(sources, outputs, strict=True)
     ]
 
 
 def _run(jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings) -> int:
     """Do the jobs one after the other, with progress and time left on a terminal."""
-    from napari_sr.batching import FileFailure
+    from napari_sr.batching import FileFailure, FileShared
 
     n_failed = 0
     for number, job in enumerate(jobs, 1):
@@ -219,6 +231,8 @@ def _run(jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings) -> 
         if isinstance(outcome, FileFailure):
             n_failed += 1
             _complain(describe_failure(outcome))
+        elif isinstance(outcome, FileShared):
+            print(describe_share(outcome), flush=True)
         else:
             print(describe_result(outcome), flush=True)
     if len(jobs) > 1:
