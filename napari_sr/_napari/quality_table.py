@@ -32,6 +32,7 @@ from napari_sr._napari.guessing import (
     is_preview,
 )
 from napari_sr._napari.layer_place import layer_stack
+from napari_sr._napari.loading import load
 from napari_sr._napari.map_layers import add_maps
 from napari_sr.stack import StackError
 
@@ -288,6 +289,7 @@ def _assessing(
     result: Stack, recording: Stack, reference: Stack | None
 ) -> Generator[tuple[int, int], None, Assessment]:
     """Assess in a thread, where torch is loaded."""
+    load("napari_sr.assessing")
     from napari_sr.assessing import assess_steps
 
     return (yield from assess_steps(recording, result, reference))
