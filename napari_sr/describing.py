@@ -69,6 +69,12 @@ def describe_model(card: ModelCard) -> str:
     if card.training_images:
         licences = ", ".join(sorted({image.licence for image in card.training_images}))
         lines.append(f"trained on {len(card.training_images)} images ({licences})")
+    lines += [
+        f"{name.replace('_', ' ')}: {value:.4g}"
+        if isinstance(value, float)
+        else f"{name}: {value}"
+        for name, value in card.imported.items()
+    ]
     if card.base:
         lines.append(f"fine-tuned from {card.base}")
     if card.verdict:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_sr.networks.fast import Fast
+    from napari_sr.networks.others import OtherSRResNet
     from napari_sr.networks.srresnet import SRResNet
     from napari_sr.networks.weights import Weights
     from napari_sr.pairs import MeasuredPair
@@ -255,13 +256,13 @@ class Training:
             found["base"] = self.held_out.judge(base).psnr
         return found
 
-    def _network(self) -> Fast | SRResNet:
+    def _network(self) -> Fast | SRResNet | OtherSRResNet:
         settings = self.settings
         return build_generator(
             settings.architecture, settings.factor, settings.arguments
         ).eval()
 
-    def _base_network(self) -> Fast | SRResNet | None:
+    def _base_network(self) -> Fast | SRResNet | OtherSRResNet | None:
         if self.base is None:
             return None
         network = self._network()

@@ -82,7 +82,7 @@ def test_the_fast_network_is_told_the_noise_and_uses_it():
 
 
 REFUSED = [
-    pytest.param("unet", 2, {}, "architecture 'unet'.*fast, srresnet", id="name"),
+    pytest.param("unet", 2, {}, "architecture 'unet'.*fast, msrresnet, sr", id="name"),
     pytest.param("fast", 5, {}, "2, 3, 4 or 8, not 5", id="factor 5"),
     pytest.param("srresnet", 1, {}, "2, 3, 4 or 8, not 1", id="factor 1"),
     pytest.param("fast", 2, {"depth": 3}, "does not take.*depth", id="argument"),
@@ -137,11 +137,13 @@ def assert_sees_exactly_its_halo(network):
 @every_architecture
 @pytest.mark.parametrize("n_blocks", [1, 3])
 def test_the_halo_is_the_true_receptive_radius(architecture, factor, n_blocks):
-    arguments = {"channels": 2, "n_blocks": n_blocks}
-
-    assert_sees_exactly_its_halo(
-        positive(build_generator(architecture, factor, arguments))
+    network = build_generator(
+        architecture, factor, {"channels": 2, "n_blocks": n_blocks}
     )
+    if hasattr(network, "at_output"):  # pixel by pixel; saturated, it hides the reach
+        network.at_output = lambda fine: fine
+
+    assert_sees_exactly_its_halo(positive(network))
 
 
 def test_bicubic_alone_stays_inside_the_halo_of_the_smallest_fast_network():
