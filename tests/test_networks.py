@@ -59,6 +59,17 @@ def test_an_untrained_fast_network_is_bicubic_whatever_the_noise(factor):
 
 
 @every_factor
+def test_an_untrained_paper_network_hardly_differs_from_an_interpolation(factor):
+    network = build_generator("srresnet", factor)
+    batch = resample(random_batch(2, 1, 8, 8), 3, "bicubic").clamp(0, 1)
+
+    difference = (network(batch) + 1) / 2 - resample(batch, factor, "bicubic")
+
+    inside = slice(4 * factor, -4 * factor)
+    assert difference[..., inside, inside].square().mean().sqrt() < 0.02
+
+
+@every_factor
 def test_an_untrained_fast_network_keeps_a_flat_field_flat(factor):
     network = build_generator("fast", factor)
     flat = torch.cat([torch.full((1, 1, 40, 40), 0.7), torch.full((1, 1, 40, 40), 0.1)])
