@@ -141,9 +141,9 @@ def models_table(cards: Sequence[ModelCard]) -> str:
     rows = [
         [card.name, card.domain, f"×{card.factor}"]
         + [
-            f"{_mean_gain(card, recorded, way):+.2f} dB"
+            f"{gain:+.2f} dB" if isfinite(gain) else "–"
             for recorded in recordings
-            for way in WAYS
+            for gain in (_mean_gain(card, recorded, way) for way in WAYS)
         ]
         for card in cards
         if card.quality
