@@ -6,8 +6,10 @@ there is something to see, and the window is written to `docs/screenshots/`.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -110,13 +112,20 @@ def take(name: str, title: str, sample: str, theme: str, play: Scene) -> Path:
     return path
 
 
-def main(scenes: Scenes, names: list[str]) -> None:
-    """Write the pictures of these scenes, or of all."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    # Nothing that this user chose before may be seen.
+@contextmanager
+def nothing_remembered() -> Iterator[None]:
+    """Let nothing that this user chose or trained before be seen."""
     kind, scope = QSettings.Format.IniFormat, QSettings.Scope.UserScope
     with TemporaryDirectory() as folder:
         QSettings.setPath(kind, scope, folder)
+        os.environ["NAPARI_SR_MODELS"] = os.environ["XDG_CONFIG_HOME"] = folder
+        yield
+
+
+def main(scenes: Scenes, names: list[str]) -> None:
+    """Write the pictures of these scenes, or of all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with nothing_remembered():
         for name in names or scenes:
             print(take(name, *scenes[name]))
 

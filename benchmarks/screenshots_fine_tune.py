@@ -7,14 +7,12 @@ models that are made are written to a temporary folder.
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.screenshots import FOLDER, wait_until
+from benchmarks.screenshots import FOLDER, nothing_remembered, wait_until
 
 if TYPE_CHECKING:
     import napari
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from napari_sr._napari.fine_tune import FineTune
 
 WINDOW = (1400, 950)
+BASE = "general-x2"
 
 
 def _open(theme: str = "dark") -> tuple[napari.Viewer, FineTune]:
@@ -41,6 +40,7 @@ def _open(theme: str = "dark") -> tuple[napari.Viewer, FineTune]:
         phantom.recorded, name="recording", scale=(1, 2, 2), contrast_limits=limits
     )
     _, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Fine-tune")
+    widget.form.base.setCurrentText(BASE)
     *sharp, recording = viewer.layers
     widget.examples.images.take(*sharp)
     widget.examples.recordings.take(recording)
@@ -117,7 +117,6 @@ if __name__ == "__main__":
     chosen = sys.argv[1:] or [scene.__name__ for scene in SCENES]
     for scene in SCENES:
         if scene.__name__ in chosen:
-            with tempfile.TemporaryDirectory() as folder:
-                os.environ["NAPARI_SR_MODELS"] = os.environ["XDG_CONFIG_HOME"] = folder
+            with nothing_remembered():
                 scene()
                 print(scene.__name__)

@@ -13,11 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-import napari_sr
-from benchmarks.screenshots import FOLDER, main, wait_until
-from napari_sr._napari.geometry import upscaled_look, upscaled_placement
+from benchmarks.screenshots import FOLDER, main, settle, wait_until
 
 if TYPE_CHECKING:
     import napari
@@ -29,33 +25,44 @@ SAMPLES = Path(__file__).parents[1] / "sample_data"
 MODEL = "fluorescence-x2"
 
 
-def add_result(viewer: napari.Viewer) -> None:
-    """Put a result of the first layer beside it."""
-    source = viewer.layers[0]
-    viewer.add_image(
-        napari_sr.upscale(np.asarray(source.data), MODEL),
-        name=f"{source.name} [{MODEL}]",
-        metadata={"napari_sr": {"plan": {"model": MODEL, "factor": 2}}},
-        **upscaled_look(source),
-        **upscaled_placement(source, 2),
-    )
+def add_result(viewer: napari.Viewer, widget: QWidget) -> None:
+    """Super-resolve the first layer, as a user would, and choose what came of it."""
+    dock, maker = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
+    maker._choices.models.choose(MODEL)
+    maker._choices.choose_layer(viewer.layers[0])
+    maker._actions.run.click()
+    wait_until(lambda: not maker._running.is_on)
+    viewer.window.remove_dock_widget(dock)
+    widget.reset_choices()
+
+
+def measure(widget: QWidget) -> None:
+    """Measure, and wait for the figures."""
+    widget.measure_button.click()
+    wait_until(lambda: not widget._background.is_busy)
 
 
 def quality(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the figures of a result beside its truth."""
-    add_result(viewer)
-    widget.reset_choices()
-    widget.measure_button.click()
-    wait_until(lambda: not widget._background.is_busy)
+    add_result(viewer, widget)
+    measure(widget)
 
 
 def quality_without(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the figures that need no reference."""
-    add_result(viewer)
     viewer.layers.remove(viewer.layers[1])
-    widget.reset_choices()
-    widget.measure_button.click()
-    wait_until(lambda: not widget._background.is_busy)
+    quality(viewer, widget)
+
+
+def quality_maps(viewer: napari.Viewer, widget: QWidget) -> None:
+    """Show the maps of a result beside each other."""
+    quality(viewer, widget)
+    widget.maps_button.click()
+    for layer in viewer.layers:
+        layer.visible = True
+    viewer.grid.enabled = True
+    viewer.reset_view()
+    settle()
 
 
 def batch(_viewer: napari.Viewer, widget: QWidget) -> None:
@@ -85,6 +92,7 @@ SCENES: Scenes = {
     # file: widget, sample, theme, what happens
     "quality": ("Quality", "filaments", "dark", quality),
     "quality_light": ("Quality", "filaments", "light", quality),
+    "quality_maps": ("Quality", "filaments", "dark", quality_maps),
     "quality_without_reference": ("Quality", "filaments", "dark", quality_without),
     "batch": ("Batch", "foam", "dark", batch),
     "batch_light": ("Batch", "foam", "light", batch),

@@ -80,6 +80,8 @@ class ModelCard(BaseModel):
     training_images: tuple[TrainingImage, ...] = ()
     training_statistics: TrainingStatistics | None = None
     """What recordings of them are like; `None` where nobody looked."""
+    imported: dict[str, str | float] = Field(default_factory=dict)
+    """Of a network made elsewhere: its layout, what was changed, what a test found."""
     base: str = ""
     """The model that this one was fine-tuned from, with the start of its digest."""
     verdict: str = ""

@@ -134,8 +134,9 @@ def load_model(
     Parameters
     ----------
     model
-        A name that `list_models` shows, the path of a `.safetensors` file, or
-        `nearest`, `bilinear`, `bicubic`, `lanczos`.
+        A name that `list_models` shows, the path of a `.safetensors` file or
+        of a checkpoint of another repository (see `interop.layouts`), or `nearest`,
+        `bilinear`, `bicubic`, `lanczos`.
     factor
         Super-resolution factor, for the methods that have no factor of their own. A
         trained model has one; another one is refused.
@@ -171,8 +172,13 @@ def _load_interpolation(name: str, factor: int | None) -> Interpolation:
 
 
 def _read(name: str) -> SRModel:
+    from napari_sr.interop.reading import SUFFIXES
     from napari_sr.model import read_model
 
+    if name.lower().endswith(SUFFIXES):
+        from napari_sr.interop.checkpoints import import_checkpoint
+
+        return import_checkpoint(name)
     if name.endswith(".safetensors") or os.sep in name:
         return read_model(name)
     for folder in (model_folder(), SHIPPED):

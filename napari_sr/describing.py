@@ -74,6 +74,12 @@ def describe_model(card: ModelCard) -> str:
     if card.training_images:
         licences = ", ".join(sorted({image.licence for image in card.training_images}))
         lines.append(f"trained on {len(card.training_images)} images ({licences})")
+    lines += [
+        f"{name.replace('_', ' ')}: {value:.4g}"
+        if isinstance(value, float)
+        else f"{name}: {value}"
+        for name, value in card.imported.items()
+    ]
     if card.base:
         lines.append(f"fine-tuned from {card.base}")
     if card.verdict:
@@ -140,9 +146,9 @@ def models_table(cards: Sequence[ModelCard]) -> str:
     rows = [
         [card.name, card.domain, f"×{card.factor}"]
         + [
-            f"{_mean_gain(card, recorded, way):+.2f} dB"
+            f"{gain:+.2f} dB" if isfinite(gain) else "–"
             for recorded in recordings
-            for way in WAYS
+            for gain in (_mean_gain(card, recorded, way) for way in WAYS)
         ]
         for card in cards
         if card.quality

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_sr.networks.fast import Fast
+    from napari_sr.networks.others import OtherSRResNet
     from napari_sr.networks.srresnet import SRResNet
 
 PREFERRED_TILE = {"cpu": 256, "cuda": 512, "mps": 256}
@@ -211,7 +212,7 @@ def release_memory(device: torch.device) -> None:
 
 
 @torch.inference_mode()
-def working_memory(network: Fast | SRResNet, side: int = 32) -> int:
+def working_memory(network: Fast | SRResNet | OtherSRResNet, side: int = 32) -> int:
     """Estimate a network's working memory from the feature maps of a small run.
 
     Parameters

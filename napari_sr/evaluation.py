@@ -161,21 +161,25 @@ def noise_of(photons: float | None, *, heights: bool = False) -> NoiseLevel:
 
 
 def ways_of(model: SRModel) -> dict[str, Method]:
-    """Give everything that a model is asked for, by name."""
+    """Give everything that a model is asked for, by name.
 
-    def at(dial: float) -> Method:
+    A model that is not told the noise is only asked without it: `auto`.
+    """
+
+    def at(dial: float, *, is_told: bool) -> Method:
         placed = model.at_dial(dial)
-        return lambda low, noise: upscale(low, placed, noise=noise, dtype="float32")
+        return lambda low, noise: upscale(
+            low, placed, noise=noise if is_told else "auto", dtype="float32"
+        )
 
-    name, faithful = model.name, model.at_dial(0.0)
-    found: dict[str, Method] = {
-        f"{name} given": at(0.0),
-        f"{name} auto": lambda low, _noise: upscale(low, faithful, dtype="float32"),
-    }
+    name, told = model.name, model.is_told_noise
+    found = {f"{name} auto": at(0.0, is_told=False)}
+    if told:
+        found = {f"{name} given": at(0.0, is_told=True), **found}
     if "textured" in model.weights:
-        dial = model.card.recommended_dial
-        found[f"{name} given, dial {dial:g}"] = at(dial)
-        found[f"{name} given, dial 1"] = at(1.0)
+        dials = dict.fromkeys([model.card.recommended_dial, 1.0])
+        way = f"{name} {'given' if told else 'auto'}"
+        found |= {f"{way}, dial {d:g}": at(d, is_told=told) for d in dials}
     return found
 
 

@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING
 
 from napari_sr.aside import written_aside
 from napari_sr.card import ModelFormatError
-from napari_sr.catalogue import INTERPOLATIONS, list_entries, model_folder
-from napari_sr.model import read_model
+from napari_sr.catalogue import (
+    INTERPOLATIONS,
+    list_entries,
+    model_folder,
+    new_model_path,
+)
+from napari_sr.interop.checkpoints import import_checkpoint
+from napari_sr.model import read_model, save_model
 
 if TYPE_CHECKING:
     import os
@@ -60,6 +66,35 @@ def install_model(path: str | os.PathLike[str]) -> Path:
     with written_aside(target) as partial:
         shutil.copyfile(path, partial)
     return target
+
+
+def install_checkpoint(path: str | os.PathLike[str]) -> Path:
+    """Convert a checkpoint of another repository into a model of the user's folder.
+
+    Parameters
+    ----------
+    path
+        See `interop.checkpoints.import_checkpoint`. The model is called as it is.
+
+    Returns
+    -------
+    Path
+        The model file.
+
+    Raises
+    ------
+    ModelFormatError
+        If it is not usable, or there is a model of that name already.
+    ValueError
+        If no model can have that name.
+    """
+    target = new_model_path(Path(path).stem)
+    if target.exists():
+        raise ModelFormatError(
+            f"There is a model of your own named {target.stem!r} already. Remove it "
+            "first, or rename the file."
+        )
+    return save_model(import_checkpoint(path), target)
 
 
 def remove_model(entry: Entry) -> None:

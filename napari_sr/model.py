@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_sr.card import ModelCard
     from napari_sr.intensity import IntensityPolicy, IntensityRange
     from napari_sr.networks.fast import Fast
+    from napari_sr.networks.others import OtherSRResNet
     from napari_sr.networks.srresnet import SRResNet
     from napari_sr.networks.weights import Weights
     from napari_sr.stack import Stack
@@ -171,7 +172,7 @@ class SRModel:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @cached_property
-    def network(self) -> Fast | SRResNet:
+    def network(self) -> Fast | SRResNet | OtherSRResNet:
         """The generator at the dial, rewritten for inference, on the device."""
         network = build_generator(
             self.card.architecture, self.factor, self.card.arguments

@@ -30,7 +30,10 @@ from napari_sr.verdict import Verdict, judge, recommended_dial
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from torch import nn
+
     from napari_sr.networks.fast import Fast
+    from napari_sr.networks.others import OtherSRResNet
     from napari_sr.networks.srresnet import SRResNet
     from napari_sr.networks.weights import Weights
     from napari_sr.pairs import MeasuredPair
@@ -233,9 +236,7 @@ class Training:
             if state.settings.adversarial and state.discriminator is not None:
                 parts["discriminator"] = state.discriminator.state_dict()
         network = self._network()
-        dial = 0.0
-        if textured is not None:
-            dial = recommended_dial(network, faithful, textured, self.held_out)
+        dial = self._dial(network, faithful, textured)
         if network.in_channels == 2:
             parts["noise_estimator"] = self._noise_estimator()
         verdict = judge(
@@ -248,6 +249,16 @@ class Training:
         )
         return SRModel(self._card(verdict, network.halo, dial), parts)
 
+    def _dial(
+        self, network: nn.Module, faithful: Weights, textured: Weights | None
+    ) -> float:
+        if textured is None:
+            return 0.0
+        adversarial = self.settings.adversarial
+        if adversarial is not None and adversarial.recommended_dial is not None:
+            return adversarial.recommended_dial
+        return recommended_dial(network, faithful, textured, self.held_out)
+
     def rivals(self) -> dict[str, float]:
         """PSNR on the held-out images of what the training is compared with."""
         found = {"bicubic": self.held_out.judge_bicubic().psnr}
@@ -255,13 +266,13 @@ class Training:
             found["base"] = self.held_out.judge(base).psnr
         return found
 
-    def _network(self) -> Fast | SRResNet:
+    def _network(self) -> Fast | SRResNet | OtherSRResNet:
         settings = self.settings
         return build_generator(
             settings.architecture, settings.factor, settings.arguments
         ).eval()
 
-    def _base_network(self) -> Fast | SRResNet | None:
+    def _base_network(self) -> Fast | SRResNet | OtherSRResNet | None:
         if self.base is None:
             return None
         network = self._network()

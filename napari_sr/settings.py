@@ -115,6 +115,9 @@ class AdversarialSettings(BaseModel):
     """Of the discriminator."""
     largest_loss: float = Field(default=1.5, gt=0)
     """Decibels of PSNR on held-out images that texture may cost."""
+    recommended_dial: float | None = Field(default=None, ge=0, le=1)
+    """What the model's card recommends; when not given, the most texture that costs
+    hardly any PSNR on held-out images."""
 
 
 class TrainingSettings(BaseModel):

@@ -8,7 +8,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
-from tiny_models import tiny_fast
+from tiny_models import tiny_fast, tiny_srresnet
 
 from napari_sr.baselines import baselines, deconvolved, denoised
 from napari_sr.evaluation import (
@@ -155,6 +155,15 @@ def test_a_model_is_asked_for_its_faithful_end_and_for_its_texture():
         "tiny given, dial 0.4",
         "tiny given, dial 1",
     ]
+
+
+def test_a_model_that_is_not_told_the_noise_is_not_asked_with_it():
+    model = tiny_srresnet()
+    ways = ways_of(model)
+    low = recorded(sharp_image(), model.factor, 50)
+
+    assert list(ways) == [f"{model.name} auto"]
+    assert np.isfinite(ways[f"{model.name} auto"](low, noise_of(50))).all()
 
 
 def test_models_of_different_factors_are_not_compared():

@@ -140,6 +140,16 @@ def test_both_ends_of_the_dial_and_the_discriminator_are_kept():
     assert not np.array_equal(*ends)
 
 
+def test_the_dial_that_a_recipe_recommends_is_the_cards():
+    texture_at_half = TEXTURE.model_copy(update={"recommended_dial": 0.5})
+    base = tiny_fast()
+    training = Training(images(), quick(base, adversarial=texture_at_half), base=base)
+    for _ in training:
+        pass
+
+    assert training.model.card.recommended_dial == 0.5
+
+
 def test_training_goes_on_from_the_discriminator_of_the_base():
     first = Training(
         images(), quick(tiny_fast(), adversarial=TEXTURE), base=tiny_fast()

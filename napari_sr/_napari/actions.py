@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sr._napari.form import button, hint, line, row
+from napari_sr._napari.form import button, hint, line, row, show_progress
 
 CURTAIN_STEPS = 200
 
@@ -85,12 +85,7 @@ class Actions(QWidget):
         # the window laid out and drawn again, and this is called after each tile.
         if self.bar.isHidden() == is_on:
             self.bar.setVisible(is_on)
-        # Qt repaints a bar within `setValue`, and with it all of the window that waits
-        # to be drawn; drawn when its turn comes, it holds nothing up.
-        self.bar.setUpdatesEnabled(False)
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
-        self.bar.setUpdatesEnabled(True)
+        show_progress(self.bar, done, total)
 
     def offer_run(self, n_missing: int) -> None:
         """Say what Run does: everything, or what is missing."""

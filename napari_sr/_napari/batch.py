@@ -25,7 +25,7 @@ from napari_sr._napari.batch_flow import (
 from napari_sr._napari.batch_form import BatchForm
 from napari_sr._napari.batch_list import BatchList
 from napari_sr._napari.form import STYLE, button, line, order_by_tab, row
-from napari_sr._napari.guessing import is_preview
+from napari_sr._napari.guessing import is_only_looked_at
 from napari_sr._napari.model_picker import FACTORS
 from napari_sr._napari.telling import tell_error
 
@@ -136,7 +136,8 @@ class Batch(QWidget):
 
     def _layers(self) -> tuple[LayerSource, ...]:
         images = [one for one in self._viewer.layers if isinstance(one, Image)]
-        return tuple(take_layer(one, FACTORS) for one in images if not is_preview(one))
+        taken = [one for one in images if not is_only_looked_at(one)]
+        return tuple(take_layer(one, FACTORS) for one in taken)
 
     def _show_event(self, event: Listed | Progress | Ended) -> None:
         if isinstance(event, Listed):

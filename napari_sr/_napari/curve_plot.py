@@ -102,6 +102,10 @@ class CurvePlot(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw everything anew; it is little."""
         painter = QPainter(self)
+        self._draw(painter)
+        painter.end()
+
+    def _draw(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         font = painter.font()
         font.setPointSizeF(max(7.0, font.pointSizeF() * 0.85))

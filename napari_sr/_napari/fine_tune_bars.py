@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.form import show_progress
 from napari_sr.unfinished import unfinished_trainings
 
 if TYPE_CHECKING:
@@ -75,7 +76,6 @@ class RunBar(QWidget):
         self.pause = _button("Pause", "Leave the machine to others for a while.")
         self.stop = _button("Stop", "End now and keep the best that was found.")
         self._bar = QProgressBar()
-        self._bar.setRange(0, STEPS)
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
         self._text = QLabel()
@@ -101,7 +101,7 @@ class RunBar(QWidget):
 
     def show_share(self, share: float) -> None:
         """Show how much of the time is spent."""
-        self._bar.setValue(round(STEPS * share))
+        show_progress(self._bar, round(STEPS * share), STEPS)
 
     def show_state(
         self, *, can_start: bool, is_running: bool, is_paused: bool, is_stopping: bool

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from napari_sr._napari.loading import OPTIMIZERS, load
 from napari_sr.recipes import Recipe
 from napari_sr.unfinished import Unfinished, begin
 
@@ -107,6 +108,7 @@ def train(request: Request, stop: Event) -> Generator[Update, None, Outcome]:
         The best model, with the verdict.
     """
     yield Update("Keeping what is needed to go on later …")
+    load("napari_sr.finetuning")
     from napari_sr.device import choose_device
     from napari_sr.finetuning import settings_for
 
@@ -132,6 +134,7 @@ def train(request: Request, stop: Event) -> Generator[Update, None, Outcome]:
 
 def resume(unfinished: Unfinished, stop: Event) -> Generator[Update, None, Outcome]:
     """Go on with a training; parameters and results as for `train`."""
+    load("napari_sr.session", OPTIMIZERS)
     from napari_sr.device import choose_device, leave_a_core, release_memory
 
     device = choose_device(unfinished.recipe.settings.device)

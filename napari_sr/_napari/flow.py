@@ -7,6 +7,7 @@ flow's planes in memory. It loads torch when the flow begins, which is in a thre
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari_sr._napari.pyramid import empty_levels, write_plane
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from napari_sr.upscaling import Plan, Step
 
 _AXIS_NAMES = "uvwptzyx"
+SHOWN_AFTER_S = 0.5
+"""A run waits at most so long for its first plane to be shown."""
 _CHANNELS = ("c", "ch", "channel", "channels")
 
 
@@ -61,6 +64,8 @@ class Result:
     """Planes that hold the result; the others are still black."""
     n_clipped: int = 0
     """Pixels beyond the limits of the pixel type."""
+    is_shown: Event = field(default_factory=Event)
+    """To be set by whoever shows it, once it is shown."""
 
     @property
     def is_complete(self) -> bool:
@@ -178,6 +183,9 @@ def _collect(
     for step in upscale_steps(request.stack, upscaler, result.plan, missing):
         result.take(step)
         yield result, step
+        if len(result.done) == 1:
+            # A new layer keeps the viewer busy, and longer if there is no core for it.
+            result.is_shown.wait(SHOWN_AFTER_S)
     return result
 
 

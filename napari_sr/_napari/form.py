@@ -17,8 +17,12 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLayout,
+    QProgressBar,
     QPushButton,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QVBoxLayout,
     QWidget,
 )
@@ -26,7 +30,11 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qtpy.QtGui import QPaintEvent
+
 MOST = 1e9
+TEXT_MARGIN = 8
+"""Pixels that napari's themes leave beside the text of a combo box."""
 STYLE = """
 QLabel#hint, QLabel#card_line { font-size: 11px; }
 QLabel#card_line { font-style: italic; }
@@ -35,9 +43,30 @@ QPushButton#run { font-weight: bold; }
 """No colours: those are of the viewer's theme, dark or light."""
 
 
+class _Combo(QComboBox):
+    """A combo box that ends a text without room in dots, instead of cutting it off."""
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Draw as usual, with as much of the text as there is room for."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        kind, field = (
+            QStyle.ComplexControl.CC_ComboBox,
+            QStyle.SubControl.SC_ComboBoxEditField,
+        )
+        room = self.style().subControlRect(kind, option, field, self).width()
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, room - TEXT_MARGIN
+        )
+        painter = QStylePainter(self)
+        painter.drawComplexControl(kind, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+
+
 def combo(tip: str) -> QComboBox:
     """Make a combo box that long names do not widen."""
-    box = QComboBox()
+    box = _Combo()
     box.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
@@ -122,6 +151,18 @@ def button(text: str, tip: str) -> QPushButton:
     button.setToolTip(tip)
     button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return button
+
+
+def show_progress(bar: QProgressBar, done: int, total: int) -> None:
+    """Set a bar so that it is drawn when its turn comes.
+
+    Qt repaints a bar within `setValue`, and with it all of the window that waits to be
+    drawn: that would hold the viewer up.
+    """
+    bar.setUpdatesEnabled(False)
+    bar.setRange(0, total)
+    bar.setValue(done)
+    bar.setUpdatesEnabled(True)
 
 
 def hint(text: str) -> QLabel:

@@ -60,9 +60,9 @@ def guess_reference(result: Image, layers: Sequence[Image]) -> Image | None:
     return next(iter([*named, *alike]), None)
 
 
-def is_preview(layer: Image) -> bool:
-    """Tell a layer that only shows what is in view."""
-    return bool(_said(layer).get("is_preview"))
+def is_only_looked_at(layer: Image) -> bool:
+    """Tell a preview or a map of a result from what can be computed with."""
+    return bool({"is_preview", "map"} & set(_said(layer)))
 
 
 def _said(layer: Image) -> dict[str, Any]:
@@ -71,7 +71,8 @@ def _said(layer: Image) -> dict[str, Any]:
 
 
 def _is_result(layer: Image) -> bool:
-    return bool({"plan", "model"} & set(_said(layer)))
+    is_made = bool({"plan", "model"} & set(_said(layer)))
+    return is_made and not is_only_looked_at(layer)
 
 
 def _n_columns(layer: Image) -> int:

@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sr._napari.flow import as_stack
+from napari_sr._napari.guessing import is_only_looked_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,9 @@ class SourcePicker(QWidget):
     def refresh(self) -> None:
         """Offer the layers that there are now; what was chosen stays chosen."""
         layers = [
-            one for one in reversed(self._viewer.layers) if isinstance(one, Image)
+            one
+            for one in reversed(self._viewer.layers)
+            if isinstance(one, Image) and not is_only_looked_at(one)
         ]
         files = [entry for entry in self._entries if isinstance(entry, str)]
         chosen, before = list(self._chosen()), len(list(self._chosen()))

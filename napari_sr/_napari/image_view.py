@@ -131,6 +131,10 @@ class ImageView(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw the part that the lens shows, and the texts."""
         painter = QPainter(self)
+        self._draw(painter)
+        painter.end()
+
+    def _draw(self, painter: QPainter) -> None:
         frame, lens = self._frame(), self._lens
         ink = self.palette().color(QPalette.ColorRole.WindowText)
         painter.setPen(ink)

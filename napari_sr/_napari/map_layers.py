@@ -41,7 +41,7 @@ def add_maps(viewer: ViewerModel, recording: Image, found: Assessment) -> list[I
         added.append(
             viewer.add_image(
                 one.pixels.reshape(*[1] * (recording.ndim - 2), *one.pixels.shape),
-                name=f"{found.name}: {one.title.lower()}",
+                name=f"{name.replace('_', ' ')}: {found.name}",
                 visible=name == "disagreement",
                 metadata={"napari_sr": {**found.provenance, "map": name}},
                 **_look_of(one),

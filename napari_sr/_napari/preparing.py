@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from napari_sr._napari.loading import load
 from napari_sr._napari.preferences import DEVICES
 from napari_sr.settings import UpscaleSettings
 
@@ -50,6 +51,7 @@ class Preparer:
         request
             What the user asked for.
         """
+        load("napari_sr.upscaling")
         from napari_sr.upscaling import make_plan
 
         with self._lock:
@@ -74,6 +76,7 @@ class Preparer:
         model, factor, settings
             As in a `Request`.
         """
+        load("napari_sr.upscaling")
         from napari_sr.device import describe_device
 
         devices = {name: describe_device(name) for name in DEVICES}

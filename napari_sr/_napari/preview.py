@@ -221,12 +221,6 @@ def _nothing_is_asked() -> None:
     """Nobody is there to ask for anything."""
 
 
-def is_preview(layer: object) -> bool:
-    """Tell a preview from what a user can choose."""
-    metadata = getattr(layer, "metadata", {}).get("napari_sr", {})
-    return isinstance(metadata, dict) and bool(metadata.get("is_preview"))
-
-
 def _sentence(sight: Sight) -> str:
     height, width = sight.after.shape
     if sight.view.is_middle:

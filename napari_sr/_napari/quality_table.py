@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
-from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QApplication,
-    QFormLayout,
     QLabel,
     QVBoxLayout,
     QWidget,
@@ -24,15 +22,10 @@ from qtpy.QtWidgets import (
 from napari_sr._napari.asking import ask_and_write
 from napari_sr._napari.background import Background, when_closed
 from napari_sr._napari.figure_view import FigureView
-from napari_sr._napari.form import STYLE, button, combo, line, offer, order_by_tab, row
-from napari_sr._napari.guessing import (
-    guess_recording,
-    guess_reference,
-    guess_result,
-    is_preview,
-)
-from napari_sr._napari.layer_place import layer_stack
+from napari_sr._napari.form import STYLE, button, line, order_by_tab, row
+from napari_sr._napari.loading import load
 from napari_sr._napari.map_layers import add_maps
+from napari_sr._napari.quality_choice import QualityChoice
 from napari_sr.stack import StackError
 
 if TYPE_CHECKING:
@@ -40,8 +33,6 @@ if TYPE_CHECKING:
 
     from napari_sr.assessment import Assessment
     from napari_sr.stack import Stack
-
-NO_REFERENCE = "none"
 
 
 class QualityTable(QWidget):
@@ -59,14 +50,7 @@ class QualityTable(QWidget):
         self._background = Background(self._refresh)
         self._found: Assessment | None = None
         self._recording: Image | None = None  # that it is about
-        self._is_by_hand = False  # else a newer result is chosen when there is one
-        self.result_box = combo("The super-resolved layer.")
-        self.recording_box = combo("What the result was made from.")
-        self.reference_box = combo(
-            "What the result should be, in the same pixels: a sharper recording, or "
-            "the truth of a synthetic sample. Without one, only what needs none is "
-            "measured."
-        )
+        self.chosen = QualityChoice(napari_viewer)
         self.measure_button = button("Measure", "Take the figures of the result.")
         self.measure_button.setObjectName("run")
         self.stop_button = button("Stop", "Stop after this plane.")
@@ -92,38 +76,23 @@ class QualityTable(QWidget):
 
     def reset_choices(self, *_: object) -> None:
         """Offer the layers that there are now."""
-        images = self._images()
-        items = [(layer.name, layer) for layer in images]
-        gone = self.result_box.currentData() not in images
-        with QSignalBlocker(self.result_box):
-            offer(self.result_box, items)
-        offer(self.recording_box, items)
-        offer(self.reference_box, [(NO_REFERENCE, None), *items])
-        if gone or not self._is_by_hand:
-            self._is_by_hand = False
-            _choose(self.result_box, guess_result(images))
-        self._guess()
+        self.chosen.refresh()
 
     def measure(self) -> None:
         """Take the figures in a thread."""
         try:
-            result, recording = (
-                self._stack(b) for b in (self.result_box, self.recording_box)
-            )
-            reference = self._stack(self.reference_box)
+            stacks = self.chosen.stacks()
         except StackError as error:
             show_error(str(error))
             return
-        if result is None or recording is None:
+        if stacks is None:
             return
         self._forget("Measuring …")
-        self._recording = self.recording_box.currentData()
+        self._recording = self.chosen.recording.currentData()
         self._background.start(
             _assessing,
-            result,
-            recording,
-            reference,
-            title=f"Quality of {result.name}",
+            *stacks,
+            title=f"Quality of {stacks[0].name}",
             step=self._show_step,
             result=self._show,
             end=self._end,
@@ -170,32 +139,6 @@ class QualityTable(QWidget):
             self.save_button,
         )
 
-    def _keep(self, _place: int) -> None:
-        """Remember that the user chose the result."""
-        self._is_by_hand = True
-
-    def _images(self) -> list[Image]:
-        layers = [one for one in self._viewer.layers if isinstance(one, Image)]
-        return [one for one in layers if not (one.rgb or is_preview(one))]
-
-    def _stack(self, box: QWidget) -> Stack | None:
-        layer = box.currentData()
-        if layer is None:
-            return None
-        stack = layer_stack(layer)
-        stack.provenance = dict(layer.metadata.get("napari_sr") or {})
-        return stack
-
-    def _guess(self, *_: object) -> None:
-        """Choose what belongs to the result, as far as it can be told."""
-        result, images = self.result_box.currentData(), self._images()
-        if result is not None:
-            recording = guess_recording(result, images)
-            if recording is not None:
-                _choose(self.recording_box, recording)
-            _choose(self.reference_box, guess_reference(result, images))
-        self._refresh()
-
     def _show_step(self, step: tuple[int, int]) -> None:
         done, total = step
         self.basis.setText(f"Step {done} of {total} …")
@@ -218,14 +161,8 @@ class QualityTable(QWidget):
 
     def _refresh(self) -> None:
         """Enable what can be used now."""
-        busy = self._background.is_busy
-        result, recording = (
-            self.result_box.currentData(),
-            self.recording_box.currentData(),
-        )
-        ready = result is not None and recording is not None and result is not recording
-        for box in (self.result_box, self.recording_box, self.reference_box):
-            box.setEnabled(not busy)
+        busy, ready = self._background.is_busy, self.chosen.is_complete
+        self.chosen.setEnabled(not busy)
         self.measure_button.setEnabled(ready and not busy)
         self.stop_button.setEnabled(busy)
         for one in self._afterwards:
@@ -236,9 +173,7 @@ class QualityTable(QWidget):
             )
 
     def _connect(self) -> None:
-        self.result_box.currentIndexChanged.connect(self._guess)
-        self.result_box.activated.connect(self._keep)
-        self.recording_box.currentIndexChanged.connect(lambda _: self._refresh())
+        self.chosen.changed.connect(self._refresh)
         self.measure_button.clicked.connect(lambda: self.measure())
         self.stop_button.clicked.connect(lambda: self._background.stop())
         self.copy_button.clicked.connect(lambda: self.copy())
@@ -248,17 +183,8 @@ class QualityTable(QWidget):
         when_closed(self, self._background.leave)
 
     def _lay_out(self) -> None:
-        boxes = {
-            "result": self.result_box,
-            "recording": self.recording_box,
-            "reference": self.reference_box,
-        }
-        form = QFormLayout()
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        for name, box in boxes.items():
-            form.addRow(name, box)
         column = QVBoxLayout(self)
-        column.addLayout(form)
+        column.addWidget(self.chosen)
         column.addLayout(row(self.measure_button, self.stop_button))
         column.addWidget(line())
         column.addWidget(self.view)
@@ -267,14 +193,9 @@ class QualityTable(QWidget):
         column.addLayout(row(self.copy_button, self.save_button))
         column.addStretch()
         buttons = (self.measure_button, self.stop_button)
-        order_by_tab([*boxes.values(), *buttons, self.view.table, *self._afterwards])
-
-
-def _choose(box: QWidget, layer: Image | None) -> None:
-    """Choose a layer, or the entry of none."""
-    for place in range(box.count()):
-        if box.itemData(place) is layer:
-            box.setCurrentIndex(place)
+        order_by_tab(
+            [*self.chosen.in_order(), *buttons, self.view.table, *self._afterwards]
+        )
 
 
 def _write_report(found: Assessment, path: str) -> None:
@@ -288,6 +209,7 @@ def _assessing(
     result: Stack, recording: Stack, reference: Stack | None
 ) -> Generator[tuple[int, int], None, Assessment]:
     """Assess in a thread, where torch is loaded."""
+    load("napari_sr.assessing")
     from napari_sr.assessing import assess_steps
 
     return (yield from assess_steps(recording, result, reference))

@@ -137,6 +137,7 @@ class Running:
             self._is_adding = True
             self._current = ResultLayer(self._viewer, source, result)
             self._is_adding = False
+            result.is_shown.set()
             self._unfinished.append(self._current)
 
     def _how_it_goes(self, result: Result, step: Step) -> str:

@@ -23,9 +23,10 @@ from napari_sr._napari.controls import Choices
 from napari_sr._napari.copying import python_script, recipe_of
 from napari_sr._napari.flow import Request, as_stack
 from napari_sr._napari.form import STYLE, choose, order_by_tab
+from napari_sr._napari.guessing import is_only_looked_at
 from napari_sr._napari.preferences import preferences
 from napari_sr._napari.preparing import Preparer
-from napari_sr._napari.preview import KEY, Preview, is_preview
+from napari_sr._napari.preview import KEY, Preview
 from napari_sr._napari.remembered import recall, remember
 from napari_sr._napari.running import Running
 from napari_sr._napari.worker import once
@@ -80,7 +81,7 @@ class SuperResolve(QWidget):
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now."""
         images = [one for one in self._viewer.layers if isinstance(one, Image)]
-        self._choices.offer_layers([one for one in images if not is_preview(one)])
+        self._choices.offer_layers([i for i in images if not is_only_looked_at(i)])
         self._choices.models.refresh()
         self._refresh()
 

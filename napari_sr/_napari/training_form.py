@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QLineEdit,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.form import combo
 from napari_sr._napari.preferences import DEVICES, preferences
 from napari_sr._napari.section import Section
 from napari_sr.catalogue import FOR_ALL_KINDS, list_models
@@ -41,11 +41,7 @@ class TrainingForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._cards: dict[str, ModelCard] = {}
-        self.base = QComboBox()
-        self.base.setToolTip("The model to start from; one for similar images is best.")
-        self.base.setMinimumContentsLength(8)
-        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        self.base.setSizeAdjustPolicy(policy)
+        self.base = combo("The model to start from; one for similar images is best.")
         self.minutes = QDoubleSpinBox()
         self.minutes.setRange(0.1, 10_000)
         self.minutes.setDecimals(1)
@@ -61,10 +57,9 @@ class TrainingForm(QWidget):
         )
         self.name = QLineEdit()
         self.name.setToolTip("What the new model is called where models are chosen.")
-        self.device = QComboBox()
+        self.device = combo("auto takes a GPU where there is one.")
         self.device.addItems(DEVICES)
         self.device.setCurrentText(preferences().device)
-        self.device.setToolTip("auto takes a GPU where there is one.")
         self.seed = QSpinBox()
         self.seed.setMaximum(2**31 - 1)
         self.seed.setToolTip("Another number draws other patches and noise.")
@@ -130,7 +125,7 @@ class TrainingForm(QWidget):
     def restore(self, choices: Mapping[str, Any]) -> None:
         """Choose what was remembered, where it is still offered."""
         for name in ("base", "device"):
-            box: QComboBox = getattr(self, name)
+            box = getattr(self, name)
             box.setCurrentIndex(max(0, box.findText(str(choices.get(name, "")))))
         minutes = choices.get("minutes", MINUTES)
         self.minutes.setValue(minutes if isinstance(minutes, int | float) else MINUTES)

@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     models = commands.add_parser("models", help="list the models that can be used")
     models.set_defaults(run=_models)
+    actions = models.add_subparsers(metavar="ACTION")
+    into = actions.add_parser(
+        "import", help="take over a model file, or a checkpoint of another repository"
+    )
+    into.add_argument("file", type=Path, help=".safetensors, or .pth of an SRResNet")
+    into.set_defaults(run=_import_model)
     info = commands.add_parser("info", help="describe a stack or a model file")
     info.add_argument("file", help="a stack, a model file, or the name of a model")
     info.add_argument("--json", action="store_true", help="print everything, as JSON")
@@ -268,6 +274,16 @@ def _models(_arguments: argparse.Namespace) -> int:
         print(f"{card.name:{width}}  ×{card.factor}  {card.domain}: {card.description}")
     for name in INTERPOLATIONS:
         print(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: interpolation")
+    return OK
+
+
+def _import_model(arguments: argparse.Namespace) -> int:
+    from napari_sr.card import read_card
+    from napari_sr.installing import install_checkpoint, install_model
+
+    is_ours = arguments.file.suffix == ".safetensors"
+    path = (install_model if is_ours else install_checkpoint)(arguments.file)
+    print(describe_model(read_card(path)))
     return OK
 
 

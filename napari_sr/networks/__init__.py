@@ -9,6 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from napari_sr.networks.fast import Fast
+from napari_sr.networks.others import (
+    ClampedSRResNet,
+    MSRResNet,
+    OtherSRResNet,
+    TanhSRResNet,
+)
 from napari_sr.networks.resampling import check_factor
 from napari_sr.networks.srresnet import SRResNet
 
@@ -19,9 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCHITECTURES", "Generator", "build_generator"]
 
-ARCHITECTURES: dict[str, type[Fast] | type[SRResNet]] = {
+ARCHITECTURES: dict[str, type[Fast] | type[SRResNet] | type[OtherSRResNet]] = {
     "fast": Fast,
+    "msrresnet": MSRResNet,
     "srresnet": SRResNet,
+    "srresnet-clamped": ClampedSRResNet,
+    "srresnet-tanh": TanhSRResNet,
 }
 
 
@@ -40,7 +49,7 @@ class Generator(Protocol):
 
 def build_generator(
     architecture: str, factor: int, arguments: Mapping[str, int] | None = None
-) -> Fast | SRResNet:
+) -> Fast | SRResNet | OtherSRResNet:
     """Build an untrained generator.
 
     Parameters

@@ -9,13 +9,45 @@ the output. It alone knows that the paper's output lies in [−1, 1] (its input 
 
 from __future__ import annotations
 
-from math import ceil, log2
+from math import ceil, isqrt, log2
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+FAINT = 0.01
+"""What the untrained network adds to an interpolation: little, but all of its reach."""
+
+
+def _pass_on(layer: nn.Conv2d, scale: float, offset: float) -> None:
+    """Let the middle tap between the first channels carry the image."""
+    image = layer.weight[0, 0]
+    image.zero_()
+    image[image.shape[0] // 2, image.shape[1] // 2] = scale
+    _set_bias(layer, 1, offset)
+
+
+def _interpolate(layer: nn.Conv2d) -> None:
+    """Let the sub-pixels of the first channel lie on parabolas through three pixels."""
+    n_sub_pixels = layer.out_channels // layer.in_channels
+    step = isqrt(n_sub_pixels)
+    place = (torch.arange(step) + 0.5) / step - 0.5  # of sub-pixels, in pixels
+    taps = torch.stack(
+        [place * (place - 1) / 2, 1 - place.square(), place * (place + 1) / 2], dim=1
+    )
+    kernels = torch.einsum("ai,bj->abij", taps, taps).flatten(0, 1)
+    layer.weight[:n_sub_pixels] = 0.0
+    layer.weight[:n_sub_pixels, 0] = kernels
+    _set_bias(layer, n_sub_pixels, 0.0)
+
+
+def _set_bias(layer: nn.Conv2d, n_first: int, value: float) -> None:
+    assert layer.bias is not None
+    layer.bias[:n_first] = value
 
 
 def _convolution_with_norm(channels: int) -> list[nn.Module]:
@@ -60,13 +92,32 @@ class SRResNet(nn.Module):
         self.factor = factor
         steps = [3] if factor == 3 else [2] * int(log2(factor))
         self.halo = self._receptive_radius(steps, n_blocks)
-        self.head = nn.Sequential(nn.Conv2d(1, channels, 9, padding=4), nn.PReLU())
+        first = nn.Conv2d(1, channels, 9, padding=4)
+        self.head = nn.Sequential(first, nn.PReLU())
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(n_blocks)))
         self.middle = nn.Sequential(*_convolution_with_norm(channels))
         self.upsampling = nn.Sequential(
             *(layer for step in steps for layer in self._sub_pixel(channels, step))
         )
         self.tail = nn.Conv2d(channels, 1, 9, padding=4)
+        self._start_as_interpolation(first)
+
+    @torch.no_grad()
+    def _start_as_interpolation(self, first: nn.Conv2d) -> None:
+        """Let the first channel carry the image, so that only detail is to be learnt.
+
+        The paper says nothing of where its training starts. From here a short one gets
+        far: the untrained network interpolates, quadratically.
+        """
+        *between, last = [m for m in self.modules() if isinstance(m, nn.BatchNorm2d)]
+        for norm in (*between[1::2], last):  # whatever is added to a skip
+            nn.init.constant_(norm.weight, FAINT)
+        _pass_on(first, 1.0, 0.0)
+        for layer in self.upsampling:
+            if isinstance(layer, nn.Conv2d):
+                _interpolate(layer)
+        self.tail.weight.mul_(FAINT)
+        _pass_on(self.tail, 2.0, -1.0)  # from [0, 1] to the paper's range
 
     @staticmethod
     def _sub_pixel(channels: int, step: int) -> list[nn.Module]:

@@ -9,7 +9,9 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 
 from napari.layers import Image
 
-from napari_sr._napari.flow import as_stack
+from napari_sr._napari.flow import Request, as_stack, run
+from napari_sr._napari.preparing import Preparer
+from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import StackError
 
 
@@ -47,3 +49,28 @@ def test_a_narrow_stack_is_not_taken_for_colour():
     narrow = Image(np.zeros((20, 30, 3), np.uint8), rgb=False)
 
     assert as_stack(narrow).plane_shape == (30, 3)
+
+
+class Patience:
+    """In the place of an event: counts who waits for it."""
+
+    def __init__(self) -> None:
+        self.waits = 0
+
+    def wait(self, _seconds: float) -> None:
+        self.waits += 1
+
+
+def test_a_run_waits_once_until_its_layer_is_there():
+    stack = as_stack(Image(np.zeros((3, 8, 8), np.uint16)))
+    settings = UpscaleSettings(device="cpu")
+    steps = run(Request(stack, "bicubic", 2, settings), Preparer())
+    shown = Patience()
+
+    waits = []
+    for result, _ in steps:
+        result.is_shown = shown
+        waits.append(shown.waits)
+
+    assert waits == [0, 1, 1]
+    assert shown.waits == 1

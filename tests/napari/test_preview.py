@@ -9,8 +9,9 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from napari_sr._napari.flow import Request, as_stack
+from napari_sr._napari.guessing import is_only_looked_at
 from napari_sr._napari.preparing import Preparer
-from napari_sr._napari.preview import KEY, Preview, is_preview
+from napari_sr._napari.preview import KEY, Preview
 from napari_sr.settings import UpscaleSettings
 
 WAIT = 30_000
@@ -80,7 +81,7 @@ def test_it_lies_over_what_is_in_view(viewer, source, preview, qtbot):
     layer = show(preview, qtbot)
 
     assert viewer.layers[-1] is layer
-    assert is_preview(layer)
+    assert is_only_looked_at(layer)
     seen = source.data[1, 10:20, 20:36]
     np.testing.assert_array_equal(layer.data[0], seen.repeat(2, 0).repeat(2, 1))
     first, last = np.array([1, 9.5, 19.5]), np.array([1, 19.5, 35.5])

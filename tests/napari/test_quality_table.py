@@ -73,7 +73,7 @@ def measured(widget, qtbot) -> list[list[str]]:
 
 
 def test_what_belongs_together_is_chosen_at_first(widget, layers):
-    boxes = (widget.recording_box, widget.reference_box, widget.result_box)
+    boxes = (widget.chosen.recording, widget.chosen.reference, widget.chosen.result)
 
     assert tuple(box.currentData() for box in boxes) == layers
 
@@ -81,16 +81,16 @@ def test_what_belongs_together_is_chosen_at_first(widget, layers):
 def test_a_newer_result_is_chosen_unless_the_user_chose(viewer, widget, layers):
     said = layers[2].metadata
     newer = viewer.add_image(counts(2, 80, 96), name="newer", metadata=said)
-    assert widget.result_box.currentData() is newer
+    assert widget.chosen.result.currentData() is newer
 
-    place = widget.result_box.findText(layers[2].name)
-    widget.result_box.setCurrentIndex(place)
-    widget.result_box.activated.emit(place)
+    place = widget.chosen.result.findText(layers[2].name)
+    widget.chosen.result.setCurrentIndex(place)
+    widget.chosen.result.activated.emit(place)
     viewer.add_image(counts(2, 80, 96), name="newest", metadata=said)
-    assert widget.result_box.currentData() is layers[2]
+    assert widget.chosen.result.currentData() is layers[2]
 
     viewer.layers.remove(layers[2])
-    assert widget.result_box.currentData().name == "newest"
+    assert widget.chosen.result.currentData().name == "newest"
 
 
 def test_with_a_reference_every_figure_is_shown_and_explained(widget, layers, qtbot):
@@ -109,7 +109,7 @@ def test_with_a_reference_every_figure_is_shown_and_explained(widget, layers, qt
 
 
 def test_without_a_reference_only_what_needs_none_is_shown(widget, layers, qtbot):
-    widget.reference_box.setCurrentIndex(0)
+    widget.chosen.reference.setCurrentIndex(0)
 
     shown = measured(widget, qtbot)
 
@@ -119,7 +119,7 @@ def test_without_a_reference_only_what_needs_none_is_shown(widget, layers, qtbot
 def test_the_table_can_be_copied_and_saved(
     widget, layers, qtbot, tmp_path, monkeypatch
 ):
-    widget.reference_box.setCurrentIndex(0)
+    widget.chosen.reference.setCurrentIndex(0)
     shown = measured(widget, qtbot)
     path = tmp_path / "quality.csv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
@@ -136,8 +136,8 @@ def test_the_table_can_be_copied_and_saved(
 
 
 def test_what_does_not_fit_is_told_in_a_sentence(widget, layers, qtbot, notified):
-    place = widget.recording_box.findText("elsewhere")
-    widget.recording_box.setCurrentIndex(place)
+    place = widget.chosen.recording.findText("elsewhere")
+    widget.chosen.recording.setCurrentIndex(place)
 
     assert measured(widget, qtbot) == []
 
@@ -180,6 +180,9 @@ def test_maps_become_layers_where_their_pixels_lie(viewer, widget, layers, qtbot
 
     widget.maps_button.click()
 
+    assert widget.chosen.result.currentData() is result, "a map is no result"
+    assert widget.chosen.recording.currentData() is recording
+    assert widget.chosen.reference.currentData() is truth
     added = {layer.metadata["napari_sr"]["map"]: layer
              for layer in viewer.layers[before:]}  # fmt: skip
     assert list(added) == ["out_of_band", "disagreement", "error"]

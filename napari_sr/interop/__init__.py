@@ -1,0 +1,1 @@
+"""Networks of other people, read without running anything that comes with them."""

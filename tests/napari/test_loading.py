@@ -1,0 +1,80 @@
+"""What is heavy is loaded without holding the viewer up."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+
+from napari_sr._napari.loading import load
+
+MANY = "kept = [[number] for number in range(20_000)]\n"
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Write a module; give its name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "heavy_one", raising=False)
+
+    def write(text: str) -> str:
+        (tmp_path / "heavy_one.py").write_text(text, "utf-8")
+        return "heavy_one"
+
+    yield write
+    sys.modules.pop("heavy_one", None)
+
+
+@pytest.fixture
+def collections():
+    """List the generations that the collector looks through."""
+    seen: list[int] = []
+
+    def note(phase, info) -> None:
+        if phase == "start":
+            seen.append(info["generation"])
+
+    gc.callbacks.append(note)
+    yield seen
+    gc.callbacks.remove(note)
+
+
+def test_the_collector_rests_meanwhile_and_has_nothing_to_make_up_for(
+    module, collections
+):
+    load(module(MANY))
+
+    assert not collections
+    assert gc.isenabled()
+    kept = sys.modules["heavy_one"].kept
+    assert any(one is kept for one in gc.get_objects(generation=2))
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_is_there_already_costs_nothing(module, monkeypatch):
+    load(module("kept = []"))
+    kept = sys.modules["heavy_one"].kept
+    monkeypatch.setattr(gc, "freeze", lambda: pytest.fail("nothing was loaded"))
+
+    load("heavy_one", "sys")
+
+    assert sys.modules["heavy_one"].kept is kept
+
+
+def test_a_module_that_cannot_be_loaded_leaves_the_collector_on(module):
+    with pytest.raises(ZeroDivisionError):
+        load(module("1 / 0"))
+
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off(module):
+    gc.disable()
+    try:
+        load(module(MANY))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
