@@ -123,7 +123,7 @@ def is_gone_on_with(job):
 
 
 def seen_in(job):
-    """List what is in the folder of an output, but for a run that can be gone on with."""
+    """List what is in the folder of an output, but for a run to be gone on with."""
     kept = {f".{job.output.name}.partial"} if is_gone_on_with(job) else set()
     return sorted(set(names_in(job.output.parent)) - kept)
 
