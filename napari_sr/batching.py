@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from napari_sr.run_folder import Target
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack, StackError
 from napari_sr.upscaling import Step, as_upscaler, make_plan, upscale_steps
-from napari_sr.volumes import Crew, Share, ShareDone, upscale_volume
+from napari_sr.volumes import Share, ShareDone, upscale_volume
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -182,8 +183,6 @@ class FileJob:
     """What else to say about the output, beside how it came about."""
     share: Share | None = None
     """Which part of an OME-Zarr to do; all when not given."""
-    crew: Crew | None = None
-    """Who does the regions of an OME-Zarr; this process when not given."""
 
     @property
     def name(self) -> str:
@@ -219,29 +218,26 @@ def _run_regions(
         settings,
         files=files_of(job.source),
         share=job.share,
-        crew=job.crew,
     )
     if isinstance(outcome, ShareDone):
         yield FileShared(job.source, job.output, outcome.n_missing)
         return
-    *leading, height, width = stack.shape
-    factor = outcome.plan.factor
-    shape = (*leading, height * factor, width * factor)
-    yield FileResult(job.source, job.output, shape, outcome.plan, outcome.share_clipped)
+    plan = outcome.plan
+    shape = stack.upscaled_shape(plan.factor)
+    yield FileResult(job.source, job.output, shape, plan, outcome.share_clipped)
 
 
 def _run_planes(
     job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
 ) -> Generator[Step | FileResult, None, None]:
     """Write a file plane by plane, which is complete or absent."""
-    if job.share is not None or job.crew is not None:
+    if job.share is not None:
         raise StackError(
             f"{job.output} can only be written by one process. Write .ome.zarr to "
             f"share the work."
         )
     plan = make_plan(stack, upscaler, settings)
-    *leading, height, width = stack.shape
-    shape = (*leading, height * plan.factor, width * plan.factor)
+    shape = stack.upscaled_shape(plan.factor)
     n_clipped = 0
     with create_stack(
         job.output,
@@ -257,8 +253,8 @@ def _run_planes(
                 writer.write(step.index, step.plane)
                 n_clipped += step.n_clipped
             yield step
-    n_pixels = stack.n_planes * shape[-2] * shape[-1]
-    yield FileResult(job.source, job.output, shape, plan, n_clipped / n_pixels)
+    share_clipped = n_clipped / prod(shape)
+    yield FileResult(job.source, job.output, shape, plan, share_clipped)
 
 
 def run_job_safely(

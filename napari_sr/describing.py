@@ -34,7 +34,12 @@ WAYS = ("given", "auto")
 
 def describe_share(shared: FileShared) -> str:
     """Say in one line what others still have to do."""
-    return f"{shared.path}: this share is done, {shared.n_missing} regions are missing"
+    left = (
+        f"{shared.n_missing} regions are left to the others"
+        if shared.n_missing
+        else "another one finishes; if that was ended, run this without --shard"
+    )
+    return f"{shared.path}: this share is done; {left}"
 
 
 def describe_result(result: FileResult) -> str:

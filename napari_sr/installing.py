@@ -57,11 +57,7 @@ def install_model(path: str | os.PathLike[str]) -> Path:
     for part in model.weights:
         _ = model.weights[part]  # reads it, and refuses what is not what was saved
     target = model_folder() / path.name
-    if target.exists():
-        raise ModelFormatError(
-            f"There is a model of your own named {path.stem!r} already. Remove it "
-            "first, or rename the file."
-        )
+    _refuse_taken(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(target) as partial:
         shutil.copyfile(path, partial)
@@ -89,12 +85,16 @@ def install_checkpoint(path: str | os.PathLike[str]) -> Path:
         If no model can have that name.
     """
     target = new_model_path(Path(path).stem)
+    _refuse_taken(target)
+    return save_model(import_checkpoint(path), target)
+
+
+def _refuse_taken(target: Path) -> None:
     if target.exists():
         raise ModelFormatError(
             f"There is a model of your own named {target.stem!r} already. Remove it "
             "first, or rename the file."
         )
-    return save_model(import_checkpoint(path), target)
 
 
 def remove_model(entry: Entry) -> None:

@@ -119,8 +119,9 @@ class RunFolder:
         StackError
             If the place was taken meanwhile, or cannot be written.
         """
-        done = (self.folder / _DONE / "0").iterdir()
-        n_clipped = sum(int(path.read_text("utf-8")) for path in done)
+        done = self.folder / _DONE / "0"
+        numbers = range(len(self.levels[0]))
+        n_clipped = sum(int((done / str(n)).read_text("utf-8")) for n in numbers)
         refuse_existing(target.path, target.overwrite, is_zarr)
         try:
             put_in_place(self.folder / _IMAGE, target.path.absolute())
@@ -189,13 +190,12 @@ def _create(target: Target, stack: Stack, record: Record) -> None:
     """Make the folder of a run, whole or not at all; another process may be first."""
     new = target.folder.with_name(f".{target.path.name}.{uuid4().hex[:8]}.partial")
     plan = record.plan
-    *leading, height, width = stack.shape
     try:
         new.mkdir(parents=True)
         image = RegionalZarr.create(
             new / _IMAGE,
             region_side(plan.factor) * plan.factor,
-            shape=(*leading, height * plan.factor, width * plan.factor),
+            shape=stack.upscaled_shape(plan.factor),
             dtype=np.dtype(plan.dtype),
             axes=stack.upscaled_axes(plan.factor),
             provenance={**provenance_of(stack, plan), **target.notes},

@@ -316,6 +316,11 @@ class Stack:
         y, x = self.axes[-2:]
         return (*self.axes[:-2], y.upscaled(factor), x.upscaled(factor))
 
+    def upscaled_shape(self, factor: int) -> tuple[int, ...]:
+        """Give the shape of this stack upscaled in the plane."""
+        height, width = self.plane_shape
+        return (*self.leading_shape, height * factor, width * factor)
+
     def close(self) -> None:
         """Free the file behind the stack; a second call does nothing."""
         if not self._closed:

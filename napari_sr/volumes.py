@@ -1,15 +1,14 @@
 """Flow D: a stack of any size → an OME-Zarr, region by region, by one or by many.
 
 This module alone knows the order: begin or go on, do what is missing of the finest
-level, then each coarser level, then put the result in its place. Who does the regions
-is a `Crew`: this process, or the workers of a cluster.
+level, then each coarser level, then put the result in its place.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from napari_sr.device import choose_device
 from napari_sr.model import SRModel
@@ -61,20 +60,6 @@ class ShareDone:
     """Regions that others still have to do; 0 where another one is finishing."""
 
 
-class Crew(Protocol):
-    """Whoever does regions."""
-
-    def __call__(
-        self,
-        run: RunFolder,
-        level: int,
-        numbers: Sequence[int],
-        stack: Stack,
-        upscaler: Upscaler,
-    ) -> Iterator[Step]:
-        """Do regions of a level; a step for each tile or region."""
-
-
 def upscale_volume(
     target: Target,
     stack: Stack,
@@ -83,7 +68,6 @@ def upscale_volume(
     *,
     files: Sequence[Path] = (),
     share: Share | None = None,
-    crew: Crew | None = None,
 ) -> Generator[Step, None, VolumeDone | ShareDone]:
     """Super-resolve a stack into an OME-Zarr, or go on with it.
 
@@ -101,8 +85,6 @@ def upscale_volume(
         From which the recording is read, so that a change of them is noticed.
     share
         Which part to do; all when not given.
-    crew
-        Who does it; this process when not given.
 
     Yields
     ------
@@ -123,33 +105,28 @@ def upscale_volume(
     run = begin_or_go_on(
         target, stack, identity, lambda: make_plan(stack, upscaler, settings)
     )
-    work, plan = crew or do_here, run.record.plan
     missing = run.missing(0)
-    yield from work(run, 0, share.of(missing) if share else missing, stack, upscaler)
+    numbers = share.of(missing) if share else missing
+    yield from _finest(run, numbers, stack, upscaler)
+    plan = run.record.plan
     if share is not None:
         left = len(run.missing(0)) if run.folder.exists() else 0
         if left or not run.claim_the_end():
             return ShareDone(plan, left)
     for level in range(1, len(run.levels)):
-        yield from work(run, level, run.missing(level), stack, upscaler)
+        numbers = run.missing(level)
+        for done, number in enumerate(numbers, start=1):
+            run.coarsen(level, number)
+            yield Step(run.levels[level][number].index, done, len(numbers))
     return VolumeDone(plan, run.finish(target))
 
 
-def do_here(
-    run: RunFolder,
-    level: int,
-    numbers: Sequence[int],
-    stack: Stack,
-    upscaler: Upscaler,
+def _finest(
+    run: RunFolder, numbers: Sequence[int], stack: Stack, upscaler: Upscaler
 ) -> Iterator[Step]:
-    """Do regions of a level one after the other, in this process."""
-    plan, regions = run.record.plan, [run.levels[level][n] for n in numbers]
-    if level > 0:
-        for done, (number, region) in enumerate(zip(numbers, regions, strict=True), 1):
-            run.coarsen(level, number)
-            yield Step(region.index, done, len(numbers))
-        return
-    recorded = [region.recorded(plan.factor) for region in regions]
+    """Super-resolve regions one after the other."""
+    plan = run.record.plan
+    recorded = [run.levels[0][number].recorded(plan.factor) for number in numbers]
     on_device = upscaler.to(choose_device(plan.device))
     waiting = iter(numbers)
     for step in region_steps(stack, on_device, plan, recorded):

@@ -152,6 +152,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_file(tmp_path, small, n_step
     stopped_after(n_steps, job)
     hidden = tmp_path / ".r.ome.zarr.partial"
     n_left = len(run_folder.RunFolder(hidden).missing(0))
+    (hidden / "done" / "0" / ".2.partial").touch()  # killed while it said so
     steps = list(run_job(job, NEAREST, SETTINGS))
 
     assert sum(getattr(step, "plane", None) is not None for step in steps) == n_left

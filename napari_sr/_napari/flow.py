@@ -197,8 +197,7 @@ def _begin(request: Request, plan: Plan) -> Result:
     from napari_sr.provenance import provenance_of
 
     stack = request.stack
-    height, width = stack.plane_shape
-    shape = (*stack.leading_shape, height * plan.factor, width * plan.factor)
+    shape = stack.upscaled_shape(plan.factor)
     levels = empty_levels(shape, plan.dtype)
     needed, free = levels[0].nbytes, free_memory(torch.device("cpu"))
     if needed > free:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 COARSE_ENOUGH = 1024
 """Side of the coarsest level, at most: it is read at once."""
 COARSE_SIDE = 4096
-"""Side of a region of a coarser level: four files of the level before make one."""
+"""Side of a region of a coarser level: twice that is read for it."""
 
 
 def level_shapes(shape: Sequence[int]) -> list[tuple[int, ...]]:
