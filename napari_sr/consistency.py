@@ -25,12 +25,11 @@ WINDOW = 33
 MEAN_WINDOW = 97
 """Side of the surroundings whose mean becomes that of the recording: noise has next to
 none over so many pixels."""
-REACH = WINDOW // 2 + MEAN_WINDOW // 2
-"""Recorded pixels around a pixel that take part in what is believed there."""
 _TRUNCATE = 4.0
 """Standard deviations after which a Gaussian blur is cut off: what scipy does."""
-_MARGIN = 1 + 2 * np.sqrt(2) / WINDOW
-"""Differences of pure noise vary by so much between windows (two deviations)."""
+_MARGIN = 2 * np.sqrt(2) / WINDOW
+"""Mean squares of pure noise vary by so much of its typical variance between windows:
+two deviations of the mean of so many squares."""
 _N_WIDTHS, _N_STEPS = 6, 4
 
 
@@ -68,12 +67,23 @@ def make_consistent(
     ndarray
         `(factor·y, factor·x)`.
     """
+    known = variance if variance is not None and variance.any() else None
     for _ in range(_N_STEPS if psf_sigma > 0 else 1):
         difference = low - recorded_again(high, factor, psf_sigma)
-        believed = _believable(difference, variance)
-        blocks = high.reshape(low.shape[0], factor, low.shape[1], factor)
-        high = (blocks + believed[:, None, :, None]).reshape(high.shape)
-    return high
+        share = 1.0 if known is None else _believable(difference, known)
+        high = _added(high, share * difference, factor)
+    if known is None:
+        return high
+    rest = low - recorded_again(high, factor, psf_sigma)
+    mean = ndimage.uniform_filter(rest, MEAN_WINDOW, mode="reflect")
+    return _added(high, mean, factor)
+
+
+def _added(high: NDArray, low: NDArray, factor: int) -> NDArray:
+    """Add to each block of a result what belongs to its recorded pixel."""
+    blocks = high.reshape(low.shape[0], factor, low.shape[1], factor)
+    added: NDArray = (blocks + low[:, None, :, None]).reshape(high.shape)
+    return added
 
 
 def reach_of(mode: str, factor: int, psf_sigma: float = 0.0) -> int:
@@ -96,7 +106,8 @@ def reach_of(mode: str, factor: int, psf_sigma: float = 0.0) -> int:
     if mode != "auto":
         return 0
     blur = ceil((_TRUNCATE * psf_sigma + 1) / factor)
-    return (_N_STEPS if psf_sigma > 0 else 1) * (REACH + blur)
+    n_steps = _N_STEPS if psf_sigma > 0 else 1
+    return n_steps * (WINDOW // 2 + blur) + MEAN_WINDOW // 2 + blur
 
 
 def recorded_again(high: NDArray, factor: int, psf_sigma: float = 0.0) -> NDArray:
@@ -140,17 +151,14 @@ def fitted_sigma(high: NDArray, low: NDArray, factor: int, within: Range) -> flo
     return float(widths[int(np.argmin(errors))])
 
 
-def _believable(difference: NDArray, variance: NDArray | None) -> NDArray:
-    """Keep what of a difference is not explained by noise."""
-    if variance is None or not variance.any():
-        return difference
-    found, expected = (
+def _believable(difference: NDArray, variance: NDArray) -> NDArray:
+    """Tell the share of a difference that noise does not explain."""
+    found, expected, squared = (
         ndimage.uniform_filter(image, WINDOW, mode="reflect")
-        for image in (difference**2, variance)
+        for image in (difference**2, variance, variance**2)
     )
-    share = 1 - _MARGIN * expected / np.maximum(found, np.finfo(np.float32).tiny)
-    believed: NDArray = np.maximum(share, 0) * difference
-    believed += ndimage.uniform_filter(
-        difference - believed, MEAN_WINDOW, mode="reflect"
-    )
+    # Where a few bright pixels hold most of the noise, its mean square varies more.
+    explained = expected + _MARGIN * np.sqrt(np.maximum(squared, 0))
+    share = 1 - explained / np.maximum(found, np.finfo(np.float32).tiny)
+    believed: NDArray = np.maximum(share, 0)
     return believed
