@@ -1,7 +1,8 @@
 """Is this model meant for this image? A recording beside those of the training.
 
-This module alone knows when a recording is unlike those that a model learnt from. No
-torch: a model's card holds the statistics.
+This module alone knows when a recording is unlike those that a model learnt from: when
+it looks more like other kinds of images, or like nothing that was seen. No torch: a
+model's card holds the statistics.
 """
 
 from __future__ import annotations
@@ -17,11 +18,19 @@ from napari_sr.descriptors import DESCRIPTORS, TINY, as_array, named
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
 LEVELS = (0.005, 0.02, 0.05, *np.linspace(0.1, 0.9, 9).round(1).tolist(), 0.95, 0.98,
           0.995)  # fmt: skip
 """Shares of the training's recordings that lie below the quantiles of a descriptor."""
 UNUSUAL = 2.0
 """Scores beyond which a descriptor is named: one in twenty of the training's own."""
+USUAL = 0.95
+"""Share of recordings of held-out images of the same kind that are not flagged."""
+FAR = 2.0
+"""What is this many times as far off as most held-out recordings is like nothing."""
+_SHRINKAGE = 0.1
+"""Share of the covariance replaced by that of equal, independent descriptors."""
 
 
 class TrainingStatistics(BaseModel):
@@ -33,12 +42,21 @@ class TrainingStatistics(BaseModel):
     """So many sharp images, each recorded with several levels of noise."""
     quantiles: dict[str, tuple[float, ...]]
     """Of each descriptor, at `LEVELS`."""
-    limit: float = 2.0
-    """Distance beyond which a recording is unlike them: 5 % of recordings of held-out
-    images of the same kind lie beyond."""
+    limit: float = FAR * 2.0
+    """Distance beyond which a recording is like nothing that was seen."""
+    weights: dict[str, float] = {}
+    """Of each descriptor, for telling other kinds of images; empty where none are
+    known."""
+    border: float = 0.0
+    """Weighted sum beyond which a recording looks like another kind."""
 
     @classmethod
-    def of(cls, recordings: Sequence[Mapping[str, float]], n_images: int) -> Self:
+    def of(
+        cls,
+        recordings: Sequence[Mapping[str, float]],
+        n_images: int,
+        others: Sequence[Sequence[Mapping[str, float]]] = (),
+    ) -> Self:
         """Gather the statistics of training recordings.
 
         Parameters
@@ -47,19 +65,31 @@ class TrainingStatistics(BaseModel):
             As `describe_plane` gives them, of at least two.
         n_images
             How many sharp images they come from.
+        others
+            The same for other kinds of images, kind by kind.
         """
-        found = np.quantile(as_array(recordings), LEVELS, axis=0)
+        known = as_array(recordings)
+        found = np.quantile(known, LEVELS, axis=0)
         rounded = [tuple(named(row).values()) for row in found]
         columns = zip(*rounded, strict=True)
+        weights = _discriminant(known, [as_array(kind) for kind in others])
         return cls(
             n_images=n_images,
             quantiles=dict(zip(DESCRIPTORS, columns, strict=True)),
+            weights={} if weights is None else named(weights),
         )
 
-    def with_limit(self, held_out: Sequence[Mapping[str, float]]) -> Self:
-        """Set the limit so that 5 % of held-out recordings lie beyond it."""
-        limit = float(np.quantile([self.distance(one) for one in held_out], 0.95))
-        return self.model_copy(update={"limit": limit})
+    def with_limits(self, held_out: Sequence[Mapping[str, float]]) -> Self:
+        """Set limits by recordings of images of the same kind that were held out.
+
+        5 % of them lie beyond the border to other kinds, or none where no other kind is
+        known.
+        """
+        limits = {
+            "limit": FAR * np.quantile([self.distance(one) for one in held_out], USUAL),
+            "border": np.quantile([self.otherness(one) for one in held_out], USUAL),
+        }
+        return self.model_copy(update={k: float(v) for k, v in limits.items()})
 
     def scores(self, recording: Mapping[str, float]) -> dict[str, float]:
         """Give each descriptor the score that it would have were it normal.
@@ -76,6 +106,33 @@ class TrainingStatistics(BaseModel):
         """Tell how unusual a recording is: root mean square of its scores."""
         scores = list(self.scores(recording).values())
         return float(np.sqrt(np.mean(np.square(scores))))
+
+    def otherness(self, recording: Mapping[str, float]) -> float:
+        """Tell how much a recording looks like other kinds of images."""
+        return sum(
+            (weight * recording[name] for name, weight in self.weights.items()), 0.0
+        )
+
+
+def _discriminant(own: NDArray, others: Sequence[NDArray]) -> NDArray | None:
+    """Find the weights that tell other kinds of images best.
+
+    The linear discriminant of Fisher, with one covariance for all kinds, shrunk as
+    there are few images; each other kind counts the same.
+    """
+    if not others:
+        return None
+    everything = np.concatenate([own, *others])
+    spread = np.maximum(everything.std(0), TINY)
+    kinds = [kind / spread for kind in (own, *others)]
+    means = [kind.mean(0) for kind in kinds]
+    within = [kind - mean for kind, mean in zip(kinds, means, strict=True)]
+    covariance = np.cov(np.concatenate(within).T)
+    typical = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
+    shrunk = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * typical
+    apart = np.mean(means[1:], axis=0) - means[0]
+    weights: NDArray = np.linalg.solve(shrunk, apart) / spread
+    return weights
 
 
 def _normal_score(value: float, quantiles: Sequence[float]) -> float:
@@ -95,6 +152,10 @@ class Suitability(BaseModel):
 
     distance: float
     limit: float
+    """Distance beyond which it is like nothing that was seen."""
+    otherness: float
+    border: float
+    """Otherness beyond which it looks like another kind of image."""
     differs: tuple[str, ...]
     """Names of the descriptors that are unusual, the most unusual first."""
     found: dict[str, float]
@@ -104,7 +165,7 @@ class Suitability(BaseModel):
     @property
     def is_suited(self) -> bool:
         """Whether nothing speaks against it."""
-        return self.distance <= self.limit
+        return self.distance <= self.limit and self.otherness <= self.border
 
     def in_words(self) -> str:
         """Say it, and what differs."""
@@ -112,9 +173,14 @@ class Suitability(BaseModel):
             return "The recording is like the images that the model was trained on."
         which = ", ".join(DESCRIPTORS[name] for name in self.differs[:4])
         what = f"in {which}" if which else "in how its properties come together"
+        how = (
+            "looks like another kind of image than those"
+            if self.otherness > self.border
+            else "is unlike the images"
+        )
         return (
-            "The recording is unlike the images that the model was trained on: it "
-            f"differs {what}. Expect less of the model, and look closely."
+            f"The recording {how} that the model was trained on: it differs {what}. "
+            "Expect less of the model, and look closely."
         )
 
     def rows(self) -> list[list[str]]:
@@ -146,6 +212,8 @@ def suitability_of(
     return Suitability(
         distance=statistics.distance(recording),
         limit=statistics.limit,
+        otherness=statistics.otherness(recording),
+        border=statistics.border,
         differs=tuple(name for name in farthest if abs(scores[name]) > UNUSUAL),
         found=dict(recording),
         usual={

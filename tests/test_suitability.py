@@ -44,7 +44,19 @@ def picture(kind="cells", seed=0, side=128):
 def statistics():
     known = [describe_plane(picture(seed=seed)) for seed in range(60)]
     held_out = [describe_plane(picture(seed=seed)) for seed in range(60, 100)]
-    return TrainingStatistics.of(known, 60).with_limit(held_out)
+    return TrainingStatistics.of(known, 60).with_limits(held_out)
+
+
+@pytest.fixture(scope="module")
+def comparing():
+    """Statistics that know two other kinds of images."""
+    known = [describe_plane(picture(seed=seed)) for seed in range(60)]
+    held_out = [describe_plane(picture(seed=seed)) for seed in range(60, 100)]
+    others = [
+        [describe_plane(picture(kind, seed=seed)) for seed in range(10)]
+        for kind in ("matter", "membranes")
+    ]
+    return TrainingStatistics.of(known, 60, others).with_limits(held_out)
 
 
 @runs(max_examples=5, deadline=None)
@@ -89,11 +101,11 @@ def test_descriptors_follow_what_they_are_named_after():
     assert inverted["median"] == pytest.approx(1 - before["median"], abs=0.02)
 
 
-def test_own_images_are_suited_and_others_are_not(statistics):
-    own = [suitability_of(describe_plane(picture(seed=s)), statistics)
+def test_own_images_are_suited_and_others_are_not(comparing):
+    own = [suitability_of(describe_plane(picture(seed=s)), comparing)
            for s in range(200, 210)]  # fmt: skip
     other = [
-        suitability_of(describe_plane(picture(kind, seed=1)), statistics)
+        suitability_of(describe_plane(picture(kind, seed=20)), comparing)
         for kind in ("matter", "smooth", "membranes")
     ]
 
@@ -102,8 +114,8 @@ def test_own_images_are_suited_and_others_are_not(statistics):
     assert all(one.differs for one in other)
 
 
-def test_what_differs_is_named(statistics):
-    inverted = suitability_of(describe_plane(-picture(seed=240)), statistics)
+def test_what_differs_is_named(comparing):
+    inverted = suitability_of(describe_plane(-picture(seed=240)), comparing)
 
     assert "median" in inverted.differs
     assert "differs in" in inverted.in_words()
@@ -111,19 +123,56 @@ def test_what_differs_is_named(statistics):
     assert f"{DESCRIPTORS['median']} (differs)" in words
 
 
-def test_the_limit_leaves_out_one_in_twenty():
+def draw(n, random, shift=0.0):
+    """Descriptions of which the first descriptor tells a kind apart."""
+    rows = random.normal(size=(n, len(DESCRIPTORS)))
+    rows[:, 0] += shift
+    return [dict(zip(DESCRIPTORS, row, strict=True)) for row in rows]
+
+
+def test_one_in_twenty_of_the_same_kind_lies_beyond_the_border():
     random = np.random.default_rng(0)
+    statistics = TrainingStatistics.of(
+        draw(500, random), 500, [draw(100, random, shift=6)]
+    ).with_limits(draw(800, random))
 
-    def draw(n):
-        return [
-            dict(zip(DESCRIPTORS, row, strict=True))
-            for row in random.normal(size=(n, len(DESCRIPTORS)))
-        ]
+    flagged = [
+        not suitability_of(one, statistics).is_suited for one in draw(800, random)
+    ]
+    others = [
+        not suitability_of(one, statistics).is_suited
+        for one in draw(200, random, shift=6)
+    ]
 
-    statistics = TrainingStatistics.of(draw(500), 500).with_limit(draw(800))
+    assert np.mean(flagged) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(others) > 0.99
 
-    beyond = [statistics.distance(one) > statistics.limit for one in draw(800)]
-    assert np.mean(beyond) == pytest.approx(0.05, abs=0.03)
+
+def test_the_descriptor_that_tells_kinds_apart_has_the_weight():
+    random = np.random.default_rng(1)
+    found = TrainingStatistics.of(draw(500, random), 1, [draw(500, random, shift=4)])
+
+    first, *rest = found.weights.values()
+    assert first > 5 * max(abs(weight) for weight in rest)
+
+
+def test_each_other_kind_counts_the_same_however_many_images_it_has():
+    random = np.random.default_rng(2)
+    own, few, many = draw(300, random), draw(30, random, 4), draw(900, random, -4)
+    found = TrainingStatistics.of(own, 1, [few, many])
+
+    # the two lie on opposite sides, so that no direction tells both
+    assert abs(found.weights["dark"]) < 0.3
+
+
+def test_what_is_like_nothing_is_told_without_other_kinds(statistics):
+    assert not statistics.weights
+    stripes = np.sin(np.arange(128) / 3)[None].repeat(128, 0) * 100 + 500
+
+    found = suitability_of(describe_plane(stripes), statistics)
+
+    assert not found.is_suited
+    assert "is unlike the images" in found.in_words()
 
 
 def test_a_stack_is_described_by_its_planes():
@@ -136,9 +185,10 @@ def test_a_stack_is_described_by_its_planes():
         assert value == pytest.approx(np.median([one[name] for one in each]), rel=1e-4)
 
 
-def test_statistics_survive_a_file(statistics):
-    again = TrainingStatistics.model_validate_json(statistics.model_dump_json())
+def test_statistics_survive_a_file(comparing):
+    again = TrainingStatistics.model_validate_json(comparing.model_dump_json())
 
     plane = describe_plane(picture(seed=241))
-    assert again.distance(plane) == statistics.distance(plane)
+    assert again.distance(plane) == comparing.distance(plane)
+    assert again.otherness(plane) == comparing.otherness(plane)
     assert isinstance(suitability_of(plane, again), Suitability)
