@@ -16,18 +16,28 @@ from napari_sr.agreement import check, in_words, level_of
 from napari_sr.assessment import Assessment
 from napari_sr.comparing import compare
 from napari_sr.descriptors import SMALLEST, describe_recording
-from napari_sr.dissecting import figures_of, look, maps_of, rings_of, spectra_of
-from napari_sr.origin import find_origin
+from napari_sr.dissecting import (
+    figures_of,
+    interval_steps,
+    look,
+    maps_of,
+    rings_of,
+    spectra_of,
+    with_interval,
+)
+from napari_sr.origin import find_origin, on_cpu
 from napari_sr.provenance import NOTICE
 from napari_sr.quality import BASELINE
 from napari_sr.suitability import suitability_of
+from napari_sr.uncertainty import N_TURNS
 from napari_sr.upscaling import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from numpy.typing import NDArray
 
+    from napari_sr.assessment import Map
     from napari_sr.dissecting import View
     from napari_sr.origin import Origin
     from napari_sr.stack import Stack
@@ -95,7 +105,6 @@ def assess_steps(
     tuple of int
         Steps done, and how many there are.
     """
-    n_more = 2
     figures = compare(result, recording, reference)
     while True:
         try:
@@ -103,9 +112,11 @@ def assess_steps(
         except StopIteration as end:
             comparison = end.value
             break
-        yield done, n_planes + n_more
+        yield done, n_planes + 2
     origin = find_origin(result, recording, model)
-    yield n_planes + 1, n_planes + n_more
+    n_turns = 0 if origin.interval is None else N_TURNS
+    n_before = n_planes + 2
+    yield n_before - 1, n_before + n_turns
     view = look(recording, result, reference)
     checked = {
         name: check(picture, view.low, origin.noise, view.factor, origin.psf_sigma)
@@ -113,7 +124,12 @@ def assess_steps(
     }
     faithful = origin.faithful(view.low)
     suitability = _suitability(origin, recording)
-    yield n_planes + 2, n_planes + n_more
+    yield n_before, n_before + n_turns
+    maps = maps_of(view, checked["result"], faithful)
+    of_plane = figures_of(view, checked, origin.has_heights)
+    if (half := (yield from _interval(view, origin, maps, n_before))) is not None:
+        maps["interval"] = half
+        of_plane = with_interval(view, of_plane, half)
     own = checked["result"]
     decibels = comparison.figures["result"].agreement
     level = level_of(own.chi_square, own.share_beyond, decibels)
@@ -124,16 +140,36 @@ def assess_steps(
         level=level,
         badge=in_words(level, own.share_beyond, decibels),
         remarks=(*origin.remarks, *_remarks(suitability)),
-        figures=figures_of(view, checked, origin.has_heights),
+        figures=of_plane,
         pictures={"recording": view.low, **view.fine},
-        maps=maps_of(view, own, faithful),
+        maps=maps,
         spectra=spectra_of(view),
         rings=rings_of(view),
+        interval=origin.interval,
+        sureness=origin.sureness,
         suitability=suitability,
         place=view.place,
         pixel=(result.axes[-1].spacing, result.axes[-1].unit or "px"),
         provenance=_provenance(view, result, origin),
     )
+
+
+def _interval(
+    view: View, origin: Origin, maps: Mapping[str, Map], n_before: int
+) -> Generator[tuple[int, int], None, Map | None]:
+    """Map the intervals where the model is calibrated, as further steps."""
+    if origin.interval is None or origin.plan is None or origin.model is None:
+        return None
+    made = (origin.model.at_dial(0.0).to("cpu"), on_cpu(origin.plan))
+    moved = maps["texture"].pixels if "texture" in maps else None
+    turns = interval_steps(view, origin.interval, made, moved)
+    while True:
+        try:
+            done = next(turns)
+        except StopIteration as end:
+            half: Map = end.value
+            return half
+        yield n_before + done, n_before + N_TURNS
 
 
 def _suitability(origin: Origin, recording: Stack) -> Suitability | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_sr.agreement import Level
     from napari_sr.comparing import Comparison
+    from napari_sr.interval import Interval
     from napari_sr.suitability import Suitability
 
 NONE = "–"
@@ -39,6 +40,8 @@ class PlaneFigures(BaseModel):
     own_resolution: float | None = None
     true_resolution: float | None = None
     bright_share: float | None = None
+    half_width: float | None = None
+    held: float | None = None
     sa: float | None = None
     sq: float | None = None
     slope_rmse: float | None = None
@@ -65,8 +68,11 @@ class Map:
     """`(y, x)` float32."""
     factor: int = 1
     """Side of its pixels in pixels of the result: more than 1 on the recorded grid."""
-    is_signed: bool = True
-    """Whether 0 is the middle, and what is above and below means the opposite."""
+    kind: Literal["picture", "difference", "amount"] = "difference"
+    """Of a difference 0 is the middle, and what is above and below means the opposite;
+    of an amount 0 is nothing."""
+    corner: tuple[int, int] = (0, 0)
+    """First row and column, in recorded pixels from those of the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,10 @@ class Assessment:
     """Power of each picture."""
     rings: Mapping[str, Curve]
     """Fourier ring correlations."""
+    interval: Interval | None
+    """How the model is calibrated; `None` where it is not, or is not at hand."""
+    sureness: str
+    """What is promised of intervals, or why there are none, in words."""
     suitability: Suitability | None
     """Whether the model is meant for the recording; `None` where nobody can tell."""
     place: Place
@@ -142,6 +152,7 @@ class Assessment:
         parts = [f"**{self.badge}**", *self.remarks]
         parts.append(self.comparison.as_markdown().strip())
         parts.append(as_markdown(["figure of the plane", *self.figures], self.rows()))
+        parts.append(self.sureness)
         if self.suitability is not None:
             parts.append(self.suitability.in_words())
         return "\n\n".join(parts) + "\n"
@@ -167,6 +178,9 @@ class Assessment:
             "ring_correlations": {
                 name: _points(one) for name, one in self.rings.items()
             },
+            "interval": None
+            if self.interval is None
+            else {**self.interval.model_dump(), "in_words": self.sureness},
             "suitability": None
             if self.suitability is None
             else self.suitability.model_dump(mode="json"),

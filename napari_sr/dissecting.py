@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_sr.assessment import Curve, Map, Place, PlaneFigures
 from napari_sr.catalogue import load_model
 from napari_sr.comparing import LARGEST, middle_of
@@ -23,13 +25,23 @@ from napari_sr.metrics import (
     split_pixels,
 )
 from napari_sr.quality import BASELINE
+from napari_sr.uncertainty import half_width, spread_steps
 from napari_sr.upscaling import upscale
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from numpy.typing import NDArray
 
     from napari_sr.agreement import Check
+    from napari_sr.interval import Interval
+    from napari_sr.model import SRModel
+    from napari_sr.planning import Plan
     from napari_sr.stack import Stack
+
+SURE_SIDE = 512
+"""Side of the part whose intervals are found, in pixels of the result: it takes the
+model eight times as long as the result did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,7 @@ def maps_of(view: View, own: Check, faithful: NDArray | None) -> dict[str, Map]:
         "in_band": Map(
             "In band",
             "What the recording can confirm: the result up to the recorded Nyquist.",
-            "counts", in_band, is_signed=False,
+            "counts", in_band, kind="picture",
         ),
         "out_of_band": Map(
             "Out of band",
@@ -171,3 +183,60 @@ def maps_of(view: View, own: Check, faithful: NDArray | None) -> dict[str, Map]:
             "Error", "The result less the reference.", "counts", result - truth
         )
     return maps
+
+
+def interval_steps(
+    view: View, interval: Interval, made: tuple[SRModel, Plan], moved: NDArray | None
+) -> Generator[int, None, Map]:
+    """Map half the interval of each pixel, in the middle of the view.
+
+    Parameters
+    ----------
+    view
+        The plane.
+    interval
+        Of the model.
+    made
+        The model at the faithful end, and the plan of the result.
+    moved
+        `(factor·y, factor·x)` what the dial has changed; `None` at the faithful end.
+
+    Yields
+    ------
+    int
+        Turns done, of `N_TURNS`.
+    """
+    n_most = SURE_SIDE // view.factor
+    top, left = (max(0, side - n_most) // 2 for side in view.low.shape)
+    low = view.low[top : top + n_most, left : left + n_most]
+    _, deviation = yield from spread_steps(low, *made)
+    half = half_width(deviation, interval, made[1])
+    if moved is not None:
+        half = half + np.abs(_part(moved, view.factor, (top, left), half.shape))
+    return Map(
+        "How sure each pixel is",
+        f"Half the width of the {interval.level:.0%} interval: the result, plus or "
+        "minus this.",
+        "counts", half, kind="amount", corner=(top, left),
+    )  # fmt: skip
+
+
+def with_interval(
+    view: View, figures: dict[str, PlaneFigures], half: Map
+) -> dict[str, PlaneFigures]:
+    """Add to the figures of the result how wide intervals are, and if they hold."""
+    added: dict[str, float] = {"half_width": float(half.pixels.mean())}
+    if (truth := view.fine.get("reference")) is not None:
+        error = _part(
+            truth - view.fine["result"], view.factor, half.corner, half.pixels.shape
+        )
+        added["held"] = float(np.mean(np.abs(error) <= half.pixels))
+    return {**figures, "result": figures["result"].model_copy(update=added)}
+
+
+def _part(
+    image: NDArray, factor: int, corner: tuple[int, int], shape: tuple[int, ...]
+) -> NDArray:
+    """Cut out of a result what begins at a recorded pixel."""
+    top, left = (factor * start for start in corner)
+    return image[top : top + shape[0], left : left + shape[1]]

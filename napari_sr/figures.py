@@ -103,6 +103,17 @@ PLANE_FIGURES = {
         "Share of pixels above the threshold of Otsu, found in each image by itself; "
         "of bright matter, one minus the porosity. It should stay what it was.",
     ),
+    "half_width": Figure(
+        "interval, ±",
+        ".5g",
+        "Half the width of the interval of a pixel, in counts, mean over the part "
+        "that is shown: how sure the model is.",
+    ),
+    "held": Figure(
+        "inside the interval",
+        ".1%",
+        "Share of pixels at which the reference lies inside the interval.",
+    ),
     "sa": Figure("Sa", ".5g", "Mean absolute height above the mean plane."),
     "sq": Figure("Sq", ".5g", "Root mean square height above the mean plane."),
     "slope_rmse": Figure(

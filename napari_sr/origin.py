@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.card import ModelCard
+    from napari_sr.interval import Interval
     from napari_sr.stack import Stack
     from napari_sr.upscaling import ModelLike
 
@@ -76,9 +77,30 @@ class Origin:
         if self.plan is None or self.model is None or not self.plan.dial:
             return None
         model = self.model.at_dial(0.0).to("cpu")
-        here = {"device": "cpu", "precision": "float32", "dtype": "float32"}
-        plan = self.plan.model_copy(update=here)
-        return upscale_plane(low, model, plan)
+        return upscale_plane(low, model, on_cpu(self.plan))
+
+    @property
+    def interval(self) -> Interval | None:
+        """How the model that made the result is calibrated, if it is and is known."""
+        return None if self.card is None else self.card.interval
+
+    @property
+    def sureness(self) -> str:
+        """Say what is promised of intervals, or why there are none."""
+        if self.interval is not None:
+            return self.interval.in_words()
+        if self.model is None:
+            return "No intervals: the model that made the result is not at hand."
+        return (
+            f"No intervals: {self.model.name} has not been calibrated, so nobody knows "
+            "how wide they must be."
+        )
+
+
+def on_cpu(plan: Plan) -> Plan:
+    """Give a plan for doing the same here, in full precision."""
+    here = {"device": "cpu", "precision": "float32", "dtype": "float32"}
+    return plan.model_copy(update=here)
 
 
 def find_origin(result: Stack, recording: Stack, model: ModelLike | None) -> Origin:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sr.interval import doubt
 from napari_sr.model import SRModel
 from napari_sr.planning import make_plan
 from napari_sr.settings import UpscaleSettings
@@ -23,15 +24,15 @@ from napari_sr.upscaling import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from numpy.typing import NDArray
 
     from napari_sr.interval import Interval
     from napari_sr.planning import Plan
     from napari_sr.upscaling import ModelLike, StackLike
 
-FLOOR = 2e-3
-"""Added to the standard deviation, as a share of the intensity range: where all eight
-results agree, none of them is exact. Chosen on calibrate images."""
+N_TURNS = 8
 
 
 def turns(plane: NDArray) -> list[NDArray]:
@@ -69,22 +70,67 @@ def spread(
     -------
     result, spread : ndarray
         `(factor·y, factor·x)` float32 in counts: that of the plane as it is, and the
-        standard deviation of all eight plus `FLOOR` of the range.
+        standard deviation of all eight; NaN in gaps.
+    """
+    steps = spread_steps(recorded, faithful, plan)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: tuple[NDArray[np.float32], NDArray[np.float32]] = end.value
+            return found
+
+
+def spread_steps(
+    recorded: NDArray, faithful: SRModel, plan: Plan
+) -> Generator[int, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Do what `spread` does, turn by turn.
+
+    Yields
+    ------
+    int
+        Turns done, of `N_TURNS`.
     """
     plan = plan.model_copy(update={"dtype": "float32", "dial": 0.0})
     # Welford's sums: eight results need not be in memory at a time.
     first, *others = turns(recorded)
     upright = mean = upscale_plane(first, faithful, plan)
     squares = np.zeros_like(mean)
+    yield 1
     for number, turned in enumerate(others, start=1):
         plane = upscale_plane(np.ascontiguousarray(turned), faithful, plan)
         result = turn_back(number, plane)
         difference = result - mean
         mean = mean + difference / (number + 1)
         squares = squares + difference * (result - mean)
-    least = np.float32(FLOOR * (plan.intensity.high - plan.intensity.low))
-    found: NDArray[np.float32] = np.sqrt(squares / (len(others) + 1)) + least
-    return upright, np.nan_to_num(found, nan=np.inf)
+        yield number + 1
+    return upright, np.sqrt(squares / N_TURNS)
+
+
+def half_width(
+    deviation: NDArray, interval: Interval, plan: Plan
+) -> NDArray[np.float32]:
+    """Make half an interval of a spread at the faithful end of the dial.
+
+    Parameters
+    ----------
+    deviation
+        `(y, x)` in counts, as `spread` gives it.
+    interval
+        Of the model.
+    plan
+        Of the stack: it knows the intensity range.
+
+    Returns
+    -------
+    ndarray
+        `(y, x)` float32 in counts; infinite in gaps.
+    """
+    floor = interval.floor * (plan.intensity.high - plan.intensity.low)
+    found: NDArray[np.float32] = interval.scale * doubt(
+        deviation, interval.smoothing, floor
+    )
+    return found
 
 
 def interval_of(model: SRModel) -> Interval:
@@ -146,6 +192,7 @@ def upscale_with_interval(
             # Where there are gaps, both hold no number and nothing is known anyway.
             moved = np.nan_to_num(np.abs(last.plane.astype(np.float32) - plain))
             results.append(last.plane)
-            widths.append(interval.scale * apart + (moved if upscaler.dial > 0 else 0))
+            wide = half_width(apart, interval, plan)
+            widths.append(wide + (moved if upscaler.dial > 0 else 0))
         shape = (*recording.leading_shape, *results[0].shape)
     return np.stack(results).reshape(shape), np.stack(widths).reshape(shape)

@@ -13,6 +13,7 @@ import napari_sr as sr
 from napari_sr.assessing import assess_steps
 from napari_sr.comparing import compare
 from napari_sr.descriptors import describe_plane
+from napari_sr.interval import Interval
 from napari_sr.model import SRModel, save_model
 from napari_sr.phantoms import make_phantom
 from napari_sr.provenance import NOTICE
@@ -20,6 +21,10 @@ from napari_sr.stack import Stack, StackError
 from napari_sr.suitability import TrainingStatistics
 
 DIAL = 0.5
+INTERVAL = Interval(
+    level=0.9, scale=4.0, floor=0.004, smoothing=2.0, n_images=20, is_guaranteed=True,
+    coverage=0.93, mean_width=0.08, constant_width=0.1,
+)  # fmt: skip
 
 
 def textured(name="tiny"):
@@ -30,6 +35,7 @@ def textured(name="tiny"):
         update={
             "recommended_dial": DIAL,
             "training_statistics": TrainingStatistics.of(recordings, 4),
+            "interval": INTERVAL,
         }
     )
     weights = {**faithful.weights, "textured": other.weights["faithful"]}
@@ -137,6 +143,50 @@ def test_a_faithful_result_has_no_such_map(made):
     assert "texture" not in found.maps
 
 
+def test_intervals_are_those_of_the_model_at_the_dial(made, found):
+    low, _, _ = made
+    noise = sr.NoiseLevel(**found.provenance["plan"]["noise"])
+    _, expected = sr.upscale_with_interval(low, "tiny", noise=noise, dtype="float32")
+
+    half = found.maps["interval"]
+
+    assert half.kind == "amount"
+    # the result on disk is in whole counts
+    np.testing.assert_allclose(half.pixels, expected, atol=1.0)
+    error = np.abs(found.maps["error"].pixels)
+    own = found.figures["result"]
+    assert own.half_width == pytest.approx(half.pixels.mean(), rel=1e-5)
+    assert own.held == pytest.approx(np.mean(error <= half.pixels), abs=1e-3)
+    assert found.figures["bicubic"].half_width is None
+    assert found.interval == INTERVAL
+    assert "calibrated on 20 images" in found.sureness
+    assert found.as_json()["interval"]["coverage"] == 0.93
+
+
+def test_intervals_of_a_large_plane_are_found_in_its_middle(made, found, monkeypatch):
+    low, _, result = made
+    monkeypatch.setattr("napari_sr.dissecting.SURE_SIDE", 80)
+
+    part = sr.assess(low, result).maps["interval"]
+
+    assert part.corner == (44, 44)
+    whole = found.maps["interval"].pixels[88:168, 88:168]
+    # away from its border, the part knows as much as the whole
+    inside = (slice(24, -24), slice(24, -24))
+    np.testing.assert_allclose(part.pixels[inside], whole[inside], rtol=0.05)
+
+
+def test_a_model_without_calibration_has_no_intervals_and_that_is_said():
+    array, _ = specimen()
+
+    found = sr.assess(array, sr.upscale(array, tiny_fast()), model=tiny_fast())
+
+    assert "interval" not in found.maps
+    assert found.interval is None
+    assert "has not been calibrated" in found.sureness
+    assert found.sureness in found.as_markdown()
+
+
 def test_provenance_says_model_dial_settings_version_and_notice(made, found):
     said = found.provenance
 
@@ -163,7 +213,10 @@ def test_json_has_no_value_that_json_has_not(found):
 def test_steps_are_counted_to_their_end(made):
     low, _, result = made
     with sr.open_stack(low) as recording, sr.open_stack(result) as high:
-        assert list(assess_steps(recording, high)) == [(1, 3), (2, 3), (3, 3)]
+        steps = list(assess_steps(recording, high))
+    # one plane, the origin, the plane taken apart, and eight turns
+    assert [done for done, _ in steps] == list(range(1, 12))
+    assert {total for _, total in steps[1:]} == {11}
 
 
 # ── what is not known is said ───────────────────────────────────────────────────────

@@ -79,3 +79,17 @@ def test_a_report_is_written_for_a_result(tmp_path, monkeypatch, capsys):
     assert found["provenance"]["plan"]["model"] == "bicubic"
     assert main(["report", "a.tif", "-o", "r.json"]) == 1
     assert "--recording FILE" in capsys.readouterr().err
+
+
+def test_a_report_of_an_unknown_form_is_refused_before_anything_is_read(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("a_x2.tif").write_text("no picture")  # would be refused, were it read
+    arguments = ["report", "a_x2.tif", "--recording", "a_x2.tif", "-o"]
+
+    assert main([*arguments, "r.html", "r.pdf"]) == 1
+    assert ".html or .json, got 'r.pdf'" in capsys.readouterr().err
+    assert main([*arguments, "nowhere/r.html"]) == 1
+    assert "no folder" in capsys.readouterr().err
+    assert not Path("r.html").exists()

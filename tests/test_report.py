@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import napari_sr as sr
 from napari_sr.figures import PLANE_FIGURES
+from napari_sr.interval import Interval
 from napari_sr.output_names import find_source
 from napari_sr.phantoms import make_phantom
 from napari_sr.report import as_html, methods_paragraph
@@ -83,6 +85,7 @@ def test_every_question_has_its_section(page):
         "Where the adversarial prior acted",
         "Resolution",
         "Against the reference",
+        "How sure the model is",
         "Is the model meant for this image?",
         "Methods, ready to paste",
     } <= set(read(page).headings)
@@ -111,6 +114,30 @@ def test_reports_are_written_by_their_suffix_and_always_the_same(found, page, tm
     assert json.loads(text) == json.loads(json.dumps(found.as_json()))
     with pytest.raises(ValueError, match=r"\.html or \.json, got 'r\.pdf'"):
         sr.write_report(found, tmp_path / "r.pdf")
+    with pytest.raises(ValueError, match="no folder"):
+        sr.write_report(found, tmp_path / "nowhere" / "r.html")
+    assert {one.name for one in tmp_path.iterdir()} == {"r.html", "r.json"}
+
+
+def test_the_page_says_how_sure_the_model_is_or_why_nobody_knows(found):
+    assert "No intervals: the model that made the result is not at hand" in as_html(
+        found
+    )
+    known = Interval(
+        level=0.9, scale=4, n_images=20, is_guaranteed=True, coverage=0.93,
+        mean_width=0.08, constant_width=0.1,
+    )  # fmt: skip
+    own = found.figures["result"].model_copy(update={"half_width": 123.0, "held": 0.9})
+    sure = replace(
+        found, interval=known, sureness=known.in_words(),
+        figures={**found.figures, "result": own},
+    )  # fmt: skip
+
+    page = as_html(sure)
+
+    for words in (known.in_words(), "8.0% of the intensity range", "123 counts",
+                  "90.0% of the reference lies inside"):  # fmt: skip
+        assert words in page
 
 
 def test_methods_say_what_was_done_and_found():

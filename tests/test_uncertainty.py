@@ -6,12 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_sr as sr
-from napari_sr.interval import Interval, mean_coverage, scale_for
+from napari_sr.interval import (
+    FLOORS,
+    Interval,
+    doubt,
+    floor_for,
+    mean_coverage,
+    scale_for,
+)
 from napari_sr.planning import make_plan
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack
 from napari_sr.uncertainty import (
-    FLOOR,
     spread,
     turn_back,
     turns,
@@ -19,7 +25,10 @@ from napari_sr.uncertainty import (
 )
 from tests.shared.tiny_models import tiny_fast
 
-INTERVAL = Interval(level=0.9, scale=3.0, n_images=20, is_guaranteed=True)
+FLOOR = 2e-3
+INTERVAL = Interval(
+    level=0.9, scale=3.0, floor=FLOOR, smoothing=2.0, n_images=20, is_guaranteed=True
+)
 
 
 def recording(*shape):
@@ -58,9 +67,9 @@ def test_the_spread_is_the_standard_deviation_of_eight_results():
         for n, turned in enumerate(turns(plane))
     ]
     np.testing.assert_array_equal(plain, results[0])
-    expected = np.std(results, axis=0) + FLOOR * 5_000
+    expected = np.std(results, axis=0)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=0.01)
-    assert found.max() > FLOOR * 5_000
+    assert found.max() > 1
 
 
 def test_an_interval_surrounds_the_usual_result():
@@ -94,6 +103,23 @@ def test_without_calibration_no_interval_is_made_up():
 def test_an_interpolation_has_no_interval():
     with pytest.raises(ValueError, match="is an interpolation"):
         upscale_with_interval(recording(8, 8), sr.load_model("bicubic", factor=2))
+
+
+def test_doubt_is_the_local_spread_and_a_floor():
+    deviation = np.full((20, 30), 3.0, np.float32)
+
+    np.testing.assert_allclose(doubt(deviation, 2.0, 0.5), 3.5, rtol=1e-5)
+    np.testing.assert_array_equal(doubt(deviation, 0.0, 0.0), deviation)
+
+
+def test_gaps_say_nothing_of_the_doubt_around_them():
+    deviation = np.full((20, 30), 3.0, np.float32)
+    deviation[5:9, 5:9] = np.nan
+
+    found = doubt(deviation, 2.0, 0.0)
+
+    assert np.isinf(found[5:9, 5:9]).all()
+    np.testing.assert_allclose(found[~np.isnan(deviation)], 3.0, rtol=1e-4)
 
 
 # ── calibration ─────────────────────────────────────────────────────────────────────
@@ -150,3 +176,24 @@ def test_the_guarantee_costs_less_the_more_images_there_are():
 def test_the_number_of_images_is_remembered():
     errors, spreads = exchangeable(15, np.random.default_rng(2))
     assert scale_for(errors, spreads).n_images == 15
+
+
+def test_the_floor_is_high_where_the_spread_says_nothing_and_low_where_it_does():
+    random = np.random.default_rng(3)
+    deviations = [0.01 * random.gamma(2.0, 1.0, (60, 60)) for _ in range(8)]
+    told = [one * random.normal(size=one.shape) for one in deviations]
+    untold = [0.03 * random.normal(size=one.shape) for one in deviations]
+
+    assert floor_for(told, deviations) < FLOORS[-2]
+    assert floor_for(untold, deviations) == FLOORS[-1]
+
+
+@pytest.mark.parametrize("is_guaranteed", [True, False])
+def test_what_is_promised_is_said(is_guaranteed):
+    said = INTERVAL.model_copy(
+        update={"is_guaranteed": is_guaranteed, "coverage": 0.935}
+    ).in_words()
+
+    assert "calibrated on 20 images" in said
+    assert "held 93.5%" in said
+    assert ("too few for a guarantee" in said) != is_guaranteed

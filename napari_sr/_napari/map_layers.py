@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_sr.assessment import Assessment, Map
 
-SHOWN = ("out_of_band", "disagreement", "texture", "error")
+SHOWN = ("out_of_band", "interval", "disagreement", "texture", "error")
 """Maps that become layers, as far as there are any; the last one lies on top."""
 MOST_DEVIATIONS = 10.0
 """Ends of the scale where 5 is already more than noise explains."""
@@ -52,7 +52,10 @@ def add_maps(viewer: ViewerModel, recording: Image, found: Assessment) -> list[I
 
 
 def _look_of(one: Map) -> dict[str, Any]:
-    """Colour a map so that nothing to see is white, and 0 the middle."""
+    """Colour a map so that nothing to see is white, and 0 the middle or the end."""
+    if one.kind == "amount":
+        most = max(float(np.percentile(one.pixels, 99.7)), 1e-6)
+        return {"colormap": "gray_r", "contrast_limits": (0, most), "rgb": False}
     most = MOST_DEVIATIONS
     if one.unit != "deviations":
         most = max(float(np.percentile(np.abs(one.pixels), 99.7)), 1e-6)
@@ -62,6 +65,6 @@ def _look_of(one: Map) -> dict[str, Any]:
 def _placement_of(one: Map, recording: Image, found: Assessment) -> dict[str, Any]:
     """Put a map where the part lies that was looked at."""
     place = found.place
-    return upscaled_placement(
-        recording, found.factor // one.factor, (*place.index, place.top, place.left)
-    )
+    top, left = one.corner
+    start = (*place.index, place.top + top, place.left + left)
+    return upscaled_placement(recording, found.factor // one.factor, start)

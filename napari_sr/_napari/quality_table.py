@@ -63,8 +63,8 @@ class QualityTable(QWidget):
         self.maps_button = button(
             "Show maps",
             "Add layers: where the result disagrees with the recording, what no "
-            "recording can confirm, what the textured end added, and the error where "
-            "there is a reference.",
+            "recording can confirm, how sure each pixel is, what the textured end "
+            "added, and the error where there is a reference.",
         )
         self.report_button = button(
             "Report …", "Write one page with everything, to read, print and keep."
@@ -147,7 +147,7 @@ class QualityTable(QWidget):
     def _show(self, found: Assessment) -> None:
         self._found = found
         self.view.show_figures(found.comparison)
-        said = (found.badge, found.comparison.basis, *found.remarks)
+        said = (found.badge, found.sureness, found.comparison.basis, *found.remarks)
         self.basis.setText("\n\n".join(said))
 
     def _forget(self, text: str) -> None:

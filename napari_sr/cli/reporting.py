@@ -35,11 +35,13 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from napari_sr.report import write_report
+    from napari_sr.report import check_form, write_report
 
     result: Path = arguments.result
     recording = arguments.recording or find_source(result)
     outputs = arguments.output or [result.with_name(f"{result.name}.report.html")]
+    for output in outputs:  # refused before anything is computed
+        check_form(output)
     found = _assessed(recording, result, arguments.reference, arguments.model)
     print(found.as_markdown())
     for output in outputs:

@@ -61,10 +61,12 @@ def draw_pictures(found: Assessment) -> Figure:
 
 def draw_map(one: Map) -> Figure:
     """Show a map with its scale."""
-    pixels = _smaller(one.pixels, keep_peaks=one.is_signed)
-    if one.is_signed:
+    pixels = _smaller(one.pixels, keep_peaks=one.kind != "picture")
+    if one.kind == "difference":
         most = 10.0 if one.unit == "deviations" else _typical_peak(one.pixels)
         low, high, colors = -most, most, "RdBu_r"
+    elif one.kind == "amount":
+        low, high, colors = 0.0, _typical_peak(one.pixels), "Oranges"
     else:
         low, high = np.percentile(one.pixels, (0.5, 99.8)).tolist()
         colors = "gray"

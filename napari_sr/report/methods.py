@@ -76,6 +76,12 @@ def _checking(found: Assessment) -> list[str]:
         f"{own.out_of_band:.2%} of its variance lay beyond the recorded Nyquist "
         "frequency.",
     ]
+    if own.half_width is not None and found.interval is not None:
+        sentences.append(
+            f"Intervals at {found.interval.level:.0%} from the spread over flips and "
+            f"turns, calibrated by conformal risk control on {found.interval.n_images} "
+            f"images, are ± {own.half_width:.4g} counts on average."
+        )
     psnr, ssim = (getattr(beside, name, None) for name in ("psnr", "ssim"))
     if psnr is not None and ssim is not None:
         bicubic = found.comparison.figures["bicubic"]

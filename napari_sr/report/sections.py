@@ -32,6 +32,7 @@ def sections_of(found: Assessment) -> list[dict[str, Any]]:
         _section(
             "Where the adversarial prior acted", _texture(found), maps=("texture",)
         ),
+        _section("How sure the model is", _sureness(found), maps=("interval",)),
         _section("Resolution", _resolution(found), curves=("rings",)),
     ]
     if "error" in found.maps:
@@ -106,6 +107,30 @@ def _texture(found: Assessment) -> str:
         "Not shown: it needs the model that made the result, and one that has a "
         "textured end."
     )
+
+
+def _sureness(found: Assessment) -> str:
+    own = found.figures["result"]
+    if own.half_width is None or found.interval is None:
+        return found.sureness
+    known = found.interval
+    text = (
+        "The eight flips and turns of a recording are recordings as good as itself; "
+        "where the results for them differ, the model does not know. Scaled so that "
+        "it keeps what it promises, this gives an interval for each pixel. "
+        f"{found.sureness}"
+    )
+    if known.mean_width is not None and known.constant_width is not None:
+        text += (
+            f" Their mean width there was {known.mean_width:.1%} of the intensity "
+            f"range; one width for all pixels would be {known.constant_width:.1%}."
+        )
+    text += (
+        f" In the part shown, half a width is {own.half_width:,.0f} counts on average"
+    )
+    if own.held is None:
+        return f"{text}."
+    return f"{text}, and {own.held:.1%} of the reference lies inside."
 
 
 def _resolution(found: Assessment) -> str:

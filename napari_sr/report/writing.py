@@ -60,17 +60,34 @@ def write_report(found: Assessment, path: str | os.PathLike[str]) -> Path:
     ValueError
         If the name ends in something else.
     """
-    path = Path(path)
-    if path.suffix not in FORMS:
-        raise ValueError(
-            f"A report ends in {' or '.join(FORMS)}, got {path.name!r}. Choose one."
-        )
+    path = check_form(path)
     if path.suffix == ".json":
         text = json.dumps(found.as_json(), indent=1, ensure_ascii=False, default=str)
     else:
         text = as_html(found)
     with written_aside(path) as partial:
         partial.write_text(text, encoding="utf-8")
+    return path
+
+
+def check_form(path: str | os.PathLike[str]) -> Path:
+    """Refuse the name of a report that would not be written, before one is made.
+
+    Raises
+    ------
+    ValueError
+        If it does not end as a report does, or there is no such folder.
+    """
+    path = Path(path)
+    if path.suffix not in FORMS:
+        raise ValueError(
+            f"A report ends in {' or '.join(FORMS)}, got {path.name!r}. Choose one."
+        )
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"There is no folder {path.parent} to write {path.name!r} to, or it is a "
+            "folder itself. Choose another name, or make the folder first."
+        )
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sr._napari.geometry import upscaled_placement
+from napari_sr._napari.map_layers import add_maps
 from napari_sr._napari.quality_table import QualityTable
+from napari_sr.assessment import Map
 from napari_sr.comparing import compare
 from napari_sr.figures import FIGURES
 from napari_sr.stack import Stack
@@ -198,6 +201,20 @@ def test_maps_become_layers_where_their_pixels_lie(viewer, widget, layers, qtbot
     np.testing.assert_allclose(added["error"].data[0], error)
     said = added["error"].metadata["napari_sr"]
     assert said["notice"] == "computed, not measured; not for diagnosis"
+
+
+def test_a_map_of_a_part_lies_where_the_part_does(viewer, widget, layers, qtbot):
+    recording, _, _ = layers
+    measured(widget, qtbot)
+    part = Map("sure", "", "counts", counts(8, 6), kind="amount", corner=(3, 5))
+
+    (added,) = add_maps(
+        viewer, recording, replace(widget._found, maps={"interval": part})
+    )
+
+    place = upscaled_placement(recording, 2, (1, 3, 5))
+    np.testing.assert_allclose(added.translate, place["translate"])
+    assert added.contrast_limits[0] == 0
 
 
 def test_a_report_is_written(widget, layers, qtbot, tmp_path, monkeypatch, notified):
