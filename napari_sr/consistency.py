@@ -72,10 +72,22 @@ def make_consistent(
         difference = low - recorded_again(high, factor, psf_sigma)
         share = 1.0 if known is None else _believable(difference, known)
         high = _added(high, share * difference, factor)
-    if known is None:
-        return high
-    rest = low - recorded_again(high, factor, psf_sigma)
-    mean = ndimage.uniform_filter(rest, MEAN_WINDOW, mode="reflect")
+    return high if known is None else with_mean_of(low, high, factor, psf_sigma)
+
+
+def with_mean_of(
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    factor: int,
+    psf_sigma: float = 0.0,
+) -> NDArray[np.float32]:
+    """Give a result the mean of its recording, as a whole and in its parts.
+
+    All that can be asked of a result where the noise is not known; parts are windows of
+    `MEAN_WINDOW` recorded pixels. Parameters and result as for `make_consistent`.
+    """
+    difference = low - recorded_again(high, factor, psf_sigma)
+    mean = ndimage.uniform_filter(difference, MEAN_WINDOW, mode="reflect")
     return _added(high, mean, factor)
 
 
@@ -92,7 +104,7 @@ def reach_of(mode: str, factor: int, psf_sigma: float = 0.0) -> int:
     Parameters
     ----------
     mode
-        `auto`, `exact` or `off`, as in a plan.
+        `auto`, `mean`, `exact` or `off`, as in a plan.
     factor
         Super-resolution factor.
     psf_sigma
@@ -103,10 +115,10 @@ def reach_of(mode: str, factor: int, psf_sigma: float = 0.0) -> int:
     int
         Recorded pixels.
     """
-    if mode != "auto":
+    if mode in ("off", "exact"):
         return 0
     blur = ceil((_TRUNCATE * psf_sigma + 1) / factor)
-    n_steps = _N_STEPS if psf_sigma > 0 else 1
+    n_steps = 0 if mode == "mean" else _N_STEPS if psf_sigma > 0 else 1
     return n_steps * (WINDOW // 2 + blur) + MEAN_WINDOW // 2 + blur
 
 

@@ -103,7 +103,7 @@ class Plan(BaseModel):
     precision: str
     device: str
     dtype: str
-    consistency: Literal["auto", "off", "exact"] = "off"
+    consistency: Literal["auto", "mean", "off", "exact"] = "off"
     """How the result is made to agree with the recording; see `consistency`."""
     psf_sigma: float = 0.0
     """Blur with which it agrees, in pixels of the result: as fitted to the stack."""
@@ -166,12 +166,14 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
 
 def _consistency(
     settings: UpscaleSettings, trained: SRModel | None, noise: NoiseLevel | None
-) -> Literal["auto", "off", "exact"]:
-    """Leave alone what cannot be judged: no known noise, or a blur of any shape."""
+) -> Literal["auto", "mean", "off", "exact"]:
+    """Ask for the mean only where noise is not known, or the blur is of any shape."""
     if settings.consistency != "auto":
         return settings.consistency
-    if trained is None or noise is None or trained.card.instrument.psf_image:
+    if trained is None:
         return "off"
+    if noise is None or trained.card.instrument.psf_image:
+        return "mean"
     return "auto"
 
 

@@ -44,7 +44,8 @@ class UpscaleSettings(BaseModel):
 
     consistency: Literal["auto", "off", "exact"] = "auto"
     """Agreement with the recording: `auto` where noise does not explain a difference,
-    if the model is told the noise; `exact` everywhere, noise included; or `off`."""
+    and of the mean alone if the model is not told the noise; `exact` everywhere, noise
+    included; or `off`."""
 
     @field_validator("noise", mode="before")
     @classmethod

@@ -21,7 +21,7 @@ import torch
 
 from napari_sr import consistency
 from napari_sr.catalogue import load_model
-from napari_sr.consistency import make_consistent
+from napari_sr.consistency import make_consistent, with_mean_of
 from napari_sr.device import (
     choose_device,
     is_out_of_memory,
@@ -213,6 +213,8 @@ def _agreeing(high: NDArray, recorded: NDArray, plan: Plan) -> NDArray:
     if plan.consistency == "off":
         return high
     low = plan.intensity.normalize(recorded)
+    if plan.consistency == "mean":
+        return with_mean_of(low, high, plan.factor)
     if plan.consistency == "exact" or plan.noise is None:
         return make_consistent(high, low, None, plan.factor)
     noise = plan.intensity.noise_to_network(plan.noise)

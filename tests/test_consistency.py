@@ -199,16 +199,37 @@ def test_agreement_does_not_depend_on_the_tile():
 
 
 @pytest.mark.parametrize("name", ["srresnet", "bicubic"])
-def test_who_is_not_told_the_noise_is_left_alone(name):
+def test_exact_agreement_needs_no_known_noise(name):
     low = recording()
     bicubic = sr.load_model("bicubic", factor=2)
     model = bicubic if name == "bicubic" else tiny_srresnet()
 
-    auto, off = (sr.upscale(low, model, consistency=how) for how in ("auto", "off"))
+    exact = sr.upscale(low, model, consistency="exact", dtype="float32")
+
+    assert np.abs(binned(exact, 2) - low).max() < 0.01
+
+
+def test_interpolations_are_left_alone():
+    low, bicubic = recording(), sr.load_model("bicubic", factor=2)
+
+    auto, off = (sr.upscale(low, bicubic, consistency=how) for how in ("auto", "off"))
 
     assert np.array_equal(auto, off)
-    exact = sr.upscale(low, model, consistency="exact", dtype="float32")
-    assert np.abs(binned(exact, 2) - low).max() < 0.01
+
+
+def test_who_is_not_told_the_noise_keeps_the_mean_and_its_own_texture():
+    low, model = recording(), tiny_srresnet()
+
+    auto, off = (
+        sr.upscale(low, model, consistency=how, dtype="float32")
+        for how in ("auto", "off")
+    )
+
+    span = np.ptp(low)
+    assert abs(off.mean() - low.mean()) > 1e-2 * span
+    assert abs(auto.mean() - low.mean()) < 1e-3 * span
+    added = binned(auto - off, 2)  # smooth: nothing of the recording's noise
+    assert np.abs(np.diff(added, axis=0)).max() < 0.02 * np.ptp(low - binned(off, 2))
 
 
 def test_gaps_do_not_spoil_their_surroundings():

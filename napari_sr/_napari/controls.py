@@ -174,19 +174,15 @@ class Choices(QWidget):
     def _show_agreement(self) -> None:
         """Offer a choice where there is one: see `planning`."""
         model = self.model
-        is_judged = (
-            not isinstance(model, str)
-            and "noise_estimator" in model.digests
-            and model.instrument.psf_image is None
-        )
-        self.agreement_box.setEnabled(is_judged)
+        is_trained = not isinstance(model, str)
+        self.agreement_box.setEnabled(is_trained)
         self.agreement_box.setToolTip(
             "Agreement with the recording: what the result would have been recorded as "
             "is compared with the recording, and differences that noise does not "
-            "explain are put right. off leaves the model's result as it is."
-            if is_judged
-            else "What this model makes of a recording is left as it is: without known "
-            "noise and blur, agreement with the recording cannot be judged."
+            "explain are put right; where noise or blur are not known, those of the "
+            "mean. off leaves the model's result as it is."
+            if is_trained
+            else "What this method makes of a recording is left as it is."
         )
 
     def _connect(self) -> None:

@@ -54,16 +54,14 @@ def preview_steps(
     Sight or None
         After each tile; the last one is there.
     """
-    from napari_sr.consistency import REACH
     from napari_sr.noise import SIGNAL_RADIUS
-    from napari_sr.upscaling import upscale_steps
+    from napari_sr.upscaling import reach_of, upscale_steps
 
     upscaler, plan = preparer.prepare(request)
-    margin = plan.halo + SIGNAL_RADIUS
+    margin = reach_of(plan)
     if request.stack.dtype.kind == "f":
-        margin *= 3  # where pixels hold no number, their neighbours stand in for them
-    if plan.consistency == "auto":
-        margin += REACH
+        # Where pixels hold no number, their neighbours stand in for them.
+        margin += 2 * (plan.halo + SIGNAL_RADIUS)
     crop, (top, left) = _crop(request.stack, view, margin)
     height, width = (_length(view.rows), _length(view.columns))
     inner = np.s_[top : top + height, left : left + width]

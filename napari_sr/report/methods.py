@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _CONSISTENCY = {
     "auto": "Results were made to agree with the recording wherever noise does not "
     "explain a difference.",
+    "mean": "Results were given the mean of the recording, as a whole and in parts.",
     "exact": "Results were made to agree with the recording exactly, noise included.",
     "off": "Results were not made to agree with the recording.",
 }

@@ -302,7 +302,7 @@ def test_agreement_with_the_recording_can_be_left_off(widget, tiny_card):
 
     choose(widget, "bicubic")
     assert not choices.agreement_box.isEnabled()
-    assert "cannot be judged" in choices.agreement_box.toolTip()
+    assert "left as it is" in choices.agreement_box.toolTip()
     assert choices.settings.consistency == "auto"
 
 
