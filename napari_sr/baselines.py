@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from skimage.restoration import denoise_nl_means, richardson_lucy
+from skimage.restoration import denoise_nl_means
 
 from napari_sr.catalogue import load_model
 from napari_sr.upscaling import upscale
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     Method = Callable[[NDArray, NoiseLevel], NDArray]
     """A recorded plane `(y, x)` and its noise, to `(factor·y, factor·x)` float32."""
 
-N_ITERATIONS = 5
-"""Of Richardson–Lucy: more of them sharpen little and amplify noise."""
-
 
 def baselines(factor: int) -> dict[str, Method]:
     """Give every rival by name.
@@ -37,55 +34,16 @@ def baselines(factor: int) -> dict[str, Method]:
         Super-resolution factor.
     """
 
-    def interpolated(low: NDArray, kernel: str) -> NDArray:
-        return upscale(low, load_model(kernel, factor=factor), dtype="float32")
+    def made_by(low: NDArray, method: str) -> NDArray:
+        return upscale(low, load_model(method, factor=factor), dtype="float32")
 
     return {
-        "bicubic": lambda low, _noise: interpolated(low, "bicubic"),
-        "lanczos": lambda low, _noise: interpolated(low, "lanczos"),
-        "Richardson-Lucy": lambda low, _noise: deconvolved(
-            interpolated(low, "bicubic"), factor
-        ),
-        "non-local means": lambda low, noise: interpolated(
-            denoised(low, noise), "bicubic"
-        ),
+        "bicubic": lambda low, _noise: made_by(low, "bicubic"),
+        "lanczos": lambda low, _noise: made_by(low, "lanczos"),
+        "Richardson-Lucy": lambda low, _noise: made_by(low, "richardson-lucy"),
+        "Wiener": lambda low, _noise: made_by(low, "wiener"),
+        "non-local means": lambda low, noise: made_by(denoised(low, noise), "bicubic"),
     }
-
-
-def deconvolved(image: NDArray, factor: int) -> NDArray:
-    """Undo the blur of the pixel area on an interpolated plane, by Richardson–Lucy.
-
-    Parameters
-    ----------
-    image
-        `(y, x)` in counts, interpolated.
-    factor
-        Side of a recorded pixel in pixels of the image.
-
-    Returns
-    -------
-    ndarray
-        `(y, x)` float32 in counts, not below the darkest pixel of the image.
-    """
-    # The method wants light on a black background, in numbers near 1.
-    black, span = float(image.min()), max(float(np.ptp(image)), 1e-6)
-    area = _pixel_area(factor)
-    light = (image - black) / span
-    padded = np.pad(light, 8 * factor, mode="reflect")
-    sharp = richardson_lucy(  # type: ignore[no-untyped-call]
-        padded, area, num_iter=N_ITERATIONS, clip=False
-    )
-    inside = slice(8 * factor, -8 * factor)
-    result: NDArray = sharp[inside, inside] * span + black
-    return result.astype(np.float32)
-
-
-def _pixel_area(factor: int) -> NDArray:
-    """Draw a recorded pixel, centred: an even kernel would shift the image by half."""
-    along = np.ones(factor + 1 - factor % 2, np.float32)
-    if factor % 2 == 0:
-        along[[0, -1]] = 0.5
-    return np.outer(along, along) / factor**2
 
 
 def denoised(low: NDArray, noise: NoiseLevel) -> NDArray:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from napari_sr.card import ModelFormatError, read_card
+from napari_sr.methods import METHODS, build_method
 
 if TYPE_CHECKING:
     from napari_sr.card import ModelCard
-    from napari_sr.methods.interpolation import Interpolation
+    from napari_sr.methods.weightless import Weightless
     from napari_sr.model import SRModel
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 FOR_ALL_KINDS = "general-x2"
 """The model for whoever has not chosen one."""
 SHIPPED = Path(__file__).parent / "zoo"
@@ -65,10 +65,10 @@ def new_model_path(name: str) -> Path:
     ValueError
         If no model can have that name.
     """
-    if not _NAME.fullmatch(name) or name in INTERPOLATIONS:
+    if not _NAME.fullmatch(name) or name in METHODS:
         raise ValueError(
             f"A model cannot be called {name!r}. Use letters, digits, spaces, dots, "
-            f"hyphens or underscores, and not the name of an interpolation."
+            f"hyphens or underscores, and not the name of a method."
         )
     return model_folder() / f"{name}.safetensors"
 
@@ -127,31 +127,38 @@ def list_models() -> list[ModelCard]:
 
 
 def load_model(
-    model: str | os.PathLike[str], *, factor: int | None = None
-) -> SRModel | Interpolation:
+    model: str | os.PathLike[str], *, factor: int | None = None, **options: object
+) -> SRModel | Weightless:
     """Load a model by its name or the path of its file, or a method by its name.
 
     Parameters
     ----------
     model
         A name that `list_models` shows, the path of a `.safetensors` file or
-        of a checkpoint of another repository (see `interop.layouts`), or `nearest`,
-        `bilinear`, `bicubic`, `lanczos`.
+        of a checkpoint of another repository (see `interop.layouts`), or a method
+        that needs no weights: `bicubic`, `wiener`, … (`napari_sr.methods.METHODS`).
     factor
         Super-resolution factor, for the methods that have no factor of their own. A
         trained model has one; another one is refused.
+    **options
+        What a method takes besides, such as `psf_sigma`; a trained model takes none.
 
     Raises
     ------
     ModelFormatError
         If there is no such model, or its file is not usable.
     ValueError
-        If the factor is missing, or not that of the model.
+        If the factor is missing, or not that of the model, or an option is unknown.
     """
     name = os.fspath(model)
-    if name in INTERPOLATIONS:
-        return _load_interpolation(name, factor)
+    if name in METHODS:
+        return _load_method(name, factor, options)
     loaded = _read(name)
+    if options:
+        raise ValueError(
+            f"Model {loaded.name!r} takes no options, got {', '.join(options)}. Leave "
+            f"them out: its card says how it is used."
+        )
     if factor not in (None, loaded.factor):
         raise ValueError(
             f"Model {loaded.name!r} super-resolves by {loaded.factor}, not by "
@@ -160,15 +167,15 @@ def load_model(
     return loaded
 
 
-def _load_interpolation(name: str, factor: int | None) -> Interpolation:
-    from napari_sr.methods.interpolation import Interpolation
-
+def _load_method(
+    name: str, factor: int | None, options: dict[str, object]
+) -> Weightless:
     if factor is None:
         raise ValueError(
             f"{name!r} works at factor 2, 3, 4 or 8. Say which with --factor 2, or in "
             f"Python load_model({name!r}, factor=2)."
         )
-    return Interpolation(name, factor)  # type: ignore[arg-type]
+    return build_method(name, factor, options)
 
 
 def _read(name: str) -> SRModel:
@@ -185,7 +192,7 @@ def _read(name: str) -> SRModel:
         path = folder / f"{name}.safetensors"
         if path.is_file():
             return read_model(path)
-    known = ", ".join([*sorted(_entries()), *INTERPOLATIONS])
+    known = ", ".join([*sorted(_entries()), *METHODS])
     raise ModelFormatError(
         f"There is no model named {name!r}. There are: {known}; or give the path of a "
         f".safetensors file."

@@ -218,6 +218,7 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
     parts = [f"model {plan.get('model', 'unknown')} ×{plan.get('factor', '?')}"]
     if digest := plan.get("model_sha256"):
         parts.append(f"SHA-256 {digest[:12]}…")
+    parts += [f"{name} {value}" for name, value in plan.get("options", {}).items()]
     if plan.get("dial") is not None:
         parts.append(f"dial {plan['dial']:g}")
     if intensity := plan.get("intensity"):

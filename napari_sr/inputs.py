@@ -149,6 +149,23 @@ def read_noise(text: str) -> object:
     return level
 
 
+def read_options(pairs: Sequence[Sequence[str]]) -> dict[str, float | str]:
+    """Turn names and values as typed into options: numbers are numbers.
+
+    Parameters
+    ----------
+    pairs
+        A name and a value each; of a name typed twice the last counts.
+    """
+    found: dict[str, float | str] = {}
+    for name, value in pairs:
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
 def _no_noise(value: float) -> float:
     if value != 0:
         raise ArgumentTypeError(

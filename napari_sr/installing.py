@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING
 
 from napari_sr.aside import written_aside
 from napari_sr.card import ModelFormatError
-from napari_sr.catalogue import (
-    INTERPOLATIONS,
-    list_entries,
-    model_folder,
-    new_model_path,
-)
+from napari_sr.catalogue import list_entries, model_folder, new_model_path
 from napari_sr.interop.checkpoints import import_checkpoint
+from napari_sr.methods import METHODS
 from napari_sr.model import read_model, save_model
 
 if TYPE_CHECKING:
@@ -48,10 +44,10 @@ def install_model(path: str | os.PathLike[str]) -> Path:
         If the folder cannot be written.
     """
     path = Path(path)
-    if path.suffix != ".safetensors" or path.stem in INTERPOLATIONS:
+    if path.suffix != ".safetensors" or path.stem in METHODS:
         raise ModelFormatError(
-            f"{path.name}: a model file ends in .safetensors and has no name of an "
-            "interpolation. Choose or rename the file."
+            f"{path.name}: a model file ends in .safetensors and has no name of a "
+            "method. Choose or rename the file."
         )
     model = read_model(path)
     for part in model.weights:

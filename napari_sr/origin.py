@@ -151,7 +151,7 @@ def _trained(
         return None, ["Neither the result nor the user says which model made it."]
     try:
         found = (
-            load_model(plan.model, factor=plan.factor)
+            load_model(plan.model, factor=plan.factor, **plan.options)
             if model is None and plan is not None
             else as_upscaler(model, UpscaleSettings(device="cpu"))  # type: ignore[arg-type]
         )

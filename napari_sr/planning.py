@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sr.consistency import fitted_sigma
 from napari_sr.device import choose_device, choose_precision, choose_tile
@@ -22,6 +22,7 @@ from napari_sr.intensity import (
     NoiseLevel,
     fill_gaps,
 )
+from napari_sr.methods.weightless import Weightless
 from napari_sr.model import SRModel
 from napari_sr.tiling import pad_plane, plan_tiles
 
@@ -105,6 +106,8 @@ class Plan(BaseModel):
     dtype: str
     consistency: Literal["auto", "mean", "off", "exact"] = "off"
     """How the result is made to agree with the recording; see `consistency`."""
+    options: dict[str, float | str] = Field(default_factory=dict)
+    """What was chosen of a method without weights."""
     psf_sigma: float = 0.0
     """Blur with which it agrees, in pixels of the result: as fitted to the stack."""
 
@@ -159,6 +162,7 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         precision=str(precision).removeprefix("torch."),
         device=str(device),
         dtype=stack.dtype.name if settings.dtype == "same" else settings.dtype,
+        options=upscaler.options if isinstance(upscaler, Weightless) else {},
         consistency=consistency,
         psf_sigma=psf_sigma,
     )

@@ -59,6 +59,8 @@ class UpscaleRecipe(BaseModel):
     """Name or path of a model."""
     factor: int | None = None
     """For methods without one of their own."""
+    options: dict[str, float | str] = Field(default_factory=dict)
+    """What a method without weights takes besides, such as psf_sigma."""
     channel: int | None = None
     """Which channel to take, from 0."""
     settings: UpscaleSettings = UpscaleSettings()

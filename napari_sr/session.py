@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_sr.card import ModelCard, TrainingImage
-from napari_sr.catalogue import INTERPOLATIONS, load_model
+from napari_sr.catalogue import load_model
 from napari_sr.examples import Examples, MeasuredExamples, SimulatedExamples
 from napari_sr.intensity import IntensityPolicy, NoiseLevel
+from napari_sr.methods import METHODS
 from napari_sr.model import SRModel
 from napari_sr.networks import build_generator
 from napari_sr.noise_training import train_noise_estimator
@@ -317,16 +318,16 @@ class Training:
 
 
 def as_base(base: SRModel | str | os.PathLike[str] | None) -> SRModel | None:
-    """Load the model to start from; an interpolation has nothing to start from."""
+    """Load the model to start from; a method without weights has nothing to."""
     if base is None or isinstance(base, SRModel):
         return base
-    if isinstance(base, str | os.PathLike) and base not in INTERPOLATIONS:
+    if isinstance(base, str | os.PathLike) and base not in METHODS:
         model = load_model(base)
         if isinstance(model, SRModel):
             return model
     raise ValueError(
-        f"{getattr(base, 'name', base)!r} is an interpolation, which has nothing to "
-        f"fine-tune. Choose a trained model as the base."
+        f"{getattr(base, 'name', base)!r} is a method without weights, so there is "
+        f"nothing to fine-tune. Choose a trained model as the base."
     )
 
 

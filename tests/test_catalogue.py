@@ -9,14 +9,13 @@ from tiny_models import tiny_fast
 from napari_sr import catalogue
 from napari_sr.card import ModelFormatError
 from napari_sr.catalogue import (
-    INTERPOLATIONS,
     list_models,
     load_model,
     model_folder,
     new_model_path,
     training_folder,
 )
-from napari_sr.methods.interpolation import Interpolation
+from napari_sr.methods import METHODS
 from napari_sr.model import SRModel, save_model
 
 
@@ -179,11 +178,10 @@ def test_a_trained_model_has_its_factor():
         load_model("mine", factor=2)
 
 
-@pytest.mark.parametrize("name", INTERPOLATIONS)
-def test_an_interpolation_needs_a_factor(name):
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_needs_a_factor(name):
     upscaler = load_model(name, factor=3)
 
-    assert isinstance(upscaler, Interpolation)
     assert (upscaler.name, upscaler.factor) == (name, 3)
     with pytest.raises(
         ValueError, match=rf"factor 2, 3, 4 or 8.*load_model\('{name}', factor=2"

@@ -19,6 +19,7 @@ import napari_sr
 from napari_sr.cli import main
 from napari_sr.inputs import find_stacks
 from napari_sr.intensity import NoiseLevel
+from napari_sr.methods import METHODS
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.model import save_model
 from napari_sr.stack import StackError
@@ -467,9 +468,7 @@ def test_models_are_listed(here, capsys):
     assert "tiny      ×2  test: Untrained, for tests." in [
         re.sub(r"^(tiny) +", r"\1      ", line) for line in lines
     ]
-    assert [line.split()[0] for line in lines][-4:] == [
-        *("nearest", "bilinear", "bicubic", "lanczos")
-    ]
+    assert [line.split()[0] for line in lines][-len(METHODS) :] == [*METHODS]
 
 
 def test_a_stack_is_described(one, capsys):
@@ -519,8 +518,11 @@ def test_a_model_is_described(here, capsys, name):
     assert set(card["digests"]) == {"faithful", "noise_estimator"}
 
 
-def test_an_interpolation_is_described(here, capsys):
+def test_a_method_is_described(here, capsys):
     assert main(["info", "bicubic"]) == 0
-    assert said(capsys)[0] == "bicubic: interpolation by 2, 3, 4 or 8, see --factor\n"
+    assert said(capsys)[0] == (
+        "bicubic, by 2, 3, 4 or 8 (--factor): Cubic convolution (Keys, a = -1/2): the "
+        "usual comparison.\n"
+    )
     assert main(["info", "bicubic", "--json"]) == 0
     assert json.loads(said(capsys)[0]) == {"name": "bicubic"}

@@ -42,13 +42,13 @@ def test_tables_are_printed_and_everything_is_written(here, capsys):
     assert "| actin | 1 | 50 photons |" in said
     with (here / "all.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * 2 * 6  # datasets, recordings, methods
+    assert len(rows) == 2 * 2 * 7  # datasets, recordings, methods
     assert {row["method"] for row in rows} >= {"bicubic", "tiny given", "tiny auto"}
 
 
-def test_an_interpolation_need_not_be_named(here, capsys):
+def test_a_method_need_not_be_named(here, capsys):
     assert main(["evaluate", "beads", "-m", "bicubic"]) == 1
-    assert "measured anyway" in capsys.readouterr().err
+    assert "not a model to measure" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("photons", ["0", "many", "-5"])

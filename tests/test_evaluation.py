@@ -10,7 +10,7 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from tiny_models import tiny_fast, tiny_srresnet
 
-from napari_sr.baselines import baselines, deconvolved, denoised
+from napari_sr.baselines import baselines, denoised
 from napari_sr.evaluation import (
     BLACK,
     DATA_RANGE,
@@ -90,24 +90,18 @@ def test_a_recording_is_the_same_each_time():
 # ── rivals ──────────────────────────────────────────────────────────────────────────
 
 
-def test_deconvolution_sharpens_what_pixels_have_averaged():
+@pytest.mark.parametrize("name", ["Richardson-Lucy", "Wiener"])
+def test_deconvolution_sharpens_what_pixels_have_averaged(name):
     sharp = sharp_image()
     low = recorded(sharp, 2, None)
     methods = baselines(2)
 
     bicubic = methods["bicubic"](low, NoiseLevel())
-    found = methods["Richardson-Lucy"](low, NoiseLevel())
+    found = methods[name](low, NoiseLevel())
 
     assert found.dtype == np.float32
     assert error(found, sharp) < 0.9 * error(bicubic, sharp)
     assert found.mean() == pytest.approx(bicubic.mean(), rel=1e-3)
-
-
-@pytest.mark.parametrize("value", [0.0, 500.0])
-def test_deconvolution_leaves_a_flat_field_flat(value):
-    flat = np.full((40, 44), value, np.float32)
-
-    np.testing.assert_allclose(deconvolved(flat, 2), flat, atol=1e-3)
 
 
 @pytest.mark.parametrize("heights", [False, True])

@@ -23,6 +23,7 @@ from napari_sr._napari.model_picker import ModelPicker
 from napari_sr._napari.noise_picker import NoisePicker
 from napari_sr._napari.preferences import DEVICES, preferred_settings
 from napari_sr.card import ModelCard
+from napari_sr.methods import METHODS
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
@@ -155,15 +156,11 @@ class Choices(QWidget):
             if "textured" in parts
             else "This model has no textured end: it was trained to be faithful."
             if parts
-            else "An interpolation has no dial: it is not trained."
+            else "A method without weights has no dial."
         )
         self.noise.show_told("noise_estimator" in parts)
         self._show_agreement()
-        text = (
-            "Interpolation: smooth and quick, without new detail."
-            if isinstance(model, str)
-            else model.description
-        )
+        text = METHODS[model] if isinstance(model, str) else model.description
         self.card_line.setText(text)
         self.card_line.setToolTip("" if isinstance(model, str) else model.verdict)
         self.card_line.setVisible(bool(text))

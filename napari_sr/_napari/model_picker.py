@@ -1,4 +1,4 @@
-"""Which model, and for an interpolation which factor.
+"""Which model, and for a method without weights which factor.
 
 This module alone knows how models are offered where something is super-resolved.
 """
@@ -11,7 +11,8 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sr._napari.form import choose, combo, fill, row
-from napari_sr.catalogue import FOR_ALL_KINDS, INTERPOLATIONS, list_models
+from napari_sr.catalogue import FOR_ALL_KINDS, list_models
+from napari_sr.methods import METHODS
 
 if TYPE_CHECKING:
     from napari_sr.card import ModelCard
@@ -20,16 +21,14 @@ FACTORS = (2, 3, 4, 8)
 
 
 class ModelPicker(QWidget):
-    """Offers the trained models, then the interpolations."""
+    """Offers the trained models, then the methods without weights."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._cards: dict[str, ModelCard] = {}
-        self.box = combo(
-            "Trained models first, then interpolations, which add no detail."
-        )
+        self.box = combo("Trained models first, then methods without weights.")
         self.factor_box = combo("How many times as many rows and columns.")
         self.factor_box.setMinimumContentsLength(3)
         self.factor_box.setSizePolicy(
@@ -50,12 +49,12 @@ class ModelPicker(QWidget):
 
     @property
     def model(self) -> ModelCard | str:
-        """The card of a trained model, or the name of an interpolation."""
+        """The card of a trained model, or the name of a method."""
         return self._cards.get(self.name, self.name)
 
     @property
     def factor(self) -> int | None:
-        """For interpolations; a trained model has its own."""
+        """For methods; a trained model has its own."""
         return None if self.name in self._cards else self.factor_box.currentData()
 
     def refresh(self) -> None:
@@ -68,7 +67,7 @@ class ModelPicker(QWidget):
         ]
         chosen = self.box.currentData()
         with QSignalBlocker(self.box):
-            fill(self.box, [*trained, *((name, name) for name in INTERPOLATIONS)])
+            fill(self.box, [*trained, *((name, name) for name in METHODS)])
             choose(self.box, chosen or FOR_ALL_KINDS)
         if self.model != before:
             self._on_chosen()

@@ -33,7 +33,13 @@ from napari_sr.describing import (
     stack_as_json,
 )
 from napari_sr.files import COMPRESSIONS
-from napari_sr.inputs import find_stacks, read_noise, read_share, read_tile
+from napari_sr.inputs import (
+    find_stacks,
+    read_noise,
+    read_options,
+    read_share,
+    read_tile,
+)
 from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings
 
 if TYPE_CHECKING:
@@ -133,6 +139,9 @@ def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add("--recipe", type=Path, metavar="FILE",
         help="a TOML file that says what is not said here")  # fmt: skip
     add("--factor", type=int, help="for methods without one of their own (bicubic)")
+    add("--set", nargs=2, action="append", metavar=("NAME", "VALUE"), dest="options",
+        help="an option of a method without weights, such as psf_sigma "
+        "1.5")  # fmt: skip
     add("--channel", type=int, help="which channel to take, from 0")
     add("--stack", action="store_true", help="take all inputs as planes of one stack")
     add("--overwrite", action="store_true", help="replace existing outputs")
@@ -173,7 +182,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
     from napari_sr.catalogue import load_model
     from napari_sr.upscaling import as_upscaler
 
-    model = load_model(arguments.model, factor=arguments.factor)
+    options = arguments.options or {}
+    model = load_model(arguments.model, factor=arguments.factor, **options)
     upscaler = as_upscaler(model, settings)
     return _run(_jobs(arguments, sources, upscaler.factor), upscaler, settings)
 
@@ -184,6 +194,8 @@ def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
     The other arguments are completed in place.
     """
     options: dict[str, object] = {}
+    if arguments.options is not None:
+        arguments.options = read_options(arguments.options)
     if arguments.recipe is not None:
         from napari_sr.recipes import read_upscale_recipe
 
@@ -196,6 +208,8 @@ def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
             arguments.model = recipe.model
         if arguments.factor is None:
             arguments.factor = recipe.factor
+        if arguments.options is None:
+            arguments.options = recipe.options
         if arguments.channel is None:
             arguments.channel = recipe.channel
     required = {"IN": "inputs", "-o/--output": "output", "-m/--model": "model"}
@@ -266,14 +280,15 @@ def _follow(
 
 
 def _models(_arguments: argparse.Namespace) -> int:
-    from napari_sr.catalogue import INTERPOLATIONS, list_models
+    from napari_sr.catalogue import list_models
+    from napari_sr.methods import METHODS
 
     cards = list_models()
-    width = max(len(name) for name in [*INTERPOLATIONS, *(card.name for card in cards)])
+    width = max(len(name) for name in [*METHODS, *(card.name for card in cards)])
     for card in cards:
         print(f"{card.name:{width}}  ×{card.factor}  {card.domain}: {card.description}")
-    for name in INTERPOLATIONS:
-        print(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: interpolation")
+    for name, description in METHODS.items():
+        print(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: {description}")
     return OK
 
 
@@ -295,15 +310,16 @@ def _info(arguments: argparse.Namespace) -> int:
 def _description(name: str, as_json: bool) -> str:
     """Find out what a name or a path stands for, and describe it."""
     from napari_sr.card import read_card
-    from napari_sr.catalogue import INTERPOLATIONS, list_models
+    from napari_sr.catalogue import list_models
     from napari_sr.files import open_stack
+    from napari_sr.methods import METHODS
 
     named = {card.name: card for card in list_models()}
     if name in named or name.endswith(".safetensors"):
         card = named[name] if name in named else read_card(name)
         return card.model_dump_json(indent=1) if as_json else describe_model(card)
-    if name in INTERPOLATIONS and not Path(name).exists():
-        text = f"{name}: interpolation by 2, 3, 4 or 8, see --factor"
+    if name in METHODS and not Path(name).exists():
+        text = f"{name}, by 2, 3, 4 or 8 (--factor): {METHODS[name]}"
         return json.dumps({"name": name}) if as_json else text
     with open_stack(name) as stack:
         known = stack_as_json(stack)

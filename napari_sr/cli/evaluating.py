@@ -56,12 +56,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _loaded(name: str) -> SRModel:
-    from napari_sr.catalogue import INTERPOLATIONS, load_model
+    from napari_sr.catalogue import load_model
+    from napari_sr.methods import METHODS
     from napari_sr.model import SRModel
 
-    if name in INTERPOLATIONS:
+    if name in METHODS:
         raise ValueError(
-            f"{name!r} is an interpolation, a rival that is measured anyway. Name a "
+            f"{name!r} is a method without weights, not a model to measure. Name a "
             f"trained model, see `napari-sr models`."
         )
     model = load_model(name)

@@ -1,1 +1,66 @@
-"""Upscalers that need no GAN, as comparison and where nothing should be invented."""
+"""Upscalers without weights of their own: names, and how each is made.
+
+This module alone knows their names. Each is loaded when it is asked for, so that a list
+of names costs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_sr.methods.weightless import Weightless
+
+METHODS = {
+    "nearest": "Repeats each pixel: no smoothing, nothing added.",
+    "bilinear": "Linear between pixel centres: soft, never beyond the recorded range.",
+    "bicubic": "Cubic convolution (Keys, a = -1/2): the usual comparison.",
+    "lanczos": "Windowed sinc of three lobes: the sharpest, rings at strong edges.",
+    "richardson-lucy": "Bicubic, then the blur of pixel and instrument undone step by "
+    "step (Richardson, Lucy): sharper, with more noise.",
+    "wiener": "Bicubic, then the blur of pixel and instrument undone in one filter "
+    "(Wiener): sharper, with more noise.",
+}
+"""What each is, in one line, by name."""
+_MADE_BY = {
+    "richardson-lucy": ("deconvolution", "RichardsonLucy"),
+    "wiener": ("deconvolution", "Wiener"),
+}
+"""Module and class; the others are interpolations."""
+
+
+def build_method(name: str, factor: int, options: dict[str, object]) -> Weightless:
+    """Make an upscaler that needs no weights.
+
+    Parameters
+    ----------
+    name
+        A key of `METHODS`.
+    factor
+        Super-resolution factor: 2, 3, 4 or 8.
+    options
+        What this method takes besides, by name.
+
+    Raises
+    ------
+    ValueError
+        For another factor, or an option that the method does not have or cannot use.
+    """
+    if name in _MADE_BY:
+        module, made_by = _MADE_BY[name]
+        build = getattr(import_module(f"{__name__}.{module}"), made_by)
+        arguments: tuple[object, ...] = (factor,)
+    else:
+        from napari_sr.methods.interpolation import Interpolation
+
+        build, arguments = Interpolation, (name, factor)
+    try:
+        method: Weightless = build(*arguments, **options)
+    except TypeError as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        raise ValueError(
+            f"Method {name!r} cannot be made with the options {given or 'none'}: "
+            f"{str(error).partition('() ')[2] or error}."
+        ) from error
+    return method
