@@ -111,3 +111,24 @@ class TestPiq:
         expected = self.theirs.gmsd(*fine, t=170 / 255**2)  # it halves images first
         found = 1 - metrics.gradient_similarity(result, truth, data_range=RANGE)
         assert found == pytest.approx(expected.item(), rel=0.03)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+def test_resolution_beside_nanopyx(sigma):
+    """Not among the development packages: it brings OpenCV with a Qt of its own.
+
+    Their curve is smoothed otherwise, so that noisy crossings differ by some per cent.
+    """
+    theirs = pytest.importorskip("nanopyx.core.analysis.frc").FIRECalculator
+    random = np.random.default_rng(0)
+    truth = ndimage.gaussian_filter(random.random((256, 256)), sigma)
+    truth = (truth - truth.min()) / np.ptp(truth) * 1000
+    one, other = (truth + random.normal(0, 30, truth.shape) for _ in range(2))
+
+    expected = theirs(pixel_size=1.0, units="pixel").calculate_fire_number(
+        one.astype(np.float32), other.astype(np.float32)
+    )
+
+    found = metrics.resolution_of(*metrics.ring_correlation(one, other))
+    assert found == pytest.approx(expected, rel=0.1)
