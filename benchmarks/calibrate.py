@@ -16,92 +16,44 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmarks.evaluate import shipped, specimens
 from benchmarks.real_images import add_data_argument
 from benchmarks.sections import replace_section
+from napari_sr.calibrating import Known, find_interval, middle, tried
 from napari_sr.catalogue import SHIPPED
-from napari_sr.evaluation import BORDER, noise_of, recorded
-from napari_sr.interval import SMOOTHING, doubt, floor_for, mean_coverage, scale_for
+from napari_sr.evaluation import noise_of, recorded
 from napari_sr.model import SRModel, save_model
-from napari_sr.planning import make_plan
 from napari_sr.quality import as_markdown
-from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.uncertainty import spread
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
-    from napari_sr.evaluation import Specimen
     from napari_sr.interval import Interval
 
 PHOTONS = (None, 1000.0, 200.0, 50.0)
-SIDE = 192
 N_PER_DATASET = {"train": 1, "calibrate": 3, "test": 3}
 RESULTS = Path("benchmarks/results/trust/intervals.md")
 
-Pairs = tuple[list["NDArray[np.float32]"], list["NDArray[np.float32]"]]
 
-
-def pairs(model: SRModel, root: Path, role: str) -> Pairs:
-    """Give |error| and spread of each image, all its recordings in one."""
+def recordings(model: SRModel, root: Path, role: str) -> Iterator[Known]:
+    """Record the middles of the images of a model's domain in all ways."""
     seen: Counter[str] = Counter()
-    errors, deviations = [], []
-    for _, specimen in specimens(root, model.domain, role):
+    for number, (_, specimen) in enumerate(specimens(root, model.domain, role)):
         seen[specimen.dataset] += 1
         if seen[specimen.dataset] > N_PER_DATASET[role]:
             continue
-        sharp = middle(specimen.sharp)
-        found = [of_recording(model, specimen, sharp, one) for one in PHOTONS]
-        errors.append(np.concatenate([error for error, _ in found]))
-        deviations.append(np.concatenate([apart for _, apart in found]))
-    return errors, deviations
-
-
-def middle(sharp: NDArray) -> NDArray:
-    """Cut the middle out, on the grid of all factors."""
-    starts = [max(0, (side - SIDE) // 2) // 4 * 4 for side in sharp.shape]
-    return sharp[starts[0] : starts[0] + SIDE, starts[1] : starts[1] + SIDE]
-
-
-def of_recording(
-    model: SRModel, specimen: Specimen, sharp: NDArray, photons: float | None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Record, super-resolve; |error| and spread as shares of the range, `(pixels,)`."""
-    low = recorded(sharp, model.factor, photons, heights=specimen.heights)
-    noise = noise_of(photons, heights=specimen.heights)
-    settings = UpscaleSettings(noise=noise, dtype="float32")
-    plan = make_plan(Stack.from_array(low), model, settings)
-    span = plan.intensity.high - plan.intensity.low
-    result, apart = spread(low, model, plan)
-    inside = (slice(BORDER, -BORDER), slice(BORDER, -BORDER))
-    error = np.abs(result - sharp)[inside].ravel() / span
-    return error, doubt(apart / span, SMOOTHING, 0.0)[inside].ravel()
+        sharp, heights = middle(specimen.sharp), specimen.heights
+        for photons in PHOTONS:
+            low = recorded(sharp, model.factor, photons, heights=heights)
+            yield Known(number, low, sharp, noise_of(photons, heights=heights))
 
 
 def calibrate(model: SRModel, root: Path) -> Interval:
     """Learn the floor, find the scale, and see coverage and widths on test images."""
-    faithful = model.at_dial(0.0)
-    floor = floor_for(*pairs(faithful, root, "train"))
-    errors, apart = pairs(faithful, root, "calibrate")
-    interval = scale_for(errors, [one + floor for one in apart])
-    errors, apart = pairs(faithful, root, "test")
-    doubts = [one + floor for one in apart]
-    ratios = [np.sort(e / d) for e, d in zip(errors, doubts, strict=True)]
-    coverage = mean_coverage(ratios, interval.scale)
-    typical = float(np.mean([one.mean() for one in doubts]))
-    constant = float(np.quantile(np.concatenate(errors), coverage))
-    return interval.model_copy(
-        update={
-            "floor": floor,
-            "smoothing": SMOOTHING,
-            "coverage": coverage,
-            "mean_width": 2 * interval.scale * typical,
-            "constant_width": 2 * constant,
-        }
-    )  # fmt: skip
+    held_out, learnt, further = (
+        recordings(model, root, role) for role in ("calibrate", "train", "test")
+    )
+    return tried(find_interval(model, held_out, learnt), model, further)
 
 
 def table(interval: Interval) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sr.calibrating import calibrated_model
 from napari_sr.session import Training, as_base
 from napari_sr.settings import AdversarialSettings, TrainingSettings
 
@@ -151,4 +152,4 @@ def finetune(
     training = Training(images, settings, base=base, **options)
     for _ in training:
         pass
-    return training.model
+    return calibrated_model(training)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from napari_sr.validation import held_out, held_out_pairs
 from napari_sr.verdict import Verdict, judge, recommended_dial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from napari_sr.settings import TrainingSettings
     from napari_sr.training import Step
     from napari_sr.training_data import SharpImage, Sources
+    from napari_sr.validation import HeldOut
 
 N_RECORDINGS = 3_000
 """From which the noise estimator of a model without a base learns."""
@@ -129,6 +131,8 @@ class Training:
         """How intensity ranges are measured: as the base does."""
         return self.base.intensity_policy if self.base else IntensityPolicy()
 
+    learnt_recordings: Callable[[], HeldOut]
+    """Makes recordings of some of what is learnt from, like those that are held out."""
     _images: Sequence[SharpImage | MeasuredPair]
     _learnt: list[SharpImage]
 
@@ -148,6 +152,7 @@ class Training:
             learnt, self.settings, self._weights
         )
         self.held_out = held_out(kept, self.settings)
+        self.learnt_recordings = partial(held_out, learnt, self.settings)
 
     def _fit_patch(self, side: int) -> None:
         """Take smaller patches where no image is as large as the usual ones."""
@@ -173,7 +178,9 @@ class Training:
         noise = [self._noise_of(pair) for pair in learnt]
         self.examples = MeasuredExamples(learnt, self.settings, noise, self._weights)
         kept_noise = [self._noise_of(pair) for pair in kept]
-        self.held_out = held_out_pairs(kept, kept_noise, self.settings.factor)
+        factor = self.settings.factor
+        self.held_out = held_out_pairs(kept, kept_noise, factor)
+        self.learnt_recordings = partial(held_out_pairs, learnt, noise, factor)
 
     def _noise_of(self, pair: MeasuredPair) -> NoiseLevel:
         """Estimate what the generator is to be told, as it will be in use."""

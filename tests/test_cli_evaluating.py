@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from tiny_models import tiny_fast
 
+from napari_sr.card import read_card
 from napari_sr.cli import main
 from napari_sr.model import save_model
 from napari_sr.phantoms import make_phantom
@@ -93,3 +94,28 @@ def test_a_report_of_an_unknown_form_is_refused_before_anything_is_read(
     assert main([*arguments, "nowhere/r.html"]) == 1
     assert "no folder" in capsys.readouterr().err
     assert not Path("r.html").exists()
+
+
+def test_a_model_of_ones_own_is_calibrated(here, capsys):
+    command = "evaluate beads actin -m tiny.safetensors --photons 50 --calibrate"
+
+    assert main(command.split()) == 0
+
+    found = read_card(here / "tiny.safetensors").interval
+    assert (found.n_images, found.is_guaranteed) == (2, False)  # one is for the floor
+    assert found.in_words() in capsys.readouterr().out
+
+
+def test_a_shipped_model_is_not_calibrated_anew(here, capsys):
+    assert main(["evaluate", "beads", "-m", "general-x2", "--calibrate"]) == 1
+    assert "comes with the package" in capsys.readouterr().err
+
+
+def test_one_image_calibrates_nothing(here, capsys):
+    before = (here / "tiny.safetensors").read_bytes()
+    command = "evaluate actin -m tiny.safetensors --photons 50 --calibrate"
+
+    assert main(command.split()) == 1
+
+    assert "Give ten or more" in capsys.readouterr().err
+    assert (here / "tiny.safetensors").read_bytes() == before

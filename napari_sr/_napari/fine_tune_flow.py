@@ -149,6 +149,7 @@ def resume(unfinished: Unfinished, stop: Event) -> Generator[Update, None, Outco
 
 def _follow(unfinished: Unfinished, stop: Event) -> Generator[Update, None, Outcome]:
     """Train until it is over, told to stop, or closed."""
+    from napari_sr.calibrating import calibrated_model
     from napari_sr.session import Training
 
     recipe = unfinished.recipe
@@ -170,7 +171,7 @@ def _follow(unfinished: Unfinished, stop: Event) -> Generator[Update, None, Outc
             raise
         training.state.save(unfinished.checkpoint)
         yield Update("Judging what was found …", 1.0)
-        model = training.model
+        model = calibrated_model(training)
     card = model.card
     return Outcome(model, card.verdict, bool(card.is_better), unfinished)
 

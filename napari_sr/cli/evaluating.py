@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from napari_sr.model import SRModel
     from napari_sr.quality import Measured
 
+FLOOR_EACH = 8
+"""Every so many images choose the floor of an interval, the others its scale."""
+
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Describe `evaluate`."""
@@ -27,6 +31,13 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="names or files of models of one factor")  # fmt: skip
     add("--photons", nargs="+", type=_photons, default=[None, 200.0, 50.0],
         metavar="N", help="photons at white, or clean (clean 200 50)")  # fmt: skip
+    add(
+        "--calibrate",
+        action="store_true",
+        help="also find how wide the 90%% intervals of your own models must be on "
+        "these images, which they must not have learnt from, and store it in their "
+        "cards",
+    )
     add("--csv", type=Path, metavar="FILE", help="write every figure there as well")
     parser.set_defaults(run=_evaluate)
 
@@ -45,6 +56,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     files = find_stacks(arguments.images)
     models = [_loaded(name) for name in arguments.model]
+    places = [_place_of(n) for n in arguments.model] if arguments.calibrate else []
     found = averaged(_measured(files, models, arguments.photons))
     own = [name for model in models for name in ways_of(model)]
     for text in (PROTOCOL, summary_table(found), dataset_table(found, own)):
@@ -52,7 +64,53 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.csv is not None:
         arguments.csv.write_text(as_csv(found), encoding="utf-8")
         print(arguments.csv)
+    for model, place in zip(models, places, strict=False):
+        _calibrate(model, place, files, arguments.photons)
     return OK
+
+
+def _place_of(name: str) -> Path:
+    """Find the file of a user's own model."""
+    from napari_sr.catalogue import list_entries
+
+    entry = {one.card.name: one for one in list_entries()}.get(name)
+    if entry is not None and entry.is_shipped:
+        raise ValueError(
+            f"{name!r} comes with the package, which has its interval already, and is "
+            f"not changed. Leave out --calibrate, or name a model of your own."
+        )
+    return Path(name) if entry is None else entry.path
+
+
+def _calibrate(
+    model: SRModel, place: Path, files: list[Path], photons: list[float | None]
+) -> None:
+    """Find the interval of a model, and store it; a few images are for its floor."""
+    from napari_sr.calibrating import Known, find_interval, middle
+    from napari_sr.evaluation import noise_of, recorded, specimens_of
+    from napari_sr.model import SRModel, save_model
+
+    sharp = [middle(one.sharp) for file in files for one in specimens_of(file)]
+    if len(sharp) < 2:
+        raise ValueError("One image does not calibrate an interval. Give ten or more.")
+    known = [
+        [
+            Known(
+                number,
+                recorded(image, model.factor, level),
+                image,
+                noise_of(level) if model.is_told_noise else "auto",
+            )
+            for level in photons
+        ]
+        for number, image in enumerate(sharp)
+    ]
+    for_floor = known[::FLOOR_EACH]
+    rest = [one for number, one in enumerate(known) if number % FLOOR_EACH]
+    interval = find_interval(model, chain(*rest), chain(*for_floor))
+    card = model.card.model_copy(update={"interval": interval})
+    print(interval.in_words())
+    print(save_model(SRModel(card, model.weights), place))
 
 
 def _loaded(name: str) -> SRModel:

@@ -173,7 +173,9 @@ def _follow(
         interrupted = True
     if interrupted:
         print("Interrupted; finishing with what was found.", flush=True)
-    model = training.model
+    from napari_sr.calibrating import calibrated_model
+
+    model = calibrated_model(training)
     print(model.card.verdict)
     is_kept = model.card.is_better or keep_anyway
     if is_kept:
