@@ -94,7 +94,8 @@ def upscale_file(
     source
         Anything `open_stack` reads: a file, or files whose planes are one stack.
     output
-        OME-TIFF (`.ome.tif`) or OME-Zarr (`.ome.zarr`). Complete or absent.
+        OME-TIFF (`.ome.tif`), OME-Zarr (`.ome.zarr`) or, of a DICOM, DICOM (`.dcm`).
+        Complete or absent.
     model
         A model, or the name or path of one.
     overwrite
@@ -238,6 +239,7 @@ def _run_planes(
         )
     plan = make_plan(stack, upscaler, settings)
     shape = stack.upscaled_shape(plan.factor)
+    files = files_of(job.source)
     n_clipped = 0
     with create_stack(
         job.output,
@@ -247,6 +249,7 @@ def _run_planes(
         provenance={**provenance_of(stack, plan), **job.notes},
         compression=job.compression,
         overwrite=job.overwrite,
+        made_from=files[0] if len(files) == 1 else None,
     ) as writer:
         for step in upscale_steps(stack, upscaler, plan):
             if step.plane is not None:

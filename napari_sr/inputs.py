@@ -13,7 +13,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sr.files import FORMATS, has_readable_suffix
+from napari_sr.files import FORMATS, has_readable_suffix, holds_dicom, is_dicom
 from napari_sr.stack import StackError
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ def find_stacks(patterns: Sequence[str], leave_out: Path | None = None) -> list[
     Parameters
     ----------
     patterns
-        What was typed, in order. Of a folder all stacks in it and below are taken;
-        folders and patterns are sorted as people count, `z2` before `z10`.
+        What was typed, in order. Of a folder all stacks in it and below are taken,
+        several DICOM files in one as the slices of a series; folders and patterns are
+        sorted as people count, `z2` before `z10`.
     leave_out
         A folder whose content is not taken when it lies in another one: where the
         results go, so that a second run does not take them for recordings.
@@ -80,9 +81,13 @@ def _stacks_below(folder: Path, leave_out: Path | None) -> Iterator[Path]:
             elif os.path.abspath(path) != results:
                 entered.append(name)
         folders[:] = entered
+        is_series = holds_dicom(Path(place), at_least=2)
+        if is_series:
+            yield Path(place)
         for name in filter(_is_visible, files):
-            if has_readable_suffix(name):
-                yield Path(place, name)
+            path = Path(place, name)
+            if has_readable_suffix(name) and not (is_series and is_dicom(path)):
+                yield path
 
 
 def _is_visible(name: str) -> bool:

@@ -132,4 +132,5 @@ def _stem(path: Path) -> str:
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
-    return path.stem
+    # A series is a folder that may be called 1.2.840.
+    return path.stem if has_writable_suffix(path) else path.name

@@ -1,4 +1,4 @@
-"""OME-TIFF and OME-Zarr files as layers in their place.
+"""OME-TIFF, OME-Zarr and DICOM files as layers in their place.
 
 This module alone decides what of a file is read at once and what when it is looked at.
 """
@@ -14,7 +14,7 @@ from weakref import finalize
 import numpy as np
 
 from napari_sr._napari.layer_place import KEPT, placed
-from napari_sr.files import SeveralChannelsError, open_stack
+from napari_sr.files import SeveralChannelsError, holds_dicom, open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LayerData = tuple[Any, dict[str, Any], str]
 Paths = str | list[str]
 
-SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr")
+SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".dcm")
 IN_MEMORY = 128 * 2**20
 """Bytes up to which a stack is read at once; of a larger one, what is looked at."""
 _TWO = ("magenta", "green")
@@ -36,11 +36,18 @@ _MORE = ("cyan", "magenta", "yellow", "red", "green", "blue")
 
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
-    """Give the reader if this is a file, or several files, that it reads."""
+    """Give the reader if this is a file, or several files, that it reads.
+
+    A folder is one of OME-Zarr, or holds the slices of a DICOM series.
+    """
     paths = [path] if isinstance(path, str) else path
-    if all(Path(one).name.lower().endswith(SUFFIXES) for one in paths):
-        return read_layers
-    return None
+    return read_layers if all(map(_is_ours, paths)) else None
+
+
+def _is_ours(name: str) -> bool:
+    path = Path(name)
+    is_named = path.name.lower().endswith(SUFFIXES)
+    return is_named or (path.is_dir() and holds_dicom(path))
 
 
 def read_layers(path: Paths) -> list[LayerData]:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 import napari_sr
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
+from napari_sr.cli.exporting import add_export
 from napari_sr.cli.reporting import add_report
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     into.add_argument("file", type=Path, help=".safetensors, or .pth of an SRResNet")
     into.set_defaults(run=_import_model)
+    add_export(actions.add_parser("export", help="write a model for other programs"))
     info = commands.add_parser("info", help="describe a stack or a model file")
     info.add_argument("file", help="a stack, a model file, or the name of a model")
     info.add_argument("--json", action="store_true", help="print everything, as JSON")

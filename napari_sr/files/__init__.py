@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from napari_sr.axis import check_axes
 from napari_sr.files.channel import SeveralChannelsError
+from napari_sr.files.signs import DICOM_SUFFIXES, holds_dicom, is_dicom
 from napari_sr.files.writing import StackWriter
 from napari_sr.stack import Stack, StackError, check_pixels
 
@@ -35,6 +36,8 @@ __all__ = [
     "create_stack",
     "has_readable_suffix",
     "has_writable_suffix",
+    "holds_dicom",
+    "is_dicom",
     "open_stack",
 ]
 
@@ -50,6 +53,10 @@ class Format:
     """Has `open_file` and `create_file`."""
     markers: tuple[str, ...] = ()
     """Where an image is a folder: files of which one is in it, whatever its name."""
+    extra: str = ""
+    """What must be installed for it, as `napari-sr[extra]`."""
+    needs_source: bool = False
+    """Whether a result is written with the header of what it was made from."""
 
 
 FORMATS = (
@@ -60,7 +67,15 @@ FORMATS = (
         "napari_sr.files.ome_zarr",
         markers=("zarr.json", ".zgroup", ".zattrs"),
     ),
+    Format(
+        "DICOM",
+        DICOM_SUFFIXES,
+        "napari_sr.files.dicom",
+        extra="dicom",
+        needs_source=True,
+    ),
 )
+_DICOM = FORMATS[-1]
 
 COMPRESSIONS = ("zlib", "zstd", "none")
 """All lossless. zlib has a checksum and is read everywhere; zstd is faster."""
@@ -106,9 +121,9 @@ def open_stack(
     Parameters
     ----------
     source
-        A TIFF (plain, BigTIFF, ImageJ, OME) or the folder of an OME-Zarr; or a
-        sequence of them, all of one shape and dtype, which become one stack along a
-        new leading axis, in the order given.
+        A TIFF (plain, BigTIFF, ImageJ, OME), the folder of an OME-Zarr, a DICOM file or
+        the folder of a DICOM series; or a sequence of them, all of one shape and dtype,
+        which become one stack along a new leading axis, in the order given.
     channel
         Which channel to read, from 0; may be None where there is only one.
 
@@ -141,6 +156,7 @@ def create_stack(
     provenance: Mapping[str, object],
     compression: str | None = "zlib",
     overwrite: bool = False,
+    made_from: Path | None = None,
 ) -> StackWriter:
     """Create an image file that is filled plane by plane.
 
@@ -156,9 +172,13 @@ def create_stack(
     provenance
         How the pixels were made: anything JSON can hold. Kept in the file.
     compression
-        "zlib", "zstd" or "none" (or None), all lossless.
+        "zlib", "zstd" or "none" (or None), all lossless. A DICOM is not compressed.
     overwrite
         Replace an existing image of the same format.
+    made_from
+        The DICOM file or series of which this is a result. A DICOM is written of
+        nothing else: patient and study are read again there, and a series becomes a
+        folder.
 
     Raises
     ------
@@ -175,6 +195,7 @@ def create_stack(
         )
     check_pixels(str(path), shape, pixel)
     check_axes(str(path), axes, shape)
+    source: dict[str, Any] = {"made_from": made_from} if known.needs_source else {}
     return _load(known).create_file(
         path,
         shape=tuple(int(n) for n in shape),
@@ -183,6 +204,7 @@ def create_stack(
         provenance=provenance,
         compression=compression,
         overwrite=overwrite,
+        **source,
     )
 
 
@@ -200,10 +222,13 @@ def _recognize(path: Path) -> Format:
         for known in FORMATS:
             if any((path / marker).exists() for marker in known.markers):
                 return known
+        if holds_dicom(path):
+            return _DICOM
         raise StackError(
-            f"{path} is a folder but not an OME-Zarr; give the image files in it."
+            f"{path} is a folder but neither an OME-Zarr nor a DICOM series; give the "
+            "image files in it."
         )
-    found = _find_format(path)
+    found = _find_format(path) or (_DICOM if is_dicom(path) else None)
     if found is None:
         raise StackError(f"{path} cannot be read; expected {_expected()}.")
     if found.markers:
@@ -214,8 +239,16 @@ def _recognize(path: Path) -> Format:
 
 
 def _load(known: Format) -> FormatModule:
-    """Import the module of a format."""
-    return cast("FormatModule", import_module(known.module))
+    """Import the module of a format, or say what must be installed for it."""
+    try:
+        return cast("FormatModule", import_module(known.module))
+    except Exception as error:  # libraries of others that do not fit raise anything
+        if not known.extra:
+            raise
+        raise StackError(
+            f"{known.name} needs libraries that cannot be loaded here ({error}). "
+            f'Install them with: pip install "napari-sr[{known.extra}]"'
+        ) from error
 
 
 def _expected() -> str:

@@ -249,6 +249,24 @@ def test_other_files_and_folders_are_left_to_others(tmp_path):
     assert get_reader("A.OME.TIF") is read_layers
 
 
+def test_a_dicom_and_the_folder_of_a_series_open_in_their_place(tmp_path):
+    pydicom = pytest.importorskip("pydicom", reason="napari-sr[dicom] is not installed")
+    header = pydicom.examples.ct
+    pixels = header.pixel_array - 1024.0
+    for number in range(3):
+        header.ImagePositionPatient = [-158.1, -179.0, 10 + 2.5 * number]
+        header.save_as(tmp_path / f"{3 - number}.dcm")
+
+    (single,), (series,) = opened(tmp_path / "1.dcm"), opened(tmp_path)
+
+    np.testing.assert_array_equal(single.data, pixels)
+    np.testing.assert_array_equal(series.data, [pixels] * 3)
+    np.testing.assert_array_equal(series.scale, [2.5, 0.661468, 0.661468])
+    np.testing.assert_allclose(series.translate, [10, -179.0, -158.1])
+    assert [str(unit) for unit in series.units] == ["millimeter"] * 3
+    assert series.metadata == {"napari_sr": {}}  # and nothing of the patient
+
+
 def test_a_damaged_file_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "a.ome.tif").write_bytes(b"II*\0 no image")
 
