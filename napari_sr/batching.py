@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from napari_sr.cluster import Workers
     from napari_sr.planning import Plan, Upscaler
     from napari_sr.upscaling import ModelLike, PathLike
 
@@ -183,6 +184,8 @@ class FileJob:
     """What else to say about the output, beside how it came about."""
     share: Share | None = None
     """Which part of an OME-Zarr to do; all when not given."""
+    workers: Workers | None = None
+    """Who does its regions; this process when not given."""
 
     @property
     def name(self) -> str:
@@ -218,6 +221,7 @@ def _run_regions(
         settings,
         files=files_of(job.source),
         share=job.share,
+        crew=job.workers.crew(job.source, job.channel) if job.workers else None,
     )
     if isinstance(outcome, ShareDone):
         yield FileShared(job.source, job.output, outcome.n_missing)
@@ -231,7 +235,7 @@ def _run_planes(
     job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
 ) -> Generator[Step | FileResult, None, None]:
     """Write a file plane by plane, which is complete or absent."""
-    if job.share is not None:
+    if job.share is not None or job.workers is not None:
         raise StackError(
             f"{job.output} can only be written by one process. Write .ome.zarr to "
             f"share the work."

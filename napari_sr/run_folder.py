@@ -89,6 +89,10 @@ class RunFolder:
         done = {path.name for path in (self.folder / _DONE / str(level)).iterdir()}
         return [n for n in range(len(self.levels[level])) if str(n) not in done]
 
+    def is_done(self, level: int, number: int) -> bool:
+        """Tell whether a region is whole."""
+        return (self.folder / _DONE / str(level) / str(number)).exists()
+
     def put(self, level: int, number: int, pixels: NDArray, n_clipped: int = 0) -> None:
         """Write a region, and that it is done.
 
@@ -124,6 +128,7 @@ class RunFolder:
         n_clipped = sum(int((done / str(n)).read_text("utf-8")) for n in numbers)
         refuse_existing(target.path, target.overwrite, is_zarr)
         try:
+            self._image.sweep()
             put_in_place(self.folder / _IMAGE, target.path.absolute())
         except OSError as error:
             raise unwritable(str(target.path), error) from error
