@@ -171,7 +171,7 @@ def begin_or_go_on(
     """
     refuse_existing(target.path, target.overwrite, is_zarr)
     try:
-        if not (target.folder / _RECORD).exists():
+        if not _has_begun(target.folder):
             record = Record(identity=identity, plan=plan(), shape=stack.shape)
             _create(target, stack, record)
         run = RunFolder(target.folder)
@@ -189,6 +189,11 @@ def begin_or_go_on(
             f"with the same, or remove {target.folder} to begin anew."
         )
     return run
+
+
+def _has_begun(folder: Path) -> bool:
+    """Tell a run from what is left where one was killed while it cleaned up."""
+    return (folder / _RECORD).exists() and (folder / _IMAGE).exists()
 
 
 def _create(target: Target, stack: Stack, record: Record) -> None:
@@ -209,10 +214,12 @@ def _create(target: Target, stack: Stack, record: Record) -> None:
         for level in range(len(image.levels)):
             (new / _DONE / str(level)).mkdir(parents=True)
         (new / _RECORD).write_text(record.model_dump_json(), "utf-8")
+        if not _has_begun(target.folder):
+            shutil.rmtree(target.folder, ignore_errors=True)
         try:
             os.rename(new, target.folder)
         except OSError:
-            if not (target.folder / _RECORD).exists():
+            if not _has_begun(target.folder):
                 raise
     finally:
         shutil.rmtree(new, ignore_errors=True)

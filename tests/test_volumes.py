@@ -209,6 +209,32 @@ def test_a_full_disk_keeps_what_is_done(tmp_path, small, monkeypatch):
     )
 
 
+def test_what_a_run_leaves_that_was_killed_at_the_very_end_does_no_harm(
+    tmp_path, small, monkeypatch
+):
+    job, array = job_in(tmp_path, counts((75, 90))), counts((75, 90))
+    with monkeypatch.context() as killed:
+        killed.setattr(run_folder.shutil, "rmtree", lambda *_, **__: None)
+        result_of(job)
+    assert ".r.ome.zarr.partial" in names_in(tmp_path)
+
+    result_of(FileJob(job.source, job.output, overwrite=True))
+
+    np.testing.assert_array_equal(read_stack(job.output), upscale(array, NEAREST))
+    assert names_in(tmp_path) == ["a.ome.tif", "r.ome.zarr"]
+
+
+def test_what_a_killed_process_was_writing_is_not_in_the_result(tmp_path, small):
+    job = job_in(tmp_path, counts((75, 90)))
+    stopped_after(3, job)
+    half = tmp_path / ".r.ome.zarr.partial" / "image" / "0" / "c" / "0.abc.partial"
+    half.write_bytes(b"half")
+
+    result_of(job)
+
+    assert not list(job.output.rglob("*.partial"))
+
+
 def test_an_existing_result_stays_until_the_new_one_is_whole(tmp_path, small):
     job = job_in(tmp_path, counts((75, 90)))
     result_of(job)
