@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from napari_sr.files import create_stack, open_stack
 from napari_sr.output_names import Source, files_of, name_of, name_outputs
-from napari_sr.provenance import provenance_of
+from napari_sr.provenance import ASKED, asked_for, provenance_of
 from napari_sr.run_folder import Target
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack, StackError
@@ -67,15 +67,6 @@ class FileShared:
     """Where the output will be."""
     n_missing: int
     """Regions that the others still have to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileSkipped:
-    """One file whose output was there already."""
-
-    source: Source
-    path: Path
-    """The output."""
 
 
 def upscale_file(
@@ -213,7 +204,8 @@ def _run_regions(
     job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
 ) -> Generator[Step | FileResult | FileShared, None, None]:
     """Write an OME-Zarr, region by region."""
-    target = Target(job.output, job.overwrite, job.compression or "none", job.notes)
+    notes = {**job.notes, ASKED: asked_for(upscaler, settings)}
+    target = Target(job.output, job.overwrite, job.compression or "none", notes)
     outcome = yield from upscale_volume(
         target,
         stack,
@@ -248,7 +240,11 @@ def _run_planes(
         shape=shape,
         dtype=plan.dtype,
         axes=stack.upscaled_axes(plan.factor),
-        provenance={**provenance_of(stack, plan), **job.notes},
+        provenance={
+            **provenance_of(stack, plan),
+            **job.notes,
+            ASKED: asked_for(upscaler, settings),
+        },
         compression=job.compression,
         overwrite=job.overwrite,
     ) as writer:
@@ -269,20 +265,6 @@ def run_job_safely(
         yield from run_job(job, upscaler, settings)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         yield FileFailure(job.source, error)
-
-
-def resume_job(
-    job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult | FileShared | FileFailure | FileSkipped, None, None]:
-    """Do one file of many as `run_job_safely`, unless its output is there already.
-
-    So a batch that was stopped goes on where it was, since outputs are complete or
-    absent.
-    """
-    if job.output.exists() and not job.overwrite:
-        yield FileSkipped(job.source, job.output)
-    else:
-        yield from run_job_safely(job, upscaler, settings)
 
 
 def _opened(job: FileJob) -> AbstractContextManager[Stack]:

@@ -8,6 +8,7 @@ lost, another one does its region.
 from __future__ import annotations
 
 import re
+import signal
 import tomllib
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -107,12 +108,15 @@ def _local(n_workers: int) -> LocalCluster:
 
 def _slurm(path: Path, n_jobs: int | None) -> Any:  # noqa: ANN401 - it has no types
     """Start a cluster whose workers are jobs of SLURM, one process each."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise ImportError(
             "SLURM needs dask-jobqueue; pip install 'napari-sr[dask]'."
         ) from error
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)  # which that import takes over
     try:
         said = tomllib.loads(path.read_text("utf-8"))
         cluster = SLURMCluster(**{"processes": 1, **said})
@@ -277,8 +281,12 @@ class _Station(WorkerPlugin):
             self._close()
             source, channel = recording
             self._opened = recording, open_stack(source, channel=channel)
+        return Alone(self._opened[1], self.on(device))
+
+    def on(self, device: str) -> Upscaler:
+        """Give the upscaler on a device, where it then stays."""
         self.upscaler = self.upscaler.to(choose_device(device))
-        return Alone(self._opened[1], self.upscaler)
+        return self.upscaler
 
     def _close(self) -> None:
         if self._opened is not None:

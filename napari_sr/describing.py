@@ -20,6 +20,7 @@ from napari_sr.quality import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from napari_sr.batching import FileFailure, FileResult, FileShared
     from napari_sr.card import ModelCard
@@ -40,6 +41,14 @@ def describe_share(shared: FileShared) -> str:
         else "another one finishes; if that was ended, run this without --shard"
     )
     return f"{shared.path}: this share is done; {left}"
+
+
+def describe_many(statuses: Sequence[str], n_files: int, report: Path) -> str:
+    """Say in one line what became of many files."""
+    n_failed, n_there = statuses.count("failed"), statuses.count("exists")
+    there = f", {n_there} of them were there already" if n_there else ""
+    text = f"{len(statuses) - n_failed} of {n_files} files done{there}, "
+    return f"{text}{n_failed} failed{f'; see {report}' if n_failed else ''}."
 
 
 def describe_result(result: FileResult) -> str:

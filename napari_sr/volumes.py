@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import napari_sr
 from napari_sr.device import choose_device
-from napari_sr.model import SRModel
 from napari_sr.planning import Plan, make_plan
+from napari_sr.provenance import identity_of
 from napari_sr.run_folder import RunFolder, Target, begin_or_go_on
 from napari_sr.sampling import spread_indices
 from napari_sr.upscaling import Step, region_steps
@@ -173,7 +173,6 @@ def _identity(
 ) -> dict[str, object]:
     """Tell by what a run is known again; what is the same in JSON is the same."""
     known = [path.stat() for path in files if path.is_file()]
-    digest = upscaler.digest if isinstance(upscaler, SRModel) else ""
     return {
         "recording": {
             "shape": list(stack.shape),
@@ -182,7 +181,7 @@ def _identity(
             "files": [[one.st_size, one.st_mtime_ns] for one in known],
             "glance": _glance(stack),
         },
-        "model": [upscaler.name, upscaler.factor, digest],
+        "model": identity_of(upscaler),
         "setting": settings.model_dump(mode="json", exclude={"share_of_memory"}),
         "compression": compression,
         "version of napari-sr": napari_sr.__version__,

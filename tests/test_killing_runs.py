@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a run, twenty times: nothing is lost, or done for nothing."""
+"""kill -9 in the middle of a run, twenty times: nothing is lost."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run_or_kill(processes, folder, n_workers, kill_after=None):
     if process.is_alive():
         workers = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
-        gone, alive = psutil.wait_procs(workers, timeout=60)
+        _, alive = psutil.wait_procs(workers, timeout=60)
         assert not alive  # nobody works on without it
     process.join()
     return process.exitcode, time.monotonic() - started

@@ -157,13 +157,9 @@ def _follow(
     number: int, job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
 ) -> Generator[Progress | Ended, None, None]:
     """Tell how one job goes."""
-    from napari_sr.batching import (
-        FileFailure,
-        FileResult,
-        FileSkipped,
-        resume_job,
-    )
+    from napari_sr.batching import FileFailure, FileResult
     from napari_sr.describing import describe_failure
+    from napari_sr.folders import FileSkipped, resume_job
     from napari_sr.upscaling import Step
 
     for event in resume_job(job, upscaler, settings):
