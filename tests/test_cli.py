@@ -382,6 +382,7 @@ def test_running_a_folder_again_does_what_is_missing(tree, capsys):
     (tree / "d" / "z5.tif").write_bytes(b"nonsense")
     main(["upscale", "d", "-o", "out", *NEAREST])
     written = {path: path.stat().st_mtime_ns for path in tree.glob("out/**/*.ome.*")}
+    (tree / "d" / "z5.tif").unlink()
     write(tree / "d" / "z5.tif", counts((8, 9)))
     said(capsys)
 

@@ -175,6 +175,9 @@ class _WholeChunks(WrapperStore[LocalStore]):
         """Read a file of the folder; None if it is not there."""
         value = await super().get(key, prototype, byte_range)
         is_chunk = not key.endswith(_METADATA_FILES)
+        if value is None and is_chunk and not is_zarr(self._store.root):
+            # A chunk that is not there is one of zeros, unless nothing is there.
+            raise FileNotFoundError(f"{self._store.root} is not there any more")
         if value is not None and self.is_blosc and is_chunk and byte_range is None:
             held = value.to_bytes()
             declared = held[_BLOSC_HEADER - 4 : _BLOSC_HEADER]
