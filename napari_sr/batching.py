@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.files import create_stack, open_stack
+from napari_sr.forecast import refuse_what_cannot_fit
 from napari_sr.output_names import Source, files_of, name_of, name_outputs
 from napari_sr.provenance import ASKED, asked_for, provenance_of
 from napari_sr.run_folder import Target
@@ -183,6 +184,11 @@ class FileJob:
         """Name of the file, of the first of several, or of the stack."""
         return name_of(self.source)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether some of an OME-Zarr is done, to go on with."""
+        return Target(self.output).folder.exists()
+
 
 def run_job(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
@@ -193,7 +199,10 @@ def run_job(
     done, hidden beside its place, and the same job goes on with that.
     """
     _refuse_own_source(job)
-    with _opened(job) as stack:
+    with opened(job) as stack:
+        if not job.has_begun:
+            rest = (settings, job.output, job.compression)
+            refuse_what_cannot_fit(stack, upscaler, *rest)
         if job.output.suffix.lower() == ".zarr":
             yield from _run_regions(job, stack, upscaler, settings)
         else:
@@ -267,7 +276,7 @@ def run_job_safely(
         yield FileFailure(job.source, error)
 
 
-def _opened(job: FileJob) -> AbstractContextManager[Stack]:
+def opened(job: FileJob) -> AbstractContextManager[Stack]:
     """Open the source of a job; a stack that is open already stays open."""
     if isinstance(job.source, Stack):
         return nullcontext(job.source)

@@ -21,7 +21,7 @@ import napari_sr
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.reporting import add_report
-from napari_sr.cli.running import add_running, jobs_for, run_jobs
+from napari_sr.cli.running import add_running, jobs_for, plan_jobs, run_jobs
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
     describe_model,
@@ -178,6 +178,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model, factor=arguments.factor, **options)
     upscaler = as_upscaler(model, settings)
     jobs = jobs_for(arguments, sources, upscaler.factor)
+    if arguments.plan:
+        return plan_jobs(jobs, upscaler, settings)
     return run_jobs(arguments, jobs, upscaler, settings)
 
 

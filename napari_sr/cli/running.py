@@ -13,6 +13,7 @@ from tqdm import tqdm
 from napari_sr.cli.exit_codes import FAILED, OK
 from napari_sr.describing import (
     describe_failure,
+    describe_forecast,
     describe_many,
     describe_result,
     describe_share,
@@ -41,6 +42,9 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--format", choices=[suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES],
         help="of the results in a folder (ome.tif)")  # fmt: skip
+    add("--plan", action="store_true",
+        help="try a small part, say what disk, memory and time all of it will take, "
+        "and stop")  # fmt: skip
     add("--shard", type=read_share, metavar="K/N",
         help="do the K-th of N parts of an .ome.zarr, or of the files, as one of N "
         "jobs")  # fmt: skip
@@ -51,6 +55,26 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="take the workers of dask.distributed there: tcp://node:8786")  # fmt: skip
     add("--slurm", type=Path, metavar="FILE",
         help="TOML with what dask_jobqueue.SLURMCluster takes")  # fmt: skip
+
+
+def plan_jobs(
+    jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings
+) -> int:
+    """Print what the jobs will take, from a trial on the first."""
+    from napari_sr.batching import opened
+    from napari_sr.forecast import forecast, suffix_of, try_out
+
+    trial, shapes = None, []
+    for job in jobs:
+        with opened(job) as stack:
+            shapes.append(stack.shape)
+            if trial is None:
+                written = (suffix_of(job.output), job.compression)
+                trial = try_out(stack, upscaler, settings, *written)
+    assert trial is not None  # there is at least one job
+    found = forecast(trial, shapes, jobs[0].output)
+    print(describe_forecast(found))
+    return OK if found.fits else FAILED
 
 
 def jobs_for(
