@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from contextlib import closing
 
@@ -132,6 +133,24 @@ def test_coarser_levels_lie_where_the_finest_does(tmp_path, small):
         inside = slice(2, len(coarse) - 2)
         expected = finest[:: 2**level, :: 2**level]
         assert np.abs(coarse - expected)[inside].max() <= 50 * 2**level
+
+
+@pytest.mark.parametrize("shape", [(75, 90), (2, 1, 40, 75)])
+def test_a_result_is_as_its_specification_asks(tmp_path, small, shape):
+    yaozarrs = pytest.importorskip("yaozarrs", reason="no validator is installed")
+    source = tmp_path / "a.ome.tif"
+    write_stack(source, counts(shape), "tzyx"[-len(shape) :])
+
+    path = result_of(FileJob(source, tmp_path / "r.ome.zarr")).path
+
+    yaozarrs.validate_zarr_store(str(path))
+    attributes = json.loads((path / "zarr.json").read_text())
+    levels = attributes["attributes"]["ome"]["multiscales"][0]["datasets"]
+    assert len(levels) > 2
+    levels[1]["coordinateTransformations"].reverse()  # a translation before its scale
+    (path / "zarr.json").write_text(json.dumps(attributes))
+    with pytest.raises(ValueError, match="scale"):
+        yaozarrs.validate_zarr_store(str(path))
 
 
 def test_a_region_is_one_file(tmp_path, small):
