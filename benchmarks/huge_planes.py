@@ -81,8 +81,8 @@ def main() -> None:
     in_all = np.prod(stack.upscaled_shape(upscaler.factor), dtype=float)
     seconds = (process_time() - began) * in_all / n_pixels
     print(
-        f"{n_planes} planes, {n_regions} regions: about {seconds / 3600:.1f} core hours "
-        f"for all of them, from {n_done}"
+        f"{n_planes} planes, {n_regions} regions: about {seconds / 3600:.1f} hours of "
+        f"one core for all of them, from {n_done}"
     )
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from distributed import Client
+
     from napari_sr.cluster import Workers
     from napari_sr.planning import Plan, Upscaler
     from napari_sr.upscaling import ModelLike, PathLike
@@ -78,6 +80,7 @@ def upscale_file(
     overwrite: bool = False,
     compression: str | None = "zlib",
     channel: int | None = None,
+    client: Client | None = None,
     **options: object,
 ) -> FileResult:
     """Super-resolve a file plane by plane, with one plane in memory.
@@ -96,6 +99,8 @@ def upscale_file(
         `zlib`, or `None` for larger files that are written faster.
     channel
         Which channel to take from a file that has several, from 0.
+    client
+        Of dask.distributed: its workers share an OME-Zarr, and read the source.
     **options
         Fields of `UpscaleSettings`.
 
@@ -118,7 +123,13 @@ def upscale_file(
         if isinstance(source, str | os.PathLike)
         else tuple(Path(one) for one in source)
     )
-    job = FileJob(files, Path(output), overwrite, compression, channel)
+    workers = None
+    if client is not None:
+        from napari_sr.cluster import Workers
+
+        workers = Workers(client, upscaler)
+    rest = (overwrite, compression, channel)
+    job = FileJob(files, Path(output), *rest, workers=workers)
     for event in run_job(job, upscaler, settings):
         if isinstance(event, FileResult):
             return event

@@ -89,6 +89,8 @@ MISUSES = [  # arguments, words of the sentence; the exit code is 2
     pytest.param(
         upscaling(*NEAREST, "--compression", "jpeg"), "invalid choice", id="compression"
     ),
+    pytest.param(upscaling(*NEAREST, "--workers", "0"), "from 1", id="workers"),
+    pytest.param(upscaling(*NEAREST, "--format", "png"), "invalid choice", id="format"),
     pytest.param(
         upscaling(*NEAREST, "--noise", "5"), "write read=5", id="noise-number"
     ),

@@ -17,7 +17,7 @@ from counting import Counting, told
 from stacks_on_disk import contents, counts, names_in, read_stack, write_stack
 from tiny_models import tiny_fast
 
-from napari_sr.batching import FileJob, FileResult, run_job
+from napari_sr.batching import FileJob, FileResult, run_job, upscale_file
 from napari_sr.cluster import Workers, _trailing_number, connected
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.settings import UpscaleSettings
@@ -170,8 +170,11 @@ def test_a_scheduler_that_is_there_is_used(tmp_path, client):
     with connected(scheduler=client.scheduler.address) as other:
         workers = Workers(other, NEAREST)
         assert workers.dashboard.startswith("http://127.0.0.1:")
-        result_of(FileJob(source, tmp_path / "r.ome.zarr", workers=workers), NEAREST)
+        path = upscale_file(source, tmp_path / "r.ome.zarr", NEAREST, client=other).path
     assert client.run(os.getpid)  # its workers stay
+    np.testing.assert_array_equal(
+        read_stack(path), upscale(counts((3, 20, 24)), NEAREST)
+    )
 
 
 def test_a_scheduler_that_is_not_there_is_told():

@@ -19,7 +19,7 @@ from napari_sr.describing import (
     describe_share,
 )
 from napari_sr.files import has_writable_suffix
-from napari_sr.inputs import read_share
+from napari_sr.inputs import read_count, read_share
 from napari_sr.output_names import OUTPUT_SUFFIXES
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     add("--shard", type=read_share, metavar="K/N",
         help="do the K-th of N parts of an .ome.zarr, or of the files, as one of N "
         "jobs")  # fmt: skip
-    add("--workers", type=int, metavar="N",
+    add("--workers", type=read_count, metavar="N",
         help="processes, or jobs of SLURM, that share an .ome.zarr, or the files; "
         "needs napari-sr[dask]")  # fmt: skip
     add("--scheduler", metavar="ADDRESS",
