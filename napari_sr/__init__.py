@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_sr.finetuning import finetune, settings_for, train
     from napari_sr.instrument_estimation import estimate_instrument
     from napari_sr.intensity import IntensityRange, NoiseLevel
+    from napari_sr.lazily import upscale
     from napari_sr.model import SRModel, save_model
     from napari_sr.report import write_report
     from napari_sr.session import Training
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     )
     from napari_sr.stack import Axis, Stack, StackError
     from napari_sr.uncertainty import upscale_with_interval
-    from napari_sr.upscaling import upscale, upscale_planes
+    from napari_sr.upscaling import upscale_planes
 
 __version__ = "0.1.0"
 
@@ -89,7 +90,7 @@ _ROOM_OF = {
     "save_model": "model",
     "settings_for": "finetuning",
     "train": "finetuning",
-    "upscale": "upscaling",
+    "upscale": "lazily",
     "upscale_file": "batching",
     "upscale_files": "batching",
     "upscale_planes": "upscaling",

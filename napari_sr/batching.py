@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.files import create_stack, open_stack
+from napari_sr.forecast import refuse_what_cannot_fit
 from napari_sr.output_names import Source, files_of, name_of, name_outputs
-from napari_sr.provenance import provenance_of
+from napari_sr.provenance import ASKED, asked_for, provenance_of
 from napari_sr.run_folder import Target
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack, StackError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from distributed import Client
+
+    from napari_sr.cluster import Workers
     from napari_sr.planning import Plan, Upscaler
     from napari_sr.upscaling import ModelLike, PathLike
 
@@ -68,15 +72,6 @@ class FileShared:
     """Regions that the others still have to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileSkipped:
-    """One file whose output was there already."""
-
-    source: Source
-    path: Path
-    """The output."""
-
-
 def upscale_file(
     source: PathLike | Sequence[PathLike],
     output: PathLike,
@@ -85,6 +80,7 @@ def upscale_file(
     overwrite: bool = False,
     compression: str | None = "zlib",
     channel: int | None = None,
+    client: Client | None = None,
     **options: object,
 ) -> FileResult:
     """Super-resolve a file plane by plane, with one plane in memory.
@@ -104,6 +100,8 @@ def upscale_file(
         `zlib`, or `None` for larger files that are written faster.
     channel
         Which channel to take from a file that has several, from 0.
+    client
+        Of dask.distributed: its workers share an OME-Zarr, and read the source.
     **options
         Fields of `UpscaleSettings`.
 
@@ -126,7 +124,13 @@ def upscale_file(
         if isinstance(source, str | os.PathLike)
         else tuple(Path(one) for one in source)
     )
-    job = FileJob(files, Path(output), overwrite, compression, channel)
+    workers = None
+    if client is not None:
+        from napari_sr.cluster import Workers
+
+        workers = Workers(client, upscaler)
+    rest = (overwrite, compression, channel)
+    job = FileJob(files, Path(output), *rest, workers=workers)
     for event in run_job(job, upscaler, settings):
         if isinstance(event, FileResult):
             return event
@@ -184,11 +188,18 @@ class FileJob:
     """What else to say about the output, beside how it came about."""
     share: Share | None = None
     """Which part of an OME-Zarr to do; all when not given."""
+    workers: Workers | None = None
+    """Who does its regions; this process when not given."""
 
     @property
     def name(self) -> str:
         """Name of the file, of the first of several, or of the stack."""
         return name_of(self.source)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether some of an OME-Zarr is done, to go on with."""
+        return Target(self.output).folder.exists()
 
 
 def run_job(
@@ -200,7 +211,10 @@ def run_job(
     done, hidden beside its place, and the same job goes on with that.
     """
     _refuse_own_source(job)
-    with _opened(job) as stack:
+    with opened(job) as stack:
+        if not job.has_begun:
+            rest = (settings, job.output, job.compression)
+            refuse_what_cannot_fit(stack, upscaler, *rest)
         if job.output.suffix.lower() == ".zarr":
             yield from _run_regions(job, stack, upscaler, settings)
         else:
@@ -211,7 +225,8 @@ def _run_regions(
     job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
 ) -> Generator[Step | FileResult | FileShared, None, None]:
     """Write an OME-Zarr, region by region."""
-    target = Target(job.output, job.overwrite, job.compression or "none", job.notes)
+    notes = {**job.notes, ASKED: asked_for(upscaler, settings)}
+    target = Target(job.output, job.overwrite, job.compression or "none", notes)
     outcome = yield from upscale_volume(
         target,
         stack,
@@ -219,6 +234,7 @@ def _run_regions(
         settings,
         files=files_of(job.source),
         share=job.share,
+        crew=job.workers.crew(job.source, job.channel) if job.workers else None,
     )
     if isinstance(outcome, ShareDone):
         yield FileShared(job.source, job.output, outcome.n_missing)
@@ -232,7 +248,7 @@ def _run_planes(
     job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
 ) -> Generator[Step | FileResult, None, None]:
     """Write a file plane by plane, which is complete or absent."""
-    if job.share is not None:
+    if job.share is not None or job.workers is not None:
         raise StackError(
             f"{job.output} can only be written by one process. Write .ome.zarr to "
             f"share the work."
@@ -246,7 +262,11 @@ def _run_planes(
         shape=shape,
         dtype=plan.dtype,
         axes=stack.upscaled_axes(plan.factor),
-        provenance={**provenance_of(stack, plan), **job.notes},
+        provenance={
+            **provenance_of(stack, plan),
+            **job.notes,
+            ASKED: asked_for(upscaler, settings),
+        },
         compression=job.compression,
         overwrite=job.overwrite,
         made_from=files[0] if len(files) == 1 else None,
@@ -270,21 +290,7 @@ def run_job_safely(
         yield FileFailure(job.source, error)
 
 
-def resume_job(
-    job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult | FileShared | FileFailure | FileSkipped, None, None]:
-    """Do one file of many as `run_job_safely`, unless its output is there already.
-
-    So a batch that was stopped goes on where it was, since outputs are complete or
-    absent.
-    """
-    if job.output.exists() and not job.overwrite:
-        yield FileSkipped(job.source, job.output)
-    else:
-        yield from run_job_safely(job, upscaler, settings)
-
-
-def _opened(job: FileJob) -> AbstractContextManager[Stack]:
+def opened(job: FileJob) -> AbstractContextManager[Stack]:
     """Open the source of a job; a stack that is open already stays open."""
     if isinstance(job.source, Stack):
         return nullcontext(job.source)

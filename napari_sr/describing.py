@@ -20,9 +20,11 @@ from napari_sr.quality import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from napari_sr.batching import FileFailure, FileResult, FileShared
     from napari_sr.card import ModelCard
+    from napari_sr.forecast import Forecast
     from napari_sr.stack import Stack
     from napari_sr.training import Step
 
@@ -40,6 +42,46 @@ def describe_share(shared: FileShared) -> str:
         else "another one finishes; if that was ended, run this without --shard"
     )
     return f"{shared.path}: this share is done; {left}"
+
+
+def describe_forecast(found: Forecast) -> str:
+    """Say what a run will take, and whether the disk can hold it."""
+    plan = found.plan
+    if len(found.shapes) == 1:
+        shape = " × ".join(map(str, found.shapes[0]))
+        what = f"{shape} {plan.dtype} in {found.n_regions} regions"
+    else:
+        what = f"{len(found.shapes)} results, {found.n_regions} planes or regions"
+    minutes = round(found.seconds / 60)
+    time = (
+        f"{minutes // 60} h {minutes % 60} min" if minutes > 1 else "a minute or less"
+    )
+    lines = [
+        what,
+        f"disk: about {_size(found.disk)} ({_size(found.n_bytes_raw)} before "
+        f"compression), {_size(found.free)} are free",
+        f"memory: about {_size(found.memory)}",
+        f"time: about {time} in one process on {plan.device}, tile {plan.tile}",
+    ]
+    if not found.fits:
+        lines.append("The disk cannot hold it. Choose another place, or zstd.")
+    return "\n".join(lines)
+
+
+def _size(n_bytes: int) -> str:
+    """Write a size as people do."""
+    size, units = float(n_bytes), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}"
+
+
+def describe_many(statuses: Sequence[str], n_files: int, report: Path) -> str:
+    """Say in one line what became of many files."""
+    n_failed, n_there = statuses.count("failed"), statuses.count("exists")
+    there = f", {n_there} of them were there already" if n_there else ""
+    text = f"{len(statuses) - n_failed} of {n_files} files done{there}, "
+    return f"{text}{n_failed} failed{f'; see {report}' if n_failed else ''}."
 
 
 def describe_result(result: FileResult) -> str:

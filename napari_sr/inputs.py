@@ -129,6 +129,13 @@ def read_tile(text: str) -> int | str:
     return text if text == "auto" else int(text)
 
 
+def read_count(text: str) -> int:
+    """Read a number of workers: at least one."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ArgumentTypeError(f"expected a number from 1, got {text!r}")
+    return int(text)
+
+
 def read_share(text: str) -> tuple[int, int]:
     """Read `3/64`: the third of 64 parts."""
     found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)

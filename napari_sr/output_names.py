@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr")
 
+OUTPUT_SUFFIXES = (".ome.tif", ".ome.zarr")
+"""Of results in a folder; the first where none is asked for."""
+
 Source = Path | tuple[Path, ...] | Stack
 """A file, files whose planes are one stack, or a stack that is open already."""
 
@@ -34,7 +37,9 @@ def name_of(source: Source) -> str:
     return source.name if isinstance(source, Stack) else files_of(source)[0].name
 
 
-def choose_outputs(sources: Sequence[Source], output: Path, factor: int) -> list[Path]:
+def choose_outputs(
+    sources: Sequence[Source], output: Path, factor: int, suffix: str | None = None
+) -> list[Path]:
     """Decide where the result of each source goes.
 
     Parameters
@@ -46,6 +51,8 @@ def choose_outputs(sources: Sequence[Source], output: Path, factor: int) -> list
         must exist: `result.png` is more likely a mistake.
     factor
         Super-resolution factor, for the names in a folder.
+    suffix
+        One of `OUTPUT_SUFFIXES`, for the names in a folder.
 
     Returns
     -------
@@ -58,6 +65,10 @@ def choose_outputs(sources: Sequence[Source], output: Path, factor: int) -> list
         If the output cannot be written or cannot hold all results.
     """
     if has_writable_suffix(output):
+        if suffix is not None:
+            raise StackError(
+                f"{output} says its format itself; the format is for a folder."
+            )
         if len(sources) == 1:
             return [output]
         raise StackError(
@@ -68,10 +79,15 @@ def choose_outputs(sources: Sequence[Source], output: Path, factor: int) -> list
             f"{output} cannot be written: expected a name that ends in .ome.tif or "
             f".ome.zarr, or a folder. A folder with a dot in its name must exist."
         )
-    return name_outputs(sources, output, factor)
+    return name_outputs(sources, output, factor, suffix or OUTPUT_SUFFIXES[0])
 
 
-def name_outputs(sources: Sequence[Source], folder: Path, factor: int) -> list[Path]:
+def name_outputs(
+    sources: Sequence[Source],
+    folder: Path,
+    factor: int,
+    suffix: str = OUTPUT_SUFFIXES[0],
+) -> list[Path]:
     """Name an output in `folder` after each source, keeping the folders between.
 
     Raises
@@ -84,7 +100,7 @@ def name_outputs(sources: Sequence[Source], folder: Path, factor: int) -> list[P
     base = os.path.commonpath([path.parent for path in paths]) if paths else ""
     seen: dict[Path, Path] = {}
     for path in paths:
-        name = f"{_stem(path)}_x{factor}.ome.tif"
+        name = f"{_stem(path)}_x{factor}.{suffix.lstrip('.')}"
         output = folder / path.parent.relative_to(base) / name
         if output in seen:
             raise StackError(

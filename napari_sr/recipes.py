@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -63,6 +63,18 @@ class UpscaleRecipe(BaseModel):
     """What a method without weights takes besides, such as psf_sigma."""
     channel: int | None = None
     """Which channel to take, from 0."""
+    stack: bool = False
+    """Whether all inputs are planes of one stack."""
+    format: Literal["ome.tif", "ome.zarr"] | None = None
+    """Of the results in a folder."""
+    compression: Literal["zlib", "zstd", "none"] | None = None
+    """All lossless."""
+    workers: int | None = Field(default=None, ge=1)
+    """Processes, or jobs of SLURM, that share the work."""
+    scheduler: str | None = None
+    """Address of a scheduler of dask.distributed whose workers share it."""
+    slurm: Path | None = None
+    """A TOML file with what dask_jobqueue.SLURMCluster takes."""
     settings: UpscaleSettings = UpscaleSettings()
     """How to super-resolve."""
 
@@ -105,10 +117,10 @@ def read_upscale_recipe(path: str | os.PathLike[str]) -> UpscaleRecipe:
     """
     recipe = _read(Path(path), UpscaleRecipe)
     folder = Path(path).parent
-    output = recipe.output
     found = {
         "inputs": _paths(folder, recipe.inputs),
-        "output": None if output is None else str(folder / output),
+        "output": None if recipe.output is None else str(folder / recipe.output),
+        "slurm": None if recipe.slurm is None else folder / recipe.slurm,
         "model": _model(folder, recipe.model),
     }
     return recipe.model_copy(update=found)

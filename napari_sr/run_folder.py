@@ -89,6 +89,10 @@ class RunFolder:
         done = {path.name for path in (self.folder / _DONE / str(level)).iterdir()}
         return [n for n in range(len(self.levels[level])) if str(n) not in done]
 
+    def is_done(self, level: int, number: int) -> bool:
+        """Tell whether a region is whole."""
+        return (self.folder / _DONE / str(level) / str(number)).exists()
+
     def put(self, level: int, number: int, pixels: NDArray, n_clipped: int = 0) -> None:
         """Write a region, and that it is done.
 
@@ -124,6 +128,7 @@ class RunFolder:
         n_clipped = sum(int((done / str(n)).read_text("utf-8")) for n in numbers)
         refuse_existing(target.path, target.overwrite, is_zarr)
         try:
+            self._image.sweep()
             put_in_place(self.folder / _IMAGE, target.path.absolute())
         except OSError as error:
             raise unwritable(str(target.path), error) from error
@@ -166,7 +171,7 @@ def begin_or_go_on(
     """
     refuse_existing(target.path, target.overwrite, is_zarr)
     try:
-        if not (target.folder / _RECORD).exists():
+        if not _has_begun(target.folder):
             record = Record(identity=identity, plan=plan(), shape=stack.shape)
             _create(target, stack, record)
         run = RunFolder(target.folder)
@@ -184,6 +189,11 @@ def begin_or_go_on(
             f"with the same, or remove {target.folder} to begin anew."
         )
     return run
+
+
+def _has_begun(folder: Path) -> bool:
+    """Tell a run from what is left where one was killed while it cleaned up."""
+    return (folder / _RECORD).exists() and (folder / _IMAGE).exists()
 
 
 def _create(target: Target, stack: Stack, record: Record) -> None:
@@ -204,10 +214,12 @@ def _create(target: Target, stack: Stack, record: Record) -> None:
         for level in range(len(image.levels)):
             (new / _DONE / str(level)).mkdir(parents=True)
         (new / _RECORD).write_text(record.model_dump_json(), "utf-8")
+        if not _has_begun(target.folder):
+            shutil.rmtree(target.folder, ignore_errors=True)
         try:
             os.rename(new, target.folder)
         except OSError:
-            if not (target.folder / _RECORD).exists():
+            if not _has_begun(target.folder):
                 raise
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -1,18 +1,20 @@
 """Flow D: a stack of any size → an OME-Zarr, region by region, by one or by many.
 
 This module alone knows the order: begin or go on, do what is missing of the finest
-level, then each coarser level, then put the result in its place.
+level, then each coarser level, then put the result in its place. Who does the regions
+is a `Crew`: this process, or the workers of a cluster.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+import napari_sr
 from napari_sr.device import choose_device
-from napari_sr.model import SRModel
 from napari_sr.planning import Plan, make_plan
+from napari_sr.provenance import identity_of
 from napari_sr.run_folder import RunFolder, Target, begin_or_go_on
 from napari_sr.sampling import spread_indices
 from napari_sr.upscaling import Step, region_steps
@@ -60,6 +62,49 @@ class ShareDone:
     """Regions that others still have to do; 0 where another one is finishing."""
 
 
+class Crew(Protocol):
+    """Who decides on the plan of a run and does its regions."""
+
+    def plan(self, settings: UpscaleSettings) -> Plan:
+        """Decide what is the same for all regions."""
+
+    def do(self, run: RunFolder, level: int, numbers: Sequence[int]) -> Iterator[Step]:
+        """Do regions of a level, by number, and write them; the order is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One process, which does one region after the other."""
+
+    stack: Stack
+    upscaler: Upscaler
+    """Already on its device."""
+
+    def plan(self, settings: UpscaleSettings) -> Plan:
+        """Decide what is the same for all regions."""
+        return make_plan(self.stack, self.upscaler, settings)
+
+    def do(self, run: RunFolder, level: int, numbers: Sequence[int]) -> Iterator[Step]:
+        """Do regions of a level; the one before is complete."""
+        if level == 0:
+            yield from self._finest(run, numbers)
+            return
+        for done, number in enumerate(numbers, start=1):
+            run.coarsen(level, number)
+            yield Step(run.levels[level][number].index, done, len(numbers))
+
+    def _finest(self, run: RunFolder, numbers: Sequence[int]) -> Iterator[Step]:
+        """Super-resolve regions."""
+        plan = run.record.plan
+        recorded = [run.levels[0][number].recorded(plan.factor) for number in numbers]
+        on_device = self.upscaler.to(choose_device(plan.device))
+        waiting = iter(numbers)
+        for step in region_steps(self.stack, on_device, plan, recorded):
+            if step.plane is not None:
+                run.put(0, next(waiting), step.plane, step.n_clipped)
+            yield step
+
+
 def upscale_volume(
     target: Target,
     stack: Stack,
@@ -68,6 +113,7 @@ def upscale_volume(
     *,
     files: Sequence[Path] = (),
     share: Share | None = None,
+    crew: Crew | None = None,
 ) -> Generator[Step, None, VolumeDone | ShareDone]:
     """Super-resolve a stack into an OME-Zarr, or go on with it.
 
@@ -85,6 +131,8 @@ def upscale_volume(
         From which the recording is read, so that a change of them is noticed.
     share
         Which part to do; all when not given.
+    crew
+        Who does it; this process when not given.
 
     Yields
     ------
@@ -102,37 +150,18 @@ def upscale_volume(
         See `begin_or_go_on`; or if the disk refuses, or the recording is damaged.
     """
     identity = _identity(stack, upscaler, settings, files, target.compression)
-    run = begin_or_go_on(
-        target, stack, identity, lambda: make_plan(stack, upscaler, settings)
-    )
+    crew = crew or Alone(stack, upscaler)
+    run = begin_or_go_on(target, stack, identity, lambda: crew.plan(settings))
     missing = run.missing(0)
-    numbers = share.of(missing) if share else missing
-    yield from _finest(run, numbers, stack, upscaler)
+    yield from crew.do(run, 0, share.of(missing) if share else missing)
     plan = run.record.plan
     if share is not None:
         left = len(run.missing(0)) if run.folder.exists() else 0
         if left or not run.claim_the_end():
             return ShareDone(plan, left)
     for level in range(1, len(run.levels)):
-        numbers = run.missing(level)
-        for done, number in enumerate(numbers, start=1):
-            run.coarsen(level, number)
-            yield Step(run.levels[level][number].index, done, len(numbers))
+        yield from crew.do(run, level, run.missing(level))
     return VolumeDone(plan, run.finish(target))
-
-
-def _finest(
-    run: RunFolder, numbers: Sequence[int], stack: Stack, upscaler: Upscaler
-) -> Iterator[Step]:
-    """Super-resolve regions one after the other."""
-    plan = run.record.plan
-    recorded = [run.levels[0][number].recorded(plan.factor) for number in numbers]
-    on_device = upscaler.to(choose_device(plan.device))
-    waiting = iter(numbers)
-    for step in region_steps(stack, on_device, plan, recorded):
-        if step.plane is not None:
-            run.put(0, next(waiting), step.plane, step.n_clipped)
-        yield step
 
 
 def _identity(
@@ -144,7 +173,6 @@ def _identity(
 ) -> dict[str, object]:
     """Tell by what a run is known again; what is the same in JSON is the same."""
     known = [path.stat() for path in files if path.is_file()]
-    digest = upscaler.digest if isinstance(upscaler, SRModel) else ""
     return {
         "recording": {
             "shape": list(stack.shape),
@@ -153,9 +181,10 @@ def _identity(
             "files": [[one.st_size, one.st_mtime_ns] for one in known],
             "glance": _glance(stack),
         },
-        "model": [upscaler.name, upscaler.factor, digest],
+        "model": identity_of(upscaler),
         "setting": settings.model_dump(mode="json", exclude={"share_of_memory"}),
         "compression": compression,
+        "version of napari-sr": napari_sr.__version__,
     }
 
 

@@ -15,11 +15,10 @@ from napari_sr.batching import (
     FileFailure,
     FileJob,
     FileResult,
-    FileSkipped,
-    resume_job,
     upscale_file,
     upscale_files,
 )
+from napari_sr.folders import FileSkipped, resume_job
 from napari_sr.intensity import NoiseLevel
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.output_names import choose_outputs, name_outputs

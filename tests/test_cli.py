@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
 import re
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +89,8 @@ MISUSES = [  # arguments, words of the sentence; the exit code is 2
     pytest.param(
         upscaling(*NEAREST, "--compression", "jpeg"), "invalid choice", id="compression"
     ),
+    pytest.param(upscaling(*NEAREST, "--workers", "0"), "from 1", id="workers"),
+    pytest.param(upscaling(*NEAREST, "--format", "png"), "invalid choice", id="format"),
     pytest.param(
         upscaling(*NEAREST, "--noise", "5"), "write read=5", id="noise-number"
     ),
@@ -353,17 +357,120 @@ def test_a_folder_is_done_file_by_file(tree, capsys):
 def test_results_are_not_taken_for_recordings(tree):
     for _ in range(2):
         assert main(["upscale", "d", "-o", "d/out", "--overwrite", *NEAREST]) == 0
-    assert names_in(tree / "d" / "out") == ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
+    results = ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
+    assert names_in(tree / "d" / "out") == ["napari-sr-report.csv", *results]
 
 
 def test_one_failing_file_does_not_stop_the_others(tree, capsys):
     (tree / "d" / "z5.tif").write_bytes(b"nonsense")
     assert main(["upscale", "d", "-o", "out", *NEAREST]) == 1
     out, err = said(capsys)
-    assert out.splitlines()[-1] == "3 of 4 files done, 1 failed."
+    report = Path("out", "napari-sr-report.csv")
+    assert out.splitlines()[-1] == f"3 of 4 files done, 1 failed; see {report}."
     assert "z5.tif is not a readable TIFF" in err
     assert err.count("\n") == 1
-    assert names_in(tree / "out") == ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
+    results = ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
+    assert names_in(tree / "out") == ["napari-sr-report.csv", *results]
+    with report.open(encoding="utf-8", newline="") as file:
+        rows = {row["recording"]: row for row in csv.DictReader(file)}
+    failed = rows.pop(str(Path("d", "z5.tif")))
+    assert failed["status"] == "failed"
+    assert failed["text"] == err.strip()
+    assert {row["status"] for row in rows.values()} == {"done"}
+    assert all((tree / row["result"]).exists() for row in rows.values())
+
+
+def test_running_a_folder_again_does_what_is_missing(tree, capsys):
+    (tree / "d" / "z5.tif").write_bytes(b"nonsense")
+    main(["upscale", "d", "-o", "out", *NEAREST])
+    written = {path: path.stat().st_mtime_ns for path in tree.glob("out/**/*.ome.*")}
+    (tree / "d" / "z5.tif").unlink()
+    write(tree / "d" / "z5.tif", counts((8, 9)))
+    said(capsys)
+
+    assert main(["upscale", "d", "-o", "out", *NEAREST]) == 0
+
+    out, err = said(capsys)
+    assert out.splitlines() == [
+        out.splitlines()[0],
+        "4 of 4 files done, 3 of them were there already, 0 failed.",
+    ]
+    assert out.startswith(f"{Path('out', 'z5_x2.ome.tif')}: 16 × 18")
+    assert err == ""
+    assert all(path.stat().st_mtime_ns == then for path, then in written.items())
+
+
+def test_a_folder_of_other_settings_is_not_added_to(tree, capsys):
+    main(["upscale", "d", "-o", "out", *NEAREST])
+    before = contents(tree / "out" / "z2_x2.ome.tif")
+    said(capsys)
+
+    for other in ([*NEAREST, "--dtype", "float32"], ["-m", "bicubic", "--factor", "2"]):
+        assert main(["upscale", "d", "-o", "out", *other]) == 1
+        assert said(capsys)[1].count(", made with another ") == 3
+
+    assert contents(tree / "out" / "z2_x2.ome.tif") == before
+
+
+def test_results_in_a_folder_may_be_ome_zarr(tree, capsys):
+    assert main(["upscale", "e", "-o", "out", "--format", "ome.zarr", *NEAREST]) == 0
+    assert names_in(tree / "out") == ["c_x2.ome.zarr"]
+    one = ["upscale", "e", "-o", "r.ome.tif", "--format", "ome.zarr", *NEAREST]
+    assert main(one) == 1
+    assert "the format is for a folder" in said(capsys)[1]
+
+
+def test_a_share_of_a_folder_is_of_whole_files(tree, capsys):
+    for number in "12":
+        share = ["--shard", f"{number}/2"]
+        assert main(["upscale", "d", "-o", "out", *share, *NEAREST]) == 0
+    assert (tree / "out" / "napari-sr-report-1-of-2.csv").exists()
+    assert len(list((tree / "out").rglob("*.ome.tif"))) == 3
+
+
+def test_workers_share_a_folder(tree, capsys):
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    (tree / "d" / "z5.tif").write_bytes(b"nonsense")
+
+    assert main(["upscale", "d", "-o", "out", "--workers", "2", *NEAREST]) == 1
+
+    out, err = said(capsys)
+    assert out.startswith("Workers can be watched at http://127.0.0.1:")
+    assert out.splitlines()[-1].startswith("3 of 4 files done, 1 failed; see ")
+    assert "z5.tif is not a readable TIFF" in err
+    np.testing.assert_array_equal(
+        read_stack(tree / "out" / "z2_x2.ome.tif"),
+        upscale(read_stack(tree / "d" / "z2.tif"), Interpolation("nearest", 2)),
+    )
+
+
+def test_workers_share_one_large_result(one, here, capsys):
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    zarr = ["upscale", "a.ome.tif", "-o", "r.ome.zarr", *NEAREST]
+
+    assert main([*zarr, "--workers", "1"]) == 0
+    np.testing.assert_array_equal(
+        read_stack(here / "r.ome.zarr"), upscale(one, Interpolation("nearest", 2))
+    )
+    assert main([*upscaling(*NEAREST), "--workers", "1"]) == 1
+    assert "Write .ome.zarr to share" in said(capsys)[1]
+    with pytest.raises(SystemExit, match="2"):
+        main([*zarr, "--overwrite", "--workers", "1", "--shard", "1/2"])
+
+
+def test_a_recipe_says_all_of_a_run(tree, capsys):
+    (tree / "r.toml").write_text(
+        'inputs = ["d/*.tif", "e"]\noutput = "out"\nmodel = "nearest"\nfactor = 2\n'
+        'format = "ome.zarr"\ncompression = "zstd"\n'
+        '[settings]\ndtype = "float32"\n'
+    )
+
+    assert main(["upscale", "--recipe", "r.toml"]) == 0
+
+    assert len(list((tree / "out").rglob("*.ome.zarr"))) == 3
+    assert read_stack(tree / "out" / "e" / "c_x2.ome.zarr").dtype == np.float32
+    array = json.loads((tree / "out/e/c_x2.ome.zarr/0/zarr.json").read_text())
+    assert "zstd" in json.dumps(array["codecs"])
 
 
 def test_files_may_be_planes_of_one_stack(here):

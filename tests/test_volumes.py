@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from contextlib import closing
 
 import numpy as np
@@ -132,6 +135,24 @@ def test_coarser_levels_lie_where_the_finest_does(tmp_path, small):
         assert np.abs(coarse - expected)[inside].max() <= 50 * 2**level
 
 
+@pytest.mark.parametrize("shape", [(75, 90), (2, 1, 40, 75)])
+def test_a_result_is_as_its_specification_asks(tmp_path, small, shape):
+    yaozarrs = pytest.importorskip("yaozarrs", reason="no validator is installed")
+    source = tmp_path / "a.ome.tif"
+    write_stack(source, counts(shape), "tzyx"[-len(shape) :])
+
+    path = result_of(FileJob(source, tmp_path / "r.ome.zarr")).path
+
+    yaozarrs.validate_zarr_store(str(path))
+    attributes = json.loads((path / "zarr.json").read_text())
+    levels = attributes["attributes"]["ome"]["multiscales"][0]["datasets"]
+    assert len(levels) > 2
+    levels[1]["coordinateTransformations"].reverse()  # a translation before its scale
+    (path / "zarr.json").write_text(json.dumps(attributes))
+    with pytest.raises(ValueError, match="scale"):
+        yaozarrs.validate_zarr_store(str(path))
+
+
 def test_a_region_is_one_file(tmp_path, small):
     path = result_of(job_in(tmp_path, counts((75, 90)))).path
 
@@ -186,27 +207,107 @@ def test_a_run_is_not_gone_on_with_for_something_else(tmp_path, small, change, w
         assert isinstance(result_of(job), FileResult)
 
 
-def test_a_full_disk_keeps_what_is_done(tmp_path, small, monkeypatch):
+@pytest.mark.parametrize("at", [1, 3, 9, 11], ids="write {}".format)
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS], ids=os.strerror)
+def test_a_disk_that_refuses_keeps_what_is_done(tmp_path, small, monkeypatch, at, code):
     job, written = job_in(tmp_path, counts((75, 90))), []
 
-    def full(array, place, pixels):
+    def refuse(array, place, pixels):
         written.append(place)
-        if len(written) == 3:
-            raise OSError(28, "No space left on device")
+        if len(written) >= at:
+            raise OSError(code, os.strerror(code))
         return real(array, place, pixels)
 
     real = zarr.Array.__setitem__
     with monkeypatch.context() as disk:
-        disk.setattr(zarr.Array, "__setitem__", full)
-        with pytest.raises(StackError, match=r"No space left.*What is done is kept"):
+        disk.setattr(zarr.Array, "__setitem__", refuse)
+        with pytest.raises(StackError, match=rf"{os.strerror(code)}.*is done is kept"):
             result_of(job)
 
+    assert not job.output.exists()
     hidden = run_folder.RunFolder(tmp_path / ".r.ome.zarr.partial")
-    assert len(hidden.missing(0)) == len(hidden.levels[0]) - 2
+    n_missing = sum(len(hidden.missing(level)) for level in range(len(hidden.levels)))
+    assert n_missing == sum(map(len, hidden.levels)) - (at - 1)
     result_of(job)
     np.testing.assert_array_equal(
         read_stack(job.output), upscale(counts((75, 90)), NEAREST)
     )
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path, small):
+    job = job_in(tmp_path, counts((75, 90)))
+    tmp_path.chmod(0o500)
+    try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("this user may write everywhere")
+        with pytest.raises(StackError, match=r"cannot be written \(Permission denied"):
+            result_of(job)
+    finally:
+        tmp_path.chmod(0o700)
+    assert isinstance(result_of(job), FileResult)
+
+
+def damaged(source):
+    """Cut off the last chunk of a recording; give what mends it."""
+    chunk = max(one for one in (source / "0" / "c").rglob("*") if one.is_file())
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[:-10])
+    return lambda: chunk.write_bytes(whole)
+
+
+def vanished(source):
+    aside = source.with_name("elsewhere")
+    source.rename(aside)
+    return lambda: aside.rename(source)
+
+
+@pytest.mark.parametrize(
+    ("happens", "words"),
+    [(damaged, "is cut off"), (vanished, "is not there any more")],
+)
+def test_a_recording_that_fails_on_the_way_costs_nothing(tmp_path, happens, words):
+    array = counts((6, 20, 24))
+    source = write_stack(tmp_path / "a.ome.zarr", array)
+    job = FileJob(source, tmp_path / "r.ome.zarr")
+    steps = run_job(job, NEAREST, SETTINGS)
+    for _ in range(3):
+        next(steps)
+    mend = happens(source)
+
+    with pytest.raises(StackError, match=rf"a\.ome\.zarr is damaged.*{words}"):
+        list(steps)
+
+    n_missing = len(run_folder.RunFolder(tmp_path / ".r.ome.zarr.partial").missing(0))
+    mend()
+    again = list(run_job(job, NEAREST, SETTINGS))
+    assert len(again) == n_missing + 1 <= 4
+    np.testing.assert_array_equal(read_stack(job.output), upscale(array, NEAREST))
+
+
+def test_what_a_run_leaves_that_was_killed_at_the_very_end_does_no_harm(
+    tmp_path, small, monkeypatch
+):
+    job, array = job_in(tmp_path, counts((75, 90))), counts((75, 90))
+    with monkeypatch.context() as killed:
+        killed.setattr(run_folder.shutil, "rmtree", lambda *_, **__: None)
+        result_of(job)
+    assert ".r.ome.zarr.partial" in names_in(tmp_path)
+
+    result_of(FileJob(job.source, job.output, overwrite=True))
+
+    np.testing.assert_array_equal(read_stack(job.output), upscale(array, NEAREST))
+    assert names_in(tmp_path) == ["a.ome.tif", "r.ome.zarr"]
+
+
+def test_what_a_killed_process_was_writing_is_not_in_the_result(tmp_path, small):
+    job = job_in(tmp_path, counts((75, 90)))
+    stopped_after(3, job)
+    half = tmp_path / ".r.ome.zarr.partial" / "image" / "0" / "c" / "0.abc.partial"
+    half.write_bytes(b"half")
+
+    result_of(job)
+
+    assert not list(job.output.rglob("*.partial"))
 
 
 def test_an_existing_result_stays_until_the_new_one_is_whole(tmp_path, small):

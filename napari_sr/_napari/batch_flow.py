@@ -7,6 +7,7 @@ is told of each.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_sr.batching import FileJob
-    from napari_sr.planning import Upscaler
+    from napari_sr.folders import Outcome
     from napari_sr.stack import Stack
+    from napari_sr.upscaling import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ def run_batch(
     """
     from napari_sr.catalogue import load_model
     from napari_sr.device import choose_device, release_memory
-    from napari_sr.upscaling import as_upscaler
+    from napari_sr.folders import REPORT, Report, run_jobs
+    from napari_sr.upscaling import Step, as_upscaler
 
     device = choose_device(request.settings.device)
     try:
@@ -125,8 +128,15 @@ def run_batch(
         del loaded
         jobs = _jobs(request, upscaler.factor)
         yield Listed(tuple(job.name for job in jobs), tuple(job.output for job in jobs))
-        for number, job in enumerate(jobs):
-            yield from _follow(number, job, upscaler, request.settings)
+        with ExitStack() as stack:
+            report = None
+            if len(jobs) > 1:
+                path = request.folder / f"{REPORT}.csv"
+                report = stack.enter_context(Report(path))
+            for number, event in run_jobs(jobs, upscaler, request.settings):
+                if report is not None and not isinstance(event, Step):
+                    report.add(jobs[number], event)
+                yield _told(number, event)
     finally:
         upscaler = None  # type: ignore[assignment]
         release_memory(device)
@@ -153,28 +163,21 @@ def _jobs(request: BatchRequest, factor: int) -> list[FileJob]:
     ]
 
 
-def _follow(
-    number: int, job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Progress | Ended, None, None]:
-    """Tell how one job goes."""
-    from napari_sr.batching import (
-        FileFailure,
-        FileResult,
-        FileSkipped,
-        resume_job,
-    )
+def _told(number: int, event: Step | Outcome) -> Progress | Ended:
+    """Tell how a job goes."""
+    from napari_sr.batching import FileFailure, FileResult
     from napari_sr.describing import describe_failure
+    from napari_sr.folders import status_of
     from napari_sr.upscaling import Step
 
-    for event in resume_job(job, upscaler, settings):
-        if isinstance(event, Step):
-            yield Progress(number, event.tiles_done, event.n_tiles)
-        elif isinstance(event, FileResult):
-            shape = " × ".join(map(str, event.shape))
-            clipped = f", {event.share_clipped:.2%} clipped"
-            text = f"{event.path}: {shape}{clipped if event.share_clipped else ''}"
-            yield Ended(number, "done", text)
-        elif isinstance(event, FileSkipped):
-            yield Ended(number, "exists", f"{event.path} was there already.")
-        elif isinstance(event, FileFailure):
-            yield Ended(number, "failed", describe_failure(event))
+    if isinstance(event, Step):
+        return Progress(number, event.tiles_done, event.n_tiles)
+    if isinstance(event, FileResult):
+        shape = " × ".join(map(str, event.shape))
+        clipped = f", {event.share_clipped:.2%} clipped" if event.share_clipped else ""
+        text = f"{event.path}: {shape}{clipped}"
+    elif isinstance(event, FileFailure):
+        text = describe_failure(event)
+    else:
+        text = f"{event.path} was there already."
+    return Ended(number, status_of(event), text)

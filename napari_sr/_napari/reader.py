@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_sr._napari.layer_place import KEPT, placed
 from napari_sr.files import SeveralChannelsError, holds_dicom, open_stack
+from napari_sr.files.ome_zarr import open_coarser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,8 @@ Paths = str | list[str]
 SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".dcm")
 IN_MEMORY = 128 * 2**20
 """Bytes up to which a stack is read at once; of a larger one, what is looked at."""
+PART = 4096
+"""Side of what is read at once of a plane of several levels."""
 _TWO = ("magenta", "green")
 _MORE = ("cyan", "magenta", "yellow", "red", "green", "blue")
 """Colours of channels that lie over each other."""
@@ -70,17 +73,28 @@ def read_layers(path: Paths) -> list[LayerData]:
         If it cannot be read, in one sentence.
     """
     try:
-        return [_layer(open_stack(path))]
+        return [_layer(_levels(path, None))]
     except SeveralChannelsError as several:
         n_channels = several.n_channels
     return [
-        _layer(open_stack(path, channel=channel), channel, n_channels)
+        _layer(_levels(path, channel), channel, n_channels)
         for channel in range(n_channels)
     ]
 
 
-def _layer(stack: Stack, channel: int = 0, n_channels: int = 1) -> LayerData:
-    """Make a layer of an open stack, which from now on belongs to it."""
+def _levels(path: Paths, channel: int | None) -> list[Stack]:
+    """Open a file, with the coarser levels of a large OME-Zarr."""
+    stack = open_stack(path, channel=channel)
+    paths = [path] if isinstance(path, str) else path
+    one = Path(paths[0])
+    if len(paths) > 1 or one.suffix.lower() != ".zarr" or not _is_large(stack):
+        return [stack]
+    return [stack, *open_coarser(one, channel)]
+
+
+def _layer(levels: list[Stack], channel: int = 0, n_channels: int = 1) -> LayerData:
+    """Make a layer of open stacks, which from now on belong to it."""
+    stack = levels[0]
     said = {key: value for key, value in stack.provenance.items() if key != KEPT}
     keywords: dict[str, Any] = {
         "name": stack.name,
@@ -95,12 +109,19 @@ def _layer(stack: Stack, channel: int = 0, n_channels: int = 1) -> LayerData:
             "colormap": colours[channel % len(colours)],
             "blending": "additive",
         }
+    if len(levels) > 1:
+        pixels = [_lazily(level, PART) for level in levels]
+        return pixels, {**keywords, "multiscale": True}, "image"
     return _pixels(stack), keywords, "image"
+
+
+def _is_large(stack: Stack) -> bool:
+    return math.prod(stack.shape) * stack.dtype.itemsize > IN_MEMORY
 
 
 def _pixels(stack: Stack) -> NDArray | Array:
     """Read a small stack whole; look at a larger one plane by plane."""
-    if math.prod(stack.shape) * stack.dtype.itemsize > IN_MEMORY:
+    if _is_large(stack):
         return _lazily(stack)
     with stack:
         pixels = np.empty(stack.shape, stack.dtype)
@@ -109,22 +130,33 @@ def _pixels(stack: Stack) -> NDArray | Array:
     return pixels
 
 
-def _lazily(stack: Stack) -> Array:
-    """Give a dask array of planes; the file is closed when nobody holds it any more."""
+def _lazily(stack: Stack, side: int | None = None) -> Array:
+    """Give a dask array of planes, or of parts of them of some side.
+
+    The file is closed when nobody holds it any more.
+    """
     import dask.array
 
     n_leading = len(stack.leading_shape)
+    cuts = [_cuts(length, side or length) for length in stack.plane_shape]
 
     def read(block_id: tuple[int, ...] = ()) -> NDArray:
-        return stack.plane(block_id[:n_leading])[(None,) * n_leading]
+        *index, row, column = block_id
+        part = stack.window(tuple(index), (cuts[0][row], cuts[1][column]))
+        return part[(None,) * n_leading]
 
     finalize(read, stack.close)
-    height, width = ((side,) for side in stack.plane_shape)
+    leading = ((1,) * length for length in stack.leading_shape)
+    within = (tuple(cut.stop - cut.start for cut in axis) for axis in cuts)
     planes: Array = dask.array.map_blocks(  # type: ignore[no-untyped-call]
         read,
-        chunks=(*((1,) * length for length in stack.leading_shape), height, width),
+        chunks=(*leading, *within),
         name=f"napari-sr-{uuid4().hex}",
         dtype=stack.dtype,
         meta=np.empty((0,) * len(stack.shape), stack.dtype),
     )
     return planes
+
+
+def _cuts(length: int, side: int) -> list[slice]:
+    return [slice(at, min(at + side, length)) for at in range(0, length, side)]

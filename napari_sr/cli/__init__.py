@@ -11,25 +11,21 @@ import argparse
 import json
 import signal
 import sys
-from contextlib import closing
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
-from tqdm import tqdm
 
 import napari_sr
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.exporting import add_export
 from napari_sr.cli.reporting import add_report
+from napari_sr.cli.running import add_running, jobs_for, plan_jobs, run_jobs
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
-    describe_failure,
     describe_model,
-    describe_result,
-    describe_share,
     describe_stack,
     stack_as_json,
 )
@@ -38,7 +34,6 @@ from napari_sr.inputs import (
     find_stacks,
     read_noise,
     read_options,
-    read_share,
     read_tile,
 )
 from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings
@@ -47,9 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from napari_sr.batching import FileFailure, FileJob, FileResult, FileShared
     from napari_sr.output_names import Source
-    from napari_sr.planning import Upscaler
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         _complain(_sentence_of(error))
         return MISUSED
-    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
         _complain(str(error) or type(error).__name__)
         return FAILED
     finally:
@@ -147,9 +140,7 @@ def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add("--channel", type=int, help="which channel to take, from 0")
     add("--stack", action="store_true", help="take all inputs as planes of one stack")
     add("--overwrite", action="store_true", help="replace existing outputs")
-    add("--shard", type=read_share, metavar="K/N",
-        help="do the K-th of N parts of an .ome.zarr, as one of N jobs")  # fmt: skip
-    add("--compression", choices=COMPRESSIONS, default=COMPRESSIONS[0],
+    add("--compression", choices=COMPRESSIONS,
         help="all lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
     add("--device", help="auto, cpu, cuda, cuda:1, mps")
     add("--tile", type=read_tile, metavar="PIXELS",
@@ -167,6 +158,7 @@ def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add("--consistency", choices=_choices("consistency"),
         help="agree with the recording: where noise does not explain a difference, "
         "not at all, or everywhere")  # fmt: skip
+    add_running(parser)
     parser.set_defaults(run=_upscale, misuse=parser.error)
 
 
@@ -187,7 +179,10 @@ def _upscale(arguments: argparse.Namespace) -> int:
     options = arguments.options or {}
     model = load_model(arguments.model, factor=arguments.factor, **options)
     upscaler = as_upscaler(model, settings)
-    return _run(_jobs(arguments, sources, upscaler.factor), upscaler, settings)
+    jobs = jobs_for(arguments, sources, upscaler.factor)
+    if arguments.plan:
+        return plan_jobs(jobs, upscaler, settings)
+    return run_jobs(arguments, jobs, upscaler, settings)
 
 
 def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
@@ -203,17 +198,14 @@ def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
 
         recipe = read_upscale_recipe(arguments.recipe)
         options = {name: getattr(recipe.settings, name) for name in _OPTIONS}
-        arguments.inputs = arguments.inputs or recipe.inputs
-        if arguments.output is None and recipe.output is not None:
-            arguments.output = Path(recipe.output)
-        if arguments.model is None:
-            arguments.model = recipe.model
-        if arguments.factor is None:
-            arguments.factor = recipe.factor
-        if arguments.options is None:
-            arguments.options = recipe.options
-        if arguments.channel is None:
-            arguments.channel = recipe.channel
+        for name in _FROM_RECIPE:
+            typed = getattr(arguments, name)
+            if typed is None or typed is False or typed == []:
+                setattr(arguments, name, getattr(recipe, name))
+        if isinstance(arguments.output, str):
+            arguments.output = Path(arguments.output)
+    if arguments.compression is None:
+        arguments.compression = COMPRESSIONS[0]
     required = {"IN": "inputs", "-o/--output": "output", "-m/--model": "model"}
     missing = [name for name, kept in required.items() if not getattr(arguments, kept)]
     if missing:
@@ -224,61 +216,10 @@ def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
 
 
 _OPTIONS = tuple(UpscaleSettings.model_fields)
-
-
-def _jobs(
-    arguments: argparse.Namespace, sources: list[Source], factor: int
-) -> list[FileJob]:
-    from napari_sr.batching import FileJob
-    from napari_sr.output_names import choose_outputs
-    from napari_sr.volumes import Share
-
-    outputs = choose_outputs(sources, arguments.output, factor)
-    rest = (arguments.overwrite, arguments.compression, arguments.channel)
-    share = None if arguments.shard is None else Share(*arguments.shard)
-    return [
-        FileJob(source, output, *rest, share=share)
-        for source, output in zip(sources, outputs, strict=True)
-    ]
-
-
-def _run(jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings) -> int:
-    """Do the jobs one after the other, with progress and time left on a terminal."""
-    from napari_sr.batching import FileFailure, FileShared
-
-    n_failed = 0
-    for number, job in enumerate(jobs, 1):
-        label = job.name if len(jobs) == 1 else f"{number}/{len(jobs)} {job.name}"
-        outcome = _follow(job, label, upscaler, settings)
-        if isinstance(outcome, FileFailure):
-            n_failed += 1
-            _complain(describe_failure(outcome))
-        elif isinstance(outcome, FileShared):
-            print(describe_share(outcome), flush=True)
-        else:
-            print(describe_result(outcome), flush=True)
-    if len(jobs) > 1:
-        print(f"{len(jobs) - n_failed} of {len(jobs)} files done, {n_failed} failed.")
-    return FAILED if n_failed else OK
-
-
-def _follow(
-    job: FileJob, label: str, upscaler: Upscaler, settings: UpscaleSettings
-) -> FileResult | FileShared | FileFailure:
-    """Do one job behind a progress bar, which is gone when it is done."""
-    from napari_sr.batching import run_job_safely
-    from napari_sr.upscaling import Step
-
-    with (
-        tqdm(desc=label, unit="tile", disable=None, leave=False) as bar,
-        closing(run_job_safely(job, upscaler, settings)) as events,
-    ):
-        for event in events:
-            if not isinstance(event, Step):
-                return event
-            bar.total = event.n_tiles
-            bar.update(event.tiles_done - bar.n)
-    raise AssertionError("a job ends with its result")
+_FROM_RECIPE = (
+    *("inputs", "output", "model", "factor", "options", "channel", "stack"),
+    *("format", "compression", "workers", "scheduler", "slurm"),
+)
 
 
 def _models(_arguments: argparse.Namespace) -> int:

@@ -27,14 +27,16 @@ class NgffImage:
     """What the metadata says about one image."""
 
     level: str
-    """Path of the array of full resolution, within the group."""
+    """Path of the array of this level, within the group."""
+    n_levels: int
+    """The first is of full resolution."""
     axes: tuple[Axis, ...]
-    """One per dimension; a channel axis is called c."""
+    """One per dimension, of this level; a channel axis is called c."""
     provenance: dict[str, object]
     """What this package wrote about how the pixels were made."""
 
 
-def read_ngff(label: str, attributes: Mapping[str, Any]) -> NgffImage:
+def read_ngff(label: str, attributes: Mapping[str, Any], level: int = 0) -> NgffImage:
     """Read the attributes of the group of an image.
 
     Parameters
@@ -43,6 +45,8 @@ def read_ngff(label: str, attributes: Mapping[str, Any]) -> NgffImage:
         The folder, as errors call it.
     attributes
         Of the group.
+    level
+        Which, from 0: full resolution.
 
     Raises
     ------
@@ -53,12 +57,13 @@ def read_ngff(label: str, attributes: Mapping[str, Any]) -> NgffImage:
     """
     image = _multiscales(label, attributes)
     try:
-        axes = _read_axes(image)
+        axes = _read_axes(image, level)
     except StackError as error:
         raise StackError(f"{label} cannot be read: {error}") from error
     provenance = attributes.get(_PROVENANCE)
     return NgffImage(
-        image["datasets"][0]["path"],
+        image["datasets"][level]["path"],
+        len(image["datasets"]),
         axes,
         provenance if isinstance(provenance, dict) else {},
     )
@@ -132,11 +137,11 @@ def _multiscales(label: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return image
 
 
-def _read_axes(image: Mapping[str, Any]) -> tuple[Axis, ...]:
+def _read_axes(image: Mapping[str, Any], level: int) -> tuple[Axis, ...]:
     """Read the axes: names and units, and the transformations in their order."""
     n_axes = len(image["axes"])
     spacing, origin = np.ones(n_axes), np.zeros(n_axes)
-    steps = list(image["datasets"][0]["coordinateTransformations"])
+    steps = list(image["datasets"][level]["coordinateTransformations"])
     for step in steps + list(image.get("coordinateTransformations") or []):
         if step["type"] == "scale":
             scale = np.asarray(step["scale"], dtype=float)

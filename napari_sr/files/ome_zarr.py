@@ -34,8 +34,14 @@ _BLOSC_HEADER = 16
 """Bytes; the last four are the size of the chunk, little-endian."""
 
 
-def open_file(path: Path, channel: int | None) -> Stack:
-    """Open the first level of an OME-Zarr image; no pixels are read yet.
+def open_coarser(path: Path, channel: int | None) -> list[Stack]:
+    """Open all levels of an OME-Zarr image but the first; see `open_file`."""
+    n_levels = _opened(path, 0)[2].n_levels
+    return [open_file(path, channel, level) for level in range(1, n_levels)]
+
+
+def open_file(path: Path, channel: int | None, level: int = 0) -> Stack:
+    """Open a level of an OME-Zarr image; no pixels are read yet.
 
     Parameters
     ----------
@@ -43,16 +49,25 @@ def open_file(path: Path, channel: int | None) -> Stack:
         The folder of the image.
     channel
         Which channel, from 0; None where there is only one.
+    level
+        Which, from 0: full resolution.
 
     Raises
     ------
     StackError
         If it is not an OME-Zarr image, or not of usable pixels.
     """
+    store, array, image = _opened(path, level)
+    store.is_blosc = _uses_blosc(array)
+    return _make_stack(path, array, image, channel)
+
+
+def _opened(path: Path, level: int) -> tuple[_WholeChunks, zarr.Array, NgffImage]:
+    """Find the array of a level, and what is said of it."""
     store = _WholeChunks(LocalStore(path.absolute(), read_only=True))
     try:
         group = zarr.open_group(store, mode="r")
-        image = read_ngff(str(path), dict(group.attrs))
+        image = read_ngff(str(path), dict(group.attrs), level)
         array = group[image.level]
     except StackError:
         raise
@@ -63,11 +78,10 @@ def open_file(path: Path, channel: int | None) -> Stack:
         ) from error
     if not isinstance(array, zarr.Array) or array.ndim != len(image.axes):
         raise StackError(
-            f"{path} is damaged: its first level does not have the {len(image.axes)} "
+            f"{path} is damaged: level {level} does not have the {len(image.axes)} "
             "axes that are declared."
         )
-    store.is_blosc = _uses_blosc(array)
-    return _make_stack(path, array, image, channel)
+    return store, array, image
 
 
 def create_file(
@@ -175,6 +189,9 @@ class _WholeChunks(WrapperStore[LocalStore]):
         """Read a file of the folder; None if it is not there."""
         value = await super().get(key, prototype, byte_range)
         is_chunk = not key.endswith(_METADATA_FILES)
+        if value is None and is_chunk and not is_zarr(self._store.root):
+            # A chunk that is not there is one of zeros, unless nothing is there.
+            raise FileNotFoundError(f"{self._store.root} is not there any more")
         if value is not None and self.is_blosc and is_chunk and byte_range is None:
             held = value.to_bytes()
             declared = held[_BLOSC_HEADER - 4 : _BLOSC_HEADER]

@@ -8,6 +8,7 @@ whole, when `write` returns.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,7 +21,6 @@ from napari_sr.sampling import halved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -105,6 +105,13 @@ class RegionalZarr:
         array = self._arrays[level]
         array[region.place] = pixels
         _flush(self._path / str(level) / _file_of(array, region))
+
+    def sweep(self) -> None:
+        """Remove what a process left that was killed while it wrote a file."""
+        for folder, _, names in os.walk(self._path):
+            for name in names:
+                if name.endswith(".partial"):
+                    Path(folder, name).unlink(missing_ok=True)
 
     def coarser(self, level: int, region: Region) -> NDArray:
         """Make a region of a level from the level before, which is complete there."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gc
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import zarr
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
 from napari.layers import Image, Layer
 from places import HELD, KEPT, assert_same_place
+from stacks_on_disk import write_stack
 from tifffile import TiffWriter
 
 from napari_sr._napari import reader
@@ -21,11 +24,14 @@ from napari_sr._napari.preferences import Preferences
 from napari_sr._napari.reader import get_reader, read_layers
 from napari_sr._napari.writer import write_tiff, write_zarr
 from napari_sr.axis import Axis
+from napari_sr.batching import upscale_file
 from napari_sr.files import create_stack, open_stack
+from napari_sr.methods.interpolation import Interpolation
 from napari_sr.stack import Stack, StackError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
 
+NEAREST = Interpolation("nearest", 2)
 WRITERS = {".ome.tif": write_tiff, ".ome.zarr": write_zarr}
 formats = pytest.mark.parametrize("suffix", WRITERS)
 
@@ -216,6 +222,32 @@ def test_a_large_stack_is_read_when_it_is_looked_at(tmp_path, suffix, monkeypatc
     del layer
     gc.collect()
     assert closed == ["a"]
+
+
+def test_a_large_ome_zarr_opens_with_all_its_levels_where_they_lie(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reader, "IN_MEMORY", 100)
+    monkeypatch.setattr(reader, "PART", 700)
+    source = write_stack(tmp_path / "a.ome.tif", counts((2, 1024, 1280)), "zyx")
+    path = upscale_file(source, tmp_path / "r.ome.zarr", NEAREST).path
+
+    ((data, keywords, kind),) = read_layers(str(path))
+
+    layer = Layer.create(data, keywords, kind)
+    assert layer.multiscale
+    image = json.loads((path / "zarr.json").read_text())["attributes"]["ome"]
+    datasets = image["multiscales"][0]["datasets"]
+    assert len(layer.data) == len(datasets) == 3
+    for level, dataset in enumerate(datasets):
+        stored = np.asarray(zarr.open_array(path / dataset["path"], mode="r"))
+        np.testing.assert_array_equal(layer.data[level], stored)
+        scale, shift = dataset["coordinateTransformations"]
+        for pixel in ((0, 0, 0), (1, *(side - 1 for side in stored.shape[1:]))):
+            drawn = layer.data_to_world(pixel * layer.downsample_factors[level])
+            said = np.multiply(pixel, scale["scale"]) + shift["translation"]
+            extent = np.abs(said) + np.abs(scale["scale"])
+            assert (np.abs(drawn - said) <= 1e-9 * extent).all()
 
 
 def test_files_of_one_stack_open_as_one(tmp_path):

@@ -1,0 +1,199 @@
+"""How `napari-sr upscale` is run: here, in shares or on workers; one file or many."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from napari_sr.cli.exit_codes import FAILED, OK
+from napari_sr.describing import (
+    describe_failure,
+    describe_forecast,
+    describe_many,
+    describe_result,
+    describe_share,
+)
+from napari_sr.files import has_writable_suffix
+from napari_sr.inputs import read_count, read_share
+from napari_sr.output_names import OUTPUT_SUFFIXES
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Generator
+
+    from napari_sr.batching import FileJob
+    from napari_sr.cluster import Workers
+    from napari_sr.folders import Outcome
+    from napari_sr.output_names import Source
+    from napari_sr.planning import Upscaler
+    from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaling import Step
+
+    Events = Generator[tuple[int, Step | Outcome], None, None]
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Describe what shares the work, and what a folder of results holds."""
+    add = parser.add_argument
+    add("--format", choices=[suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES],
+        help="of the results in a folder (ome.tif)")  # fmt: skip
+    add("--plan", action="store_true",
+        help="try a small part, say what disk, memory and time all of it will take, "
+        "and stop")  # fmt: skip
+    add("--shard", type=read_share, metavar="K/N",
+        help="do the K-th of N parts of an .ome.zarr, or of the files, as one of N "
+        "jobs")  # fmt: skip
+    add("--workers", type=read_count, metavar="N",
+        help="processes, or jobs of SLURM, that share an .ome.zarr, or the files; "
+        "needs napari-sr[dask]")  # fmt: skip
+    add("--scheduler", metavar="ADDRESS",
+        help="take the workers of dask.distributed there: tcp://node:8786")  # fmt: skip
+    add("--slurm", type=Path, metavar="FILE",
+        help="TOML with what dask_jobqueue.SLURMCluster takes")  # fmt: skip
+
+
+def plan_jobs(
+    jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings
+) -> int:
+    """Print what the jobs will take, from a trial on the first."""
+    from napari_sr.batching import opened
+    from napari_sr.forecast import forecast, suffix_of, try_out
+
+    trial, shapes = None, []
+    for job in jobs:
+        with opened(job) as stack:
+            shapes.append(stack.shape)
+            if trial is None:
+                written = (suffix_of(job.output), job.compression)
+                trial = try_out(stack, upscaler, settings, *written)
+    assert trial is not None  # there is at least one job
+    found = forecast(trial, shapes, jobs[0].output)
+    print(describe_forecast(found))
+    return OK if found.fits else FAILED
+
+
+def jobs_for(
+    arguments: argparse.Namespace, sources: list[Source], factor: int
+) -> list[FileJob]:
+    """Say what is to be done with each source."""
+    from napari_sr.batching import FileJob
+    from napari_sr.output_names import choose_outputs
+
+    output = arguments.output
+    outputs = choose_outputs(sources, output, factor, arguments.format)
+    rest = (arguments.overwrite, arguments.compression, arguments.channel)
+    return [
+        FileJob(source, output, *rest)
+        for source, output in zip(sources, outputs, strict=True)
+    ]
+
+
+def run_jobs(
+    arguments: argparse.Namespace,
+    jobs: list[FileJob],
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+) -> int:
+    """Do them all, with progress and time left on a terminal."""
+    from napari_sr.volumes import Share
+
+    with ExitStack() as stack:
+        workers = _workers(arguments, upscaler, stack)
+        if has_writable_suffix(arguments.output):
+            share = Share(*arguments.shard) if arguments.shard else None
+            job = replace(jobs[0], share=share, workers=workers)
+            return _run_one(job, upscaler, settings)
+        return _run_many(arguments, jobs, upscaler, settings, workers)
+
+
+def _workers(
+    arguments: argparse.Namespace, upscaler: Upscaler, stack: ExitStack
+) -> Workers | None:
+    """Connect to workers, if any are asked for, until the stack is closed."""
+    wanted = (arguments.workers, arguments.scheduler, arguments.slurm)
+    if not any(wanted):
+        return None
+    if arguments.shard or (arguments.scheduler and any((wanted[0], wanted[2]))):
+        arguments.misuse(
+            "--shard is without workers, and --scheduler has its own: leave one out"
+        )
+    from napari_sr.cluster import Workers, connected
+
+    workers = Workers(stack.enter_context(connected(*wanted)), upscaler)
+    print(f"Workers can be watched at {workers.dashboard}", flush=True)
+    return workers
+
+
+def _run_one(job: FileJob, upscaler: Upscaler, settings: UpscaleSettings) -> int:
+    from napari_sr.batching import run_job_safely
+
+    events = ((0, event) for event in run_job_safely(job, upscaler, settings))
+    statuses = [_told(outcome) for _, outcome in _followed(events, [job])]
+    return FAILED if "failed" in statuses else OK
+
+
+def _run_many(
+    arguments: argparse.Namespace,
+    jobs: list[FileJob],
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+    workers: Workers | None,
+) -> int:
+    from napari_sr import folders
+
+    name = folders.REPORT
+    if arguments.shard:
+        number, n = arguments.shard
+        jobs, name = jobs[number - 1 :: n], f"{name}-{number}-of-{n}"
+    statuses = []
+    with ExitStack() as stack:
+        report = None
+        if len(jobs) > 1:
+            path = arguments.output / f"{name}.csv"
+            report = stack.enter_context(folders.Report(path))
+        events = folders.run_jobs(jobs, upscaler, settings, workers)
+        for number, outcome in _followed(events, jobs):
+            statuses.append(_told(outcome))
+            if report is not None:
+                report.add(jobs[number], outcome)
+    if report is not None:
+        print(describe_many(statuses, len(jobs), report.path))
+    return FAILED if "failed" in statuses else OK
+
+
+def _followed(events: Events, jobs: list[FileJob]) -> Events:
+    """Show a bar for each job that tells of its steps; pass the outcomes on."""
+    from napari_sr.upscaling import Step
+
+    bar = None
+    with closing(events):
+        for number, event in events:
+            if not isinstance(event, Step):
+                bar = bar and bar.close()  # which wipes it out
+                yield number, event
+                continue
+            if bar is None:
+                name = jobs[number].name
+                label = name if len(jobs) == 1 else f"{number + 1}/{len(jobs)} {name}"
+                bar = tqdm(desc=label, unit="tile", disable=None, leave=False)
+            bar.total = event.n_tiles
+            bar.update(event.tiles_done - bar.n)
+
+
+def _told(outcome: Step | Outcome) -> str:
+    """Print what became of a file, and name it."""
+    from napari_sr import folders
+    from napari_sr.batching import FileFailure, FileResult, FileShared
+
+    if isinstance(outcome, FileFailure):
+        print(describe_failure(outcome), file=sys.stderr)
+    elif isinstance(outcome, FileShared):
+        print(describe_share(outcome), flush=True)
+    elif isinstance(outcome, FileResult):
+        print(describe_result(outcome), flush=True)
+    return folders.status_of(outcome)

@@ -1,0 +1,245 @@
+"""Workers: the same result as in one process, whoever is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import dask
+import numpy as np
+import psutil
+import pytest
+from counting import Counting, told
+from stacks_on_disk import contents, counts, names_in, read_stack, write_stack
+from tiny_models import tiny_fast
+
+from napari_sr.batching import FileJob, FileResult, run_job, upscale_file
+from napari_sr.cluster import Workers, _trailing_number, connected
+from napari_sr.methods.interpolation import Interpolation
+from napari_sr.settings import UpscaleSettings
+from napari_sr.stack import Stack, StackError
+from napari_sr.upscaling import upscale
+
+NEAREST = Interpolation("nearest", 2)
+SETTINGS = UpscaleSettings(device="cpu")
+
+# What distributed itself leaves open where a worker ends without a word.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def client():
+    with connected(2) as client:
+        yield client
+
+
+def result_of(job, upscaler):
+    *_, last = run_job(job, upscaler, SETTINGS)
+    assert isinstance(last, FileResult)
+    return last
+
+
+def kill_one(client, random):
+    """Kill a worker that is there, without a word."""
+    while True:  # the last one to be killed may not have come back
+        pids = [nanny.pid for nanny in client.cluster.workers.values()]
+        pid = random.choice(pids)
+        if pid is not None and psutil.pid_exists(pid):
+            time.sleep(random.uniform(0, 0.1))
+            os.kill(pid, signal.SIGKILL)
+            return
+
+
+@pytest.mark.parametrize(
+    ("shape", "upscaler"),
+    [((5, 40, 36), tiny_fast()), ((2, 600, 530), NEAREST)],
+    ids=["a trained model", "coarser levels"],
+)
+def test_a_result_of_workers_is_that_of_one_process(tmp_path, client, shape, upscaler):
+    source = write_stack(tmp_path / "a.ome.tif", counts(shape), "zyx")
+    alone = result_of(FileJob(source, tmp_path / "1.ome.zarr"), upscaler)
+
+    job = FileJob(source, tmp_path / "2.ome.zarr", workers=Workers(client, upscaler))
+    shared = result_of(job, upscaler)
+
+    assert (shared.plan, shared.shape) == (alone.plan, alone.shape)
+    assert contents(shared.path) == contents(alone.path)
+    assert names_in(tmp_path) == ["1.ome.zarr", "2.ome.zarr", "a.ome.tif"]
+
+
+def test_channels_and_several_files_reach_the_workers(tmp_path, client):
+    array = counts((3, 20, 24))
+    files = [write_stack(tmp_path / f"{z}.tif", array[z]) for z in range(3)]
+    workers = Workers(client, NEAREST)
+
+    job = FileJob(tuple(files), tmp_path / "r.ome.zarr", workers=workers)
+
+    np.testing.assert_array_equal(
+        read_stack(result_of(job, NEAREST).path), upscale(array, NEAREST)
+    )
+
+
+def test_each_worker_loads_the_model_once_and_no_region_is_done_twice(tmp_path, client):
+    upscaler = Counting(tmp_path / "log")
+    source = write_stack(tmp_path / "a.ome.tif", counts((30, 20, 24)))
+
+    job = FileJob(source, tmp_path / "r.ome.zarr", workers=Workers(client, upscaler))
+    result_of(job, upscaler)
+
+    assert set(told(tmp_path / "log", "loaded").values()) == {1}
+    begun = told(tmp_path / "log", "begun")
+    assert sum(begun.values()) == 30
+    assert len(begun) == 2
+    assert min(begun.values()) >= 8  # both had their part
+
+
+def killed_at_random(tmp_path, client, n_workers, n_kills, n_planes):
+    """Kill workers in the middle of a run; give how often regions were begun."""
+    random = np.random.default_rng(0)
+    upscaler = Counting(tmp_path / "log", seconds=0.1)
+    array = counts((n_planes, 20, 24))
+    source = write_stack(tmp_path / "a.ome.tif", array)
+    workers = Workers(client, upscaler)
+    alone = result_of(FileJob(source, tmp_path / "1.ome.zarr"), NEAREST)
+    job = FileJob(source, tmp_path / "2.ome.zarr", workers=workers)
+    at = set(random.choice(n_planes - n_workers, n_kills, replace=False))
+    for done, _ in enumerate(run_job(job, upscaler, SETTINGS)):
+        if done in at:
+            kill_one(client, random)
+    assert contents(job.output) == contents(alone.path)
+    np.testing.assert_array_equal(read_stack(job.output), upscale(array, NEAREST))
+    return sum(told(tmp_path / "log", "begun").values())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
+def test_what_a_lost_worker_was_at_is_done_by_another(tmp_path, client):
+    n_begun = killed_at_random(tmp_path, client, 2, n_kills=3, n_planes=30)
+
+    assert 30 <= n_begun <= 30 + 3  # each loss costs one region at most
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
+def test_twenty_random_losses_among_four_workers(tmp_path):
+    with connected(4) as client:
+        n_begun = killed_at_random(tmp_path, client, 4, n_kills=20, n_planes=150)
+
+    assert 150 <= n_begun <= 150 + 20
+
+
+def test_an_error_on_a_worker_is_told_and_what_is_done_stays(tmp_path, client):
+    source = tmp_path / "a.ome.zarr"
+    write_stack(source, counts((6, 20, 24)))
+    last = source / "0" / "c" / "5" / "0" / "0"
+    whole = last.read_bytes()
+    workers = Workers(client, NEAREST)
+    job = FileJob(source, tmp_path / "r.ome.zarr", workers=workers)
+    steps = run_job(job, NEAREST, UpscaleSettings(intensity_range=(0, 60_000)))
+    next(steps)
+    last.write_bytes(whole[:-10])
+
+    with pytest.raises(StackError, match="damaged: plane"):
+        list(steps)
+
+    last.write_bytes(whole)
+    again = list(run_job(job, NEAREST, UpscaleSettings(intensity_range=(0, 60_000))))
+    assert len(again) < 6
+    np.testing.assert_array_equal(
+        read_stack(job.output), np.repeat(np.repeat(counts((6, 20, 24)), 2, 1), 2, 2)
+    )
+
+
+def test_what_is_in_memory_is_refused(tmp_path, client):
+    stack = Stack.from_array(counts((8, 9)))
+    workers = Workers(client, NEAREST)
+    job = FileJob(stack, tmp_path / "r.ome.zarr", workers=workers)
+
+    with pytest.raises(StackError, match="in memory"):
+        list(run_job(job, NEAREST, SETTINGS))
+
+
+def test_a_scheduler_that_is_there_is_used(tmp_path, client):
+    source = write_stack(tmp_path / "a.ome.tif", counts((3, 20, 24)))
+    with connected(scheduler=client.scheduler.address) as other:
+        workers = Workers(other, NEAREST)
+        assert workers.dashboard.startswith("http://127.0.0.1:")
+        path = upscale_file(source, tmp_path / "r.ome.zarr", NEAREST, client=other).path
+    assert client.run(os.getpid)  # its workers stay
+    np.testing.assert_array_equal(
+        read_stack(path), upscale(counts((3, 20, 24)), NEAREST)
+    )
+
+
+def test_a_scheduler_that_is_not_there_is_told():
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(
+            StackError, match=r"No scheduler answers at tcp://127\.0\.0\.1:1"
+        ),
+        connected(scheduler="tcp://127.0.0.1:1"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("0", 0), ("SLURMCluster-13", 13), ("tcp://a:b", 0)]
+)
+def test_workers_of_a_machine_are_told_apart_by_number(name, number):
+    assert _trailing_number(name) == number
+
+
+SBATCH = """#!/bin/sh
+cp "$1" "$0.job"
+setsid bash "$0.job" > "$0.log" 2>&1 &
+echo $! > "$0.pid"
+echo Submitted batch job 7
+"""
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """A SLURM of one machine, which starts each job at once."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in {"sbatch": SBATCH, "scancel": "#!/bin/sh\n"}.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="there is no setsid")
+def test_jobs_of_slurm_are_workers(tmp_path, sbatch):
+    (tmp_path / "slurm.toml").write_text(
+        'cores = 1\nmemory = "2GB"\nqueue = "gpu"\ninterface = "lo"\n'
+        'job_extra_directives = ["--gres=gpu:1"]\n'
+    )
+    source = write_stack(tmp_path / "a.ome.tif", counts((3, 20, 24)))
+
+    with connected(slurm=tmp_path / "slurm.toml") as client:
+        workers = Workers(client, NEAREST)
+        job = FileJob(source, tmp_path / "r.ome.zarr", workers=workers)
+        result = result_of(job, NEAREST)
+
+    np.testing.assert_array_equal(
+        read_stack(result.path), upscale(counts((3, 20, 24)), NEAREST)
+    )
+
+
+@pytest.mark.parametrize("text", ["cores =", "cores = 1\nmemory = '1GB'\ncolour = 3"])
+def test_a_wrong_file_of_slurm_is_told(tmp_path, text):
+    (tmp_path / "slurm.toml").write_text(text)
+    with (
+        pytest.raises(ValueError, match=r"slurm\.toml is not what dask_jobqueue"),
+        connected(slurm=tmp_path / "slurm.toml"),
+    ):
+        pass
