@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from napari_sr.networks import build_generator, inference
+from napari_sr.networks import build_generator, pieces
+from napari_sr.networks.as_trained import working_memory
 from napari_sr.networks.fold import before_shuffle
-from napari_sr.networks.inference import for_inference, in_pieces
+from napari_sr.networks.inference import for_inference
+from napari_sr.networks.pieces import in_pieces
 
 SMALL = {"channels": 8, "n_blocks": 2}
 every_factor = pytest.mark.parametrize("factor", [2, 3, 4, 8])
@@ -37,7 +39,7 @@ def trained(architecture, factor):
 @pytest.mark.parametrize("architecture", ["fast", "srresnet"])
 @pytest.mark.parametrize("piece_bytes", [1, 2**14, 2**24])
 def test_what_runs_is_what_was_trained(monkeypatch, architecture, factor, piece_bytes):
-    monkeypatch.setitem(inference.PIECE_BYTES, "cpu", piece_bytes)
+    monkeypatch.setitem(pieces.PIECE_BYTES, "cpu", piece_bytes)
     network = trained(architecture, factor)
     halo = network.halo
     batch = torch.rand(2, network.in_channels, 2 * halo + 19, 2 * halo + 34)
@@ -47,7 +49,25 @@ def test_what_runs_is_what_was_trained(monkeypatch, architecture, factor, piece_
     found = for_inference(copy.deepcopy(network))(batch)
 
     assert expected.std() > 0.01
-    torch.testing.assert_close(found, expected, rtol=0, atol=5e-6)
+    span = float(expected.max() - expected.min())
+    torch.testing.assert_close(found, expected, rtol=0, atol=5e-6 * span)
+
+
+@pytest.mark.parametrize("architecture", ["msrresnet", "srresnet-tanh"])
+def test_what_has_no_form_of_its_own_runs_as_it_was_trained(architecture):
+    network = trained(architecture, 4)
+    batch = torch.rand(1, 1, 2 * network.halo + 9, 2 * network.halo + 14)
+    ring = slice(network.halo * 4, -network.halo * 4)
+    expected = network(batch)[..., ring, ring]
+    torch.testing.assert_close(for_inference(network)(batch), expected)
+
+
+def test_working_memory_is_that_of_the_largest_feature_map():
+    network = build_generator("srresnet-tanh", 4, SMALL)
+    largest = 8 * 16  # channels at fourfold resolution
+
+    assert working_memory(network) == 4 * 4 * largest  # float32, four maps alive
+    assert not any(module._forward_hooks for module in network.modules())
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -68,7 +88,7 @@ def test_a_convolution_moves_before_a_shuffle(step, side, bias):
 
 
 def test_a_stage_in_pieces_sees_what_it_needs_of_each_source(monkeypatch):
-    monkeypatch.setitem(inference.PIECE_BYTES, "cpu", 1)
+    monkeypatch.setitem(pieces.PIECE_BYTES, "cpu", 1)
     near, far = torch.randn(1, 2, 42, 35), torch.randn(1, 2, 46, 39)
 
     def stage(near, far):

@@ -12,31 +12,30 @@ of the trained network by float rounding only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sr.networks.as_trained import AsTrained
 from napari_sr.networks.fast import NOISE_GAIN, Fast
 from napari_sr.networks.fold import before_shuffle, fold_batch_norm
+from napari_sr.networks.pieces import in_pieces, middle_of
 from napari_sr.networks.resampling import kernel_radius
-from napari_sr.tiling import plan_tiles
+from napari_sr.networks.srresnet import SRResNet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from torch import Tensor
 
-    from napari_sr.networks.srresnet import SRResNet
-
-PIECE_BYTES = {"cpu": 2**24}
-"""Largest intermediate result of a stage: a share of a processor's cache."""
-PIECE_BYTES_OF_A_GPU = 2**28
-"""There, pieces only bound the memory. Chosen without one at hand."""
+    from napari_sr.networks.fast import ResidualBlock as FastBlock
+    from napari_sr.networks.others import OtherSRResNet
+    from napari_sr.networks.srresnet import ResidualBlock as PaperBlock
 
 
-def for_inference(network: Fast | SRResNet) -> FastInference | SRResNetInference:
+def for_inference(network: Fast | SRResNet | OtherSRResNet) -> Runner:
     """Arrange a trained generator for inference.
 
     Parameters
@@ -53,71 +52,9 @@ def for_inference(network: Fast | SRResNet) -> FastInference | SRResNetInference
     """
     if isinstance(network, Fast):
         return FastInference(network)
-    return SRResNetInference(network)
-
-
-def in_pieces(
-    stage: Callable[..., Tensor],
-    *sources: tuple[Tensor, int],
-    bytes_per_pixel: int,
-    factor: int = 1,
-) -> Tensor:
-    """Apply a stage piece by piece.
-
-    Parameters
-    ----------
-    stage
-        Maps one tensor for each source to pixels that are `factor` times finer, all
-        that can be had without padding.
-    *sources
-        Maps `(n, c, h + 2·radius, w + 2·radius)`, each with its own radius: how many
-        pixels the stage needs of it around a pixel.
-    bytes_per_pixel
-        Of the stage's largest intermediate result, for each of the `h·w` pixels.
-    factor
-        How many times finer the result is.
-
-    Returns
-    -------
-    Tensor
-        `(n, c', factor·h, factor·w)`.
-    """
-    (first, radius), *_ = sources
-    n, shape = len(first), [side - 2 * radius for side in first.shape[-2:]]
-    budget = PIECE_BYTES.get(first.device.type, PIECE_BYTES_OF_A_GPU)
-    side = max(16, int((budget / (n * bytes_per_pixel)) ** 0.5))
-    pieces = plan_tiles((shape[0], shape[1]), side, halo=0)
-    out: Tensor | None = None
-    for piece in pieces:
-        rows, columns = piece.outer
-        found = stage(
-            *(
-                source[
-                    ...,
-                    rows.start : rows.stop + 2 * radius,
-                    columns.start : columns.stop + 2 * radius,
-                ]
-                for source, radius in sources
-            )
-        )
-        height, width = (factor * (one.stop - one.start) for one in piece.outer)
-        found = _middle(found, height, width)
-        if len(pieces) == 1:
-            return found
-        if out is None:
-            out = found.new_empty(
-                (n, found.shape[1], factor * shape[0], factor * shape[1])
-            ).contiguous(memory_format=torch.channels_last)
-        top, left = factor * rows.start, factor * columns.start
-        out[..., top : top + height, left : left + width] = found
-    assert out is not None  # a plane has at least one piece
-    return out
-
-
-def _middle(features: Tensor, height: int, width: int) -> Tensor:
-    """Cut what lies beyond a height and a width, the same on both sides."""
-    top, left = (features.shape[-2] - height) // 2, (features.shape[-1] - width) // 2
-    return features[..., top : top + height, left : left + width]
+    if isinstance(network, SRResNet):
+        return SRResNetInference(network)
+    return AsTrained(network)
 
 
 class ResidualStage(nn.Module):
@@ -125,7 +62,7 @@ class ResidualStage(nn.Module):
 
     radius = 2
 
-    def __init__(self, first: nn.Conv2d, second: nn.Conv2d, slope: float) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module, slope: float) -> None:
         super().__init__()
         self.first, self.second, self.slope = _bare(first), _bare(second), slope
 
@@ -147,8 +84,10 @@ class FastInference(nn.Module):
         self.head = _bare(network.head)
         with torch.no_grad():
             self.head.weight[:, 1] *= NOISE_GAIN
-        blocks = (ResidualStage(one.first, one.second, 0.0) for one in network.body)
-        self.blocks = nn.ModuleList(blocks)
+        blocks = cast("Iterable[FastBlock]", network.body)
+        self.blocks = nn.ModuleList(
+            ResidualStage(one.first, one.second, 0.0) for one in blocks
+        )
         self.tail = _bare(network.tail)
         self.register_buffer("bicubic", network.bicubic)
         self.map_bytes = 4 * max(self.head.out_channels, self.tail.out_channels)
@@ -188,18 +127,19 @@ class SRResNetInference(nn.Module):
         fold_batch_norm(network)
         self.factor, self.halo = network.factor, network.halo
         self.head, self.slope = _bare(network.head[0]), _slope(network.head[1])
+        blocks = cast("Iterable[PaperBlock]", network.blocks)
         self.blocks = nn.ModuleList(
             ResidualStage(one.layers[0], one.layers[3], _slope(one.layers[2]))
-            for one in network.blocks
+            for one in blocks
         )
         self.middle = _bare(network.middle[0])
-        *_, (_, last_step, _) = steps = _sub_pixel_steps(network.upsampling)
-        self.steps = nn.ModuleList(_bare(convolution) for convolution, _, _ in steps)
-        self.shuffles = [(shuffle.upscale_factor, slope) for _, shuffle, slope in steps]
-        self.tail = before_shuffle(network.tail, last_step.upscale_factor)
-        channels, finer = self.head.out_channels, self.factor // self.shuffles[-1][0]
-        self.map_bytes = 4 * channels
-        self.fine_bytes = 4 * finer**2 * self.steps[-1].out_channels
+        layers = [*network.upsampling]  # convolution, shuffle, activation and again
+        self.finer = nn.ModuleList(_bare(one) for one in layers[::3])
+        self.slopes = [_slope(one) for one in layers[2::3]]
+        self.step = round(self.factor ** (1 / len(self.finer)))
+        self.tail = before_shuffle(network.tail, self.step)
+        self.map_bytes = 4 * self.head.out_channels
+        self.fine_bytes = self.map_bytes * self.factor**2
         self.bytes_per_pixel = 4 * self.map_bytes + 8 * self.factor**2
 
     def forward(self, batch: Tensor) -> Tensor:
@@ -209,7 +149,7 @@ class SRResNetInference(nn.Module):
         )
         for block in self.blocks:
             features = in_pieces(block, (features, 2), bytes_per_pixel=self.map_bytes)
-        shallow = _middle(shallow, *features.shape[-2:])
+        shallow = middle_of(shallow, *features.shape[-2:])
         features = in_pieces(
             self._deep, (features, 1), (shallow, 1), bytes_per_pixel=self.map_bytes
         )
@@ -231,37 +171,27 @@ class SRResNetInference(nn.Module):
     def _fine(self, features: Tensor) -> Tensor:
         """Make features finer step by step; the tail comes before the last shuffle."""
         step = 1
-        for convolution, (following, slope) in zip(
-            self.steps, self.shuffles, strict=True
-        ):
+        for convolution, slope in zip(self.finer, self.slopes, strict=True):
             features = functional.pixel_shuffle(features, step)
             # An activation of single values may as well come before the shuffle.
             features = functional.leaky_relu_(convolution(features), slope)
-            step = following
+            step = self.step
         return functional.pixel_shuffle(self.tail(features), step)
 
 
-def _bare(convolution: nn.Conv2d) -> nn.Conv2d:
+def _bare(convolution: nn.Module) -> nn.Conv2d:
     """Copy a convolution, without its padding."""
+    assert isinstance(convolution, nn.Conv2d)
     n_out, n_in, *side = convolution.weight.shape
     copy = nn.Conv2d(n_in, n_out, (side[0], side[1]), bias=convolution.bias is not None)
     copy.load_state_dict(convolution.state_dict())
     return copy.to(convolution.weight)
 
 
-def _slope(activation: nn.PReLU) -> float:
+def _slope(activation: nn.Module) -> float:
     """Give the slope below zero, the same for all channels."""
+    assert isinstance(activation, nn.PReLU)
     return float(activation.weight.item())
 
 
-def _sub_pixel_steps(
-    upsampling: nn.Sequential,
-) -> list[tuple[nn.Conv2d, nn.PixelShuffle, float]]:
-    """Take convolution, shuffle and slope of each sub-pixel block."""
-    layers = list(upsampling)
-    return [
-        (convolution, shuffle, _slope(activation))
-        for convolution, shuffle, activation in zip(
-            layers[::3], layers[1::3], layers[2::3], strict=True
-        )
-    ]
+Runner = AsTrained | FastInference | SRResNetInference
