@@ -68,11 +68,18 @@ def make_consistent(
         `(factor·y, factor·x)`.
     """
     known = variance if variance is not None and variance.any() else None
+    # What is added are whole blocks, so that only the result itself has to be recorded
+    # pixel by pixel of it.
+    missing = low - recorded_again(high, factor, psf_sigma)
+    added = np.zeros_like(missing)
     for _ in range(_N_STEPS if psf_sigma > 0 else 1):
-        difference = low - recorded_again(high, factor, psf_sigma)
+        difference = missing - _recorded_blocks(added, factor, psf_sigma)
         share = 1.0 if known is None else _believable(difference, known)
-        high = _added(high, share * difference, factor)
-    return high if known is None else with_mean_of(low, high, factor, psf_sigma)
+        added = added + share * difference
+    if known is not None:
+        difference = missing - _recorded_blocks(added, factor, psf_sigma)
+        added = added + _mean_around(difference)
+    return _added(high, added, factor)
 
 
 def with_mean_of(
@@ -87,8 +94,12 @@ def with_mean_of(
     `MEAN_WINDOW` recorded pixels. Parameters and result as for `make_consistent`.
     """
     difference = low - recorded_again(high, factor, psf_sigma)
-    mean = ndimage.uniform_filter(difference, MEAN_WINDOW, mode="reflect")
-    return _added(high, mean, factor)
+    return _added(high, _mean_around(difference), factor)
+
+
+def _mean_around(difference: NDArray) -> NDArray:
+    mean: NDArray = ndimage.uniform_filter(difference, MEAN_WINDOW, mode="reflect")
+    return mean
 
 
 def _added(high: NDArray, low: NDArray, factor: int) -> NDArray:
@@ -140,10 +151,33 @@ def recorded_again(high: NDArray, factor: int, psf_sigma: float = 0.0) -> NDArra
         `(y, x)` float32.
     """
     if psf_sigma > 0:
-        high = ndimage.gaussian_filter(
-            high, psf_sigma, mode="reflect", truncate=_TRUNCATE
-        )
+        # Binned after each axis: of the second one there is less to blur.
+        high = binned(_blurred(high, psf_sigma, axis=0), factor, axes=(0,))
+        return binned(_blurred(high, psf_sigma, axis=1), factor, axes=(1,))
     return binned(high, factor)
+
+
+def _blurred(image: NDArray, sigma: float, axis: int) -> NDArray:
+    blurred: NDArray = ndimage.gaussian_filter1d(
+        image, sigma, axis, mode="reflect", truncate=_TRUNCATE
+    )
+    return blurred
+
+
+def _recorded_blocks(low: NDArray, factor: int, psf_sigma: float) -> NDArray:
+    """Record what is the same all over each block: as `recorded_again` would.
+
+    Blurred and averaged, a block becomes a few recorded pixels, always the same ones.
+    """
+    if psf_sigma == 0:
+        return low
+    radius = ceil((_TRUNCATE * psf_sigma + 1) / factor)
+    block = np.zeros((1, (2 * radius + 1) * factor))
+    block[0, radius * factor : (radius + 1) * factor] = 1
+    weights = binned(_blurred(block, psf_sigma, axis=1), factor, axes=(1,))[0]
+    for axis in (0, 1):
+        low = ndimage.correlate1d(low, weights, axis, mode="reflect")
+    return low
 
 
 def fitted_sigma(high: NDArray, low: NDArray, factor: int, within: Range) -> float:

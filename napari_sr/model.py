@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch.nn import functional
 
 from napari_sr.card import PARTS, ModelFormatError, read_card
-from napari_sr.device import working_memory
 from napari_sr.intensity import NoiseLevel, fill_gaps
 from napari_sr.model_file import PartsOnDisk, digests_of, save_model
 from napari_sr.networks import build_generator
 from napari_sr.networks.fold import fold_batch_norm
+from napari_sr.networks.inference import for_inference
 from napari_sr.networks.weights import between, fitting
 from napari_sr.noise import NoiseEstimator, noise_map
 from napari_sr.sampling import spread_indices
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from napari_sr.card import ModelCard
     from napari_sr.intensity import IntensityPolicy, IntensityRange
     from napari_sr.networks.fast import Fast
+    from napari_sr.networks.inference import Runner
     from napari_sr.networks.others import OtherSRResNet
     from napari_sr.networks.srresnet import SRResNet
     from napari_sr.networks.weights import Weights
@@ -142,8 +144,8 @@ class SRModel:
 
     @cached_property
     def bytes_per_pixel(self) -> int:
-        """Working memory per recorded pixel in float32, seen from the inside."""
-        return working_memory(self.network)
+        """Working memory per recorded pixel in float32, of a large tile."""
+        return self.runner.bytes_per_pixel
 
     @property
     def intensity_policy(self) -> IntensityPolicy:
@@ -173,7 +175,7 @@ class SRModel:
 
     @cached_property
     def network(self) -> Fast | SRResNet | OtherSRResNet:
-        """The generator at the dial, rewritten for inference, on the device."""
+        """The generator at the dial, on the device; `runner` is what computes."""
         network = build_generator(
             self.card.architecture, self.factor, self.card.arguments
         )
@@ -190,6 +192,13 @@ class SRModel:
         fold_batch_norm(network.eval().requires_grad_(False)).to(self.device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The generator at the dial, arranged for inference, on the device."""
+        runner = for_inference(self.network).to(self.device).requires_grad_(False)
+        runner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return runner
 
     @cached_property
     def noise_estimator(self) -> NoiseEstimator:
@@ -279,10 +288,18 @@ class SRModel:
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:
-        """Super-resolve a batch `(n, c, h, w)` to `(n, 1, f·h, f·w)`, network range."""
+        """Super-resolve a batch `(n, c, h, w)` to `(n, 1, f·h, f·w)`, network range.
+
+        Pixels within the network's halo of the border are zero: a caller crops them.
+        """
+        ring = self.factor * self.runner.halo
+        if min(batch.shape[-2:]) <= 2 * self.runner.halo:
+            height, width = (self.factor * side for side in batch.shape[-2:])
+            return batch.new_zeros((len(batch), 1, height, width))
         batch = batch.contiguous(memory_format=torch.channels_last)
-        output: Tensor = self.network(batch)
-        return output * self.card.output_scale + self.card.output_offset
+        inner: Tensor = self.runner(batch)
+        inner = inner * self.card.output_scale + self.card.output_offset
+        return functional.pad(inner, [ring] * 4)
 
 
 def read_model(path: str | os.PathLike[str]) -> SRModel:

@@ -79,7 +79,12 @@ def evenly_spread(n: int, n_most: int) -> list[int]:
     return [round(i) for i in np.linspace(0, n - 1, min(n, n_most))]
 
 
-def binned(image: NDArray, factor: int, dtype: str = "float32") -> NDArray:
+def binned(
+    image: NDArray,
+    factor: int,
+    dtype: str = "float32",
+    axes: tuple[int, ...] = (0, 1),
+) -> NDArray:
     """Average over factor × factor blocks, leaving out what does not fill one.
 
     Parameters
@@ -90,15 +95,18 @@ def binned(image: NDArray, factor: int, dtype: str = "float32") -> NDArray:
         Side of a block.
     dtype
         Of the means, which are taken in float64.
+    axes
+        Along which; (0,) averages over `factor` rows, and (1,) over columns.
 
     Returns
     -------
     ndarray
         `(y // factor, x // factor)`.
     """
-    height, width = (side // factor for side in image.shape)
-    blocks = image[: height * factor, : width * factor].reshape(
-        height, factor, width, factor
+    rows, columns = (factor if axis in axes else 1 for axis in (0, 1))
+    height, width = image.shape[0] // rows, image.shape[1] // columns
+    blocks = image[: height * rows, : width * columns].reshape(
+        height, rows, width, columns
     )
     means: NDArray = blocks.mean((1, 3), dtype="float64")
     return means.astype(dtype)

@@ -9,38 +9,32 @@ each tile is progress, and to stop iterating is to cancel.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from napari_sr import consistency
+from napari_sr.ahead import ahead
 from napari_sr.catalogue import load_model
+from napari_sr.computing import Part, Tiled, compute_parts, read_parts
 from napari_sr.consistency import make_consistent, with_mean_of
-from napari_sr.device import (
-    choose_device,
-    is_out_of_memory,
-    release_memory,
-    smallest_tile,
-)
+from napari_sr.device import choose_device
 from napari_sr.files import open_stack
-from napari_sr.intensity import fill_gaps, restore_gaps
+from napari_sr.intensity import restore_gaps
 from napari_sr.model import SRModel
 from napari_sr.noise import SIGNAL_RADIUS
 from napari_sr.planning import Plan, Upscaler, make_plan
 from napari_sr.regions import Region
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack
-from napari_sr.tiling import Mosaic, pad_plane, plan_tiles
+from napari_sr.tiling import plan_tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from napari_sr.stack import PlaneSource
 
@@ -61,8 +55,6 @@ __all__ = [
     "upscale_planes",
     "upscale_steps",
 ]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +112,7 @@ def upscale_steps(
     Parameters
     ----------
     stack
-        The recording; one plane is in memory at a time.
+        The recording; three planes are in memory at a time.
     upscaler
         Already on its device.
     plan
@@ -143,10 +135,13 @@ def region_steps(
 ) -> Iterator[Step]:
     """Super-resolve parts of planes, each as it is in the whole plane.
 
+    One thread reads and normalises, another one computes, and the caller's makes
+    results agree, goes back to counts and writes: each a region ahead of the next.
+
     Parameters
     ----------
     stack
-        The recording; what a region depends on is in memory at a time.
+        The recording; what three regions depend on is in memory at a time.
     upscaler, plan
         As for `upscale_steps`.
     regions
@@ -157,29 +152,34 @@ def region_steps(
     Step
         After each tile; with the last tile of a region come its pixels, as `plane`.
     """
-    network, margin = _Tiled(upscaler, plan), reach_of(plan)
+    network, margin = Tiled(upscaler, plan), reach_of(plan)
     windows = [region.window(stack.plane_shape, margin) for region in regions]
     tilings = {
         window.shape: plan_tiles(window.shape, plan.tile, plan.halo, upscaler.overlap)
         for window in windows
     }
     n_tiles = sum(len(tilings[window.shape]) for window in windows)
-    done = 0
-    for region, window in zip(regions, windows, strict=True):
-        recorded, gaps = fill_gaps(stack.window(region.index, window.seen))
-        padded = network.inputs(recorded)
-        mosaic = Mosaic(window.shape, plan.factor, upscaler.overlap)
-        tiles = tilings[window.shape]
-        for tile in tiles:
-            mosaic.add(tile, network.pixels_of(padded[..., *tile.outer]))
-            done += 1
-            if tile is not tiles[-1]:
-                yield Step(region.index, done, n_tiles, tile=network.largest)
-        high = _agreeing(mosaic.finish(), recorded, plan)[window.kept_of(plan.factor)]
-        counts, n_clipped = plan.intensity.denormalize(high, plan.dtype)
-        kept = None if gaps is None else gaps[window.kept_of(1)]
-        pixels = restore_gaps(counts, kept, plan.factor, plan.intensity)
-        yield Step(region.index, done, n_tiles, pixels, n_clipped, network.largest)
+    read = ahead(read_parts(stack, regions, windows, network))
+    # So many tiles ahead that finishing and writing never hold up the next region.
+    most = max((len(tiles) for tiles in tilings.values()), default=1)
+    with closing(ahead(compute_parts(read, tilings, network), most)) as computed:
+        for done, part in enumerate(computed, start=1):
+            index = part.region.index
+            if part.high is None:
+                yield Step(index, done, n_tiles, tile=network.largest)
+                continue
+            pixels, n_clipped = _in_counts(part, part.high, plan)
+            yield Step(index, done, n_tiles, pixels, n_clipped, network.largest)
+
+
+def _in_counts(
+    part: Part, high: NDArray[np.float32], plan: Plan
+) -> tuple[NDArray, int]:
+    """Make a window agree with its recording; give its region, and how much clipped."""
+    agreeing = _agreeing(high, part.recorded, plan)[part.window.kept_of(plan.factor)]
+    counts, n_clipped = plan.intensity.denormalize(agreeing, plan.dtype)
+    gaps = None if part.gaps is None else part.gaps[part.window.kept_of(1)]
+    return restore_gaps(counts, gaps, plan.factor, plan.intensity), n_clipped
 
 
 def reach_of(plan: Plan) -> int:
@@ -220,99 +220,6 @@ def _agreeing(high: NDArray, recorded: NDArray, plan: Plan) -> NDArray:
     noise = plan.intensity.noise_to_network(plan.noise)
     variance = noise.gain * np.maximum(low - noise.offset, 0) + noise.read**2
     return make_consistent(high, low, variance, plan.factor, plan.psf_sigma)
-
-
-class _Tiled:
-    """Runs an upscaler on tiles, and on smaller ones when memory runs out."""
-
-    def __init__(self, upscaler: Upscaler, plan: Plan) -> None:
-        self._upscaler, self._plan = upscaler, plan
-        self._device = torch.device(plan.device)
-        self._precision = getattr(torch, plan.precision)
-        self.largest = plan.tile
-        """Side of a tile in recorded pixels; halved each time memory runs out."""
-
-    def inputs(self, recorded: NDArray) -> Tensor:
-        """Give a plane in network range and what is told about it, padded by the halo.
-
-        Parameters
-        ----------
-        recorded
-            `(y, x)` counts without gaps.
-
-        Returns
-        -------
-        Tensor
-            `(1, c, y + 2·halo, x + 2·halo)` float32 on the CPU.
-        """
-        plane = torch.from_numpy(self._plan.intensity.normalize(recorded))[None, None]
-        told = self._upscaler.inputs(plane, self._plan.intensity, self._plan.noise)
-        channels = [pad_plane(channel, self._plan.halo) for channel in told[0].numpy()]
-        return torch.from_numpy(np.stack(channels))[None]
-
-    def pixels_of(self, outer: Tensor) -> NDArray[np.float32]:
-        """Super-resolve one tile `(1, c, h, w)` to `(factor·h, factor·w)`."""
-        side = max(outer.shape[-2:])
-        if side <= self.largest:
-            try:
-                return self._compute(outer)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._shrink(side, error)
-            # Only now has the error let go of what the failed run still held.
-            release_memory(self._device)
-        return self._in_smaller_tiles(outer)
-
-    def _compute(self, outer: Tensor) -> NDArray[np.float32]:
-        batch = outer.to(self._device)
-        half = self._precision != torch.float32
-        with (
-            torch.autocast(self._device.type, self._precision, enabled=half),
-            _without_tf32(),
-        ):
-            high = self._upscaler(batch)
-        return high[0, 0].float().cpu().numpy()
-
-    def _shrink(self, side: int, error: Exception) -> None:
-        """Halve the tile for this and all following ones; never a tile set by hand."""
-        smaller = max(smallest_tile(self._plan.halo), side // 2)
-        if not self._plan.tile_is_auto or smaller >= side:
-            advice = (
-                "Free some of its memory, or use another device"
-                if self._plan.tile_is_auto
-                else "Use a smaller tile, or tile='auto'"
-            )
-            raise MemoryError(
-                f"Out of memory on {self._device} with tiles of {side} px. {advice}."
-            ) from error
-        logger.warning(
-            "Out of memory with tiles of %d px, going on with %d px.", side, smaller
-        )
-        self.largest = smaller
-
-    def _in_smaller_tiles(self, outer: Tensor) -> NDArray[np.float32]:
-        """Super-resolve a tile that is too large piece by piece, without its halo."""
-        halo, factor = self._plan.halo, self._plan.factor
-        shape = (outer.shape[-2] - 2 * halo, outer.shape[-1] - 2 * halo)
-        mosaic = Mosaic(shape, factor)
-        for piece in plan_tiles(shape, self.largest, halo):
-            mosaic.add(piece, self.pixels_of(outer[..., *piece.outer]))
-        return np.pad(mosaic.finish(), halo * factor)
-
-
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Keep cuDNN from rounding to 10 bits where float32 was promised.
-
-    `torch.backends.cudnn.flags` would also switch cuDNN off.
-    """
-    cudnn = torch.backends.cudnn
-    before, cudnn.allow_tf32 = cudnn.allow_tf32, False
-    try:
-        yield
-    finally:
-        cudnn.allow_tf32 = before
 
 
 def upscale_planes(

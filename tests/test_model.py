@@ -22,7 +22,7 @@ def random_batch(*shape, seed=0):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def batch_for(model, side=12):
+def batch_for(model, side=32):
     return random_batch(2, model.network.in_channels, side, side + 3)
 
 
@@ -48,18 +48,26 @@ def test_a_model_computes_what_its_network_does(kind, factor):
 
     fine = model(batch)
 
-    assert fine.shape == (2, 1, 12 * factor, 15 * factor)
-    assert torch.equal(fine, model.network(batch.contiguous()))
+    ring = slice(model.halo * factor, -model.halo * factor)
+    expected = model.network(batch)[..., ring, ring]
+    assert fine.shape == (2, 1, 32 * factor, 35 * factor)
+    torch.testing.assert_close(fine[..., ring, ring], expected, rtol=0, atol=2e-6)
     assert not fine.requires_grad
+
+
+def test_nothing_but_halo_gives_nothing():
+    model = tiny_fast()
+    assert torch.equal(model(torch.ones(1, 2, 12, 40)), torch.zeros(1, 1, 24, 80))
 
 
 def test_the_step_from_the_papers_range_to_ours():
     # the paper's network gives [-1, 1]; ours is [0, 1]
     model = tiny_srresnet()
     stepped = with_card(model, output_scale=0.5, output_offset=0.5)
-    batch = batch_for(model)
+    batch, ring = batch_for(model), slice(model.halo * 2, -model.halo * 2)
 
-    torch.testing.assert_close(stepped(batch), (model(batch) + 1) / 2)
+    found, expected = (one(batch)[..., ring, ring] for one in (stepped, model))
+    torch.testing.assert_close(found, (expected + 1) / 2)
 
 
 def test_a_model_says_what_its_card_says():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 
 import dask.array as da
 import numpy as np
@@ -294,7 +295,7 @@ def test_each_tile_is_a_step_and_the_last_of_a_plane_brings_it():
     assert [i for i, step in enumerate(steps) if step.plane is not None] == [5, 11, 17]
 
 
-def test_nothing_is_read_before_it_is_its_turn():
+def test_only_the_next_planes_are_read_ahead():
     class Counted:
         shape, dtype = (50, 8, 8), np.dtype("uint16")
         asked = 0
@@ -307,9 +308,12 @@ def test_nothing_is_read_before_it_is_its_turn():
         Counted(), Interpolation("nearest", 2), intensity_range=(0, 9)
     )
     next(planes)
-    assert Counted.asked == 1
+    # one is done, one computed next, one read, and the next of each already asked for
+    assert 1 <= Counted.asked <= 4
     planes.close()
-    assert Counted.asked == 1
+    asked = Counted.asked
+    time.sleep(0.02)
+    assert Counted.asked == asked <= 4
 
 
 def test_the_plan_is_frozen_and_survives_json():
@@ -664,7 +668,7 @@ def test_a_fault_reaches_the_caller(call, error):
 def test_a_fault_in_a_real_network_reaches_the_caller(monkeypatch):
     model = tiny_fast()
     monkeypatch.setattr(
-        model.network.tail, "forward", lambda _: torch.zeros(1, 3) @ torch.zeros(4, 1)
+        model.runner.tail, "forward", lambda _: torch.zeros(1, 3) @ torch.zeros(4, 1)
     )
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         upscale(noise_of((20, 20)), _Fixed(model))

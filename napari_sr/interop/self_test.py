@@ -49,7 +49,8 @@ def look_at(model: SRModel) -> dict[str, float]:
     flat = torch.full((1, 1, 2 * halo + 3, 2 * halo + 3), 0.5)
     bright = flat.clone()
     bright[0, 0, halo + 1, halo + 1] = 1
-    felt = (model(bright) - model(flat))[0, 0].abs().amax(0).nonzero()
+    # The network itself: a model gives only what its halo does not reach.
+    felt = (model.network(bright) - model.network(flat))[0, 0].abs().amax(0).nonzero()
     reach = float((felt // factor - (halo + 1)).abs().max()) if len(felt) else 0.0
     return {
         "lowest": float(row.min()),

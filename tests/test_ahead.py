@@ -1,0 +1,68 @@
+"""Work that is done before it is asked for."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from napari_sr.ahead import ahead
+
+
+def test_items_come_in_their_order_from_another_thread():
+    threads = set()
+
+    def items():
+        for i in range(20):
+            threads.add(threading.get_ident())
+            yield i
+
+    assert list(ahead(items(), 3)) == list(range(20))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_the_next_item_is_made_while_this_one_is_used():
+    made = threading.Event()
+
+    def items():
+        yield 0
+        made.set()
+        yield 1
+
+    coming = ahead(items())
+    next(coming)
+    assert made.wait(5)
+    assert list(coming) == [1]
+
+
+def test_closing_closes_what_runs_and_ends_its_thread():
+    closed = []
+
+    def items():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.append(True)
+
+    before = threading.active_count()
+    coming = ahead(items(), 2)
+    next(coming)
+    coming.close()
+    assert closed == [True]
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a"), KeyboardInterrupt()])
+def test_a_fault_comes_in_its_turn(error):
+    def items():
+        yield 0
+        raise error
+
+    coming = ahead(items(), 3)
+    assert next(coming) == 0
+    with pytest.raises(type(error)) as caught:
+        next(coming)
+    assert caught.value is error
+    assert list(coming) == []
