@@ -266,7 +266,11 @@ def test_the_command_line_takes_a_folder_as_a_series(series, tmp_path, capsys):
     output = tmp_path / "results"
     nearest = ["-m", "nearest", "--factor", "2"]
     assert main(["upscale", str(tmp_path), "-o", str(output), *nearest]) == 0
-    assert names_in(output) == ["alone_x2.ome.tif", "series_x2.ome.tif"]
+    assert names_in(output) == [
+        "alone_x2.ome.tif",
+        "napari-sr-report.csv",
+        "series_x2.ome.tif",
+    ]
     assert values(output / "series_x2.ome.tif").shape == (5, 64, 96)
     target = tmp_path / "finer.dcm"
     assert main(["upscale", str(series), "-o", str(target), *nearest]) == 0
