@@ -3,14 +3,16 @@
     python -m benchmarks.scaling [--model fluorescence-x2] [--rounds 3]
 
 Each worker has one thread. Both numbers of workers take turns, so that whatever else
-the machine does meets both; their ratio is the median over the rounds. The cost of a
-region (reading, computing, writing, scheduling) is measured on the same recording, and
-carried over to nodes by the model that `project` spells out.
+the machine does meets both; their ratio is the median over the rounds. Beside time, the
+work that a region is (seconds of a core) is compared: it does not depend on what else
+goes on, and says what two workers cost each other. What a region takes is carried over
+to nodes by the model that `project` spells out.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -19,6 +21,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 from distributed import Client, LocalCluster
 
 import napari_sr as sr
@@ -43,8 +46,21 @@ LINK = 1e9
 NODES = (1, 10, 100)
 
 
+class Group:
+    """Some workers, and the work that they have done."""
+
+    def __init__(self, client: Client, upscaler: object) -> None:
+        self.workers = Workers(client, upscaler)
+        self._processes = [psutil.Process(p) for p in client.run(os.getpid).values()]
+
+    def work(self) -> float:
+        """Count the seconds of cores that they have used so far."""
+        times = [process.cpu_times() for process in self._processes]
+        return sum(one.user + one.system for one in times)
+
+
 @contextmanager
-def workers_of(n: int, upscaler: object) -> Iterator[Workers]:
+def workers_of(n: int, upscaler: object) -> Iterator[Group]:
     """Start processes of one thread each."""
     with (
         LocalCluster(
@@ -55,17 +71,20 @@ def workers_of(n: int, upscaler: object) -> Iterator[Workers]:
         ) as cluster,
         Client(cluster) as client,
     ):
-        yield Workers(client, upscaler)
+        yield Group(client, upscaler)
 
 
-def seconds_of(workers: Workers, source: Path, output: Path, upscaler: object) -> float:
-    """Time the regions: between the first that is done and the last."""
-    job = FileJob(source, output, workers=workers)
-    times = []
+def taken_by(
+    group: Group, source: Path, output: Path, upscaler: object
+) -> tuple[float, float]:
+    """Give time and work of a region, from the first that is done to the last."""
+    job = FileJob(source, output, workers=group.workers)
+    seen = []
     for event in run_job(job, upscaler, UpscaleSettings()):
         if not isinstance(event, FileResult):
-            times.append(perf_counter())
-    return (times[-1] - times[0]) / (len(times) - 1)
+            seen.append((perf_counter(), group.work()))
+    (began, before), (ended, after) = seen[0], seen[-1]
+    return (ended - began) / (len(seen) - 1), (after - before) / (len(seen) - 1)
 
 
 def _nothing(_station: object, number: int) -> int:
@@ -114,29 +133,29 @@ def main() -> None:
         ) as writer:
             for index in np.ndindex(SHAPE[0]):
                 writer.write(index, pixels[index])
-        taken: dict[int, list[float]] = {1: [], 2: []}
+        taken: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
         with workers_of(1, upscaler) as one, workers_of(2, upscaler) as two:
-            idle = scheduling(one)
+            idle = scheduling(one.workers)
             for turn in range(arguments.rounds + 1):  # the first warms them up
-                for n, workers in ((1, one), (2, two)):
+                for n, group in ((1, one), (2, two)):
                     output = Path(folder, f"{n}-{turn}.ome.zarr")
-                    seconds = seconds_of(workers, source, output, upscaler)
+                    found = taken_by(group, source, output, upscaler)
                     if turn:
-                        taken[n].append(seconds)
+                        taken[n].append(found)
         stored = sum(f.stat().st_size for f in output.rglob("*") if f.is_file())
         with open_stack(source) as stack:
             started = perf_counter()
             for index in stack.indices():
                 stack.plane(index)
             reading = (perf_counter() - started) / SHAPE[0]
-    ratios = [a / b for a, b in zip(taken[1], taken[2], strict=True)]
-    region = pixels.nbytes / SHAPE[0]
-    shown = ", ".join(f"{r:.2f}" for r in ratios)
-    print(f"two workers are {median(ratios):.2f} times as fast as one ({shown})\n")
-    alone = median(taken[1])
-    print(
-        f"of a region: reading {reading / alone:.2%}, scheduling {idle / alone:.2%}\n"
-    )
+    both = list(zip(taken[1], taken[2], strict=True))
+    for part, what in enumerate(("time", "work")):
+        ratios = [one[part] / two[part] for one, two in both]
+        shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"{what} of a region, one worker by two: {median(ratios):.2f} ({shown})")
+    region, alone = pixels.nbytes / SHAPE[0], median(one[1] for one in taken[1])
+    shares = f"reading {reading / alone:.2%}, scheduling {idle / alone:.2%}"
+    print(f"beside the work of a region of {region / 2**20:.2g} MiB: {shares}\n")
     costs = {
         "compute": alone / region,
         "stored": stored / pixels.nbytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -317,6 +318,28 @@ def test_what_is_there_is_left_alone_unless_it_is_to_be_replaced(tmp_path):
 
     assert type(first) is type(replaced) is FileResult
     assert again == FileSkipped(source, output)
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
+def test_what_is_there_is_not_taken_for_what_it_is_not(tmp_path, suffix):
+    source = write_stack(tmp_path / f"a{suffix}", counts((8, 9)))
+    job = FileJob(source, tmp_path / f"a_x2{suffix}")
+
+    def told(upscaler=NEAREST, **options):
+        settings = UpscaleSettings(device="cpu", **options)
+        (event,) = resume_job(job, upscaler, settings)
+        return str(event.error) if isinstance(event, FileFailure) else type(event)
+
+    write_stack(job.output, counts((16, 18)))
+    assert "does not say what made it; choose another folder" in told()
+    shutil.rmtree(job.output) if job.output.is_dir() else job.output.unlink()
+    assert type(events_of(job)[-1]) is FileResult
+    assert told(tile=16) is told() is FileSkipped  # pixels do not depend on tiles
+    assert "made with another model;" in told(BICUBIC)
+    assert "made with another noise and dtype;" in told(dtype="float32", noise=0)
+    later = job.output.stat().st_mtime + 10
+    os.utime(source, (later, later))
+    assert "is older than its recording a" in told()
 
 
 def test_a_stack_that_is_open_is_a_source_and_stays_open(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tifffile
+from stacks_on_disk import write_stack
 
 import napari_sr as sr
 from napari_sr.cli import main
@@ -28,12 +29,13 @@ COMMANDS = [
 def here(tmp_path, monkeypatch):
     """A folder with the files that the README speaks of."""
     monkeypatch.chdir(tmp_path)
-    names = ["stack.tif", "scans/a.tif", "plates/one/b.tif"]
+    names = ["stack.tif", "scans/a.tif", "plates/one/b.tif", "plate/a/1.tif"]
     names += [f"sharp/{number}.tif" for number in range(3)]
     for seed, name in enumerate(names):
         plane = make_phantom("nuclei", n_planes=1, size=128, seed=seed).recorded
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         tifffile.imwrite(tmp_path / name, plane)
+    write_stack(tmp_path / "scan.ome.zarr", plane)
     return tmp_path
 
 
