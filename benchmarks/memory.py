@@ -19,7 +19,7 @@ import numpy as np
 SIDE = 512
 
 
-def write_stack(path: Path, n_planes: int) -> None:
+def write_stack(path: Path, n_planes: int, side: int = SIDE) -> None:
     """Write a stack of noisy planes, each different."""
     from napari_sr.files import create_stack
     from napari_sr.stack import Axis
@@ -27,13 +27,13 @@ def write_stack(path: Path, n_planes: int) -> None:
     random = np.random.default_rng(0)
     with create_stack(
         path,
-        shape=(n_planes, SIDE, SIDE),
+        shape=(n_planes, side, side),
         dtype=np.dtype(np.uint16),
         axes=(Axis("z"), Axis("y"), Axis("x")),
         provenance={},
     ) as writer:
         for index in range(n_planes):
-            plane = random.poisson(200 + index, (SIDE, SIDE)).astype(np.uint16)
+            plane = random.poisson(200 + index, (side, side)).astype(np.uint16)
             writer.write((index,), plane)
 
 

@@ -23,6 +23,7 @@ from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.exporting import add_export
 from napari_sr.cli.reporting import add_report
 from napari_sr.cli.running import add_running, jobs_for, plan_jobs, run_jobs
+from napari_sr.cli.selfchecking import add_selfcheck
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
     describe_model,
@@ -99,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_report(
         commands.add_parser("report", help="say how far a result can be trusted")
+    )
+    add_selfcheck(
+        commands.add_parser("selfcheck", help="check a device: results, memory, pace")
     )
     models = commands.add_parser("models", help="list the models that can be used")
     models.set_defaults(run=_models)

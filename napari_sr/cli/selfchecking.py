@@ -1,0 +1,32 @@
+"""`napari-sr selfcheck`: whether a device computes what it should, and how fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sr.cli.exit_codes import FAILED, OK
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_selfcheck(parser: argparse.ArgumentParser) -> None:
+    """Describe `selfcheck`."""
+    add = parser.add_argument
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("-m", "--model", metavar="NAME", default="general-x2", help="name or file")
+    parser.set_defaults(run=_selfcheck)
+
+
+def _selfcheck(arguments: argparse.Namespace) -> int:
+    from napari_sr.catalogue import load_model
+    from napari_sr.model import SRModel
+    from napari_sr.selfcheck import self_check
+
+    model = load_model(arguments.model)
+    assert isinstance(model, SRModel)  # what has no weights is refused without factor
+    is_well = True
+    for finding in self_check(model, arguments.device):
+        print(f"{'well' if finding.is_well else 'WRONG'}: {finding.text}", flush=True)
+        is_well = is_well and finding.is_well
+    return OK if is_well else FAILED
