@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-EXPORTED = (".onnx", ".pth")
+EXPORTED = (".onnx", ".zip", ".pth")
 
 
 def export_model(
@@ -32,8 +32,9 @@ def export_model(
     model
         A trained model, or the name or path of one.
     path
-        `.onnx`: a network with free sizes, checked with ONNX Runtime. `.pth`: the state
-        dict of the paper's network, as Lornatang/SRGAN-PyTorch loads it.
+        `.onnx`: a network with free sizes, checked with ONNX Runtime. `.zip`: a package
+        of bioimage.io with that network. `.pth`: the state dict of the paper's network,
+        as Lornatang/SRGAN-PyTorch loads it.
     dial
         From faithful (0) to textured (1); the model's own when not given.
     overwrite
@@ -69,11 +70,15 @@ def _writer_of(path: Path) -> Callable[[SRModel, Path], Path]:
         from napari_sr.interop.onnx_file import export_onnx
 
         return export_onnx
+    if suffix == ".zip":
+        from napari_sr.interop.bioimageio_package import export_package
+
+        return export_package
     if suffix == ".pth":
         from napari_sr.interop.state_dict import export_state_dict
 
         return export_state_dict
     raise ValueError(
         f"{path.name} is of no kind that a model can be exported to; expected a name "
-        f"that ends in {' or '.join(EXPORTED)}."
+        f"that ends in {', '.join(EXPORTED)}."
     )

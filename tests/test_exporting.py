@@ -153,7 +153,7 @@ def test_what_cannot_be_exported_is_told(tmp_path, monkeypatch, capsys):
         return code, capsys.readouterr().err
 
     for name, output, more, said in (
-        ("tiny", "a.png", (), "expected a name that ends in .onnx or .pth"),
+        ("tiny", "a.png", (), "expected a name that ends in .onnx, .zip, .pth"),
         ("tiny", "there.onnx", (), "exists"),
         ("tiny", "a.onnx", ("--dial", "0.5"), "no textured end"),
         ("tiny", "a.pth", (), "no SRResNet of the paper"),

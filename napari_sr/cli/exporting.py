@@ -16,7 +16,8 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", help="a name (see `napari-sr models`) or file")
     add("-o", "--output", type=Path, required=True, metavar="OUT",
-        help=".onnx, or .pth (a state dict, of the paper's network)")  # fmt: skip
+        help=".onnx, .zip (a package of bioimage.io) or .pth (a state dict, of the "
+        "paper's network)")  # fmt: skip
     add("--dial", type=float, help="from 0, faithful, to 1, textured")
     add("--overwrite", action="store_true", help="replace an existing output")
     parser.set_defaults(run=_export)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+    from torch import Tensor
+
     from napari_sr.model import SRModel
 
 OPSET = 18
@@ -63,17 +65,25 @@ def export_onnx(model: SRModel, path: str | os.PathLike[str]) -> Path:
     OSError
         If the place cannot be written.
     """
-    path = Path(path)
+    path, written = Path(path), as_onnx(model, PlainNetwork(model))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path) as partial:
+        partial.write_bytes(written)
+    return path
+
+
+def as_onnx(model: SRModel, network: PlainNetwork) -> bytes:
+    """Give what `export_onnx` writes, of a network of that model."""
     onnx, _ = _libraries()
-    network = PlainNetwork(model)
+    example = network.example(*_TRACED)
     with _quietly():
         program = torch.onnx.export(
             network,
-            network.example(*_TRACED),
+            example,
             dynamo=True,
             input_names=list(INPUTS[: network.in_channels]),
             output_names=[OUTPUT],
-            dynamic_shapes=_free_sizes(network.in_channels),
+            dynamic_shapes=tuple(map(_free_sizes, example)),
             opset_version=OPSET,
             external_data=False,
             verbose=False,
@@ -84,11 +94,9 @@ def export_onnx(model: SRModel, path: str | os.PathLike[str]) -> Path:
     for key, value in _told(model).items():
         file.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(file)
-    _refuse_other_pixels(file.SerializeToString(), network, model.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as partial:
-        partial.write_bytes(file.SerializeToString())
-    return path
+    written: bytes = file.SerializeToString()
+    _refuse_other_pixels(written, network, model.name)
+    return written
 
 
 def _libraries() -> tuple[Any, Any]:
@@ -118,9 +126,10 @@ def _quietly() -> Iterator[None]:
             logger.setLevel(before)
 
 
-def _free_sizes(n_inputs: int) -> tuple[dict[int, Any], ...]:
+def _free_sizes(tensor: Tensor) -> dict[int, Any]:
+    """Leave all sizes free but that of the channel."""
     free = torch.export.Dim.DYNAMIC
-    return tuple({0: free, 2: free, 3: free} for _ in range(n_inputs))
+    return {axis: free for axis in range(tensor.ndim) if axis != 1}
 
 
 def _forget_traces(file: Any) -> None:  # noqa: ANN401
@@ -132,11 +141,11 @@ def _forget_traces(file: Any) -> None:  # noqa: ANN401
     del graph.value_info[:]
     names = ("n", None, "y", "x")
     for value in graph.input:
-        for size, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
+        for size, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
             if name is not None:
                 size.dim_param = name
     for value in graph.output:
-        for size, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
+        for size, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
             if name is not None:
                 size.dim_param = name if name == "n" else f"factor_{name}"
 

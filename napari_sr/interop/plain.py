@@ -71,6 +71,21 @@ class PlainNetwork(nn.Module):
         return (image, noise)[: self.in_channels]
 
 
+class EvenNoiseNetwork(PlainNetwork):
+    """Told one standard deviation of the noise for the whole image, not a map."""
+
+    def forward(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Super-resolve a batch; `noise` is `(n, 1)`, else as `PlainNetwork`."""
+        if noise is not None:
+            noise = noise[:, :, None, None].expand_as(image)
+        return super().forward(image, noise)
+
+    def example(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """Make inputs of a size, the same at every call."""
+        inputs = super().example(height, width)
+        return (*inputs[:1], *(one[:, :, 0, 0] for one in inputs[1:]))
+
+
 def weights_at_dial(model: SRModel) -> Weights:
     """Give the weights of a model's generator where its dial stands."""
     card = model.card
