@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from napari_sr.methods import METHODS, build_method
 
 if TYPE_CHECKING:
     from napari_sr.card import ModelCard
+    from napari_sr.interop.spandrel_models import SpandrelUpscaler
     from napari_sr.methods.weightless import Weightless
     from napari_sr.model import SRModel
 
@@ -128,15 +130,16 @@ def list_models() -> list[ModelCard]:
 
 def load_model(
     model: str | os.PathLike[str], *, factor: int | None = None, **options: object
-) -> SRModel | Weightless:
+) -> SRModel | Weightless | SpandrelUpscaler:
     """Load a model by its name or the path of its file, or a method by its name.
 
     Parameters
     ----------
     model
         A name that `list_models` shows, the path of a `.safetensors` file or
-        of a checkpoint of another repository (see `interop.layouts`), or a method
-        that needs no weights: `bicubic`, `wiener`, … (`napari_sr.methods.METHODS`).
+        of a checkpoint of another repository (see `interop.layouts`; with spandrel
+        installed also those that it knows), or a method that needs no weights:
+        `bicubic`, `wiener`, … (`napari_sr.methods.METHODS`).
     factor
         Super-resolution factor, for the methods that have no factor of their own. A
         trained model has one; another one is refused.
@@ -178,14 +181,26 @@ def _load_method(
     return build_method(name, factor, options)
 
 
-def _read(name: str) -> SRModel:
+def _read_checkpoint(name: str) -> SRModel | SpandrelUpscaler:
+    """Read a layout known here, else one that spandrel knows, where it is installed."""
+    from napari_sr.interop.checkpoints import UnknownLayoutError, import_checkpoint
+
+    try:
+        return import_checkpoint(name)
+    except UnknownLayoutError:
+        if find_spec("spandrel") is None:
+            raise
+    from napari_sr.interop.spandrel_models import read_spandrel
+
+    return read_spandrel(name)
+
+
+def _read(name: str) -> SRModel | SpandrelUpscaler:
     from napari_sr.interop.reading import SUFFIXES
     from napari_sr.model import read_model
 
     if name.lower().endswith(SUFFIXES):
-        from napari_sr.interop.checkpoints import import_checkpoint
-
-        return import_checkpoint(name)
+        return _read_checkpoint(name)
     if name.endswith(".safetensors") or os.sep in name:
         return read_model(name)
     for folder in (model_folder(), SHIPPED):

@@ -59,7 +59,8 @@ def test_its_own_tools_pass_it_and_compute_the_same(model, package):
     plane = pad_plane((image[0, 0] - low) / (high - low), model.halo)
     told = [plane, np.full_like(plane, 0.02)][: len(given)]
     cut = slice(model.factor * model.halo, -model.factor * model.halo)
-    expected = model(torch.from_numpy(np.stack(told)[None]))[0, 0, cut, cut]
+    batch = torch.from_numpy(np.stack(told)[None]).float()
+    expected = model(batch)[0, 0, cut, cut]
     np.testing.assert_allclose(
         np.squeeze(came.data.data), expected.numpy(), rtol=0, atol=1e-5
     )

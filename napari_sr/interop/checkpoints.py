@@ -35,6 +35,10 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, per colour, in [0, 1]."""
 
 
+class UnknownLayoutError(ModelFormatError):
+    """A checkpoint whose tensors are of no layout known here."""
+
+
 def import_checkpoint(path: str | os.PathLike[str]) -> SRModel:
     """Read a network of another repository.
 
@@ -96,7 +100,7 @@ def _recognize(name: str, tensors: dict[str, Tensor]) -> Layout:
         if all(key in tensors for key in layout.signature):
             return layout
     known = ", ".join(layout.name for layout in LAYOUTS)
-    raise ModelFormatError(
+    raise UnknownLayoutError(
         f"{name}: its tensors ({', '.join(list(tensors)[:3])}, …) are of no layout "
         f"known here. Known are: {known}."
     )

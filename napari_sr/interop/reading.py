@@ -28,13 +28,15 @@ _PREFIXES = ("module.", "_orig_mod.", "netG.", "generator.", "net.")
 _DEEPEST = 4
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint by name, in float32.
+def read_weights(path: Path, *, only_floats: bool = True) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint by name, floats in float32.
 
     Parameters
     ----------
     path
         What `torch.save` wrote of a state dict, bare or in one of the usual wrappers.
+    only_floats
+        Whether tensors of integers are refused; else they are kept as they are.
 
     Returns
     -------
@@ -67,7 +69,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         for key, tensor in _without_prefixes(_unwrapped(path.name, held)).items()
         if key.rpartition(".")[2] not in ("num_batches_tracked", "n_averaged")
     }
-    return {key: _checked(path.name, key, one) for key, one in tensors.items()}
+    checked = {key: _checked(path.name, key, one) for key, one in tensors.items()}
+    integers = [key for key, one in checked.items() if not one.is_floating_point()]
+    if only_floats and integers:
+        raise ModelFormatError(
+            f"{path.name}: {integers[0]} is no dense tensor of floats. Export float "
+            "weights."
+        )
+    return checked
 
 
 def _unwrapped(name: str, held: object) -> dict[str, Tensor]:
@@ -102,7 +111,7 @@ def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _checked(name: str, key: str, tensor: Tensor) -> Tensor:
     """Refuse what cannot be a weight: not dense, not finite, stretched over memory."""
-    if tensor.layout != torch.strided or not tensor.is_floating_point():
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
         raise ModelFormatError(
             f"{name}: {key} is no dense tensor of floats. Export float weights."
         )
@@ -114,4 +123,5 @@ def _checked(name: str, key: str, tensor: Tensor) -> Tensor:
         raise ModelFormatError(
             f"{name}: {key} holds NaN or infinity. Use an earlier checkpoint."
         )
-    return tensor.detach().float().clone()
+    tensor = tensor.detach().clone()
+    return tensor.float() if tensor.is_floating_point() else tensor
