@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 import napari_sr
+from napari_sr.cli.comparing import add_compare
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.reporting import add_report
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add_report(
         commands.add_parser("report", help="say how far a result can be trusted")
     )
+    add_compare(commands.add_parser("compare", help="put several methods side by side"))
     models = commands.add_parser("models", help="list the models that can be used")
     models.set_defaults(run=_models)
     actions = models.add_subparsers(metavar="ACTION")
