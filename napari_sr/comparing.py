@@ -115,7 +115,7 @@ def compare(
     n_most = LARGEST // factor
     indices = spread_indices(result, N_PLANES)
     standard = recording if reference is None else reference
-    data_range = _range_of(standard, indices)
+    data_range = range_of(standard, indices)
     bicubic = load_model(BASELINE, factor=factor)
     found: dict[str, list[Agreement]] = {"result": [], BASELINE: []}
     for done, index in enumerate(indices, 1):
@@ -126,9 +126,14 @@ def compare(
             truth = middle_of(reference, index, n_most, factor)
         simple = upscale(low, bicubic, dtype="float32", device="cpu")
         for name, pixels in (("result", high), (BASELINE, simple)):
-            found[name].append(_measured(pixels, low, truth, data_range))
+            found[name].append(measured(pixels, low, truth, data_range))
         yield done, len(indices)
-    basis = _basis(result, len(indices), data_range, reference is not None)
+    basis = basis_of(
+        result.plane_shape,
+        (len(indices), result.n_planes),
+        data_range,
+        reference is not None,
+    )
     means = {name: type(many[0]).mean(many) for name, many in found.items()}
     return Comparison(means, data_range, basis)
 
@@ -158,7 +163,7 @@ def _factor_of(result: Stack, recording: Stack, reference: Stack | None) -> int:
     return factor
 
 
-def _range_of(stack: Stack, indices: Sequence[tuple[int, ...]]) -> float:
+def range_of(stack: Stack, indices: Sequence[tuple[int, ...]]) -> float:
     """Measure the range between the percentiles of some planes, in counts."""
     seen = [fill_gaps(stack.plane(i))[0][::_STEP, ::_STEP].ravel() for i in indices]
     low, high = np.percentile(np.concatenate(seen).astype(np.float64), _PERCENTILES)
@@ -182,7 +187,7 @@ def middle_of(
     return middle
 
 
-def _measured(
+def measured(
     pixels: NDArray, low: NDArray, truth: NDArray | None, data_range: float
 ) -> Agreement:
     """Take the figures of one plane."""
@@ -191,18 +196,35 @@ def _measured(
     return measure(pixels, truth, low, data_range=data_range, border=BORDER)
 
 
-def _basis(result: Stack, n_planes: int, data_range: float, has_reference: bool) -> str:
-    """Say what the figures refer to."""
+def basis_of(
+    shape: tuple[int, int],
+    n_planes: tuple[int, int],
+    data_range: float,
+    has_reference: bool,
+) -> str:
+    """Say what figures refer to.
+
+    Parameters
+    ----------
+    shape
+        Of a plane of the result.
+    n_planes
+        How many were measured, and how many there are.
+    data_range
+        In counts.
+    has_reference
+        Whether the data range is that of a reference, or of the recording.
+    """
     low, high = _PERCENTILES
     origin = "reference" if has_reference else "recording"
-    sides = [min(side, LARGEST) for side in result.plane_shape]
+    sides = [min(side, LARGEST) for side in shape]
     place = " × ".join(map(str, sides)) + " px"
-    if max(result.plane_shape) > LARGEST:
+    if max(shape) > LARGEST:
         place = f"the middle {place}"
     return (
         f"Data range {data_range:,.5g} counts ({low:g} to {high:g} % of the {origin}); "
-        f"{place}, outer {BORDER} px left out, {n_planes} of {result.n_planes} "
-        f"{'plane' if result.n_planes == 1 else 'planes'}."
+        f"{place}, outer {BORDER} px left out, {n_planes[0]} of {n_planes[1]} "
+        f"{'plane' if n_planes[1] == 1 else 'planes'}."
     )
 
 

@@ -178,6 +178,22 @@ def read_options(pairs: Sequence[Sequence[str]]) -> dict[str, float | str]:
     return found
 
 
+def read_method(text: str) -> tuple[str, dict[str, float | str]]:
+    """Read `wiener` or `wiener:psf_sigma=1.2,balance=0.1`: a name and its options.
+
+    A colon that no `name=` follows belongs to a path.
+    """
+    name, options = text, ""
+    if found := re.fullmatch(r"(.+?):([a-z_0-9]+=.*)", text):
+        name, options = found.groups()
+    pairs = [part.partition("=") for part in options.split(",") if options]
+    if not name or not all(key and value for key, _, value in pairs):
+        raise ArgumentTypeError(
+            f"expected NAME or NAME:option=value,option=value, got {text!r}"
+        )
+    return name, read_options([(key.strip(), value) for key, _, value in pairs])
+
+
 def _no_noise(value: float) -> float:
     if value != 0:
         raise ArgumentTypeError(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 import napari_sr
+from napari_sr.cli.comparing import add_compare
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.exporting import add_export
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add_report(
         commands.add_parser("report", help="say how far a result can be trusted")
     )
+    add_compare(commands.add_parser("compare", help="put several methods side by side"))
     add_selfcheck(
         commands.add_parser("selfcheck", help="check a device: results, memory, pace")
     )

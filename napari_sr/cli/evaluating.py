@@ -29,7 +29,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="sharp images: files, folders (each a dataset), patterns")  # fmt: skip
     add("-m", "--model", nargs="+", required=True, metavar="NAME",
         help="names or files of models of one factor")  # fmt: skip
-    add("--photons", nargs="+", type=_photons, default=[None, 200.0, 50.0],
+    add("--photons", nargs="+", type=read_photons, default=[None, 200.0, 50.0],
         metavar="N", help="photons at white, or clean (clean 200 50)")  # fmt: skip
     add(
         "--calibrate",
@@ -42,7 +42,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_evaluate)
 
 
-def _photons(text: str) -> float | None:
+def read_photons(text: str) -> float | None:
+    """Read a number of photons, or `clean`."""
     if text == "clean":
         return None
     photons = float(text)

@@ -43,7 +43,7 @@ def draw_pictures(found: Assessment) -> Figure:
     names = list(found.pictures)
     figure = Figure(figsize=(2.7 * len(names), 5.6), layout="constrained")
     axes = figure.subplots(2, len(names), squeeze=False)
-    rows, columns = _busiest(found.pictures["result"])
+    rows, columns = busiest(found.pictures["result"])
     limits = np.percentile(found.pictures["result"], (0.5, 99.8))
     for (name, picture), whole, part in zip(
         found.pictures.items(), axes[0], axes[1], strict=True
@@ -52,8 +52,8 @@ def draw_pictures(found: Assessment) -> Figure:
         inside = tuple(
             slice(place.start // unit, place.stop // unit) for place in (rows, columns)
         )
-        for place, pixels in ((whole, _smaller(picture)), (part, picture[inside])):
-            _show(place, pixels, "gray", *limits)
+        for place, pixels in ((whole, smaller(picture)), (part, picture[inside])):
+            show(place, pixels, "gray", *limits)
         whole.set_title(name)
     axes[1][0].set_ylabel("enlarged")
     return figure
@@ -61,7 +61,7 @@ def draw_pictures(found: Assessment) -> Figure:
 
 def draw_map(one: Map) -> Figure:
     """Show a map with its scale."""
-    pixels = _smaller(one.pixels, keep_peaks=one.kind != "picture")
+    pixels = smaller(one.pixels, keep_peaks=one.kind != "picture")
     if one.kind == "difference":
         most = 10.0 if one.unit == "deviations" else _typical_peak(one.pixels)
         low, high, colors = -most, most, "RdBu_r"
@@ -73,7 +73,7 @@ def draw_map(one: Map) -> Figure:
     height, width = pixels.shape
     figure = Figure(figsize=(4.6, 3.8 * min(1.4, height / width)), layout="constrained")
     axes = figure.subplots()
-    image = _show(axes, pixels, colors, low, high)
+    image = show(axes, pixels, colors, low, high)
     figure.colorbar(image, ax=axes, label=one.unit, shrink=0.8, pad=0.02)
     return figure
 
@@ -144,9 +144,10 @@ def _mark_nyquist(axes: Axes, factor: int) -> None:
     )  # fmt: skip
 
 
-def _show(
+def show(
     axes: Axes, pixels: NDArray, colors: str, low: float, high: float
 ) -> AxesImage:
+    """Show pixels as they are, without ticks."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     return axes.imshow(
@@ -154,7 +155,7 @@ def _show(
     )
 
 
-def _smaller(pixels: NDArray, keep_peaks: bool = False) -> NDArray:
+def smaller(pixels: NDArray, keep_peaks: bool = False) -> NDArray:
     """Reduce a large picture; of a map the strongest pixel of each block stays."""
     step = -(-max(pixels.shape) // _MOST)
     if step == 1:
@@ -174,7 +175,7 @@ def _typical_peak(pixels: NDArray) -> float:
     return max(float(np.percentile(np.abs(pixels), 99.7)), 1e-6)
 
 
-def _busiest(picture: NDArray) -> tuple[slice, slice]:
+def busiest(picture: NDArray) -> tuple[slice, slice]:
     """Find the part with most detail, on the recorded grid."""
     side = min(_CLOSE_UP, *picture.shape)
     edges = np.hypot(*np.gradient(picture.astype(np.float32)))

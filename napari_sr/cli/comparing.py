@@ -1,0 +1,104 @@
+"""`napari-sr compare`: several methods on one recording, as a sheet and a table."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from napari_sr.cli.evaluating import read_photons
+from napari_sr.cli.exit_codes import OK
+from napari_sr.inputs import read_method
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_sr.side_by_side import SideBySide
+
+USUAL = ("bicubic", "lanczos", "wiener", "edge-prior")
+"""Compared when nothing is named, beside the general model of the factor."""
+
+
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """Describe `compare`."""
+    add = parser.add_argument
+    add("image", type=Path, metavar="IMAGE", help="a recording, or a sharp image")
+    add("-m", "--methods", nargs="+", type=read_method, metavar="NAME",
+        help="names or files, with options where wanted: wiener:psf_sigma=1.2, "
+        "general-x2:dial=1; bicubic is always there")  # fmt: skip
+    add("--factor", type=int, help="2, 3, 4 or 8; that of the models when not given")
+    add("--reference", type=Path, metavar="FILE",
+        help="what the results should be, in their pixels, if it is known")  # fmt: skip
+    add("--record", type=_recorded_with, metavar="N", nargs="?", const="clean",
+        help="take IMAGE as sharp and record it first, with N photons at white or "
+        "clean")  # fmt: skip
+    add("--zoom", nargs=3, type=int, metavar=("ROW", "COLUMN", "SIDE"),
+        help="what to enlarge, in recorded pixels; where most detail is when not "
+        "given")  # fmt: skip
+    add("-o", "--output", type=Path, metavar="OUT",
+        help=".png, the table beside it as .csv; named after IMAGE when not "
+        "given")  # fmt: skip
+    parser.set_defaults(run=_compare)
+
+
+def _recorded_with(text: str) -> float | str:
+    photons = read_photons(text)
+    return "clean" if photons is None else photons
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from napari_sr.report.contact_sheet import check_sheet, write_side_by_side
+
+    image: Path = arguments.image
+    output = arguments.output or Path(f"{image.name.split('.')[0]}.compared.png")
+    check_sheet(output)  # refused before anything is computed
+    found = _followed(arguments)
+    zoom = None
+    if arguments.zoom is not None:
+        row, column, side = arguments.zoom
+        zoom = (slice(row, row + side), slice(column, column + side))
+    written = write_side_by_side(found, output, zoom)
+    print(found.comparison.as_markdown())
+    for path in written:
+        print(path)
+    return OK
+
+
+def _followed(arguments: argparse.Namespace) -> SideBySide:
+    """Compare behind a progress bar."""
+    from napari_sr.files import open_stack
+    from napari_sr.side_by_side import load_methods, put_side_by_side, record_stack
+
+    if arguments.record is not None and arguments.reference is not None:
+        raise ValueError(
+            "With --record the image itself is the reference. Leave out --reference, "
+            "or --record."
+        )
+    named = arguments.methods or _usual(arguments.factor)
+    upscalers = load_methods(named, arguments.factor)
+    factor = next(iter(upscalers.values())).factor
+    with ExitStack() as files, tqdm(unit="plane", disable=None, leave=False) as bar:
+        low, truth = files.enter_context(open_stack(arguments.image)), None
+        if arguments.record is not None:
+            photons = None if arguments.record == "clean" else arguments.record
+            low, truth = record_stack(low, factor, photons)
+        elif arguments.reference is not None:
+            truth = files.enter_context(open_stack(arguments.reference))
+        steps = put_side_by_side(low, upscalers, truth)
+        while True:
+            try:
+                done, bar.total = next(steps)
+            except StopIteration as end:
+                found: SideBySide = end.value
+                return found
+            bar.update(done - bar.n)
+
+
+def _usual(factor: int | None) -> list[tuple[str, dict[str, float | str]]]:
+    from napari_sr.catalogue import list_models
+
+    general = f"general-x{factor or 2}"
+    models = [card.name for card in list_models() if card.name == general]
+    return [(name, {}) for name in (*USUAL, *models)]
