@@ -35,6 +35,9 @@ from napari_sr.describing import describe_step
 from napari_sr.model import SRModel, save_model
 from napari_sr.noise_training import train_noise_estimator
 from napari_sr.recipes import Recipe
+from napari_sr.training_data import gather_images
+from napari_sr.validation import held_out
+from napari_sr.verdict import judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,6 +107,28 @@ def images_to_judge_by(root: Path, domain: str | None) -> list[NDArray]:
     return [next(iter(sharp_planes(root, row))) for row in chosen]
 
 
+def judged_again(model: SRModel, recipe: Recipe, root: Path) -> SRModel:
+    """Compare a model that went on from itself with the general one instead."""
+    general = sr.load_model(f"general-x{model.factor}")
+    assert isinstance(general, SRModel)
+    images = gather_images(
+        images_to_judge_by(root, domain_of(recipe)),
+        model.intensity_policy,
+    )
+    verdict = judge(
+        model.at_dial(0.0).network,
+        model.weights["faithful"],
+        None,
+        held_out(images, recipe.settings),
+        general.at_dial(0.0).network,
+    )
+    update = {
+        "verdict": str(verdict).replace("the base", general.name),
+        "is_better": verdict.is_better,
+    }
+    return SRModel(model.card.model_copy(update=update), model.weights)
+
+
 def estimator(recipe: Recipe, root: Path) -> Weights:
     """Train what answers `noise="auto"`.
 
@@ -138,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--only", choices=["noise_estimator"])
+    parser.add_argument("--only", choices=["noise_estimator", "verdict"])
     add_data_argument(parser)
     arguments = parser.parse_args()
     if arguments.threads:
@@ -156,6 +181,8 @@ def main() -> None:
     parts = {part: dict(model.weights[part]) for part in model.weights}
     if base is None:
         parts["noise_estimator"] = dict(estimator(recipe, arguments.data))
+    if recipe.base == recipe.name and recipe.domain != "general":
+        model = judged_again(model, recipe, arguments.data)
     card = with_sources(model.card, arguments.data, base.card if base else None)
     print(save_model(SRModel(card, parts), path))
 
