@@ -237,4 +237,4 @@ def test_a_bad_file_among_good_ones_is_named(here, capsys):
     assert said.count("\n") == 1
     assert "2.tif is cut off" in said
     done = sorted(path.name for path in (here / "out").iterdir())
-    assert done == ["1_x2.ome.tif", "3_x2.ome.tif"]
+    assert done == ["1_x2.ome.tif", "3_x2.ome.tif", "napari-sr-report.csv"]
