@@ -139,7 +139,10 @@ def assess_steps(
         comparison=comparison,
         level=level,
         badge=in_words(level, own.share_beyond, decibels),
-        remarks=(*origin.remarks, *_remarks(suitability)),
+        remarks=(
+            *origin.remarks,
+            *_remarks(suitability, has_reference=reference is not None),
+        ),
         figures=of_plane,
         pictures={"recording": view.low, **view.fine},
         maps=maps,
@@ -180,8 +183,8 @@ def _suitability(origin: Origin, recording: Stack) -> Suitability | None:
     return suitability_of(describe_recording(recording), statistics)
 
 
-def _remarks(suitability: Suitability | None) -> list[str]:
-    found = [INVENTED]
+def _remarks(suitability: Suitability | None, *, has_reference: bool) -> list[str]:
+    found = [] if has_reference else [INVENTED]
     if suitability is not None and not suitability.is_suited:
         found.insert(0, suitability.in_words())
     return found

@@ -92,7 +92,7 @@ class Place:
         return f"plane {', '.join(map(str, self.index))}" if self.index else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Assessment:
     """What can be said about a result: figures, maps, curves, warnings, origin."""
 
@@ -146,6 +146,10 @@ class Assessment:
             for name in PLANE_FIGURES
             if any(getattr(one, name) is not None for one in self.figures.values())
         ]
+
+    def __repr__(self) -> str:
+        """Say what was found, without pictures and tables."""
+        return "\n".join([f"{self.name}: {self.badge}", *self.remarks])
 
     def as_markdown(self) -> str:
         """Write everything that is no picture as Markdown."""

@@ -131,6 +131,11 @@ def describe_model(card: ModelCard) -> str:
         lines.append(f"fine-tuned from {card.base}")
     if card.verdict:
         lines.append(card.verdict)
+    lines.append(
+        card.interval.in_words()
+        if card.interval is not None
+        else "Not calibrated: there are no intervals with this model."
+    )
     if card.quality:
         lines += ["", card.quality_protocol]
         lines += [f"\n{table}" for table in quality_tables(card)]

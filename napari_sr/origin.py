@@ -117,6 +117,7 @@ def find_origin(result: Stack, recording: Stack, model: ModelLike | None) -> Ori
     """
     plan = _said_plan(result)
     trained, remarks = _trained(model, plan)
+    noise_from = "the settings of the result"
     if plan is None and trained is not None:
         # The result is taken for one that was made with the default settings.
         plan = make_plan(recording, trained, UpscaleSettings(device="cpu"))
@@ -124,8 +125,9 @@ def find_origin(result: Stack, recording: Stack, model: ModelLike | None) -> Ori
             "The result does not say how it was made; noise and blur are those that "
             f"{trained.name} finds in the recording."
         )
+        noise_from = f"what {trained.name} finds in the recording"
     if plan is not None and plan.noise is not None:
-        noise, noise_from = plan.noise, "the settings of the result"
+        noise = plan.noise
     else:
         noise, noise_from = NoiseLevel(read=_seen_noise(recording)), "its finest detail"
         remarks.append(

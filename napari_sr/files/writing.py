@@ -240,7 +240,9 @@ def refuse_existing(
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise StackError(f"{path} exists; choose another name or ask to overwrite it.")
+        raise StackError(
+            f"{path} exists; choose another name or ask to overwrite it (--overwrite)."
+        )
     if not may_replace(path):
         raise StackError(
             f"{path} exists and is not an image of this format, so it is not "

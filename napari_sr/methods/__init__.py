@@ -7,6 +7,7 @@ of names costs no torch.
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def build_method(name: str, factor: int, options: dict[str, object]) -> Weightle
         method: Weightless = build(*arguments, **options)
     except TypeError as error:
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        known = list(signature(build).parameters)[len(arguments) :]
         raise ValueError(
-            f"Method {name!r} cannot be made with the options {given or 'none'}: "
-            f"{str(error).partition('() ')[2] or error}."
+            f"Method {name!r} cannot be made with the options {given or 'none'}; it "
+            f"takes {', '.join(known) or 'none'}."
         ) from error
     return method

@@ -204,6 +204,8 @@ def _plan_of(found: Assessment) -> Iterator[tuple[str, str]]:
         yield "settings", "the result does not say how it was made"
         return
     for name, value in plan.items():
+        if value in ({}, None, ""):
+            continue
         shown = (
             ", ".join(f"{key} {one:g}" for key, one in value.items())
             if isinstance(value, dict)
