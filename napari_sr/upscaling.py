@@ -131,7 +131,12 @@ def upscale_steps(
 
 
 def region_steps(
-    stack: Stack, upscaler: Upscaler, plan: Plan, regions: Sequence[Region]
+    stack: Stack,
+    upscaler: Upscaler,
+    plan: Plan,
+    regions: Sequence[Region],
+    *,
+    is_one_at_a_time: bool = False,
 ) -> Iterator[Step]:
     """Super-resolve parts of planes, each as it is in the whole plane.
 
@@ -146,6 +151,9 @@ def region_steps(
         As for `upscale_steps`.
     regions
         Which, in which order.
+    is_one_at_a_time
+        Begin a region only when the one before has been taken, and written perhaps: if
+        it all ends at once, one region is lost, not three.
 
     Yields
     ------
@@ -162,7 +170,8 @@ def region_steps(
     read = ahead(read_parts(stack, regions, windows, network))
     # So many tiles ahead that finishing and writing never hold up the next region.
     most = max((len(tiles) for tiles in tilings.values()), default=1)
-    with closing(ahead(compute_parts(read, tilings, network), most)) as computed:
+    computed = compute_parts(read, tilings, network)
+    with closing(computed if is_one_at_a_time else ahead(computed, most)) as computed:
         for done, part in enumerate(computed, start=1):
             index = part.region.index
             if part.high is None:

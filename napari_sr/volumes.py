@@ -99,7 +99,10 @@ class Alone:
         recorded = [run.levels[0][number].recorded(plan.factor) for number in numbers]
         on_device = self.upscaler.to(choose_device(plan.device))
         waiting = iter(numbers)
-        for step in region_steps(self.stack, on_device, plan, recorded):
+        steps = region_steps(
+            self.stack, on_device, plan, recorded, is_one_at_a_time=True
+        )
+        for step in steps:
             if step.plane is not None:
                 run.put(0, next(waiting), step.plane, step.n_clipped)
             yield step
