@@ -25,9 +25,12 @@ from napari_sr.dissecting import (
     spectra_of,
     with_interval,
 )
+from napari_sr.evaluation import N_PLANES
 from napari_sr.origin import find_origin, on_cpu
 from napari_sr.provenance import NOTICE
 from napari_sr.quality import BASELINE
+from napari_sr.sampling import spread_indices
+from napari_sr.stepping import found_by, retold
 from napari_sr.suitability import suitability_of
 from napari_sr.uncertainty import N_TURNS
 from napari_sr.upscaling import opened
@@ -83,13 +86,7 @@ def assess(
     with ExitStack() as stack:
         recording, result = (stack.enter_context(opened(one)) for one in (low, high))
         truth = None if reference is None else stack.enter_context(opened(reference))
-        steps = assess_steps(recording, result, truth, model)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                found: Assessment = end.value
-                return found
+        return found_by(assess_steps(recording, result, truth, model))
 
 
 def assess_steps(
@@ -105,18 +102,13 @@ def assess_steps(
     tuple of int
         Steps done, and how many there are.
     """
-    figures = compare(result, recording, reference)
-    while True:
-        try:
-            done, n_planes = next(figures)
-        except StopIteration as end:
-            comparison = end.value
-            break
-        yield done, n_planes + 2
+    n_before = len(spread_indices(result, N_PLANES)) + 2
+    comparison = yield from retold(
+        compare(result, recording, reference), lambda step: (step[0], n_before)
+    )
     origin = find_origin(result, recording, model)
-    n_turns = 0 if origin.interval is None else N_TURNS
-    n_before = n_planes + 2
-    yield n_before - 1, n_before + n_turns
+    n_steps = n_before + (0 if origin.interval is None else N_TURNS)
+    yield n_before - 1, n_steps
     view = look(recording, result, reference)
     checked = {
         name: check(picture, view.low, origin.noise, view.factor, origin.psf_sigma)
@@ -124,10 +116,11 @@ def assess_steps(
     }
     faithful = origin.faithful(view.low)
     suitability = _suitability(origin, recording)
-    yield n_before, n_before + n_turns
+    yield n_before, n_steps
     maps = maps_of(view, checked["result"], faithful)
     of_plane = figures_of(view, checked, origin.has_heights)
-    if (half := (yield from _interval(view, origin, maps, n_before))) is not None:
+    turns = retold(_interval(view, origin, maps), lambda n: (n_before + n, n_steps))
+    if (half := (yield from turns)) is not None:
         maps["interval"] = half
         of_plane = with_interval(view, of_plane, half)
     own = checked["result"]
@@ -158,21 +151,14 @@ def assess_steps(
 
 
 def _interval(
-    view: View, origin: Origin, maps: Mapping[str, Map], n_before: int
-) -> Generator[tuple[int, int], None, Map | None]:
-    """Map the intervals where the model is calibrated, as further steps."""
+    view: View, origin: Origin, maps: Mapping[str, Map]
+) -> Generator[int, None, Map | None]:
+    """Map the intervals turn by turn, where the model is calibrated."""
     if origin.interval is None or origin.plan is None or origin.model is None:
         return None
     made = (origin.model.at_dial(0.0).to("cpu"), on_cpu(origin.plan))
     moved = maps["texture"].pixels if "texture" in maps else None
-    turns = interval_steps(view, origin.interval, made, moved)
-    while True:
-        try:
-            done = next(turns)
-        except StopIteration as end:
-            half: Map = end.value
-            return half
-        yield n_before + done, n_before + N_TURNS
+    return (yield from interval_steps(view, origin.interval, made, moved))
 
 
 def _suitability(origin: Origin, recording: Stack) -> Suitability | None:

@@ -16,6 +16,7 @@ from napari_sr.interval import doubt
 from napari_sr.model import SRModel
 from napari_sr.planning import make_plan
 from napari_sr.settings import UpscaleSettings
+from napari_sr.stepping import found_by
 from napari_sr.upscaling import (
     as_upscaler,
     opened,
@@ -72,13 +73,7 @@ def spread(
         `(factor·y, factor·x)` float32 in counts: that of the plane as it is, and the
         standard deviation of all eight; NaN in gaps.
     """
-    steps = spread_steps(recorded, faithful, plan)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: tuple[NDArray[np.float32], NDArray[np.float32]] = end.value
-            return found
+    return found_by(spread_steps(recorded, faithful, plan))
 
 
 def spread_steps(

@@ -6,10 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from napari_sr.cli.evaluating import read_photons
 from napari_sr.cli.exit_codes import OK
+from napari_sr.cli.progress import followed
 from napari_sr.inputs import read_method
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _followed(arguments: argparse.Namespace) -> SideBySide:
     named = arguments.methods or _usual(arguments.factor)
     upscalers = load_methods(named, arguments.factor)
     factor = next(iter(upscalers.values())).factor
-    with ExitStack() as files, tqdm(unit="plane", disable=None, leave=False) as bar:
+    with ExitStack() as files:
         low, truth = files.enter_context(open_stack(arguments.image)), None
         if arguments.record is not None:
             photons = None if arguments.record == "clean" else arguments.record
@@ -87,13 +86,7 @@ def _followed(arguments: argparse.Namespace) -> SideBySide:
         elif arguments.reference is not None:
             truth = files.enter_context(open_stack(arguments.reference))
         steps = put_side_by_side(low, upscalers, truth)
-        while True:
-            try:
-                done, bar.total = next(steps)
-            except StopIteration as end:
-                found: SideBySide = end.value
-                return found
-            bar.update(done - bar.n)
+        return followed(steps, "plane")
 
 
 def _usual(factor: int | None) -> list[tuple[str, dict[str, float | str]]]:

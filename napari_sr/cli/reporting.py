@@ -6,9 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from napari_sr.cli.exit_codes import OK
+from napari_sr.cli.progress import followed
 from napari_sr.output_names import find_source
 
 if TYPE_CHECKING:
@@ -56,16 +55,10 @@ def _assessed(
     from napari_sr.assessing import assess_steps
     from napari_sr.files import open_stack
 
-    with ExitStack() as files, tqdm(unit="step", disable=None, leave=False) as bar:
+    with ExitStack() as files:
         low, high = (files.enter_context(open_stack(p)) for p in (recording, result))
         truth = (
             None if reference is None else files.enter_context(open_stack(reference))
         )
         steps = assess_steps(low, high, truth, model)
-        while True:
-            try:
-                done, bar.total = next(steps)
-            except StopIteration as end:
-                found: Assessment = end.value
-                return found
-            bar.update(done - bar.n)
+        return followed(steps, "step")

@@ -113,58 +113,71 @@ class _Converter:
         self._name, self._layout, self._tensors = name, layout, tensors
         self._used: set[str] = set()
         self._missing: list[str] = []
+        self._weights: dict[str, Tensor] = {}
         self._n_blocks = self._count(layout.first, layout.first_block)
         self._n_steps = self._count(layout.upsampling, layout.first_step)
 
     def convert(self) -> tuple[dict[str, Tensor], dict[str, int], int]:
         """Give weights, arguments and factor of our network."""
-        layout, weights = self._layout, {}
-
-        def put(name: str, tensors: dict[str, Tensor]) -> None:
-            weights.update({f"{name}.{key}": one for key, one in tensors.items()})
-
+        layout = self._layout
         head, tail = self._convolution(layout.head), self._convolution(self._tail)
-        put("head_slope", self._slope(layout.head_slope, head, layout.outer_leak))
+        self._put("head_slope", self._slope(layout.head_slope, head, layout.outer_leak))
+        self._put_blocks(head)
+        factor = self._put_upsampling(head)
+        if layout.fine:
+            self._put("fine.0", self._convolution(layout.fine))
+            self._put("fine.1", self._slope("", head, layout.outer_leak))
+        self._refuse_misfits()
+        head, n_inputs = self._collapsed_head(head)
+        if layout.architecture == "msrresnet":  # a mean commutes with what is linear
+            tail = {key: one.mean(0, keepdim=True) for key, one in tail.items()}
+        self._put("head", head)
+        self._put("tail", tail)
+        arguments = {
+            "channels": len(head["weight"]),
+            "n_blocks": self._n_blocks,
+            "outer_kernel": head["weight"].shape[-1],
+            "kernel": self._weights["blocks.0.first.weight"].shape[-1],
+            "n_inputs": n_inputs,
+            "n_outputs": len(tail["weight"]),
+        }
+        network = build_generator(layout.architecture, factor, arguments)
+        network.load_state_dict(self._weights)  # or refuse misshapen ones
+        return self._weights, arguments, factor
+
+    def _put(self, name: str, tensors: dict[str, Tensor]) -> None:
+        """Name tensors as a layer of ours."""
+        self._weights |= {f"{name}.{key}": one for key, one in tensors.items()}
+
+    def _put_blocks(self, head: dict[str, Tensor]) -> None:
+        """Take the residual blocks, and what stands behind them."""
+        layout = self._layout
         for i in range(self._n_blocks):
             first, norm, slope, second, second_norm = (
                 name.format(i=i + layout.first_block)
                 for name in (layout.first, layout.first_norm, layout.slope,
                              layout.second, layout.second_norm)
             )  # fmt: skip
-            put(f"blocks.{i}.first", self._convolution(first, norm))
-            put(f"blocks.{i}.slope", self._slope(slope, head, layout.inner_leak))
-            put(f"blocks.{i}.second", self._convolution(second, second_norm))
+            self._put(f"blocks.{i}.first", self._convolution(first, norm))
+            leak = self._slope(slope, head, layout.inner_leak)
+            self._put(f"blocks.{i}.slope", leak)
+            self._put(f"blocks.{i}.second", self._convolution(second, second_norm))
         if layout.middle:
-            put("middle", self._convolution(layout.middle, layout.middle_norm))
-        areas = []
+            self._put("middle", self._convolution(layout.middle, layout.middle_norm))
+
+    def _put_upsampling(self, head: dict[str, Tensor]) -> int:
+        """Take the steps of the up-sampling; give the factor of all of them."""
+        layout, areas = self._layout, []
         for i in range(self._n_steps):
             number = i + layout.first_step
             convolution = self._convolution(layout.upsampling.format(i=number))
-            put(f"upsampling.{i}", convolution)
+            self._put(f"upsampling.{i}", convolution)
             slope = layout.upsampling_slope.format(i=number)
-            put(f"upsampling_slopes.{i}", self._slope(slope, head, layout.outer_leak))
+            leak = self._slope(slope, head, layout.outer_leak)
+            self._put(f"upsampling_slopes.{i}", leak)
             areas.append(len(convolution["weight"]) // len(head["weight"]))
-        if layout.fine:
-            put("fine.0", self._convolution(layout.fine))
-            put("fine.1", self._slope("", head, layout.outer_leak))
-        self._refuse_misfits()
-        head, n_inputs = self._collapsed_head(head, weights)
-        if layout.architecture == "msrresnet":  # a mean commutes with what is linear
-            tail = {key: one.mean(0, keepdim=True) for key, one in tail.items()}
-        put("head", head)
-        put("tail", tail)
-        factor = round(prod(areas) ** 0.5)
-        arguments = {
-            "channels": len(head["weight"]),
-            "n_blocks": self._n_blocks,
-            "outer_kernel": head["weight"].shape[-1],
-            "kernel": weights["blocks.0.first.weight"].shape[-1],
-            "n_inputs": n_inputs,
-            "n_outputs": len(tail["weight"]),
-        }
-        network = build_generator(layout.architecture, factor, arguments)
-        network.load_state_dict(weights)  # or refuse misshapen ones
-        return weights, arguments, factor
+        factor: int = round(prod(areas) ** 0.5)
+        return factor
 
     @property
     def _tail(self) -> str:
@@ -215,9 +228,7 @@ class _Converter:
         slopes = self._take(f"{name}.weight").flatten()
         return {"weight": slopes.expand(n_channels).clone()}
 
-    def _collapsed_head(
-        self, head: dict[str, Tensor], weights: dict[str, Tensor]
-    ) -> tuple[dict[str, Tensor], int]:
+    def _collapsed_head(self, head: dict[str, Tensor]) -> tuple[dict[str, Tensor], int]:
         """Sum over equal colours; keep them where each is normalised differently.
 
         There the padding with zeros stands for another grey in each colour.
@@ -234,8 +245,8 @@ class _Converter:
         else:
             head = {**head, "weight": head["weight"].sum(1, keepdim=True)}
             n_inputs = 1
-        weights["input_mean"] = torch.tensor(mean).reshape(-1, 1, 1)
-        weights["input_deviation"] = torch.tensor(deviation).reshape(-1, 1, 1)
+        self._weights["input_mean"] = torch.tensor(mean).reshape(-1, 1, 1)
+        self._weights["input_deviation"] = torch.tensor(deviation).reshape(-1, 1, 1)
         return head, n_inputs
 
     def _refuse_misfits(self) -> None:

@@ -1,0 +1,77 @@
+"""Work in steps: a generator that tells how far it is, and at its end what it found.
+
+This module alone knows how such steps are followed to their end, and passed on in other
+words by work of which they are a part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+Progress = TypeVar("Progress")
+Retold = TypeVar("Retold")
+Found = TypeVar("Found")
+
+
+def found_by(
+    steps: Generator[Progress, None, Found],
+    tell: Callable[[Progress], object] = lambda _: None,
+) -> Found:
+    """Take all steps, tell of each, and give what was found.
+
+    Parameters
+    ----------
+    steps
+        Run to their end, or to the error that they end with.
+    tell
+        Called after each step with how far it is.
+
+    Returns
+    -------
+    object
+        What the generator returned.
+    """
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            found: Found = end.value
+            return found
+        tell(progress)
+
+
+def retold(
+    steps: Generator[Progress, None, Found], say: Callable[[Progress], Retold]
+) -> Generator[Retold, None, Found]:
+    """Take steps as a part of others: say of each how far that is in all.
+
+    Parameters
+    ----------
+    steps
+        Closed when this generator is closed.
+    say
+        Turns how far they are into how far all is.
+
+    Yields
+    ------
+    object
+        What `say` made of each step.
+
+    Returns
+    -------
+    object
+        What the steps returned.
+    """
+    try:
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                found: Found = end.value
+                return found
+            yield say(progress)
+    finally:
+        steps.close()
