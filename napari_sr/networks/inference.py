@@ -6,13 +6,14 @@ padding: what is asked for shrinks by a stage's radius from stage to stage, so n
 is computed that the next stage does not need. Each stage runs piece by piece, with
 intermediate results that fit in a cache; between stages there are whole maps, so that
 pieces cost next to no halo. With batch norms folded, the last convolution of the
-paper's network before its shuffle and activations in place, results differ from those
-of the trained network by float rounding only.
+paper's network before its shuffle, activations in place and wide 3×3 convolutions by
+Winograd's filtering, results differ from those of the trained network by float rounding
+only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import torch
 from torch import nn
@@ -21,9 +22,10 @@ from torch.nn import functional
 from napari_sr.networks.as_trained import AsTrained
 from napari_sr.networks.fast import NOISE_GAIN, Fast
 from napari_sr.networks.fold import before_shuffle, fold_batch_norm
-from napari_sr.networks.pieces import in_pieces, middle_of
+from napari_sr.networks.pieces import Maps, in_pieces, middle_of
 from napari_sr.networks.resampling import kernel_radius
 from napari_sr.networks.srresnet import SRResNet
+from napari_sr.networks.winograd import Winograd, is_worth_it
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
     from napari_sr.networks.fast import ResidualBlock as FastBlock
     from napari_sr.networks.others import OtherSRResNet
     from napari_sr.networks.srresnet import ResidualBlock as PaperBlock
+
+
+class _Rest(TypedDict):
+    bytes_per_pixel: int
+    maps: Maps
 
 
 def for_inference(network: Fast | SRResNet | OtherSRResNet) -> Runner:
@@ -64,7 +71,7 @@ class ResidualStage(nn.Module):
 
     def __init__(self, first: nn.Module, second: nn.Module, slope: float) -> None:
         super().__init__()
-        self.first, self.second, self.slope = _bare(first), _bare(second), slope
+        self.first, self.second, self.slope = _quick(first), _quick(second), slope
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `(n, c, h + 4, w + 4)` to `(n, c, h, w)`."""
@@ -95,9 +102,10 @@ class FastInference(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """Super-resolve a batch; see `for_inference`."""
-        features = in_pieces(self._shallow, (batch, 1), bytes_per_pixel=self.map_bytes)
+        rest: _Rest = {"bytes_per_pixel": self.map_bytes, "maps": Maps()}
+        features = in_pieces(self._shallow, (batch, 1), **rest)
         for block in self.blocks:
-            features = in_pieces(block, (features, 2), bytes_per_pixel=self.map_bytes)
+            features = in_pieces(block, (features, 2), **rest)
         radius, unused = kernel_radius("bicubic"), self.halo - kernel_radius("bicubic")
         image = batch[:, :1, unused:-unused, unused:-unused]
         return in_pieces(
@@ -132,9 +140,9 @@ class SRResNetInference(nn.Module):
             ResidualStage(one.layers[0], one.layers[3], _slope(one.layers[2]))
             for one in blocks
         )
-        self.middle = _bare(network.middle[0])
+        self.middle = _quick(network.middle[0])
         layers = [*network.upsampling]  # convolution, shuffle, activation and again
-        self.finer = nn.ModuleList(_bare(one) for one in layers[::3])
+        self.finer = nn.ModuleList(_quick(one) for one in layers[::3])
         self.slopes = [_slope(one) for one in layers[2::3]]
         self.step = round(self.factor ** (1 / len(self.finer)))
         self.tail = before_shuffle(network.tail, self.step)
@@ -147,12 +155,11 @@ class SRResNetInference(nn.Module):
         features = shallow = in_pieces(
             self._shallow, (batch, 4), bytes_per_pixel=self.map_bytes
         )
+        rest: _Rest = {"bytes_per_pixel": self.map_bytes, "maps": Maps()}
         for block in self.blocks:
-            features = in_pieces(block, (features, 2), bytes_per_pixel=self.map_bytes)
+            features = in_pieces(block, (features, 2), **rest)
         shallow = middle_of(shallow, *features.shape[-2:])
-        features = in_pieces(
-            self._deep, (features, 1), (shallow, 1), bytes_per_pixel=self.map_bytes
-        )
+        features = in_pieces(self._deep, (features, 1), (shallow, 1), **rest)
         unused = self.halo - 4 - 2 * len(self.blocks) - 1
         return in_pieces(
             self._fine,
@@ -177,6 +184,12 @@ class SRResNetInference(nn.Module):
             features = functional.leaky_relu_(convolution(features), slope)
             step = self.step
         return functional.pixel_shuffle(self.tail(features), step)
+
+
+def _quick(convolution: nn.Module) -> nn.Conv2d | Winograd:
+    """Copy a convolution, without its padding, in its fastest form."""
+    bare = _bare(convolution)
+    return Winograd(bare) if is_worth_it(bare) else bare
 
 
 def _bare(convolution: nn.Module) -> nn.Conv2d:
