@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.files import create_stack, open_stack
+from napari_sr.files.url import as_path, as_place
 from napari_sr.forecast import refuse_what_cannot_fit
 from napari_sr.output_names import Source, files_of, name_of, name_outputs
 from napari_sr.provenance import ASKED, asked_for, provenance_of
@@ -88,7 +89,7 @@ def upscale_file(
     Parameters
     ----------
     source
-        Anything `open_stack` reads: a file, or files whose planes are one stack.
+        Anything `open_stack` reads: a file, files whose planes are one stack, a URL.
     output
         OME-TIFF (`.ome.tif`), OME-Zarr (`.ome.zarr`) or, of a DICOM, DICOM (`.dcm`).
         Complete or absent.
@@ -120,7 +121,7 @@ def upscale_file(
     settings = UpscaleSettings.model_validate(options)
     upscaler = as_upscaler(model, settings)
     files: Source = (
-        Path(source)
+        as_place(source)
         if isinstance(source, str | os.PathLike)
         else tuple(Path(one) for one in source)
     )
@@ -130,7 +131,7 @@ def upscale_file(
 
         workers = Workers(client, upscaler)
     rest = (overwrite, compression, channel)
-    job = FileJob(files, Path(output), *rest, workers=workers)
+    job = FileJob(files, as_path(output), *rest, workers=workers)
     for event in run_job(job, upscaler, settings):
         if isinstance(event, FileResult):
             return event
@@ -166,8 +167,8 @@ def upscale_files(
     """
     settings = UpscaleSettings.model_validate(options)
     upscaler = as_upscaler(model, settings)
-    paths = [Path(source) for source in sources]
-    outputs = name_outputs(paths, Path(folder), upscaler.factor)
+    paths = [as_place(source) for source in sources]
+    outputs = name_outputs(paths, as_path(folder), upscaler.factor)
     for source, output in zip(paths, outputs, strict=True):
         job = FileJob(source, output, overwrite, compression, channel)
         for event in run_job_safely(job, upscaler, settings):

@@ -22,6 +22,7 @@ import torch
 import napari_sr
 from napari_sr.device import choose_device
 from napari_sr.files import open_stack
+from napari_sr.files.url import Url
 from napari_sr.run_folder import RunFolder
 from napari_sr.stack import Stack, StackError
 from napari_sr.upscaling import Step
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
     from napari_sr.planning import Plan, Upscaler
     from napari_sr.settings import UpscaleSettings
 
-    _Recording = tuple[Path | tuple[Path, ...], int | None]
-    """Absolute paths, and which channel."""
+    _Recording = tuple[Path | Url | tuple[Path, ...], int | None]
+    """Absolute paths or an address, and which channel."""
 
 _LOSSES = 10
 """Workers that may be lost over one region before it is given up."""
@@ -166,6 +167,8 @@ class Workers:
                 "Workers read a recording from its file, and this one is in memory. "
                 "Save it first, or do without workers."
             )
+        if isinstance(source, Url):
+            return Crew(self, (source, channel))
         if isinstance(source, tuple):
             return Crew(self, (tuple(path.absolute() for path in source), channel))
         return Crew(self, (source.absolute(), channel))

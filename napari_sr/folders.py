@@ -154,7 +154,7 @@ class Report:
         now = monotonic()
         seconds, self._last = round(now - self._last, 2), now
         said = describe_failure(outcome) if isinstance(outcome, FileFailure) else ""
-        first = next(iter(map(str, files_of(job.source))), job.name)
+        first = next(iter(files_of(job.source)), job.name)
         row = (first, job.output, status_of(outcome), seconds, said)
         self._table.writerow(row)
         self._file.flush()

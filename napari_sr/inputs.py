@@ -14,12 +14,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.files import FORMATS, has_readable_suffix, holds_dicom, is_dicom
+from napari_sr.files.url import Url, as_path, is_url
 from napari_sr.stack import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _NOISE = ("gain", "read", "offset")
+
+
+def read_output(text: str) -> Path:
+    """Read where a result goes."""
+    try:
+        return as_path(text)
+    except StackError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def find_sources(
+    patterns: Sequence[str], leave_out: Path | None = None
+) -> list[Path | Url]:
+    """Turn files, folders, patterns and addresses into stacks; see `find_stacks`."""
+    addresses = [Url(one) for one in dict.fromkeys(patterns) if is_url(one)]
+    rest = [one for one in patterns if not is_url(one)]
+    return [*find_stacks(rest, leave_out), *addresses]
 
 
 def find_stacks(patterns: Sequence[str], leave_out: Path | None = None) -> list[Path]:

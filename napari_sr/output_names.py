@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.files import has_writable_suffix
+from napari_sr.files.url import Url
 from napari_sr.stack import Stack, StackError
 
 if TYPE_CHECKING:
@@ -21,20 +22,22 @@ SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr")
 OUTPUT_SUFFIXES = (".ome.tif", ".ome.zarr")
 """Of results in a folder; the first where none is asked for."""
 
-Source = Path | tuple[Path, ...] | Stack
-"""A file, files whose planes are one stack, or a stack that is open already."""
+Source = Path | Url | tuple[Path, ...] | Stack
+"""A file, its address, files whose planes are one stack, or an open stack."""
 
 
 def files_of(source: Source) -> tuple[Path, ...]:
-    """List the files of a source; none for a stack that is open already."""
-    if isinstance(source, Stack):
+    """List the files of a source; none where it is not on this machine's disks."""
+    if isinstance(source, Stack | Url):
         return ()
     return (source,) if isinstance(source, Path) else source
 
 
 def name_of(source: Source) -> str:
     """Name a source as a person would: the file, the first of several, the stack."""
-    return source.name if isinstance(source, Stack) else files_of(source)[0].name
+    if isinstance(source, Stack | Url):
+        return source.name
+    return files_of(source)[0].name
 
 
 def choose_outputs(
@@ -133,8 +136,10 @@ def find_source(output: Path) -> Path:
 
 def _first(source: Source) -> Path:
     """Give what an output is named after."""
-    if isinstance(source, Stack):
-        return Path(f"{_clean(source.name)}.tif")
+    if isinstance(source, Stack | Url):
+        is_address = isinstance(source, Url)
+        name = _stem(Path(source.name)) if is_address else source.name
+        return Path(f"{_clean(name)}.tif")
     return files_of(source)[0]
 
 

@@ -32,10 +32,13 @@ from napari_sr.describing import (
     stack_as_json,
 )
 from napari_sr.files import COMPRESSIONS
+from napari_sr.files.url import as_path
 from napari_sr.inputs import (
+    find_sources,
     find_stacks,
     read_noise,
     read_options,
+    read_output,
     read_tile,
 )
 from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings
@@ -133,8 +136,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("inputs", nargs="*", metavar="IN", help="files, folders or quoted patterns")
-    add("-o", "--output", type=Path, metavar="OUT",
+    add("inputs", nargs="*", metavar="IN",
+        help="files, folders, quoted patterns, or URLs of OME-Zarr")  # fmt: skip
+    add("-o", "--output", type=read_output, metavar="OUT",
         help="a file for one input (.ome.tif or .ome.zarr), else a folder")  # fmt: skip
     add("-m", "--model", help="a name (see `napari-sr models`) or file")
     add("--recipe", type=Path, metavar="FILE",
@@ -176,8 +180,11 @@ def _choices(field: str) -> tuple[str, ...]:
 
 def _upscale(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    files = find_stacks(arguments.inputs, leave_out=arguments.output)
-    sources: list[Source] = [tuple(files)] if arguments.stack else [*files]
+    if arguments.stack:
+        files = find_stacks(arguments.inputs, leave_out=arguments.output)
+        sources: list[Source] = [tuple(files)]
+    else:
+        sources = [*find_sources(arguments.inputs, leave_out=arguments.output)]
 
     from napari_sr.catalogue import load_model
     from napari_sr.upscaling import as_upscaler
@@ -209,7 +216,7 @@ def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
             if typed is None or typed is False or typed == []:
                 setattr(arguments, name, getattr(recipe, name))
         if isinstance(arguments.output, str):
-            arguments.output = Path(arguments.output)
+            arguments.output = as_path(arguments.output)
     if arguments.compression is None:
         arguments.compression = COMPRESSIONS[0]
     required = {"IN": "inputs", "-o/--output": "output", "-m/--model": "model"}

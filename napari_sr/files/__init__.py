@@ -17,6 +17,7 @@ import numpy as np
 from napari_sr.axis import check_axes
 from napari_sr.files.channel import SeveralChannelsError
 from napari_sr.files.signs import DICOM_SUFFIXES, holds_dicom, is_dicom
+from napari_sr.files.url import Url, as_path, as_place
 from napari_sr.files.writing import StackWriter
 from napari_sr.stack import Stack, StackError, check_pixels
 
@@ -75,7 +76,7 @@ FORMATS = (
         needs_source=True,
     ),
 )
-_DICOM = FORMATS[-1]
+_TIFF, _ZARR, _DICOM = FORMATS
 
 COMPRESSIONS = ("zlib", "zstd", "none")
 """All lossless. zlib has a checksum and is read everywhere; zstd is faster."""
@@ -84,7 +85,7 @@ COMPRESSIONS = ("zlib", "zstd", "none")
 class FormatModule(Protocol):
     """What the module of a format offers."""
 
-    def open_file(self, path: Path, channel: int | None) -> Stack:
+    def open_file(self, path: Path | Url, channel: int | None) -> Stack:
         """Open what is at a path."""
 
     def create_file(
@@ -112,7 +113,7 @@ def has_writable_suffix(path: str | PathLike[str]) -> bool:
 
 
 def open_stack(
-    source: str | PathLike[str] | Sequence[str | PathLike[str]],
+    source: str | PathLike[str] | Url | Sequence[str | PathLike[str]],
     *,
     channel: int | None = None,
 ) -> Stack:
@@ -121,9 +122,9 @@ def open_stack(
     Parameters
     ----------
     source
-        A TIFF (plain, BigTIFF, ImageJ, OME), the folder of an OME-Zarr, a DICOM file or
-        the folder of a DICOM series; or a sequence of them, all of one shape and dtype,
-        which become one stack along a new leading axis, in the order given.
+        A TIFF (plain, BigTIFF, ImageJ, OME), the folder or URL of an OME-Zarr, a DICOM
+        file or the folder of a DICOM series; or a sequence of files, all of one shape
+        and dtype, which become one stack along a new leading axis, in the order given.
     channel
         Which channel to read, from 0; may be None where there is only one.
 
@@ -139,12 +140,13 @@ def open_stack(
     StackError
         If the source is missing, damaged, cut off, or of no usable kind.
     """
-    if not isinstance(source, (str, PathLike)):
+    if not isinstance(source, (str, PathLike, Url)):
         from napari_sr.files.sequence import open_sequence
 
         return open_sequence([Path(path) for path in source], channel)
-    path = Path(source)
-    return _load(_recognize(path)).open_file(path, channel)
+    place = source if isinstance(source, Url) else as_place(source)
+    known = _ZARR if isinstance(place, Url) else _recognize(place)
+    return _load(known).open_file(place, channel)
 
 
 def create_stack(
@@ -185,7 +187,7 @@ def create_stack(
     StackError
         If the place cannot be written, or the pixels or axes are not usable.
     """
-    path, pixel, compression = Path(path), np.dtype(dtype), compression or "none"
+    path, pixel, compression = as_path(path), np.dtype(dtype), compression or "none"
     known = _find_format(path)
     if known is None:
         raise StackError(f"{path} cannot be written; expected {_expected()}.")

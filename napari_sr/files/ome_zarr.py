@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import zarr
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore, WrapperStore
 
 from napari_sr.files.channel import pick_channel
 from napari_sr.files.ngff import NgffImage, read_ngff, write_ngff
+from napari_sr.files.url import Url, open_store
 from napari_sr.files.writing import AtomicWriter
 from napari_sr.stack import Stack, StackError, check_pixels
 
@@ -34,19 +36,19 @@ _BLOSC_HEADER = 16
 """Bytes; the last four are the size of the chunk, little-endian."""
 
 
-def open_coarser(path: Path, channel: int | None) -> list[Stack]:
+def open_coarser(path: Path | Url, channel: int | None) -> list[Stack]:
     """Open all levels of an OME-Zarr image but the first; see `open_file`."""
     n_levels = _opened(path, 0)[2].n_levels
     return [open_file(path, channel, level) for level in range(1, n_levels)]
 
 
-def open_file(path: Path, channel: int | None, level: int = 0) -> Stack:
+def open_file(path: Path | Url, channel: int | None, level: int = 0) -> Stack:
     """Open a level of an OME-Zarr image; no pixels are read yet.
 
     Parameters
     ----------
     path
-        The folder of the image.
+        The folder of the image, or its address.
     channel
         Which channel, from 0; None where there is only one.
     level
@@ -62,9 +64,13 @@ def open_file(path: Path, channel: int | None, level: int = 0) -> Stack:
     return _make_stack(path, array, image, channel)
 
 
-def _opened(path: Path, level: int) -> tuple[_WholeChunks, zarr.Array, NgffImage]:
+def _opened(path: Path | Url, level: int) -> tuple[_WholeChunks, zarr.Array, NgffImage]:
     """Find the array of a level, and what is said of it."""
-    store = _WholeChunks(LocalStore(path.absolute(), read_only=True))
+    store = _WholeChunks(
+        open_store(path)
+        if isinstance(path, Url)
+        else LocalStore(path.absolute(), read_only=True)
+    )
     try:
         group = zarr.open_group(store, mode="r")
         image = read_ngff(str(path), dict(group.attrs), level)
@@ -172,8 +178,8 @@ class ZarrSink:
         """Do nothing: every plane is on disk already."""
 
 
-class _WholeChunks(WrapperStore[LocalStore]):
-    """A folder whose blosc chunks are given only if they are whole.
+class _WholeChunks(WrapperStore[Store]):
+    """A store whose blosc chunks are given only if they are whole.
 
     Blosc decodes a truncated chunk from whatever lies behind it in memory.
     """
@@ -189,15 +195,19 @@ class _WholeChunks(WrapperStore[LocalStore]):
         """Read a file of the folder; None if it is not there."""
         value = await super().get(key, prototype, byte_range)
         is_chunk = not key.endswith(_METADATA_FILES)
-        if value is None and is_chunk and not is_zarr(self._store.root):
+        if value is None and is_chunk and self._is_gone():
             # A chunk that is not there is one of zeros, unless nothing is there.
-            raise FileNotFoundError(f"{self._store.root} is not there any more")
+            raise FileNotFoundError(f"{self._store} is not there any more")
         if value is not None and self.is_blosc and is_chunk and byte_range is None:
             held = value.to_bytes()
             declared = held[_BLOSC_HEADER - 4 : _BLOSC_HEADER]
             if int.from_bytes(declared, "little") != len(held):
                 raise ValueError(f"chunk {key} is cut off")
         return value
+
+    def _is_gone(self) -> bool:
+        """Tell a folder that has vanished; what is far away answers with an error."""
+        return isinstance(self._store, LocalStore) and not is_zarr(self._store.root)
 
 
 def _uses_blosc(array: zarr.Array) -> bool:
@@ -220,7 +230,7 @@ def compressor(name: str, is_v3: bool) -> BloscCodec | dict[str, Any] | None:
 
 
 def _make_stack(
-    path: Path,
+    path: Path | Url,
     array: zarr.Array,
     image: NgffImage,
     channel: int | None,
