@@ -95,6 +95,7 @@ CANDIDATES: dict[str, Callable[[int], nn.Module]] = {
     "plain-48x10": lambda factor: Fast(factor, channels=48, n_blocks=5),
     "plain-32x24": lambda factor: Fast(factor, channels=32, n_blocks=12),
     "span-28": lambda factor: Span(factor, channels=28, n_blocks=6),
+    "paper": SRResNet,
 }
 
 

@@ -19,7 +19,7 @@ _MADE = 4
 _SEEN = _MADE + 2
 """Side of what it sees."""
 _N_BLOCKS = 160
-"""At a time: with 64 channels what they are turned into fits in a cache."""
+"""At a time for each thread: what they are turned into fits in a cache."""
 _FEWEST_CHANNELS = 64
 """With fewer, turning costs what it saves."""
 
@@ -99,7 +99,7 @@ class Winograd(nn.Module):
         out = torch.empty(
             len(features), _MADE * down, _MADE * across, self.out_channels
         )
-        n_rows = max(1, _N_BLOCKS // across)
+        n_rows = max(1, _N_BLOCKS * torch.get_num_threads() // across)
         images = features.permute(0, 2, 3, 1)
         for i, row in product(range(len(out)), range(0, down, n_rows)):
             n, top = min(n_rows, down - row), _MADE * row
