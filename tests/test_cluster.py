@@ -7,18 +7,22 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask
 import numpy as np
 import psutil
 import pytest
+import torch
 from counting import Counting, told
 from stacks_on_disk import contents, counts, names_in, read_stack, write_stack
 from tiny_models import tiny_fast
 
+import napari_sr
 from napari_sr.batching import FileJob, FileResult, run_job, upscale_file
-from napari_sr.cluster import Workers, _trailing_number, connected
+from napari_sr.cluster import Workers, _Station, _trailing_number, connected
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack, StackError
@@ -243,3 +247,23 @@ def test_a_wrong_file_of_slurm_is_told(tmp_path, text):
         connected(slurm=tmp_path / "slurm.toml"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("0", 0), ("5", 2), ("SLURMCluster-7", 1)]
+)
+def test_workers_of_one_machine_take_turns_at_its_gpus(monkeypatch, name, expected):
+    chosen = []
+
+    def device(number):
+        chosen.append(number)
+        return nullcontext()
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "device", device)
+    n_threads = torch.get_num_threads()  # which a station sets for its process
+    station = _Station(NEAREST, napari_sr.__version__)
+    worker = SimpleNamespace(name=name, state=SimpleNamespace(nthreads=n_threads))
+    station.setup(worker)
+    assert station.call(lambda _station, number: number + 1, (1,)) == 2
+    assert chosen == [expected]

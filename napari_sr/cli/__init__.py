@@ -139,7 +139,8 @@ def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add("inputs", nargs="*", metavar="IN",
         help="files, folders, quoted patterns, or URLs of OME-Zarr")  # fmt: skip
     add("-o", "--output", type=read_output, metavar="OUT",
-        help="a file for one input (.ome.tif or .ome.zarr), else a folder")  # fmt: skip
+        help="a file for one input (.ome.tif or .ome.zarr), else a folder; asked for "
+        "unless the recipe says it, as is the model")  # fmt: skip
     add("-m", "--model", help="a name (see `napari-sr models`) or file")
     add("--recipe", type=Path, metavar="FILE",
         help="a TOML file that says what is not said here")  # fmt: skip
@@ -304,7 +305,10 @@ def _sentence_of(error: ValidationError) -> str:
     # Of the alternatives of a setting the last is the one with an explanation.
     wrong = error.errors()[-1]
     field = str(wrong["loc"][0]).replace("_", "-") if wrong["loc"] else "settings"
-    return f"--{field}: {wrong['msg'].removeprefix('Value error, ')}"
+    said = wrong["msg"].removeprefix("Value error, ")
+    if said.startswith("Input should be "):
+        said = f"expected {said.removeprefix('Input should be ')}, got {wrong['input']}"
+    return f"--{field}: {said}"
 
 
 def _complain(text: str) -> None:
