@@ -65,8 +65,8 @@ def draw_contact_sheet(
     part = _inside(zoom, low.shape) if zoom else _most_detailed(found)
     others = [name for name in found.pictures if name != "recording"]
     names = ["recording", *others]
-    columns = min(len(names) + 1, MOST_ABREAST)
-    rows = ceil((len(names) + 1) / columns)
+    rows = ceil((len(names) + 1) / MOST_ABREAST)
+    columns = ceil((len(names) + 1) / rows)  # rows of one length, as far as it goes
     with mpl.rc_context({"font.size": 8}):
         figure = Figure(
             figsize=(2.3 * columns, 3 * rows + 0.2),
