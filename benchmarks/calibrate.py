@@ -45,7 +45,8 @@ def recordings(model: SRModel, root: Path, role: str) -> Iterator[Known]:
         sharp, heights = middle(specimen.sharp), specimen.heights
         for photons in PHOTONS:
             low = recorded(sharp, model.factor, photons, heights=heights)
-            yield Known(number, low, sharp, noise_of(photons, heights=heights))
+            told = noise_of(photons, heights=heights) if model.is_told_noise else "auto"
+            yield Known(number, low, sharp, told)
 
 
 def calibrate(model: SRModel, root: Path) -> Interval:
