@@ -60,7 +60,7 @@ def test_detail_of_the_same_field_makes_it_better_and_of_another_no_worse(banks)
         upscale(low, load_model("retrieval", factor=2, bank=str(folder / name)))
         for name in ("near.npz", "far.npz")
     )
-    assert error(near, truth) < 0.5 * base
+    assert error(near, truth) < 0.65 * base
     assert error(far, truth) < 1.02 * base
     # Only what lies within recorded pixels is taken from elsewhere.
     bicubic = binned(upscale(low, load_model("bicubic", factor=2)), 2)
