@@ -64,8 +64,8 @@ def test_an_edge_that_is_wide_in_the_specimen_stays_wide():
 
 def test_the_flanks_of_an_edge_become_flatter_where_its_middle_becomes_steeper():
     found = steepening(edge(1.0), 2, 0.4, 0.05)[0, 0, 32]
-    assert found[31] > 1.3
-    assert found[28] < 1 < found[31]
+    assert found[31] > 1.2
+    assert found[29] < 0.5
 
 
 def test_faint_edges_are_left_alone():
