@@ -81,6 +81,8 @@ class SRModel:
         If a part is unknown or missing, or the dial is where there is nothing.
     """
 
+    sees_whole_planes = False
+
     def __init__(
         self,
         card: ModelCard,

@@ -71,6 +71,10 @@ class Upscaler(Protocol):
     def options(self) -> dict[str, float | str]:
         """What was chosen of it, with which `load_model` gives it again."""
 
+    @property
+    def sees_whole_planes(self) -> bool:
+        """Whether `inputs` depends on all of a plane, however far away."""
+
     def to(self, device: torch.device) -> Self:
         """Give the same upscaler on a device."""
 
@@ -113,6 +117,8 @@ class Plan(BaseModel):
     """How the result is made to agree with the recording; see `consistency`."""
     options: dict[str, float | str] = Field(default_factory=dict)
     """What was chosen of the upscaler."""
+    sees_whole_planes: bool = False
+    """Whether a part of a plane can only be made with all of it in view."""
     blur: BlurEstimate | None = None
     """As a blind model found it, in pixels of the result."""
     psf_sigma: float = 0.0
@@ -179,6 +185,7 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         device=str(device),
         dtype=stack.dtype.name if settings.dtype == "same" else settings.dtype,
         options=upscaler.options,
+        sees_whole_planes=upscaler.sees_whole_planes,
         consistency=consistency,
         psf_sigma=psf_sigma,
     )

@@ -49,6 +49,7 @@ class SpandrelUpscaler:
     """
 
     domain = "any"
+    sees_whole_planes = False
 
     def __init__(
         self,

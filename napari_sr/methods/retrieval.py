@@ -105,6 +105,8 @@ class Retrieval(Weightless):
         For an option that cannot be used, or a bank that is none or has changed.
     """
 
+    sees_whole_planes = True
+
     def __init__(
         self,
         factor: int,

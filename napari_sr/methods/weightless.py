@@ -47,6 +47,7 @@ class Weightless:
 
     domain = "any"
     overlap = 0
+    sees_whole_planes = False
 
     def __init__(
         self, name: str, factor: int, halo: int, copies: int, **options: float | str
