@@ -177,9 +177,20 @@ def _load_method(
             f"Python load_model({name!r}, factor=2)."
         )
     if name == "retrieval":
-        base = str(options.get("base", "bicubic"))
-        options = {**options, "base": load_model(base, factor=factor)}
+        options = dict(options)
+        base = load_model(str(options.pop("base", "bicubic")), factor=factor)
+        if (dial := options.pop("dial", None)) is not None:
+            base = _at_dial(base, dial)
+        options["base"] = base
     return build_method(name, factor, options)
+
+
+def _at_dial(base: SRModel | Weightless | SpandrelUpscaler, dial: object) -> SRModel:
+    from napari_sr.model import SRModel
+
+    if not isinstance(base, SRModel):
+        raise ValueError(f"{base.name!r} has no dial, got {dial}. Leave it out.")
+    return base.at_dial(float(str(dial)))
 
 
 def _read_checkpoint(name: str) -> SRModel | SpandrelUpscaler:

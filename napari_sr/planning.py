@@ -166,10 +166,11 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     prepared = upscaler.prepare(looked_at, intensity, settings.noise)
     noise = prepared if isinstance(prepared, NoiseLevel) else None
     blur = prepared if isinstance(prepared, BlurEstimate) else None
-    consistency = _consistency(settings, trained, noise)
+    network = _network_of(upscaler)
+    consistency = _consistency(settings, network, noise)
     psf_sigma = 0.0 if blur is None else blur.round_sigma
-    if consistency == "auto" and trained is not None:
-        psf_sigma = _fitted_blur(looked_at, trained, intensity, noise)
+    if consistency == "auto" and network is not None:
+        psf_sigma = _fitted_blur(looked_at, network, intensity, noise)
     return Plan(
         model=upscaler.name,
         model_sha256=trained.digest if trained else None,
@@ -189,6 +190,12 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         consistency=consistency,
         psf_sigma=psf_sigma,
     )
+
+
+def _network_of(upscaler: Upscaler) -> SRModel | None:
+    """Find the trained model that an upscaler is, or has as its base."""
+    base = getattr(upscaler, "base", upscaler)
+    return base if isinstance(base, SRModel) else None
 
 
 def _consistency(

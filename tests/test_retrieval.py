@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from tiny_models import tiny_fast
 
 from napari_sr.catalogue import load_model
 from napari_sr.cli import main
 from napari_sr.methods.bank import Bank, described, write_bank
+from napari_sr.methods.retrieval import Retrieval
+from napari_sr.methods.trust import trusted
 from napari_sr.phantoms import make_phantom
+from napari_sr.planning import make_plan
 from napari_sr.sampling import binned
+from napari_sr.settings import UpscaleSettings
+from napari_sr.stack import Stack
 from napari_sr.stepping import found_by
 from napari_sr.upscaling import upscale
 
@@ -112,3 +118,37 @@ def test_the_command_indexes_a_folder(banks, tmp_path, capsys):
     assert len(Bank.read(output).entries) == 3
     assert main(["bank", str(folder), "-o", str(tmp_path / "bank.zip")]) == 1
     assert "ends in .npz" in capsys.readouterr().err
+
+
+def test_a_trained_base_keeps_its_ways_and_is_stated(banks):
+    folder, truth = banks
+    bank, base = str(folder / "near.npz"), tiny_fast(2).at_dial(0.0)
+    low = Stack.from_array(binned(truth, 2).astype(np.float32))
+    method = Retrieval(2, bank=bank, base=base)
+    alone, plan = (make_plan(low, one, UpscaleSettings()) for one in (base, method))
+    assert plan.consistency == alone.consistency != "off"
+    assert plan.options["base_sha256"] == base.digest
+    assert plan.options["dial"] == 0.0
+    with pytest.raises(ValueError, match="not the base that was used"):
+        Retrieval(2, bank=bank, base=base, base_sha256="0" * 64)
+    with pytest.raises(ValueError, match="'bicubic' has no dial"):
+        load_model("retrieval", factor=2, bank=bank, dial=0.0)
+    at_dial = {"base": "general-x2", "dial": 0.0}
+    assert load_model("retrieval", factor=2, bank=bank, **at_dial).base.dial == 0.0
+
+
+def test_trust_is_what_the_finest_detail_has_in_common():
+    draw = torch.Generator().manual_seed(0)
+    low, other, noise = torch.rand(3, 1, 1, 64, 64, generator=draw)
+    mixed = (low + other) / 2
+    for theirs, least, most in (
+        ([low], 0.9, 1.0),
+        ([other], 0.0, 0.01),
+        ([mixed], 0.4, 1.0),
+        ([other, low], 0.9, 1.0),
+    ):
+        shares = trusted(low, torch.cat(theirs, 1))[0, :, 10:-10, 10:-10]
+        assert least <= shares.sum(0).mean() <= most
+    # What explains a noisy recording in part is still taken, with more caution.
+    noisy = trusted(low + noise - 0.5, low)[..., 10:-10, 10:-10].mean()
+    assert 0.5 < noisy < 0.9

@@ -1,57 +1,36 @@
 """Detail from a lab's own bank of sharp images.
 
 After Yue et al. (IEEE TIP 22, 2013), whose images came from the web. For each plane the
-most similar images of the bank are found, laid over it, and compared with it piece by
-piece, a few pixels around where they lie. This module alone knows what is taken from
-them: only what lies within recorded pixels, so that the result says of each recorded
-pixel what its base says; as much of it as the recorded pixels are alike; nothing where
-they are not.
+most similar images of the bank are found, laid over it, moved to fit piece by piece,
+and recorded as the plane was. This module alone knows what is taken from them: what the
+base loses of them in such a recording, within recorded pixels, so that the result says
+of each recorded pixel what its base says; as much of it as the plane's own detail is
+like theirs; nothing where it is not.
 """
 
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 from napari_sr.methods.bank import Bank
-from napari_sr.methods.weightless import Weightless
+from napari_sr.methods.laying import AROUND, lay_over, moved_to_fit, reach_of_moving
+from napari_sr.methods.trust import REACH, trusted
+from napari_sr.methods.weightless import FLOAT_BYTES, Weightless
 from napari_sr.networks.resampling import kernel_radius, resample
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_sr.blur import Prepared
     from napari_sr.intensity import IntensityPolicy, IntensityRange, NoiseLevel
+    from napari_sr.methods.laying import Laid
     from napari_sr.stack import Stack
 
-WINDOW = 7
-"""Side of the surroundings that are compared, in recorded pixels."""
-AROUND = 2
-"""How far from where an image lies its pieces are looked for, in pixels of the
-result."""
-CAUTION = 3.0
-"""Squared error of foreign detail over the squared difference of recorded pixels."""
-ALIKE = 0.8
-"""Correlation of recorded pixels below which a piece is left alone."""
-_CHOOSY = 4
-_LITTLE = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Laid:
-    """An image of the bank, laid over a plane."""
-
-    name: str
-    shift: tuple[int, int]
-    """Rows and columns from its corner to that of the plane's, in fine pixels."""
-    pixels: NDArray[np.float32]
-    """`(factor·y, factor·x)` in the plane's network range; 0 where it has nothing."""
+N_PLACES = (2 * AROUND + 1) ** 2
 
 
 class Base(Protocol):
@@ -59,6 +38,7 @@ class Base(Protocol):
 
     name: str
     halo: int
+    overlap: int
     bytes_per_pixel: int
     intensity_policy: IntensityPolicy
 
@@ -96,8 +76,8 @@ class Retrieval(Weightless):
         The upscaler to which detail is added; `load_model` takes its name.
     n_images
         Images of the bank that are used for each plane.
-    bank_sha256
-        Of the index, as a result states it: another one is refused.
+    bank_sha256, base_sha256
+        Of the index and of a trained base, as a result states them: others are refused.
 
     Raises
     ------
@@ -115,6 +95,7 @@ class Retrieval(Weightless):
         base: Base,
         n_images: int = 3,
         bank_sha256: str = "",
+        base_sha256: str = "",
     ) -> None:
         if not 1 <= n_images <= 16:
             raise ValueError(f"1 to 16 images are used, got n_images={n_images:g}.")
@@ -124,17 +105,27 @@ class Retrieval(Weightless):
                 f"{bank} is not the bank that was used before (it has another "
                 f"SHA-256). Give that one, or leave out bank_sha256."
             )
+        digest = str(getattr(base, "digest", ""))
+        of_base = {"base_sha256": digest, "dial": getattr(base, "dial", 0.0)}
+        if base_sha256 not in ("", digest):
+            raise ValueError(
+                f"{base.name} is not the base that was used before (it has another "
+                f"SHA-256). Give that one, or leave out base_sha256."
+            )
         super().__init__(
             "retrieval",
             factor,
-            halo=max(base.halo, kernel_radius("bicubic") + WINDOW // 2 + AROUND + 1),
-            copies=2 * self.n_images * (2 * AROUND + 1) ** 2,
+            halo=reach_of_moving(factor) + max(base.halo, REACH),
+            copies=3 * self.n_images + 2 * N_PLACES,
             bank=str(bank),
             base=base.name,
             n_images=self.n_images,
             bank_sha256=self.bank.digest,
+            **(of_base if digest else {}),
         )
-        self.intensity_policy = base.intensity_policy
+        self.intensity_policy, self.overlap = base.intensity_policy, base.overlap
+        # A matrix of the images for each recorded pixel, and what solving it takes.
+        self.bytes_per_pixel += FLOAT_BYTES * 4 * self.n_images**2
         self.bytes_per_pixel += base.bytes_per_pixel
 
     def to(self, device: torch.device | str) -> Self:
@@ -186,7 +177,7 @@ class Retrieval(Weightless):
         inside = slice(radius * self.factor, -radius * self.factor)
         fine = resample(padded, self.factor, "bicubic")[0, 0, inside, inside].numpy()
         found = self.bank.nearest(fine, self.n_images)
-        return [_laid(entry.name, entry.pixels(), fine) for entry in found]
+        return [lay_over(entry.name, entry.pixels(), fine) for entry in found]
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:
@@ -212,103 +203,22 @@ class Retrieval(Weightless):
         """
         n_beside = self.n_images * self.factor**2
         told, beside = batch[:, :-n_beside], batch[:, -n_beside:]
-        base, low = self.base(told), told[:, :1]
+        low, besides = told[:, :1], told[:, 1:]
         images = functional.pixel_shuffle(beside, self.factor)
-        weights, detail = self._compared(low, images)
-        total = weights.sum(1, keepdim=True)  # (n, 1, h, w), at most 1
-        taken = torch.zeros_like(base)
-        for weight, one in zip(
-            torch.split(weights, 1, 1), torch.split(detail, 1, 1), strict=True
+        fitted = [
+            moved_to_fit(low, image, self.factor) for image in torch.split(images, 1, 1)
+        ]
+        recorded = [functional.avg_pool2d(image, self.factor) for image in fitted]
+        shares = trusted(low, torch.cat(recorded, 1))
+        result = self.base(told)
+        for share, image, coarse in zip(
+            torch.split(shares, 1, 1), fitted, recorded, strict=True
         ):
-            taken += self._stretched(weight) * one
-        own = base - self._stretched(functional.avg_pool2d(base, self.factor))
-        of_places = weights.view(len(weights), self.n_images, -1, *weights.shape[-2:])
-        shares = of_places.sum(2)
-        return base + taken - self._stretched(total) * own, shares
-
-    def _compared(self, low: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Compare a recording with images, each at every place around its own.
-
-        Returns
-        -------
-        weights
-            `(n, n_images · places, h, w)`, in sum at most 1.
-        detail
-            `(n, n_images · places, factor·h, factor·w)` without mean in any recorded
-            pixel.
-        """
-        places = range(-AROUND, AROUND + 1)
-        found, trusted, detail = [], [], []
-        for image in torch.split(images, 1, 1):
-            for down in places:
-                for across in places:
-                    moved = image.roll((down, across), (2, 3))
-                    coarse = functional.avg_pool2d(moved, self.factor)
-                    lost = moved - resample(coarse, self.factor, "bicubic")
-                    gain = _mean(functional.avg_pool2d(lost.square(), self.factor))
-                    found.append(_mean((low - coarse).square()))
-                    # Its worth: what interpolation would lose, beside what is foreign.
-                    worth = gain / (gain + CAUTION * found[-1] + _LITTLE)
-                    trusted.append(worth * _likeness(low, coarse))
-                    detail.append(moved - self._stretched(coarse))
-        apart, trust = torch.cat(found, 1), torch.cat(trusted, 1)
-        least = apart.amin(1, keepdim=True) + _LITTLE
-        chosen = (least / (apart + _LITTLE)) ** _CHOOSY
-        chosen = chosen / chosen.sum(1, keepdim=True)
-        return chosen * trust, torch.cat(detail, 1)
+            # What the base makes of the image itself, told the same as of the plane.
+            lost = image - self.base(torch.cat([coarse, besides], 1))
+            within = lost - self._stretched(functional.avg_pool2d(lost, self.factor))
+            result = result + self._stretched(share) * within
+        return result, shares
 
     def _stretched(self, low: Tensor) -> Tensor:
         return resample(low, self.factor, "nearest")
-
-
-def _mean(image: Tensor) -> Tensor:
-    """Average over the surroundings of each pixel."""
-    return functional.avg_pool2d(image, WINDOW, 1, WINDOW // 2)
-
-
-def _likeness(low: Tensor, other: Tensor) -> Tensor:
-    """Correlate surroundings: 0 below `ALIKE`, 1 for those that are the same."""
-    means = _mean(low), _mean(other)
-    spread = [_mean(one.square()) - mean.square()
-              for one, mean in zip((low, other), means, strict=True)]  # fmt: skip
-    common = _mean(low * other) - means[0] * means[1]
-    size = (spread[0].clamp_min(0) * spread[1].clamp_min(0)).sqrt() + _LITTLE
-    return ((common / size - ALIKE) / (1 - ALIKE)).clamp(0, 1)
-
-
-def _laid(name: str, image: NDArray[np.float32], fine: NDArray[np.float32]) -> Laid:
-    """Lay an image over a plane, by the highest correlation, with its brightness."""
-    shape = [a + b for a, b in zip(image.shape, fine.shape, strict=True)]
-    spectra = [np.fft.rfft2(_windowed(one), shape) for one in (image, fine)]
-    crossed = spectra[0] * spectra[1].conj()
-    # Half-way to phase correlation: coarse structure alone has no sharp peak.
-    peak = np.fft.irfft2(crossed / (np.sqrt(np.abs(crossed)) + 1e-9), shape)
-    row, column = (int(i) for i in np.unravel_index(peak.argmax(), peak.shape))
-    shift = (
-        row - shape[0] * (row >= image.shape[0]),
-        column - shape[1] * (column >= image.shape[1]),
-    )
-    over = np.zeros_like(fine)
-    into = [
-        slice(max(0, -by), min(there, here - by))
-        for by, here, there in zip(shift, image.shape, fine.shape, strict=True)
-    ]
-    part = tuple(into)
-    taken = tuple(
-        slice(cut.start + by, cut.stop + by)
-        for cut, by in zip(into, shift, strict=True)
-    )
-    seen, known = image[taken], fine[part]
-    if seen.size:
-        spread = float(seen.var())
-        gain = float(np.mean((seen - seen.mean()) * (known - known.mean())))
-        gain = max(gain / spread, 0.0) if spread > 1e-9 else 0.0
-        over[part] = known.mean() + gain * (seen - seen.mean())
-    return Laid(name, shift, over)
-
-
-def _windowed(image: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Take out brightness, and let the borders fade."""
-    faded = np.multiply.outer(*(np.hanning(side + 2)[1:-1] for side in image.shape))
-    windowed: NDArray[np.float64] = (image - image.mean()) * faded
-    return windowed
