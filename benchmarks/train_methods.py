@@ -63,6 +63,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     recipe = Recipe.model_validate(tomllib.loads(arguments.recipe.read_text()))
     model = trained(arguments.recipe, recipe, arguments.data)
+    n_weights = sum(one.numel() for one in model.network.parameters())
+    print(f"{recipe.name}: a generator of {n_weights:,} weights", flush=True)
     card = with_sources(model.card, arguments.data, None)
     weights = dict(model.weights)
     if isinstance(model.network, Sftmd):
