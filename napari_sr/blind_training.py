@@ -2,7 +2,8 @@
 
 This module alone trains them, on the recordings that their generator was trained for:
 the predictor from a recording, the corrector from what the generator, held fixed, made
-with a wrong code (Gu et al., CVPR 2019). Squared errors of the codes, Adam.
+with a wrong code (Gu et al., CVPR 2019). Adam, squared errors of the codes, each number
+as large as it stands in the kernels: most of them say next to nothing.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class KernelTraining:
         optimizer, schedule = _optimizer(self.predictor, n_steps)
         for step in range(n_steps):
             low, code = self._examples(step, self._settings.batch)
-            loss = functional.mse_loss(self.predictor(low), code)
+            loss = self._error(self.predictor(low), code)
             _learn(optimizer, loss)
             schedule.step()
             yield loss.item()
@@ -95,11 +96,15 @@ class KernelTraining:
                 with torch.no_grad():
                     fine = self._generator(with_code(low, found))
                 better = found + self.corrector(fine, found)
-                loss = functional.mse_loss(better, code)
+                loss = self._error(better, code)
                 _learn(optimizer, loss)
                 found = better.detach()
             schedule.step()
             yield loss.item()
+
+    def _error(self, found: Tensor, code: Tensor) -> Tensor:
+        size = self._generator.code_size
+        return functional.mse_loss(found * size, code * size) / size.square().mean()
 
     def _examples(self, step: int, n: int) -> tuple[Tensor, Tensor]:
         """Record patches; give them with the codes of their blurs."""

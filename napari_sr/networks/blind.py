@@ -219,6 +219,7 @@ class Predictor(nn.Module):
             _convolution(n_in, n_out, 5, stride)
             for n_in, n_out, stride in zip(widths, widths[1:], strides, strict=False)
         )
+        _start_loud(self)
 
     def forward(self, low: Tensor) -> Tensor:
         """Map `(n, 1, h, w)` to codes `(n, 10)`."""
@@ -255,6 +256,7 @@ class Corrector(nn.Module):
                 _convolution(channels, N_CODE, 1),
             ]
         )
+        _start_loud(self)
 
     def forward(self, fine: Tensor, code: Tensor) -> Tensor:
         """Map a result `(n, 1, h, w)` and its code `(n, 10)` to a step `(n, 10)`."""
@@ -269,6 +271,14 @@ class Corrector(nn.Module):
             both = functional.leaky_relu(layer(both), _SLOPE)
         step: Tensor = self.both[-1](both).mean((2, 3))
         return step
+
+
+def _start_loud(network: nn.Module) -> None:
+    """Start so that what is seen fades from layer to layer no more than it has to."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, a=_SLOPE)
+            nn.init.zeros_(cast("nn.Parameter", layer.bias))
 
 
 def _levelled(image: Tensor) -> Tensor:
