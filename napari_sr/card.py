@@ -38,8 +38,16 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 _CARD, _DIGEST = "napari_sr_card", "napari_sr_card_sha256"
-PARTS = ("faithful", "textured", "discriminator", "noise_estimator")
-"""The two ends of the dial, what trained the second, and what estimates the noise."""
+PARTS = (
+    "faithful",
+    "textured",
+    "discriminator",
+    "noise_estimator",
+    "predictor",
+    "corrector",
+)
+"""The two ends of the dial, what trained the second, what estimates the noise, and what
+guesses and corrects the blur."""
 
 
 class ModelFormatError(ValueError):

@@ -144,7 +144,8 @@ def load_model(
         Super-resolution factor, for the methods that have no factor of their own. A
         trained model has one; another one is refused.
     **options
-        What a method takes besides, such as `psf_sigma`; a trained model takes none.
+        What a method takes besides, such as `psf_sigma`; a trained model what its
+        architecture leaves to choose, such as `n_views=8` of sparse coding.
 
     Raises
     ------
@@ -158,10 +159,7 @@ def load_model(
         return _load_method(name, factor, options)
     loaded = _read(name)
     if options:
-        raise ValueError(
-            f"Model {loaded.name!r} takes no options, got {', '.join(options)}. Leave "
-            f"them out: its card says how it is used."
-        )
+        loaded = loaded.used_with(options)
     if factor not in (None, loaded.factor):
         raise ValueError(
             f"Model {loaded.name!r} super-resolves by {loaded.factor}, not by "
@@ -178,7 +176,21 @@ def _load_method(
             f"{name!r} works at factor 2, 3, 4 or 8. Say which with --factor 2, or in "
             f"Python load_model({name!r}, factor=2)."
         )
+    if name == "retrieval":
+        options = dict(options)
+        base = load_model(str(options.pop("base", "bicubic")), factor=factor)
+        if (dial := options.pop("dial", None)) is not None:
+            base = _at_dial(base, dial)
+        options["base"] = base
     return build_method(name, factor, options)
+
+
+def _at_dial(base: SRModel | Weightless | SpandrelUpscaler, dial: object) -> SRModel:
+    from napari_sr.model import SRModel
+
+    if not isinstance(base, SRModel):
+        raise ValueError(f"{base.name!r} has no dial, got {dial}. Leave it out.")
+    return base.at_dial(float(str(dial)))
 
 
 def _read_checkpoint(name: str) -> SRModel | SpandrelUpscaler:
@@ -196,8 +208,8 @@ def _read_checkpoint(name: str) -> SRModel | SpandrelUpscaler:
 
 
 def _read(name: str) -> SRModel | SpandrelUpscaler:
+    from napari_sr.blind import read_model
     from napari_sr.interop.reading import SUFFIXES
-    from napari_sr.model import read_model
 
     if name.lower().endswith(SUFFIXES):
         return _read_checkpoint(name)

@@ -64,7 +64,10 @@ def _as_chunks(array: Any, upscaler: Upscaler, plan: Plan) -> Array:  # noqa: AN
     from dask.delayed import delayed
 
     n_leading, factor, margin = array.ndim - 2, plan.factor, reach_of(plan)
-    within = [_parts(side, factor) for side in array.shape[-2:]]
+    within = [
+        (side,) if plan.sees_whole_planes else _parts(side, factor)
+        for side in array.shape[-2:]
+    ]
     cut = array.rechunk((*[1] * n_leading, *within))
     depth = {
         n_leading + axis: margin if len(sides) > 1 else 0

@@ -67,8 +67,7 @@ class FidelityLesson:
         A discriminator must not learn to tell rounding: for one it is done `exact`ly.
         """
         network = self.state.generator
-        told = [seen.noise_map()] if network.in_channels == 2 else []
-        batch = torch.cat([seen.low, *told], dim=1)
+        batch = seen.inputs_of(network)
         batch = batch.contiguous(memory_format=torch.channels_last)
         network.train()
         with nullcontext() if exact else self.autocast():

@@ -11,7 +11,7 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch.nn import functional
@@ -19,7 +19,7 @@ from torch.nn import functional
 from napari_sr.card import PARTS, ModelFormatError, read_card
 from napari_sr.intensity import NoiseLevel, fill_gaps
 from napari_sr.model_file import PartsOnDisk, digests_of, save_model
-from napari_sr.networks import build_generator
+from napari_sr.networks import ARCHITECTURES, build_generator
 from napari_sr.networks.fold import fold_batch_norm
 from napari_sr.networks.inference import for_inference
 from napari_sr.networks.weights import between, fitting
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from napari_sr.blur import Prepared
     from napari_sr.card import ModelCard
     from napari_sr.intensity import IntensityPolicy, IntensityRange
-    from napari_sr.networks.fast import Fast
+    from napari_sr.networks import Network
     from napari_sr.networks.inference import Runner
-    from napari_sr.networks.others import OtherSRResNet
-    from napari_sr.networks.srresnet import SRResNet
     from napari_sr.networks.weights import Weights
     from napari_sr.stack import Stack
 
@@ -82,6 +81,8 @@ class SRModel:
         If a part is unknown or missing, or the dial is where there is nothing.
     """
 
+    sees_whole_planes = False
+
     def __init__(
         self,
         card: ModelCard,
@@ -94,6 +95,8 @@ class SRModel:
         self.weights = weights
         self.dial = card.recommended_dial if dial is None else dial
         self.device = torch.device(device)
+        self.options: dict[str, float | str] = {}
+        """What was chosen of its architecture when it was loaded."""
         wrong = (set(weights) - set(PARTS)) | ({"faithful"} - set(weights))
         if wrong:
             raise ValueError(
@@ -152,15 +155,55 @@ class SRModel:
         """How the intensity range of a stack is measured."""
         return self.card.intensity
 
-    def to(self, device: torch.device | str) -> SRModel:
+    def to(self, device: torch.device | str) -> Self:
         """Give the same model on a device; itself, network and all, if it is there."""
         if torch.device(device) == self.device:
             return self
-        return SRModel(self.card, self.weights, dial=self.dial, device=device)
+        return self._with(device=device)
 
-    def at_dial(self, dial: float) -> SRModel:
+    def at_dial(self, dial: float) -> Self:
         """Give the same model at another place between faithful and textured."""
-        return SRModel(self.card, self.weights, dial=dial, device=self.device)
+        return self._with(dial=dial)
+
+    def used_with(self, options: Mapping[str, object]) -> Self:
+        """Give the same model with arguments that may be chosen when it is used.
+
+        Parameters
+        ----------
+        options
+            Such as `n_views`, where the architecture has it.
+
+        Raises
+        ------
+        ValueError
+            If the architecture leaves nothing of that name, or that value, to choose.
+        """
+        known = getattr(ARCHITECTURES[self.card.architecture], "at_use", ())
+        if unknown := set(options) - set(known):
+            takes = f"only the options {', '.join(known)}" if known else "no options"
+            raise ValueError(
+                f"Model {self.name!r} takes {takes}, got "
+                f"{', '.join(sorted(unknown))}. Leave them out: its card says how it "
+                f"is used."
+            )
+        chosen = {name: int(value) for name, value in options.items()}  # type: ignore[call-overload]
+        arguments = {**self.card.arguments, **chosen}
+        changed = self._with(card=self.card.model_copy(update={"arguments": arguments}))
+        changed.options = {name: float(value) for name, value in chosen.items()}
+        _ = changed.network  # refused now, not in the middle of a run
+        return changed
+
+    def _with(self, **changes: object) -> Self:
+        """Give the same model but for its card, dial or device."""
+        said: dict[str, Any] = {
+            "card": self.card,
+            "dial": self.dial,
+            "device": self.device,
+            **changes,
+        }
+        same = type(self)(said.pop("card"), self.weights, **said)
+        same.options = self.options
+        return same
 
     @cached_property
     def digest(self) -> str:
@@ -174,7 +217,7 @@ class SRModel:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @cached_property
-    def network(self) -> Fast | SRResNet | OtherSRResNet:
+    def network(self) -> Network:
         """The generator at the dial, on the device; `runner` is what computes."""
         network = build_generator(
             self.card.architecture, self.factor, self.card.arguments
@@ -219,7 +262,7 @@ class SRModel:
         stack: Stack,
         intensity: IntensityRange,
         noise: Literal["auto"] | NoiseLevel,
-    ) -> NoiseLevel | None:
+    ) -> Prepared:
         """Find out, once per stack, how much noise to remove.
 
         Parameters
@@ -262,7 +305,7 @@ class SRModel:
         return intensity.noise_to_counts(self.noise_estimator.estimate(planes))
 
     def inputs(
-        self, plane: Tensor, intensity: IntensityRange, prepared: NoiseLevel | None
+        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
     ) -> Tensor:
         """Put beside a whole plane what the network is told about it.
 
@@ -280,7 +323,7 @@ class SRModel:
         Tensor
             `(1, c, y, x)` float32.
         """
-        if prepared is None:
+        if not isinstance(prepared, NoiseLevel):
             return plane
         level = intensity.noise_to_network(prepared)
         told = noise_map(plane, level.gain, level.read, level.offset)

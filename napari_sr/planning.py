@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_sr.blur import BlurEstimate
 from napari_sr.consistency import fitted_sigma
 from napari_sr.device import choose_device, choose_precision, choose_tile
 from napari_sr.intensity import (
@@ -22,13 +23,13 @@ from napari_sr.intensity import (
     NoiseLevel,
     fill_gaps,
 )
-from napari_sr.methods.weightless import Weightless
 from napari_sr.model import SRModel
 from napari_sr.tiling import pad_plane, plan_tiles
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_sr.blur import Prepared
     from napari_sr.settings import UpscaleSettings
     from napari_sr.stack import Stack
 
@@ -66,6 +67,14 @@ class Upscaler(Protocol):
     def intensity_policy(self) -> IntensityPolicy:
         """How the intensity range of a stack is measured."""
 
+    @property
+    def options(self) -> dict[str, float | str]:
+        """What was chosen of it, with which `load_model` gives it again."""
+
+    @property
+    def sees_whole_planes(self) -> bool:
+        """Whether `inputs` depends on all of a plane, however far away."""
+
     def to(self, device: torch.device) -> Self:
         """Give the same upscaler on a device."""
 
@@ -74,11 +83,11 @@ class Upscaler(Protocol):
         stack: Stack,
         intensity: IntensityRange,
         noise: Literal["auto"] | NoiseLevel,
-    ) -> NoiseLevel | None:
+    ) -> Prepared:
         """Find out what must be known once per stack."""
 
     def inputs(
-        self, plane: Tensor, intensity: IntensityRange, prepared: NoiseLevel | None
+        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
     ) -> Tensor:
         """Put beside a `(1, 1, y, x)` plane what the upscaler is told about it."""
 
@@ -107,9 +116,18 @@ class Plan(BaseModel):
     consistency: Literal["auto", "mean", "off", "exact"] = "off"
     """How the result is made to agree with the recording; see `consistency`."""
     options: dict[str, float | str] = Field(default_factory=dict)
-    """What was chosen of a method without weights."""
+    """What was chosen of the upscaler."""
+    sees_whole_planes: bool = False
+    """Whether a part of a plane can only be made with all of it in view."""
+    blur: BlurEstimate | None = None
+    """As a blind model found it, in pixels of the result."""
     psf_sigma: float = 0.0
     """Blur with which it agrees, in pixels of the result: as fitted to the stack."""
+
+    @property
+    def prepared(self) -> Prepared:
+        """What the upscaler found out about the stack."""
+        return self.noise if self.blur is None else self.blur
 
 
 def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Plan:
@@ -145,10 +163,14 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     else:
         intensity = IntensityRange(*settings.intensity_range)
     trained = upscaler if isinstance(upscaler, SRModel) else None
-    noise = upscaler.prepare(looked_at, intensity, settings.noise)
-    consistency, psf_sigma = _consistency(settings, trained, noise), 0.0
-    if consistency == "auto" and trained is not None:
-        psf_sigma = _fitted_blur(looked_at, trained, intensity, noise)
+    prepared = upscaler.prepare(looked_at, intensity, settings.noise)
+    noise = prepared if isinstance(prepared, NoiseLevel) else None
+    blur = prepared if isinstance(prepared, BlurEstimate) else None
+    network = _network_of(upscaler)
+    consistency = _consistency(settings, network, noise)
+    psf_sigma = 0.0 if blur is None else blur.round_sigma
+    if consistency == "auto" and network is not None:
+        psf_sigma = _fitted_blur(looked_at, network, intensity, noise)
     return Plan(
         model=upscaler.name,
         model_sha256=trained.digest if trained else None,
@@ -156,16 +178,24 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         dial=trained.dial if trained else None,
         intensity=intensity,
         noise=noise,
+        blur=blur,
         tile=tile,
         tile_is_auto=settings.tile == "auto",
         halo=upscaler.halo,
         precision=str(precision).removeprefix("torch."),
         device=str(device),
         dtype=stack.dtype.name if settings.dtype == "same" else settings.dtype,
-        options=upscaler.options if isinstance(upscaler, Weightless) else {},
+        options=upscaler.options,
+        sees_whole_planes=upscaler.sees_whole_planes,
         consistency=consistency,
         psf_sigma=psf_sigma,
     )
+
+
+def _network_of(upscaler: Upscaler) -> SRModel | None:
+    """Find the trained model that an upscaler is, or has as its base."""
+    base = getattr(upscaler, "base", upscaler)
+    return base if isinstance(base, SRModel) else None
 
 
 def _consistency(

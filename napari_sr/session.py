@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from napari_sr.networks.fast import Fast
-    from napari_sr.networks.others import OtherSRResNet
-    from napari_sr.networks.srresnet import SRResNet
+    from napari_sr.networks import Network
     from napari_sr.networks.weights import Weights
     from napari_sr.pairs import MeasuredPair
     from napari_sr.settings import TrainingSettings
@@ -274,13 +272,13 @@ class Training:
             found["base"] = self.held_out.judge(base).psnr
         return found
 
-    def _network(self) -> Fast | SRResNet | OtherSRResNet:
+    def _network(self) -> Network:
         settings = self.settings
         return build_generator(
             settings.architecture, settings.factor, settings.arguments
         ).eval()
 
-    def _base_network(self) -> Fast | SRResNet | OtherSRResNet | None:
+    def _base_network(self) -> Network | None:
         if self.base is None:
             return None
         network = self._network()

@@ -87,8 +87,8 @@ def load_methods(
     """
     wanted = [(BASELINE, {}), *((n, o) for n, o in named if (n, o) != (BASELINE, {}))]
     trained = {
-        name: load_model(name, factor=factor)
-        for name, _ in wanted
+        _label(name, options): _at_dial(name, factor, dict(options))
+        for name, options in wanted
         if name not in METHODS
     }
     factors = {model.factor for model in trained.values()} | {factor or 0} - {0}
@@ -98,22 +98,21 @@ def load_methods(
             f"{', '.join(map(str, sorted(factors)))}. Compare those of one factor."
         )
     chosen = factors.pop() if factors else USUAL_FACTOR
-    return {
-        _label(name, options): _at(trained[name], options)
-        if name in trained
-        else load_model(name, factor=chosen, **options)
+    others = {
+        _label(name, options): load_model(name, factor=chosen, **options)
         for name, options in wanted
+        if name in METHODS
     }
+    labels = dict.fromkeys(_label(name, options) for name, options in wanted)
+    return {label: (trained | others)[label] for label in labels}
 
 
-def _at(model: Upscaler, options: Mapping[str, float | str]) -> Upscaler:
-    """Set the dial of a trained model, the only option that it has."""
-    if extra := set(options) - {"dial"}:
-        raise ValueError(
-            f"Model {model.name!r} takes the option dial here, not "
-            f"{', '.join(sorted(extra))}."
-        )
-    return as_upscaler(model, UpscaleSettings.model_validate(options))
+def _at_dial(
+    name: str, factor: int | None, options: dict[str, float | str]
+) -> Upscaler:
+    """Load a trained model; the dial is an option like any other."""
+    settings = UpscaleSettings.model_validate({"dial": options.pop("dial", None)})
+    return as_upscaler(load_model(name, factor=factor, **options), settings)
 
 
 def _label(name: str, options: Mapping[str, float | str]) -> str:

@@ -6,18 +6,19 @@ recording is, where its black lies, and how often there is nothing but a flat fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_sr.degradation import draw_instrument, record_with
 from napari_sr.instrument import typical
+from napari_sr.networks.blind import Sftmd, as_kernel, with_code
 from napari_sr.noise import noise_map
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from napari_sr.instrument import Instrument
     from napari_sr.settings import TrainingSettings
@@ -40,11 +41,27 @@ class Recording:
     """`(n, 1, 1, 1)`."""
     offset: Tensor
     """`(n, 1, 1, 1)`."""
+    psf: Tensor | None = None
+    """`(n, 1, k, k)` on sharp pixels; `None` where it is a point, or nobody knows."""
 
     def to(self, device: torch.device) -> Recording:
         """Give the same recording on another device."""
         parts = (self.sharp, self.low, self.gain, self.read, self.offset)
-        return Recording(*(part.to(device, non_blocking=True) for part in parts))
+        moved = Recording(*(part.to(device, non_blocking=True) for part in parts))
+        return replace(moved, psf=None if self.psf is None else self.psf.to(device))
+
+    def inputs_of(self, network: nn.Module) -> Tensor:
+        """Put beside the recording what a generator is told, `(n, c, h, w)`."""
+        if isinstance(network, Sftmd):
+            return with_code(self.low, network.code_of(self._kernel()))
+        told = [self.noise_map()] if network.in_channels == 2 else []
+        return torch.cat([self.low, *told], dim=1)
+
+    def _kernel(self) -> Tensor:
+        if self.psf is not None:
+            return as_kernel(self.psf)
+        point = torch.zeros(len(self.low), 1, 1, 1, device=self.low.device)
+        return as_kernel(point + 1)
 
     def noise_map(self) -> Tensor:
         """Map the noise that was drawn, `(n, 1, h, w)`."""
@@ -78,6 +95,7 @@ def simulated(
         gain=drawn.gain * span,
         read=drawn.read * span,
         offset=drawn.offset * span + black,
+        psf=drawn.psf,
     )
 
 

@@ -57,6 +57,10 @@ __all__ = [
 ]
 
 
+EVERYWHERE = 2**31
+"""Reach beyond the border of any plane."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One tile done."""
@@ -193,6 +197,8 @@ def _in_counts(
 
 def reach_of(plan: Plan) -> int:
     """Tell how far from a pixel the recording takes part in its result, in pixels."""
+    if plan.sees_whole_planes:
+        return EVERYWHERE
     agreeing = consistency.reach_of(plan.consistency, plan.factor, plan.psf_sigma)
     return plan.halo + SIGNAL_RADIUS + agreeing
 

@@ -146,8 +146,7 @@ def super_resolved(network: nn.Module, seen: Recording) -> Tensor:
     """Give a generator a recording, continued by reflection by its halo."""
     device = next(network.parameters()).device
     halo = min(cast("int", network.halo), *(side - 1 for side in seen.low.shape[-2:]))
-    told = [seen.noise_map()] if network.in_channels == 2 else []
-    batch = torch.cat([seen.low, *told], dim=1).to(device)
+    batch = seen.to(device).inputs_of(network)
     output: Tensor = network(functional.pad(batch, (halo,) * 4, mode="reflect"))
     border = halo * seen.sharp.shape[-1] // seen.low.shape[-1]
     return output[..., border:-border, border:-border].float().cpu()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny_models import tiny_fast
+from upscalers import NEEDED
 
 from napari_sr import catalogue
 from napari_sr.card import ModelFormatError
@@ -180,7 +181,7 @@ def test_a_trained_model_has_its_factor():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_needs_a_factor(name):
-    upscaler = load_model(name, factor=3)
+    upscaler = load_model(name, factor=3, **NEEDED.get(name, {}))
 
     assert (upscaler.name, upscaler.factor) == (name, 3)
     with pytest.raises(

@@ -21,10 +21,11 @@ from napari_sr.methods.deconvolution import blur_of, pixel_area, wiener_filter
 from napari_sr.phantoms import make_phantom
 from napari_sr.planning import Plan, make_plan
 from napari_sr.psf import convolve, gaussian_psf
+from napari_sr.regions import Region
 from napari_sr.sampling import binned
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack
-from napari_sr.upscaling import upscale
+from napari_sr.upscaling import region_steps, upscale, upscale_plane
 
 DECONVOLUTIONS = ["richardson-lucy", "wiener"]
 every_upscaler = pytest.mark.parametrize("upscaler", EVERY)
@@ -54,6 +55,18 @@ def test_nobody_can_tell_the_tile_size(upscaler, data):
         whole = upscale(array, upscaler, tile=1000)
         tiled = upscale(array, upscaler, tile=tile)
         assert np.abs(tiled.astype(float) - whole.astype(float)).max() <= allowed
+
+
+@every_upscaler
+def test_a_region_is_as_in_the_whole_plane(upscaler):
+    counts = np.random.default_rng(1).uniform(100, 60_000, (70, 60)).astype("float32")
+    stack = Stack.from_array(counts)
+    plan = make_plan(stack, upscaler, UpscaleSettings(dtype="float32", device="cpu"))
+    region = Region((), slice(50, 70), slice(0, 20))
+    *_, step = region_steps(stack, upscaler, plan, [region])
+    f = upscaler.factor
+    whole = upscale_plane(counts, upscaler, plan)[50 * f : 70 * f, : 20 * f]
+    assert np.abs(step.plane - whole).max() <= 1e-5 * np.ptp(counts)
 
 
 @every_method

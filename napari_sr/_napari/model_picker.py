@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sr._napari.form import choose, combo, fill, row
 from napari_sr.catalogue import FOR_ALL_KINDS, list_models
-from napari_sr.methods import METHODS
+from napari_sr.methods import METHODS, NEED_FILES
 
 if TYPE_CHECKING:
     from napari_sr.card import ModelCard
@@ -67,7 +67,9 @@ class ModelPicker(QWidget):
         ]
         chosen = self.box.currentData()
         with QSignalBlocker(self.box):
-            fill(self.box, [*trained, *((name, name) for name in METHODS)])
+            # A picker has no place for a file beside the name.
+            methods = [(name, name) for name in METHODS if name not in NEED_FILES]
+            fill(self.box, [*trained, *methods])
             choose(self.box, chosen or FOR_ALL_KINDS)
         if self.model != before:
             self._on_chosen()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 import napari_sr
-from napari_sr.cli.comparing import add_compare
+from napari_sr.cli.comparing import add_bank, add_compare
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.exporting import add_export
@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add_selfcheck(
         commands.add_parser("selfcheck", help="check a device: results, memory, pace")
     )
+    add_bank(commands.add_parser("bank", help="index sharp images for retrieval"))
     models = commands.add_parser("models", help="list the models that can be used")
     models.set_defaults(run=_models)
     actions = models.add_subparsers(metavar="ACTION")

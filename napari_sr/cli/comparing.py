@@ -42,6 +42,26 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_compare)
 
 
+def add_bank(parser: argparse.ArgumentParser) -> None:
+    """Describe `bank`."""
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGES", help="files, folders, patterns")
+    add("-o", "--output", type=Path, required=True, metavar="BANK.npz")
+    parser.set_defaults(run=_bank)
+
+
+def _bank(arguments: argparse.Namespace) -> int:
+    from napari_sr.inputs import find_stacks
+    from napari_sr.methods.bank import write_bank
+
+    if arguments.output.suffix != ".npz":
+        raise ValueError(f"A bank ends in .npz, got {arguments.output.name!r}.")
+    files = find_stacks(arguments.images)
+    n_images = followed(write_bank(files, arguments.output), "file")
+    print(f"{arguments.output}: {n_images} images")
+    return OK
+
+
 def _recorded_with(text: str) -> float | str:
     photons = read_photons(text)
     return "clean" if photons is None else photons

@@ -22,9 +22,11 @@ from napari_sr.networks.as_trained import working_memory
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from torch import Tensor
 
+    from napari_sr.blur import Prepared
     from napari_sr.intensity import IntensityRange, NoiseLevel
     from napari_sr.stack import Stack
 
@@ -47,6 +49,7 @@ class SpandrelUpscaler:
     """
 
     domain = "any"
+    sees_whole_planes = False
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class SpandrelUpscaler:
         self.name, self.factor = name, int(descriptor.scale)
         self.device = torch.device(device)
         self.intensity_policy = IntensityPolicy(low=0, high=100)  # it ends at 0 and 1
+        self.options: dict[str, float | str] = {}
         self._descriptor = descriptor
         self._grey = _Grey(descriptor)
         reach = _reach_of(self._grey, self.factor)
@@ -82,6 +86,13 @@ class SpandrelUpscaler:
         self.device = torch.device(device)
         return self
 
+    def used_with(self, options: Mapping[str, object]) -> Self:
+        """Refuse to be used in another way: nothing is left to choose."""
+        raise ValueError(
+            f"Model {self.name!r} takes no options, got {', '.join(options)}. Leave "
+            f"them out."
+        )
+
     def prepare(
         self,
         stack: Stack,
@@ -102,7 +113,7 @@ class SpandrelUpscaler:
             )
 
     def inputs(
-        self, plane: Tensor, intensity: IntensityRange, prepared: NoiseLevel | None
+        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
     ) -> Tensor:
         """Put nothing beside a `(1, 1, y, x)` plane."""
         return plane

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from napari_sr.blur import Prepared
     from napari_sr.intensity import IntensityRange, NoiseLevel
     from napari_sr.stack import Stack
 
@@ -46,6 +47,7 @@ class Weightless:
 
     domain = "any"
     overlap = 0
+    sees_whole_planes = False
 
     def __init__(
         self, name: str, factor: int, halo: int, copies: int, **options: float | str
@@ -66,7 +68,7 @@ class Weightless:
         stack: Stack,
         intensity: IntensityRange,
         noise: Literal["auto"] | NoiseLevel,
-    ) -> NoiseLevel | None:
+    ) -> Prepared:
         """Find out nothing: the noise of the recording is kept.
 
         Parameters
@@ -89,7 +91,7 @@ class Weightless:
         return None
 
     def inputs(
-        self, plane: Tensor, intensity: IntensityRange, prepared: NoiseLevel | None
+        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
     ) -> Tensor:
         """Put nothing beside a plane.
 

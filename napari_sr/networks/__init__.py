@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from napari_sr.networks.blind import Sftmd
 from napari_sr.networks.fast import Fast
 from napari_sr.networks.others import (
     ClampedSRResNet,
@@ -16,6 +17,7 @@ from napari_sr.networks.others import (
     TanhSRResNet,
 )
 from napari_sr.networks.resampling import check_factor
+from napari_sr.networks.sparse import SparseCoding
 from napari_sr.networks.srresnet import SRResNet
 
 if TYPE_CHECKING:
@@ -23,11 +25,23 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["ARCHITECTURES", "Generator", "build_generator"]
+__all__ = ["ARCHITECTURES", "Generator", "Network", "build_generator"]
 
-ARCHITECTURES: dict[str, type[Fast] | type[SRResNet] | type[OtherSRResNet]] = {
+Network = Fast | SRResNet | OtherSRResNet | SparseCoding | Sftmd
+"""Every generator there is."""
+
+ARCHITECTURES: dict[
+    str,
+    type[Fast]
+    | type[SRResNet]
+    | type[OtherSRResNet]
+    | type[SparseCoding]
+    | type[Sftmd],
+] = {
     "fast": Fast,
     "msrresnet": MSRResNet,
+    "scn": SparseCoding,
+    "sftmd": Sftmd,
     "srresnet": SRResNet,
     "srresnet-clamped": ClampedSRResNet,
     "srresnet-tanh": TanhSRResNet,
@@ -39,7 +53,8 @@ class Generator(Protocol):
 
     factor: int
     in_channels: int
-    """1: the image. 2: the image and the map of the noise to remove."""
+    """1: the image. 2: the image and the map of the noise to remove. 11: the image
+    and the code of the blur."""
     halo: int
     """Receptive radius in low-resolution pixels, rounded up."""
 
@@ -49,7 +64,7 @@ class Generator(Protocol):
 
 def build_generator(
     architecture: str, factor: int, arguments: Mapping[str, int] | None = None
-) -> Fast | SRResNet | OtherSRResNet:
+) -> Network:
     """Build an untrained generator.
 
     Parameters

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from napari_sr.networks import Network
     from napari_sr.networks.fast import ResidualBlock as FastBlock
-    from napari_sr.networks.others import OtherSRResNet
     from napari_sr.networks.srresnet import ResidualBlock as PaperBlock
 
 
@@ -42,7 +42,7 @@ class _Rest(TypedDict):
     maps: Maps
 
 
-def for_inference(network: Fast | SRResNet | OtherSRResNet) -> Runner:
+def for_inference(network: Network) -> Runner:
     """Arrange a trained generator for inference.
 
     Parameters

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from napari_sr.blind import BlindModel
 from napari_sr.card import ModelCard
 from napari_sr.model import SRModel
 from napari_sr.networks import build_generator
+from napari_sr.networks.blind import Corrector, Predictor
 from napari_sr.noise import NoiseEstimator
 
 
@@ -30,7 +32,31 @@ def tiny_srresnet(factor=2, *, seed=0):
     return _model(network, "srresnet", arguments, "tiny-srresnet")
 
 
-def _model(network, architecture, arguments, name, **other_parts):
+def tiny_scn(factor=2, *, n_views=1, seed=0):
+    """Sparse coding, small, with a step that does something."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        arguments = {"n_features": 30, "n_atoms": 32, "n_views": n_views}
+        network = build_generator("scn", factor, arguments)
+        torch.nn.init.normal_(network.stage.step.weight, std=0.05)
+    return _model(network, "scn", arguments, "tiny-scn")
+
+
+def tiny_blind(factor=2, *, seed=0):
+    """A blind model that does something with what it guesses."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        arguments = {"channels": 4, "n_blocks": 1}
+        network = build_generator("sftmd", factor, arguments)
+        torch.nn.init.normal_(network.tail.weight, std=0.02)
+        predictor, corrector = Predictor(4), Corrector(4)
+    return _model(
+        network, "sftmd", arguments, "tiny-blind", BlindModel,
+        predictor=predictor, corrector=corrector,
+    )  # fmt: skip
+
+
+def _model(network, architecture, arguments, name, kind=SRModel, **other_parts):
     card = ModelCard(
         name=name,
         description="Untrained, for tests.",
@@ -41,4 +67,4 @@ def _model(network, architecture, arguments, name, **other_parts):
         halo=network.halo,
     )
     parts = {"faithful": network, **other_parts}
-    return SRModel(card, {part: one.state_dict() for part, one in parts.items()})
+    return kind(card, {part: one.state_dict() for part, one in parts.items()})

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import mkdtemp
+
 import pytest
-from tiny_models import tiny_fast, tiny_srresnet
+import tifffile
+from tiny_models import tiny_blind, tiny_fast, tiny_scn, tiny_srresnet
 
 from napari_sr.catalogue import load_model
 from napari_sr.methods import METHODS
+from napari_sr.methods.bank import write_bank
+from napari_sr.phantoms import make_phantom
+from napari_sr.stepping import found_by
 
 FACTORS = (2, 3, 4)
+EXAMPLE = Path(mkdtemp(prefix="napari-sr-")) / "example.tif"
+"""A sharp image, for the methods that need one."""
+tifffile.imwrite(
+    EXAMPLE,
+    make_phantom("nuclei", n_planes=1, size=96, seed=4).truth.reshape(96, 96),
+)
+BANK = EXAMPLE.with_name("bank.npz")
+"""An index of that one image."""
+assert found_by(write_bank([EXAMPLE], BANK)) == 1
+NEEDED = {
+    "exemplar": {"example": str(EXAMPLE), "n_patches": 256},
+    "retrieval": {"bank": str(BANK), "n_images": 1},
+}
+"""Options without which a method cannot be made."""
 BLUR = {"psf_sigma": 0.8, "psf_ratio": 1.5, "psf_angle": 30.0}
 """Of an instrument, for the methods that take one."""
 
 
 def _named(name, factor, **options):
     label = f"{name}-x{factor}" + "-blur" * bool(options)
-    return pytest.param(load_model(name, factor=factor, **options), id=label)
+    made = load_model(name, factor=factor, **NEEDED.get(name, {}), **options)
+    return pytest.param(made, id=label)
 
 
 WEIGHTLESS = [
@@ -27,5 +49,9 @@ TRAINED = [
     pytest.param(tiny_fast(2), id="fast-x2"),
     pytest.param(tiny_fast(3, tail=0.2), id="fast-x3"),
     pytest.param(tiny_srresnet(2), id="srresnet-x2"),
+    pytest.param(tiny_scn(2), id="scn-x2"),
+    pytest.param(tiny_scn(3), id="scn-x3"),
+    pytest.param(tiny_scn(2, n_views=8), id="scn-x2-eightfold"),
+    pytest.param(tiny_blind(2), id="blind-x2"),
 ]
 EVERY = [*WEIGHTLESS, *TRAINED]
