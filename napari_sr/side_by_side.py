@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sr.catalogue import load_model
+from napari_sr.catalogue import load_model, load_with_options
 from napari_sr.comparing import (
     LARGEST,
     Comparison,
@@ -101,7 +101,7 @@ def load_methods(
     return {
         _label(name, options): _at(trained[name], options)
         if name in trained
-        else load_model(name, factor=chosen, **options)
+        else load_with_options(name, chosen, options)
         for name, options in wanted
     }
 
