@@ -33,6 +33,7 @@ __all__ = [
     "ModelFormatError",
     "TrainingImage",
     "as_header",
+    "parse_card",
     "read_card",
 ]
 
@@ -141,10 +142,21 @@ def read_card(path: str | os.PathLike[str]) -> ModelCard:
             f"{path.name}: its card has been changed since it was saved. Get the file "
             f"again."
         )
+    return parse_card(path.name, text)
+
+
+def parse_card(name: str, text: str) -> ModelCard:
+    """Read a card that is JSON; `name` is that of its file, for errors.
+
+    Raises
+    ------
+    ModelFormatError
+        If it is none, or of a newer version.
+    """
     version = _version_of(text)
     if version != SCHEMA_VERSION:
         raise ModelFormatError(
-            f"{path.name}: its card has version {version}, this napari-sr "
+            f"{name}: its card has version {version}, this napari-sr "
             f"{napari_sr.__version__} reads version {SCHEMA_VERSION}. Update napari-sr."
         )
     try:
@@ -153,7 +165,7 @@ def read_card(path: str | os.PathLike[str]) -> ModelCard:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise ModelFormatError(
-            f"{path.name}: its card is not usable: {field}: {first['msg']}. Save the "
+            f"{name}: its card is not usable: {field}: {first['msg']}. Save the "
             f"model again with this version."
         ) from error
 

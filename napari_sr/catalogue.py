@@ -6,6 +6,7 @@ user's model folder, and the methods that need no weights.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -16,18 +17,23 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from napari_sr.card import ModelFormatError, read_card
+from napari_sr.card import ModelFormatError, parse_card, read_card
+from napari_sr.interop.kinds import is_foreign, is_package
 from napari_sr.methods import METHODS, build_method
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_sr.card import ModelCard
-    from napari_sr.interop.spandrel_models import SpandrelUpscaler
+    from napari_sr.interop.foreign import Foreign
     from napari_sr.methods.weightless import Weightless
     from napari_sr.model import SRModel
 
 FOR_ALL_KINDS = "general-x2"
 """The model for whoever has not chosen one."""
 SHIPPED = Path(__file__).parent / "zoo"
+SIDE_CARD = ".card.json"
+"""Ends the name of the card beside a network made elsewhere, after all of its name."""
 _NAME = re.compile(r"\w(?:[\w .+-]*[\w+-])?")
 """What can be a file's name on every system."""
 
@@ -80,6 +86,7 @@ class Entry:
     """One model file of the catalogue."""
 
     path: Path
+    """Of a network made elsewhere its own file, beside which lies its card."""
     card: ModelCard
 
     @property
@@ -100,10 +107,11 @@ def _entries() -> dict[str, Entry]:
     """
     found: dict[str, Entry] = {}
     for folder in (SHIPPED, model_folder()):
-        for path in sorted(folder.glob("*.safetensors")):
+        for held in sorted([*folder.glob("*.safetensors"), *side_cards(folder)]):
+            path = Path(str(held).removesuffix(SIDE_CARD))
             try:
-                seen = path.stat()
-                card = _card_of(path, seen.st_mtime_ns, seen.st_size)
+                seen = held.stat()
+                card = _card_of(held, seen.st_mtime_ns, seen.st_size)
             except (ModelFormatError, OSError):
                 found.pop(path.stem, None)  # loading it by name says what is wrong
                 continue
@@ -111,9 +119,21 @@ def _entries() -> dict[str, Entry]:
     return found
 
 
+def side_cards(folder: Path, name: str = "") -> list[Path]:
+    """Find the cards of networks made elsewhere; all, or that of one name."""
+    cards = folder.glob(f"*{SIDE_CARD}")
+    return [one for one in cards if name in ("", _name_beside(one))]
+
+
+def _name_beside(card: Path) -> str:
+    return Path(card.name.removesuffix(SIDE_CARD)).stem
+
+
 @lru_cache(maxsize=256)
 def _card_of(path: Path, _modified: int, _size: int) -> ModelCard:
     """Read a card, once for as long as its file is the same: pickers ask often."""
+    if path.name.endswith(SIDE_CARD):
+        return parse_card(path.name, path.read_text("utf-8", errors="replace"))
     return read_card(path)
 
 
@@ -129,20 +149,28 @@ def list_models() -> list[ModelCard]:
 
 
 def load_model(
-    model: str | os.PathLike[str], *, factor: int | None = None, **options: object
-) -> SRModel | Weightless | SpandrelUpscaler:
+    model: str | os.PathLike[str],
+    *,
+    factor: int | None = None,
+    trust: bool = False,
+    **options: object,
+) -> SRModel | Weightless | Foreign:
     """Load a model by its name or the path of its file, or a method by its name.
 
     Parameters
     ----------
     model
-        A name that `list_models` shows, the path of a `.safetensors` file or
-        of a checkpoint of another repository (see `interop.layouts`; with spandrel
-        installed also those that it knows), or a method that needs no weights:
-        `bicubic`, `wiener`, … (`napari_sr.methods.METHODS`).
+        A name that `list_models` shows, the path of a `.safetensors` file, of
+        a checkpoint of another repository (see `interop.layouts`; with spandrel
+        installed also those that it knows) or of a package of bioimage.io (`.zip`, its
+        folder or `rdf.yaml`), or a method that needs no weights: `bicubic`, `wiener`, …
+        (`napari_sr.methods.METHODS`).
     factor
         Super-resolution factor, for the methods that have no factor of their own. A
         trained model has one; another one is refused.
+    trust
+        Run code that comes with a package of bioimage.io, where it has no weights
+        without.
     **options
         What a method takes besides, such as `psf_sigma`; a trained model what its
         architecture leaves to choose, such as `n_views=8` of sparse coding.
@@ -154,10 +182,21 @@ def load_model(
     ValueError
         If the factor is missing, or not that of the model, or an option is unknown.
     """
+    return load_with_options(model, factor, options, trust=trust)
+
+
+def load_with_options(
+    model: str | os.PathLike[str],
+    factor: int | None,
+    options: Mapping[str, object],
+    *,
+    trust: bool = False,
+) -> SRModel | Weightless | Foreign:
+    """Load as `load_model` does, with options from a file, which trusts nothing."""
     name = os.fspath(model)
     if name in METHODS:
         return _load_method(name, factor, options)
-    loaded = _read(name)
+    loaded = _read(name, trust)
     if options:
         loaded = loaded.used_with(options)
     if factor not in (None, loaded.factor):
@@ -169,7 +208,7 @@ def load_model(
 
 
 def _load_method(
-    name: str, factor: int | None, options: dict[str, object]
+    name: str, factor: int | None, options: Mapping[str, object]
 ) -> Weightless:
     if factor is None:
         raise ValueError(
@@ -178,14 +217,14 @@ def _load_method(
         )
     if name == "retrieval":
         options = dict(options)
-        base = load_model(str(options.pop("base", "bicubic")), factor=factor)
+        base = load_with_options(str(options.pop("base", "bicubic")), factor, {})
         if (dial := options.pop("dial", None)) is not None:
             base = _at_dial(base, dial)
         options["base"] = base
     return build_method(name, factor, options)
 
 
-def _at_dial(base: SRModel | Weightless | SpandrelUpscaler, dial: object) -> SRModel:
+def _at_dial(base: SRModel | Weightless | Foreign, dial: object) -> SRModel:
     from napari_sr.model import SRModel
 
     if not isinstance(base, SRModel):
@@ -193,32 +232,60 @@ def _at_dial(base: SRModel | Weightless | SpandrelUpscaler, dial: object) -> SRM
     return base.at_dial(float(str(dial)))
 
 
-def _read_checkpoint(name: str) -> SRModel | SpandrelUpscaler:
+def _checkpoint(path: str | os.PathLike[str]) -> SRModel | Foreign:
     """Read a layout known here, else one that spandrel knows, where it is installed."""
     from napari_sr.interop.checkpoints import UnknownLayoutError, import_checkpoint
 
     try:
-        return import_checkpoint(name)
+        return import_checkpoint(path)
     except UnknownLayoutError:
         if find_spec("spandrel") is None:
             raise
     from napari_sr.interop.spandrel_models import read_spandrel
 
-    return read_spandrel(name)
+    return read_spandrel(path)
 
 
-def _read(name: str) -> SRModel | SpandrelUpscaler:
+def read_foreign(
+    path: str | os.PathLike[str], *, trust: bool = False
+) -> SRModel | Foreign:
+    """Read a network made elsewhere: a checkpoint, or a package of bioimage.io."""
+    if not is_package(path):
+        return _checkpoint(path)
+    from napari_sr.interop.bioimageio.reading import read_package
+
+    return read_package(path, trust=trust)
+
+
+def _read_beside(card: Path) -> SRModel | Foreign:
+    """Read a network of the model folder, if it is still the one that was imported.
+
+    Its code, where it has any, was trusted then.
+    """
+    path = card.with_name(card.name.removesuffix(SIDE_CARD))
+    expected = parse_card(card.name, card.read_text("utf-8", errors="replace")).digests
+    content = path.read_bytes() if path.is_file() else b""
+    if expected.get(path.name) != hashlib.sha256(content).hexdigest():
+        raise ModelFormatError(
+            f"{path.name}: is missing or not the file that was imported. Remove "
+            f"{card.name} beside it, and import it again."
+        )
+    return read_foreign(path, trust=True)
+
+
+def _read(name: str, trust: bool) -> SRModel | Foreign:
     from napari_sr.blind import read_model
-    from napari_sr.interop.reading import SUFFIXES
 
-    if name.lower().endswith(SUFFIXES):
-        return _read_checkpoint(name)
-    if name.endswith(".safetensors") or os.sep in name:
-        return read_model(name)
     for folder in (model_folder(), SHIPPED):
         path = folder / f"{name}.safetensors"
-        if path.is_file():
+        if os.sep not in name and path.is_file():
             return read_model(path)
+    for card in side_cards(model_folder(), name):
+        return _read_beside(card)
+    if is_foreign(name):
+        return read_foreign(name, trust=trust)
+    if name.endswith(".safetensors") or os.sep in name:
+        return read_model(name)
     known = ", ".join([*sorted(_entries()), *METHODS])
     raise ModelFormatError(
         f"There is no model named {name!r}. There are: {known}; or give the path of a "

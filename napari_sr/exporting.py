@@ -58,8 +58,8 @@ def export_model(
     loaded = model if isinstance(model, SRModel) else load_model(model)
     if not isinstance(loaded, SRModel):
         raise ValueError(
-            f"{loaded.name!r} is an interpolation, and only a trained model can be "
-            "exported. Choose one of `napari-sr models`."
+            f"{loaded.name!r} is no trained model of napari-sr, and only such can be "
+            "exported. Choose another of `napari-sr models`."
         )
     return write(loaded if dial is None else loaded.at_dial(dial), path)
 

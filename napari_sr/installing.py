@@ -6,16 +6,26 @@ and is there whole or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.aside import written_aside
 from napari_sr.card import ModelFormatError
-from napari_sr.catalogue import list_entries, model_folder, new_model_path
-from napari_sr.interop.checkpoints import import_checkpoint
+from napari_sr.catalogue import (
+    SIDE_CARD,
+    list_entries,
+    model_folder,
+    new_model_path,
+    read_foreign,
+    side_cards,
+)
+from napari_sr.interop.bioimageio.files import Package
+from napari_sr.interop.bioimageio.reading import read_package
+from napari_sr.interop.kinds import is_package
 from napari_sr.methods import METHODS
-from napari_sr.model import read_model, save_model
+from napari_sr.model import SRModel, read_model, save_model
 
 if TYPE_CHECKING:
     import os
@@ -60,18 +70,24 @@ def install_model(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def install_checkpoint(path: str | os.PathLike[str]) -> Path:
-    """Convert a checkpoint of another repository into a model of the user's folder.
+def install_foreign(path: str | os.PathLike[str], *, trust: bool = False) -> Path:
+    """Take a network made elsewhere into the user's folder.
+
+    An SRResNet becomes a model file. Of other networks a copy is kept, and a card
+    beside it.
 
     Parameters
     ----------
     path
-        See `interop.checkpoints.import_checkpoint`. The model is called as it is.
+        A checkpoint, or a package of bioimage.io; see `catalogue.load_model`. The model
+        is called as it is.
+    trust
+        Whether code in a package may be run, now and whenever the model is used.
 
     Returns
     -------
     Path
-        The model file.
+        The file in the folder.
 
     Raises
     ------
@@ -80,13 +96,34 @@ def install_checkpoint(path: str | os.PathLike[str]) -> Path:
     ValueError
         If no model can have that name.
     """
-    target = new_model_path(Path(path).stem)
+    path = Path(path)
+    package = Package(path) if is_package(path) else None
+    name = package.model_name if package else path.stem
+    target = new_model_path(name)
     _refuse_taken(target)
-    return save_model(import_checkpoint(path), target)
+    model = read_package(package, trust=trust) if package else read_foreign(path)
+    if isinstance(model, SRModel):
+        return save_model(model, target)
+    target = target.with_name(f"{name}.zip" if package else path.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(target) as partial:
+        if package:
+            package.save(partial)
+        else:
+            shutil.copyfile(path, partial)
+    digests = {target.name: hashlib.sha256(target.read_bytes()).hexdigest()}
+    card = model.card.model_copy(update={"digests": digests})
+    with written_aside(_card_beside(target)) as partial:  # from now on it is listed
+        partial.write_text(card.model_dump_json(indent=1), encoding="utf-8")
+    return target
+
+
+def _card_beside(path: Path) -> Path:
+    return path.with_name(path.name + SIDE_CARD)
 
 
 def _refuse_taken(target: Path) -> None:
-    if target.exists():
+    if target.exists() or side_cards(target.parent, target.stem):
         raise ModelFormatError(
             f"There is a model of your own named {target.stem!r} already. Remove it "
             "first, or rename the file."
@@ -111,4 +148,5 @@ def remove_model(entry: Entry) -> None:
             f"Model {entry.card.name!r} is not one of your own, so it is not removed. "
             "Models that come with napari-sr go with it."
         )
+    _card_beside(entry.path).unlink(missing_ok=True)
     entry.path.unlink(missing_ok=True)

@@ -64,19 +64,24 @@ class IntensityPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: Literal["percentile", "fixed"] = "percentile"
+    kind: Literal["percentile", "fixed", "deviations"] = "percentile"
     """Measured in each stack, or the same for every stack of a detector."""
     low: float = 0.1
-    """Mapped to 0: percent of the pixels that lie below, or counts."""
+    """Mapped to 0: percent of the pixels that lie below, counts, or standard deviations
+    from the mean."""
     high: float = 99.9
-    """Mapped to 1: percent of the pixels that lie below, or counts."""
+    """Mapped to 1, in the same unit."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        """Refuse an order or a percentage that cannot be, and unstated counts."""
-        if self.kind == "fixed":
+        """Refuse an order or a percentage that cannot be, and unstated numbers."""
+        if self.kind != "percentile":
             if not {"low", "high"} <= self.model_fields_set:
-                raise ValueError("A fixed range needs its low and its high in counts.")
+                unit = "counts" if self.kind == "fixed" else "standard deviations"
+                raise ValueError(
+                    f"A range of kind {self.kind!r} needs its low and its high in "
+                    f"{unit}."
+                )
             IntensityRange(self.low, self.high)
         elif not 0 <= self.low < self.high <= 100:
             raise ValueError(
@@ -113,8 +118,8 @@ class IntensityRange:
 
         Planes are read one at a time, of a large stack an evenly spread sample, the
         same at every call. Pixels that hold no number are ignored. Where both
-        percentiles meet (nearly all pixels alike), minimum and maximum take their
-        place; a constant stack gets a range one count wide.
+        ends meet (nearly all pixels alike), minimum and maximum take their place; a
+        constant stack gets a range one count wide.
 
         Parameters
         ----------
@@ -136,8 +141,12 @@ class IntensityRange:
                 f"{stack.name} holds no finite pixel, so it has no intensity range. "
                 f"Check how it was exported."
             )
-        percents = (policy.low, policy.high)
-        low, high = np.percentile(pixels, percents, overwrite_input=True).tolist()
+        ends = (policy.low, policy.high)
+        if policy.kind == "deviations":
+            mean, deviation = float(pixels.mean()), float(pixels.std())
+            low, high = (mean + end * deviation for end in ends)
+        else:
+            low, high = np.percentile(pixels, ends, overwrite_input=True).tolist()
         if high - low < _NARROWEST:
             low, high = float(pixels.min()), float(pixels.max())
         if high - low < _NARROWEST:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from napari_sr.card import ModelFormatError
-from napari_sr.catalogue import load_model
+from napari_sr.catalogue import load_with_options
 from napari_sr.descriptors import noise_deviation
 from napari_sr.intensity import NoiseLevel, fill_gaps
 from napari_sr.model import SRModel
@@ -153,7 +153,7 @@ def _trained(
         return None, ["Neither the result nor the user says which model made it."]
     try:
         found = (
-            load_model(plan.model, factor=plan.factor, **plan.options)
+            load_with_options(plan.model, plan.factor, plan.options)
             if model is None and plan is not None
             else as_upscaler(model, UpscaleSettings(device="cpu"))  # type: ignore[arg-type]
         )

@@ -23,6 +23,7 @@ from napari_sr.intensity import (
     NoiseLevel,
     fill_gaps,
 )
+from napari_sr.interop.foreign import Foreign
 from napari_sr.model import SRModel
 from napari_sr.tiling import pad_plane, plan_tiles
 
@@ -173,7 +174,9 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         psf_sigma = _fitted_blur(looked_at, network, intensity, noise)
     return Plan(
         model=upscaler.name,
-        model_sha256=trained.digest if trained else None,
+        model_sha256=(
+            upscaler.digest if isinstance(upscaler, SRModel | Foreign) else None
+        ),
         factor=upscaler.factor,
         dial=trained.dial if trained else None,
         intensity=intensity,

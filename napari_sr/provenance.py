@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import napari_sr
+from napari_sr.interop.foreign import Foreign
 from napari_sr.methods.weightless import Weightless
 from napari_sr.model import SRModel
 
@@ -37,6 +38,8 @@ def identity_of(upscaler: Upscaler) -> list[object]:
     digest = None
     if isinstance(upscaler, SRModel):
         digest, chosen = upscaler.digest, upscaler.dial
+    elif isinstance(upscaler, Foreign):
+        digest = upscaler.digest
     elif isinstance(upscaler, Weightless):
         chosen = dict(upscaler.options)
     return [upscaler.name, upscaler.factor, digest, chosen]

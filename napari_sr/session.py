@@ -331,8 +331,8 @@ def as_base(base: SRModel | str | os.PathLike[str] | None) -> SRModel | None:
         if isinstance(model, SRModel):
             return model
     raise ValueError(
-        f"{getattr(base, 'name', base)!r} is a method without weights, so there is "
-        f"nothing to fine-tune. Choose a trained model as the base."
+        f"{getattr(base, 'name', base)!r} has no weights that could be fine-tuned "
+        f"here. Choose a trained model as the base."
     )
 
 

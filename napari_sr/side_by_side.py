@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sr.catalogue import load_model
+from napari_sr.catalogue import load_with_options
 from napari_sr.comparing import (
     LARGEST,
     Comparison,
@@ -99,7 +99,7 @@ def load_methods(
         )
     chosen = factors.pop() if factors else USUAL_FACTOR
     others = {
-        _label(name, options): load_model(name, factor=chosen, **options)
+        _label(name, options): load_with_options(name, chosen, options)
         for name, options in wanted
         if name in METHODS
     }
@@ -112,7 +112,7 @@ def _at_dial(
 ) -> Upscaler:
     """Load a trained model; the dial is an option like any other."""
     settings = UpscaleSettings.model_validate({"dial": options.pop("dial", None)})
-    return as_upscaler(load_model(name, factor=factor, **options), settings)
+    return as_upscaler(load_with_options(name, factor, options), settings)
 
 
 def _label(name: str, options: Mapping[str, float | str]) -> str:

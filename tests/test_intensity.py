@@ -296,6 +296,19 @@ def test_a_policy_that_cannot_be_is_refused(arguments):
         IntensityPolicy(**arguments)
 
 
+def test_a_range_in_deviations_is_measured_over_the_whole_stack():
+    planes = np.random.default_rng(0).normal([[[500.0]], [[900.0]]], 30, (2, 50, 60))
+    stack = Stack.from_array(planes.astype(np.float32))
+    policy = IntensityPolicy(kind="deviations", low=-2, high=3)
+    measured = IntensityRange.measure(stack, policy)
+    ends = planes.mean() + np.array([-2, 3]) * planes.std()
+    np.testing.assert_allclose((measured.low, measured.high), ends, rtol=1e-6)
+    flat = IntensityRange.measure(
+        Stack.from_array(np.full((1, 5, 5), 7, np.uint8)), policy
+    )
+    assert (flat.low, flat.high) == (7, 8)
+
+
 @pytest.mark.parametrize(
     "policy", [PERCENTILES, IntensityPolicy(kind="fixed", low=-5, high=4095)]
 )

@@ -10,6 +10,7 @@ import torch
 
 import napari_sr as sr
 from napari_sr.card import ModelFormatError
+from napari_sr.cli import main
 from napari_sr.tiling import pad_plane
 
 pytest.importorskip("spandrel", reason="napari-sr[spandrel] is not installed")
@@ -74,6 +75,25 @@ def test_a_network_that_is_not_local_is_blended_and_says_so(tmp_path):
     np.testing.assert_allclose(whole, expected, rtol=0, atol=1e-5)
     tiled = sr.upscale(low, model, tile=96, intensity_range=(0, 1))
     assert np.abs(tiled - expected).max() < 0.1
+
+
+def test_an_imported_network_is_listed_with_its_self_test_and_used_by_name(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path / "models"))
+    path, low = saved(tmp_path, "local"), plane()
+    assert main(["models", "import", str(path)]) == 0
+    shown = capsys.readouterr().out
+    for word in ("Compact by spandrel", "tiles are exact", "gain:", "reach: 6"):
+        assert word in shown
+    assert main(["info", str(path)]) == 0
+    assert "gain:" in capsys.readouterr().out
+    assert main(["models"]) == 0
+    assert "theirs" in capsys.readouterr().out
+    results = [sr.upscale(low, one) for one in ("theirs", sr.load_model(path))]
+    assert np.array_equal(*results)
+    assert main(["models", "import", str(path)]) == 1
+    assert "already" in capsys.readouterr().err
 
 
 class Hostile:

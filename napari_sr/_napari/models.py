@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 COLUMNS = ("Model", "For", "×", "From")
 _FEWEST, _MOST = 3, 8
 """Rows that are in sight."""
+_FILES = "Models (*.safetensors *.pth *.pt *.ckpt *.tar *.zip)"
 _WIDEST = 125
 """Pixels of a column."""
 
@@ -65,7 +66,9 @@ class Models(QWidget):
             "that is given and noise that is estimated (auto)."
         )
         self.import_button = button(
-            "Import file …", "Check a model file and copy it into your model folder."
+            "Import file …",
+            "Check a model file, or a network made elsewhere (a checkpoint, a package "
+            "of bioimage.io), and copy it into your model folder.",
         )
         self.remove_button = button("Remove …", "")
         self.folder_button = button("Open folder", "")
@@ -103,9 +106,7 @@ class Models(QWidget):
     def import_file(self, path: str | Path | None = None) -> None:
         """Import a model file; ask for it if none is given."""
         if path is None:
-            path, _ = QFileDialog.getOpenFileName(
-                self, "Import a model", "", "Models (*.safetensors)"
-            )
+            path, _ = QFileDialog.getOpenFileName(self, "Import a model", "", _FILES)
         if path:
             self._background.start(
                 once,
@@ -188,6 +189,7 @@ class Models(QWidget):
 
 def _install(path: str | Path) -> Path:
     """Check and copy in a thread, where torch is loaded."""
-    from napari_sr.installing import install_model
+    from napari_sr.installing import install_foreign, install_model
 
-    return install_model(path)
+    is_ours = Path(path).suffix == ".safetensors"
+    return (install_model if is_ours else install_foreign)(path)

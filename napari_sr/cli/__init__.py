@@ -114,9 +114,13 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
     actions = models.add_subparsers(metavar="ACTION")
     into = actions.add_parser(
-        "import", help="take over a model file, or a checkpoint of another repository"
+        "import", help="take over a model file, or a network made elsewhere"
     )
-    into.add_argument("file", type=Path, help=".safetensors, or .pth of an SRResNet")
+    into.add_argument("file", type=Path,
+        help=".safetensors, .pth of another repository, or a package of "
+        "bioimage.io")  # fmt: skip
+    into.add_argument("--trust", action="store_true",
+        help="run the code that comes with a package")  # fmt: skip
     into.set_defaults(run=_import_model)
     add_export(actions.add_parser("export", help="write a model for other programs"))
     info = commands.add_parser("info", help="describe a stack or a model file")
@@ -188,11 +192,11 @@ def _upscale(arguments: argparse.Namespace) -> int:
     else:
         sources = [*find_sources(arguments.inputs, leave_out=arguments.output)]
 
-    from napari_sr.catalogue import load_model
+    from napari_sr.catalogue import load_with_options
     from napari_sr.upscaling import as_upscaler
 
     options = arguments.options or {}
-    model = load_model(arguments.model, factor=arguments.factor, **options)
+    model = load_with_options(arguments.model, arguments.factor, options)
     upscaler = as_upscaler(model, settings)
     jobs = jobs_for(arguments, sources, upscaler.factor)
     if arguments.plan:
@@ -251,12 +255,15 @@ def _models(_arguments: argparse.Namespace) -> int:
 
 
 def _import_model(arguments: argparse.Namespace) -> int:
-    from napari_sr.card import read_card
-    from napari_sr.installing import install_checkpoint, install_model
+    from napari_sr.catalogue import list_entries
+    from napari_sr.installing import install_foreign, install_model
 
-    is_ours = arguments.file.suffix == ".safetensors"
-    path = (install_model if is_ours else install_checkpoint)(arguments.file)
-    print(describe_model(read_card(path)))
+    if arguments.file.suffix == ".safetensors":
+        path = install_model(arguments.file)
+    else:
+        path = install_foreign(arguments.file, trust=arguments.trust)
+    card = next(one.card for one in list_entries() if one.path == path)
+    print(describe_model(card))
     return OK
 
 
@@ -268,13 +275,17 @@ def _info(arguments: argparse.Namespace) -> int:
 def _description(name: str, as_json: bool) -> str:
     """Find out what a name or a path stands for, and describe it."""
     from napari_sr.card import read_card
-    from napari_sr.catalogue import list_models
+    from napari_sr.catalogue import list_models, read_foreign
     from napari_sr.files import open_stack
+    from napari_sr.interop.kinds import is_foreign
     from napari_sr.methods import METHODS
 
     named = {card.name: card for card in list_models()}
-    if name in named or name.endswith(".safetensors"):
-        card = named[name] if name in named else read_card(name)
+    if name in named or name.endswith(".safetensors") or is_foreign(name):
+        is_ours = name.endswith(".safetensors")
+        card = named.get(name) or (
+            read_card(name) if is_ours else read_foreign(name).card
+        )
         return card.model_dump_json(indent=1) if as_json else describe_model(card)
     if name in METHODS and not Path(name).exists():
         text = f"{name}, by 2, 3, 4 or 8 (--factor): {METHODS[name]}"

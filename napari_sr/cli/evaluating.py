@@ -125,7 +125,11 @@ def _loaded(name: str) -> SRModel:
             f"trained model, see `napari-sr models`."
         )
     model = load_model(name)
-    assert isinstance(model, SRModel)
+    if not isinstance(model, SRModel):
+        raise ValueError(
+            f"{model.name!r} is a network made elsewhere, which is not measured here. "
+            "`napari-sr compare` puts it beside others."
+        )
     return model
 
 

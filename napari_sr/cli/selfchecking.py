@@ -24,7 +24,11 @@ def _selfcheck(arguments: argparse.Namespace) -> int:
     from napari_sr.selfcheck import self_check
 
     model = load_model(arguments.model)
-    assert isinstance(model, SRModel)  # what has no weights is refused without factor
+    if not isinstance(model, SRModel):
+        raise ValueError(
+            f"{model.name!r} is no trained model of napari-sr, and only such can be "
+            "checked. Choose another of `napari-sr models`."
+        )
     is_well = True
     for finding in self_check(model, arguments.device):
         print(f"{'well' if finding.is_well else 'WRONG'}: {finding.text}", flush=True)

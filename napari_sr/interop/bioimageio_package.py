@@ -179,10 +179,14 @@ def _input(name: str, model: SRModel, tensor: dict[str, str]) -> dict[str, Any]:
 
 def _preprocessing(model: SRModel) -> list[dict[str, Any]]:
     policy = model.intensity_policy
-    if policy.kind == "fixed":
+    if policy.kind != "percentile":
         span = policy.high - policy.low
         kwargs = {"gain": 1 / span, "offset": -policy.low / span}
-        return [{"id": "scale_linear", "kwargs": kwargs}]
+        linear = {"id": "scale_linear", "kwargs": kwargs}
+        if policy.kind == "fixed":
+            return [linear]
+        standard = {"id": "zero_mean_unit_variance"}
+        return [standard] if (policy.low, policy.high) == (0, 1) else [standard, linear]
     percentiles = {"min_percentile": policy.low, "max_percentile": policy.high}
     kwargs = {**percentiles, "eps": _EPSILON}
     return [{"id": "scale_range", "kwargs": kwargs}]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".tar")
 _WRAPPERS = (
     *("model_state_dict", "state_dict", "params_ema", "params-ema", "params"),
     *("model", "net", "generator", "netG", "ema_state_dict", "g"),

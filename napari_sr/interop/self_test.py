@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from napari_sr.interop.foreign import Foreign
     from napari_sr.model import SRModel
 
 _SIDE = 32
 """Recorded pixels between the halos of the gradient."""
 
 
-def look_at(model: SRModel) -> dict[str, float]:
+@torch.inference_mode()
+def look_at(model: SRModel | Foreign) -> dict[str, float]:
     """Run a network on a gradient and an impulse.
 
     Parameters
     ----------
     model
-        The network with its card.
+        With its network.
 
     Returns
     -------
@@ -30,7 +32,7 @@ def look_at(model: SRModel) -> dict[str, float]:
         `lowest`, `highest`: of the result of a gradient from 0 to 1; `gain`: its
         steepness, 1 where it is kept; `shift_x`: by how many recorded pixels it lies
         beside where half-pixel alignment puts it; `reach`: recorded pixels over which
-        a bright pixel is felt (at most the card's halo).
+        a bright pixel is felt (at most its halo).
     """
     halo, factor = model.halo, model.factor
     length = _SIDE + 2 * halo

@@ -11,6 +11,8 @@ from inspect import signature
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_sr.methods.weightless import Weightless
 
 METHODS = {
@@ -42,7 +44,7 @@ _MADE_BY = {
 """Module and class; the others are interpolations."""
 
 
-def build_method(name: str, factor: int, options: dict[str, object]) -> Weightless:
+def build_method(name: str, factor: int, options: Mapping[str, object]) -> Weightless:
     """Make an upscaler that needs no weights.
 
     Parameters

@@ -1,0 +1,1 @@
+"""Packages of bioimage.io: models whose result is finer than the image."""

@@ -1,0 +1,171 @@
+"""A network made elsewhere, for one channel, as an upscaler.
+
+This module alone knows how such a network is tiled. One that is local within
+`LARGEST_REACH` gets its measured reach as halo, so that tiles are exact; others are
+blended, and their description says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Self
+
+import torch
+
+from napari_sr.card import ModelCard
+from napari_sr.interop.self_test import look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from napari_sr.blur import Prepared
+    from napari_sr.intensity import IntensityPolicy, IntensityRange, NoiseLevel
+    from napari_sr.stack import Stack
+
+LARGEST_REACH = 40
+"""Recorded pixels of halo that are worth exact tiles."""
+BLENDED_HALO, OVERLAP = 24, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a network comes from, and what is known without running it."""
+
+    title: str
+    """What it is, for people."""
+    architecture: str
+    digest: str
+    """SHA-256 of everything that its pixels depend on."""
+    intensity: IntensityPolicy
+    bytes_per_pixel: int
+    """Working memory per recorded pixel in float32."""
+    is_shifting: bool = False
+    """Whether its pixels depend on where a tile begins."""
+    least_halo: int = 0
+    """Recorded pixels that its makers tell to leave around a tile."""
+    licence: str = "unknown"
+    facts: dict[str, str | float] = field(default_factory=dict)
+    """What else its card tells."""
+
+
+class Foreign:
+    """A network made elsewhere, for one channel.
+
+    Parameters
+    ----------
+    name
+        Short name.
+    network
+        Maps `(1, 1, h, w)` in network range to `(1, 1, f·h, f·w)`.
+    factor
+        Super-resolution factor.
+    origin
+        Where it comes from.
+    """
+
+    domain = "any"
+    sees_whole_planes = False
+
+    def __init__(
+        self, name: str, network: nn.Module, factor: int, origin: Origin
+    ) -> None:
+        self.name, self.factor, self.origin = name, factor, origin
+        self.options: dict[str, float | str] = {}
+        self.network = network.eval()
+        self.device = torch.device("cpu")
+        self.digest = origin.digest
+        self.intensity_policy = origin.intensity
+        self.bytes_per_pixel = origin.bytes_per_pixel
+        reach = LARGEST_REACH + 1 if origin.is_shifting else _reach_of(network, factor)
+        self.is_local = reach <= LARGEST_REACH
+        told = min(origin.least_halo, LARGEST_REACH)
+        self.halo = max(1, reach, told) if self.is_local else BLENDED_HALO
+        self.overlap = 0 if self.is_local else OVERLAP
+        how = (
+            f"local within {reach} px, so tiles are exact"
+            if self.is_local
+            else "not local, so tiles are blended and results depend on them a little"
+        )
+        self.description = f"{origin.title}, {how}."
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the network to a device."""
+        self.network.to(device)
+        self.device = torch.device(device)
+        return self
+
+    def used_with(self, options: Mapping[str, object]) -> Self:
+        """Refuse to be used in another way: nothing is left to choose."""
+        raise ValueError(
+            f"Model {self.name!r} takes no options, got {', '.join(options)}. Leave "
+            f"them out."
+        )
+
+    def prepare(
+        self,
+        stack: Stack,
+        intensity: IntensityRange,
+        noise: Literal["auto"] | NoiseLevel,
+    ) -> None:
+        """Find out nothing: these networks are not told the noise.
+
+        Raises
+        ------
+        ValueError
+            If a level is asked for.
+        """
+        if noise != "auto":
+            raise ValueError(
+                f"Model {self.name!r} is not told the noise, so it cannot keep or "
+                f"remove a given level. Leave noise at 'auto'."
+            )
+
+    def inputs(
+        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
+    ) -> Tensor:
+        """Put nothing beside a `(1, 1, y, x)` plane."""
+        return plane
+
+    @torch.inference_mode()
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Super-resolve `(n, 1, h, w)` to `(n, 1, f·h, f·w)`, both in network range."""
+        return torch.cat([self.network(image[None]) for image in batch])
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """What it is, with what a self-test finds."""
+        return ModelCard(
+            name=self.name,
+            description=self.description,
+            factor=self.factor,
+            architecture=self.origin.architecture,
+            intensity=self.intensity_policy,
+            halo=self.halo,
+            licence=self.origin.licence,
+            imported={
+                **self.origin.facts,
+                "sha256": self.digest,
+                **look_at(self),
+            },
+        )
+
+
+@torch.inference_mode()
+def _reach_of(network: nn.Module, factor: int) -> int:
+    """Measure over how many recorded pixels a changed pixel is felt.
+
+    What reaches as far as the measure goes is not known to end there.
+    """
+    middle = LARGEST_REACH + 8
+    draw = torch.Generator().manual_seed(0)
+    base = torch.rand(1, 1, 2 * middle + 1, 2 * middle + 1, generator=draw)
+    before, reach = network(base), 0
+    for value in (0.0, 1.0):
+        changed = base.clone()
+        changed[..., middle, middle] = value
+        felt = (network(changed) != before)[0, 0].nonzero() // factor - middle
+        reach = max(reach, int(felt.abs().max()) if len(felt) else 0)
+    return reach
