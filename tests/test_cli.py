@@ -85,7 +85,7 @@ MISUSES = [  # arguments, words of the sentence; the exit code is 2
     pytest.param(upscaling(*NEAREST, "--tile=-5"), "pixels or auto", id="tile-minus"),
     pytest.param(upscaling(*NEAREST, "--tile", "0"), "--tile: tile is", id="tile-0"),
     pytest.param(upscaling(*NEAREST, "--dtype", "int64"), "invalid choice", id="dtype"),
-    pytest.param(upscaling(*NEAREST, "--dial", "2"), "--dial: Input", id="dial"),
+    pytest.param(upscaling(*NEAREST, "--dial", "2"), "--dial: expected", id="dial"),
     pytest.param(
         upscaling(*NEAREST, "--compression", "jpeg"), "invalid choice", id="compression"
     ),
