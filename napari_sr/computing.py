@@ -51,7 +51,13 @@ class Part:
 def read_parts(
     stack: Stack, regions: Sequence[Region], windows: Sequence[Window], network: Tiled
 ) -> Generator[Part, None, None]:
-    """Read and normalise one after the other."""
+    """Read and normalise one after the other.
+
+    With one thread, for the rest of the thread that this runs in: a second pool of
+    threads would put that of the network to sleep between any two of its steps, since
+    OpenMP's threads do not wait awake once there are more of them than cores.
+    """
+    torch.set_num_threads(1)
     for region, window in zip(regions, windows, strict=True):
         recorded, gaps = fill_gaps(stack.window(region.index, window.seen))
         yield Part(region, window, recorded, gaps, network.inputs(recorded))
@@ -63,8 +69,10 @@ def compute_parts(
     network: Tiled,
 ) -> Generator[Part, None, None]:
     """Super-resolve; each part comes once for each tile, with its pixels at last."""
+    n_threads = torch.get_num_threads()
     with closing(parts):
         for part in parts:
+            torch.set_num_threads(n_threads)  # and for threads that are still to come
             mosaic = network.mosaic(part.window.shape)
             *tiles, last = tilings[part.window.shape]
             for tile in tiles:

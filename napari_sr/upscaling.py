@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from napari_sr import consistency
 from napari_sr.ahead import ahead
@@ -144,8 +145,9 @@ def region_steps(
 ) -> Iterator[Step]:
     """Super-resolve parts of planes, each as it is in the whole plane.
 
-    One thread reads and normalises, another one computes, and the caller's makes
-    results agree, goes back to counts and writes: each a region ahead of the next.
+    One thread reads and normalises, a region ahead. On a GPU another one computes,
+    while the caller's makes results agree, goes back to counts and writes; on a CPU
+    that would only take cores from the network.
 
     Parameters
     ----------
@@ -175,7 +177,8 @@ def region_steps(
     # So many tiles ahead that finishing and writing never hold up the next region.
     most = max((len(tiles) for tiles in tilings.values()), default=1)
     computed = compute_parts(read, tilings, network)
-    with closing(computed if is_one_at_a_time else ahead(computed, most)) as computed:
+    overlaps = torch.device(plan.device).type != "cpu" and not is_one_at_a_time
+    with closing(ahead(computed, most) if overlaps else computed) as computed:
         for done, part in enumerate(computed, start=1):
             index = part.region.index
             if part.high is None:
