@@ -29,6 +29,7 @@ from napari_sr.batching import FileJob, FileResult, run_job
 from napari_sr.cluster import Workers
 from napari_sr.files import create_stack, open_stack
 from napari_sr.quality import as_markdown
+from napari_sr.regions import region_side
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Axis
 from napari_sr.upscaling import as_upscaler
@@ -159,7 +160,7 @@ def main() -> None:
     costs = {
         "compute": alone / region,
         "stored": stored / pixels.nbytes,
-        "region": (4096**2) * 2.0,  # of real size; here they are small
+        "region": region_side(2) ** 2 * 2.0,  # of real size; here they are small
         "scheduler": idle,
     }
     projected = {n: project(n, TERABYTE, costs) for n in NODES}

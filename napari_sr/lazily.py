@@ -47,7 +47,7 @@ def upscale(
         `(…, factor·y, factor·x)` of the recording's pixel type, unless asked otherwise.
         Lazy for a dask array: range, noise and tile are found now, for which some
         planes are computed, and pixels when they are asked for, as they would be in
-        memory. A plane is one chunk, or several of up to 8192 pixels a side.
+        memory. A plane is one chunk, or several of up to 6144 pixels a side.
     """
     if not hasattr(stack, "__dask_graph__"):
         return upscaling.upscale(stack, model, **options)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1024
 """Side of a chunk of a large result, in its pixels."""
-SIDE = 8192
+SIDE = 6144
 """Side of a region, at most, in pixels of the result: a few hundred MB at work."""
 
 

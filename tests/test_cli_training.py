@@ -102,7 +102,9 @@ def test_it_is_written_when_it_is_wanted_anyway(here):
 REFUSED = [
     pytest.param(["-o", "mine.tif"], r"\.safetensors", id="name of the output"),
     pytest.param(
-        ["--base", "bicubic"], "nothing to fine-tune", id="base without weights"
+        ["--base", "bicubic"],
+        "no weights that could be fine-tuned",
+        id="base without weights",
     ),
     pytest.param(["--base", "nothing"], "nothing", id="unknown base"),
     pytest.param(["--resume"], "nothing to resume", id="nothing to resume"),

@@ -164,3 +164,9 @@ def test_what_cannot_be_exported_is_told(tmp_path, monkeypatch, capsys):
         assert said in told
     assert (tmp_path / "there.onnx").read_bytes() == b"mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "there.onnx"]
+
+
+def test_what_has_no_network_is_refused_by_name(tmp_path):
+    for method in ("bicubic", sr.load_model("bicubic", factor=2)):
+        with pytest.raises(ValueError, match="'bicubic' is no trained model"):
+            export_model(method, tmp_path / "b.onnx")

@@ -65,7 +65,7 @@ def test_memory_and_time_grow_with_what_is_done_at_once_and_in_all():
     large = (1, 40_000, 40_000)
     whole, parts = of(".ome.tif", large), of(".ome.zarr", large)
     assert parts.memory < whole.memory / 10
-    assert (whole.n_regions, parts.n_regions) == (1, 100)
+    assert (whole.n_regions, parts.n_regions) == (1, 196)
 
 
 def test_what_the_disk_cannot_hold_is_refused_before_anything_is_done(
