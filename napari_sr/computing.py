@@ -71,15 +71,18 @@ def compute_parts(
     """Super-resolve; each part comes once for each tile, with its pixels at last."""
     n_threads = torch.get_num_threads()
     with closing(parts):
-        for part in parts:
-            torch.set_num_threads(n_threads)  # and for threads that are still to come
-            mosaic = network.mosaic(part.window.shape)
-            *tiles, last = tilings[part.window.shape]
-            for tile in tiles:
-                mosaic.add(tile, network.pixels_of(part.padded[..., *tile.outer]))
-                yield part
-            mosaic.add(last, network.pixels_of(part.padded[..., *last.outer]))
-            yield replace(part, high=mosaic.finish())
+        try:
+            for part in parts:
+                torch.set_num_threads(n_threads)  # also of threads still to come
+                mosaic = network.mosaic(part.window.shape)
+                *tiles, last = tilings[part.window.shape]
+                for tile in tiles:
+                    mosaic.add(tile, network.pixels_of(part.padded[..., *tile.outer]))
+                    yield part
+                mosaic.add(last, network.pixels_of(part.padded[..., *last.outer]))
+                yield replace(part, high=mosaic.finish())
+        finally:  # where nothing could be read, too
+            torch.set_num_threads(n_threads)
 
 
 class Tiled:

@@ -6,10 +6,10 @@ words by work of which they are a part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
 Progress = TypeVar("Progress")
 Retold = TypeVar("Retold")
@@ -34,13 +34,10 @@ def found_by(
     object
         What the generator returned.
     """
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as end:
-            found: Found = end.value
-            return found
+    kept = _Kept(steps)
+    for progress in kept:
         tell(progress)
+    return kept.found
 
 
 def retold(
@@ -65,13 +62,22 @@ def retold(
     object
         What the steps returned.
     """
+    kept = _Kept(steps)
     try:
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as end:
-                found: Found = end.value
-                return found
+        for progress in kept:
             yield say(progress)
+        return kept.found
     finally:
         steps.close()
+
+
+class _Kept(Generic[Progress, Found]):
+    """Steps that keep what they found where a loop over them can see it."""
+
+    found: Found
+
+    def __init__(self, steps: Generator[Progress, None, Found]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[Progress]:
+        self.found = yield from self._steps

@@ -110,19 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("selfcheck", help="check a device: results, memory, pace")
     )
     add_bank(commands.add_parser("bank", help="index sharp images for retrieval"))
-    models = commands.add_parser("models", help="list the models that can be used")
-    models.set_defaults(run=_models)
-    actions = models.add_subparsers(metavar="ACTION")
-    into = actions.add_parser(
-        "import", help="take over a model file, or a network made elsewhere"
-    )
-    into.add_argument("file", type=Path,
-        help=".safetensors, .pth of another repository, or a package of "
-        "bioimage.io")  # fmt: skip
-    into.add_argument("--trust", action="store_true",
-        help="run the code that comes with a package")  # fmt: skip
-    into.set_defaults(run=_import_model)
-    add_export(actions.add_parser("export", help="write a model for other programs"))
+    _add_models(commands.add_parser("models", help="list the models that can be used"))
     info = commands.add_parser("info", help="describe a stack or a model file")
     info.add_argument("file", help="a stack, a model file, or the name of a model")
     info.add_argument("--json", action="store_true", help="print everything, as JSON")
@@ -137,6 +125,21 @@ def _parser() -> argparse.ArgumentParser:
     samples.add_argument("folder", type=Path)
     samples.set_defaults(run=_samples)
     return parser
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    models.set_defaults(run=_models)
+    actions = models.add_subparsers(metavar="ACTION")
+    into = actions.add_parser(
+        "import", help="take over a model file, or a network made elsewhere"
+    )
+    into.add_argument("file", type=Path,
+        help=".safetensors, .pth of another repository, or a package of "
+        "bioimage.io")  # fmt: skip
+    into.add_argument("--trust", action="store_true",
+        help="run the code that comes with a package")  # fmt: skip
+    into.set_defaults(run=_import_model)
+    add_export(actions.add_parser("export", help="write a model for other programs"))
 
 
 def _add_upscale(parser: argparse.ArgumentParser) -> None:
