@@ -1,27 +1,37 @@
 """A stage of a network piece by piece, so that what it works in fits in a cache.
 
-This module alone knows how large a piece is.
+This module alone knows how large a piece is, and that pieces are shared out among
+threads. Pieces do not depend on how many threads there are, so neither do results.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 from math import isqrt
+from threading import Lock
 from typing import TYPE_CHECKING
+
+import torch
 
 from napari_sr.tiling import plan_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-PIECE_BYTES = {"cpu": 2**24}
+    Piece = tuple[slice, slice]
+    """Rows and columns."""
+
+PIECE_BYTES = {"cpu": 2**23}
 """Largest intermediate result of a stage: a share of a processor's cache."""
 PIECE_BYTES_OF_A_GPU = 2**28
 """There, pieces only bound the memory. Chosen without one at hand."""
 
-LOWEST_STRIP = 48
+LOWEST_STRIP = 16
 """Rows, below which the rows that strips share cost more than copies of squares."""
 
 
@@ -75,11 +85,14 @@ def in_pieces(
         `(n, c', factor·h, factor·w)`.
     """
     (first, radius), *_ = sources
-    n, shape = len(first), [side - 2 * radius for side in first.shape[-2:]]
+    n, (height, width) = len(first), (side - 2 * radius for side in first.shape[-2:])
     budget = PIECE_BYTES.get(first.device.type, PIECE_BYTES_OF_A_GPU)
-    pieces = _pieces(shape[0], shape[1], budget // (n * bytes_per_pixel))
-    out: Tensor | None = None
-    for rows, columns in pieces:
+    pieces = _pieces(height, width, budget // (n * bytes_per_pixel))
+    out: list[Tensor] = []  # at most one: its channels are those of a piece
+    one_at_a_time = Lock()
+
+    def compute(piece: Piece) -> None:
+        rows, columns = piece
         found = stage(
             *(
                 source[
@@ -90,20 +103,50 @@ def in_pieces(
                 for source, radius in sources
             )
         )
-        height, width = (factor * (cut.stop - cut.start) for cut in (rows, columns))
-        found = middle_of(found, height, width)
+        found = middle_of(found, *(factor * (cut.stop - cut.start) for cut in piece))
         if len(pieces) == 1:
-            return found
-        if out is None:
-            full = (n, found.shape[1], factor * shape[0], factor * shape[1])
-            out = (maps or Maps()).next(full, found)
-        top, left = factor * rows.start, factor * columns.start
-        out[..., top : top + height, left : left + width] = found
-    assert out is not None  # a plane has at least one piece
-    return out
+            out.append(found)
+            return
+        with one_at_a_time:
+            if not out:
+                full = (n, found.shape[1], factor * height, factor * width)
+                out.append((maps or Maps()).next(full, found))
+        place = [slice(factor * cut.start, factor * cut.stop) for cut in piece]
+        out[0][..., place[0], place[1]] = found
+
+    _for_each(compute, pieces, first.device)
+    return out[0]
 
 
-def _pieces(height: int, width: int, n_pixels: int) -> list[tuple[slice, slice]]:
+def _for_each(
+    compute: Callable[[Piece], None], pieces: Sequence[Piece], device: torch.device
+) -> None:
+    """Compute pieces, on a processor on as many threads as torch has, each on one.
+
+    Torch itself would share out every step of a piece: what one core has computed then
+    lies in the cache of another, and each waits for the other after each step.
+    """
+    n_threads = torch.get_num_threads()
+    is_plain = torch.is_inference_mode_enabled() and not torch.is_autocast_enabled(
+        device.type
+    )
+    if device.type != "cpu" or min(n_threads, len(pieces)) == 1 or not is_plain:
+        for piece in pieces:
+            compute(piece)
+        return
+    # A thread has its own inference mode.
+    alone = torch.inference_mode()(compute)
+    deque(_threads(n_threads).map(alone, pieces), maxlen=0)
+    torch.set_num_threads(n_threads)  # for new threads: those above have set it to one
+
+
+@cache
+def _threads(n: int) -> ThreadPoolExecutor:
+    """Keep threads in which torch computes alone."""
+    return ThreadPoolExecutor(n, "napari-sr", torch.set_num_threads, (1,))
+
+
+def _pieces(height: int, width: int, n_pixels: int) -> list[Piece]:
     """Divide a map into strips, which are cut out without a copy, else into squares."""
     if n_pixels >= LOWEST_STRIP * width:
         n_strips = -(-height * width // n_pixels)

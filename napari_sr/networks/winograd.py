@@ -8,21 +8,11 @@ is the same function; results differ by a few units of float rounding.
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Strip = tuple[int, int]
-    """Number of an image, and of a row of blocks."""
 
 _MADE = 4
 """Side of what one block gives."""
@@ -69,27 +59,6 @@ _AT_ONE = _SEEN + 1
 """Of the 36 products, the one at the point (1, 1): it goes into all results alike."""
 
 
-def _for_each(do: Callable[[Strip], None], strips: Sequence[Strip]) -> None:
-    """Do strips on as many threads as torch has, each strip on one.
-
-    Torch itself would share out each of the products, so that what one core has turned
-    lies in the cache of another.
-    """
-    n_threads = torch.get_num_threads()
-    if n_threads == 1:
-        for strip in strips:
-            do(strip)
-        return
-    deque(_threads(n_threads).map(do, strips), maxlen=0)
-    torch.set_num_threads(n_threads)  # for new threads: those above have set it to one
-
-
-@cache
-def _threads(n: int) -> ThreadPoolExecutor:
-    """Keep threads in which torch computes alone."""
-    return ThreadPoolExecutor(n, "napari-sr", torch.set_num_threads, (1,))
-
-
 def is_worth_it(convolution: nn.Conv2d) -> bool:
     """Say whether a convolution is of a kind that this makes faster."""
     n_out, n_in, *side = convolution.weight.shape
@@ -132,16 +101,10 @@ class Winograd(nn.Module):
         )
         n_rows = max(1, _N_BLOCKS // across)
         images = features.permute(0, 2, 3, 1)
-        is_inference = torch.is_inference_mode_enabled()
-
-        def do(strip: tuple[int, int]) -> None:
-            (i, row), n = strip, min(n_rows, down - strip[1])
-            top = _MADE * row
-            with torch.inference_mode(is_inference):  # each thread has its own
-                seen = images[i, top : top + _MADE * n + 2]
-                self._blocks(seen, out[i, top:], n, across)
-
-        _for_each(do, [*product(range(len(out)), range(0, down, n_rows))])
+        for i, row in product(range(len(out)), range(0, down, n_rows)):
+            n, top = min(n_rows, down - row), _MADE * row
+            seen = images[i, top : top + _MADE * n + 2]
+            self._blocks(seen, out[i, top:], n, across)
         return out[:, :height, :width].permute(0, 3, 1, 2)
 
     def _blocks(self, seen: Tensor, found: Tensor, down: int, across: int) -> None:
