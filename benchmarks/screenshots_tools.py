@@ -1,4 +1,4 @@
-"""Pictures of the Quality, Batch and Models widgets in use, for the documentation.
+"""Pictures of the other widgets in use, for the documentation.
 
 Run as `python -m benchmarks.screenshots_tools`, with the names of scenes or for all. A
 scene opens napari as a user would, uses the widget until there is something to see, and
@@ -65,6 +65,13 @@ def quality_maps(viewer: napari.Viewer, widget: QWidget) -> None:
     settle()
 
 
+def compare(_viewer: napari.Viewer, widget: QWidget) -> None:
+    """Show several methods beside the truth."""
+    widget.compare_button.click()
+    wait_until(lambda: not widget._background.is_busy)
+    settle()
+
+
 def batch(_viewer: napari.Viewer, widget: QWidget) -> None:
     """Show a batch with a file that cannot be read."""
     with TemporaryDirectory() as folder:
@@ -94,6 +101,8 @@ SCENES: Scenes = {
     "quality_light": ("Quality", "filaments", "light", quality),
     "quality_maps": ("Quality", "filaments", "dark", quality_maps),
     "quality_without_reference": ("Quality", "filaments", "dark", quality_without),
+    "compare": ("Compare", "filaments", "dark", compare),
+    "compare_light": ("Compare", "mammogram", "light", compare),
     "batch": ("Batch", "foam", "dark", batch),
     "batch_light": ("Batch", "foam", "light", batch),
     "models": ("Models", "filaments", "dark", models),

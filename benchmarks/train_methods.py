@@ -26,7 +26,7 @@ from napari_sr.recipes import Recipe
 if TYPE_CHECKING:
     from napari_sr.networks.weights import Weights
 
-N_PREDICTING, N_CORRECTING = 4000, 600
+N_PREDICTING, N_CORRECTING = 12_000, 4000
 
 
 def kernel_estimators(

@@ -20,7 +20,7 @@ _TOLERANCE = 0.02
 
 def guess_result(layers: Sequence[Image]) -> Image | None:
     """Find the newest layer that says it is a result; else the one of most pixels."""
-    results = [layer for layer in layers if _is_result(layer)]
+    results = [layer for layer in layers if is_result(layer)]
     if results:
         return results[-1]
     return max(layers, key=lambda layer: _n_columns(layer), default=None)
@@ -48,15 +48,30 @@ def guess_recording(result: Image, layers: Sequence[Image]) -> Image | None:
 
 def guess_reference(result: Image, layers: Sequence[Image]) -> Image | None:
     """Find a layer that was measured, or drawn, with the pixels of the result."""
+    return _guess_truth(result, result.data.shape, layers)
+
+
+def guess_sharper(
+    recording: Image, factor: int, layers: Sequence[Image]
+) -> Image | None:
+    """Find a layer that was measured, or drawn, with `factor` times as many pixels."""
+    *leading, height, width = recording.data.shape
+    shape = (*leading, factor * height, factor * width)
+    return _guess_truth(recording, shape, layers)
+
+
+def _guess_truth(
+    layer: Image, shape: tuple[int, ...], layers: Sequence[Image]
+) -> Image | None:
     alike = [
-        layer
-        for layer in layers
-        if layer is not result
-        and not _is_result(layer)
-        and layer.data.shape == result.data.shape
-        and _same_field(layer, result)
+        one
+        for one in layers
+        if one is not layer
+        and not is_result(one)
+        and one.data.shape == shape
+        and _same_field(one, layer)
     ]
-    named = [layer for layer in alike if "truth" in layer.name.lower()]
+    named = [one for one in alike if "truth" in one.name.lower()]
     return next(iter([*named, *alike]), None)
 
 
@@ -70,7 +85,8 @@ def _said(layer: Image) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _is_result(layer: Image) -> bool:
+def is_result(layer: Image) -> bool:
+    """Tell what was super-resolved from what was recorded."""
     is_made = bool({"plan", "model"} & set(_said(layer)))
     return is_made and not is_only_looked_at(layer)
 

@@ -62,7 +62,7 @@ def draw_contact_sheet(
         If the part is not inside the recording.
     """
     low = found.pictures["recording"]
-    part = _inside(zoom, low.shape) if zoom else _most_detailed(found)
+    part = _inside(zoom, low.shape) if zoom else most_detailed(found)
     others = [name for name in found.pictures if name != "recording"]
     names = ["recording", *others]
     rows = ceil((len(names) + 1) / MOST_ABREAST)
@@ -124,6 +124,16 @@ def write_side_by_side(
     return picture, table
 
 
+def most_detailed(found: SideBySide) -> tuple[slice, slice]:
+    """Find rows and columns of the recording where there is most detail."""
+    factor = found.factor
+    rows, columns = busiest(found.pictures["bicubic"])
+    return (
+        slice(rows.start // factor, rows.stop // factor),
+        slice(columns.start // factor, columns.stop // factor),
+    )
+
+
 def check_sheet(path: str | os.PathLike[str]) -> Path:
     """Refuse the name of a sheet that would not be written, before one is made."""
     path = Path(path)
@@ -147,15 +157,6 @@ def _draw_whole(axes: Axes, low: NDArray, part: tuple[slice, slice]) -> None:
     )
     axes.add_patch(box)
     axes.set_title("recording, whole")
-
-
-def _most_detailed(found: SideBySide) -> tuple[slice, slice]:
-    factor = found.factor
-    rows, columns = busiest(found.pictures["bicubic"])
-    return (
-        slice(rows.start // factor, rows.stop // factor),
-        slice(columns.start // factor, columns.stop // factor),
-    )
 
 
 def _inside(zoom: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[slice, slice]:

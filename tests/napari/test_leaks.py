@@ -25,7 +25,7 @@ SETTLED = 5
 SIDE = 256
 RESULT_BYTES = 2 * (2 * SIDE) ** 2 * 2
 """Of one result: two planes of 16-bit pixels."""
-TITLES = ("Super-resolve", "Fine-tune", "Quality", "Batch", "Models")
+TITLES = ("Super-resolve", "Fine-tune", "Quality", "Compare", "Batch", "Models")
 
 
 def choose_bicubic(widget) -> None:

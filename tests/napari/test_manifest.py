@@ -55,7 +55,7 @@ def test_widgets_are_where_one_looks_for_them(manifest):
     }
 
     assert found["napari/layers/filter"] == ["Super-resolve", "Fine-tune"]
-    assert found["napari/layers/measure"] == ["Quality"]
+    assert found["napari/layers/measure"] == ["Quality", "Compare"]
     assert found["napari/file/io_utilities"] == ["Batch", "Models"]
 
 

@@ -1,0 +1,172 @@
+"""The widget: several methods on one recording."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from napari_sr._napari.compare import Compare
+from napari_sr._napari.geometry import upscaled_placement
+from napari_sr.side_by_side import load_methods, put_side_by_side
+from napari_sr.stack import Stack
+
+WAIT = 60_000
+"""Milliseconds within which the figures must come."""
+METHODS = ("lanczos", "edge-prior")
+
+
+def counts(*shape) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 60_000, shape).astype(np.uint16)
+
+
+def drain(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+@pytest.fixture
+def layers(viewer):
+    """A recording, its truth, a result, and another picture."""
+    recording = viewer.add_image(counts(2, 40, 48), name="cells", scale=(2, 0.5, 0.5))
+    place = upscaled_placement(recording, 2)
+    truth = viewer.add_image(counts(2, 80, 96), name="cells (truth)", **place)
+    said = {"napari_sr": {"plan": {"model": "bone-x2", "factor": 2}}}
+    result = viewer.add_image(
+        counts(2, 80, 96), name="cells [bone-x2]", metadata=said, **place
+    )
+    other = viewer.add_image(counts(30, 24), name="elsewhere", translate=(99, 99))
+    return recording, truth, result, other
+
+
+@pytest.fixture
+def widget(viewer, layers, qtbot):
+    widget = Compare(viewer)
+    qtbot.addWidget(widget)
+    tick(widget, METHODS)
+    yield widget
+    widget._background.leave()
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
+
+
+def items(widget) -> dict:
+    methods = widget.chosen.methods
+    found = [methods.item(i) for i in range(methods.count())]
+    return {item.text(): item for item in found}
+
+
+def tick(widget, names) -> None:
+    for name, item in items(widget).items():
+        state = Qt.CheckState.Checked if name in names else Qt.CheckState.Unchecked
+        item.setCheckState(state)
+
+
+def compare(widget, qtbot) -> None:
+    widget.compare_button.click()
+    qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
+
+
+def test_a_recording_with_a_sharper_layer_is_chosen_at_first(widget, layers):
+    assert widget.chosen.recording.currentData() is layers[0]
+    assert widget.chosen.reference.currentData() is layers[1]
+    assert widget.chosen.recording.findText("cells [bone-x2]") < 0
+
+
+def test_what_the_user_chose_stays_when_layers_come(widget, viewer, layers):
+    place = widget.chosen.recording.findText("elsewhere")
+    widget.chosen.recording.setCurrentIndex(place)
+    widget.chosen.recording.activated.emit(place)
+    assert widget.chosen.reference.currentData() is None
+
+    viewer.add_image(counts(20, 20), name="newer")
+    widget.reset_choices()
+
+    assert widget.chosen.recording.currentData() is layers[3]
+
+
+def test_of_another_factor_there_are_other_models_and_no_reference(widget):
+    assert "general-x2, dial 0" in items(widget)
+
+    widget.chosen.factor_box.setCurrentIndex(widget.chosen.factor_box.findData(4))
+
+    assert "general-x2, dial 0" not in items(widget)
+    assert "general-x4, dial 1" in items(widget)
+    assert widget.chosen.reference.currentData() is None
+    ticked = [name for name, _ in widget.chosen.named]
+    assert set(METHODS) <= set(ticked)  # as the user left them
+    assert "wiener" not in ticked
+
+
+def test_figures_and_pictures_are_those_of_the_command_line(widget, layers, qtbot):
+    compare(widget, qtbot)
+
+    low, truth = (Stack.from_array(layer.data) for layer in layers[:2])
+    upscalers = load_methods([(name, {}) for name in METHODS])
+    expected = drain(put_side_by_side(low, upscalers, truth)).comparison
+    table = widget.view.table
+    shown = {
+        table.item(i, 0).text(): table.item(i, 1).text()
+        for i in range(table.rowCount())
+    }
+    assert shown == {name: f"{one.psnr:.2f}" for name, one in expected.figures.items()}
+    names = [view.accessibleName() for view in widget.grid.views]
+    assert names == ["recording", "bicubic", *METHODS, "reference"]
+    assert all(view.is_filled for view in widget.grid.views)
+
+
+def test_the_sheet_enlarges_what_is_in_sight(widget, qtbot, tmp_path, monkeypatch):
+    compare(widget, qtbot)
+    part = (slice(10, 22), slice(30, 42))
+    widget.grid.look_at(part, 40, 48)
+    rows, columns = widget.grid.part_shown(40, 48)
+    assert (rows.start, rows.stop) == pytest.approx((10, 22), abs=1)
+    assert (columns.start, columns.stop) == pytest.approx((30, 42), abs=2)
+    path = tmp_path / "sheet.png"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+
+    widget.save_button.click()
+
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with path.with_suffix(".csv").open(newline="") as file:
+        assert next(csv.reader(file)) == ["figure", "bicubic", *METHODS]
+    widget.copy_button.click()
+    assert "edge-prior" in QApplication.clipboard().text()
+
+
+@pytest.mark.parametrize("zoom", [1.0, 3.7, 16.0])
+@pytest.mark.parametrize("place", [0.0, 0.4, 1.0])
+def test_what_is_in_sight_is_inside_the_recording(widget, zoom, place):
+    widget.grid.lens.look(zoom, place, place)
+
+    for part, side in zip(widget.grid.part_shown(7, 1000), (7, 1000), strict=True):
+        assert 0 <= part.start < part.stop <= side
+
+
+def test_a_refusal_leaves_nothing_of_the_comparison_before(widget, qtbot, notified):
+    compare(widget, qtbot)
+    place = widget.chosen.reference.findText("elsewhere")
+    widget.chosen.reference.setCurrentIndex(place)
+
+    compare(widget, qtbot)
+
+    assert "reference elsewhere has the shape" in notified[-1]
+    assert not widget.grid.views
+    assert not widget.save_button.isEnabled()
+    assert widget.basis.text() == "Failed"
+
+
+def test_without_methods_nothing_can_be_compared(widget):
+    tick(widget, ())
+
+    assert not widget.compare_button.isEnabled()
+    assert "tick" in widget.basis.text()
