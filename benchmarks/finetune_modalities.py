@@ -22,7 +22,7 @@ from napari_sr.metrics import psnr
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sr.planning import Upscaler
+    from napari_sr.upscaler import Upscaler
 
 PHOTONS = (None, 200)
 

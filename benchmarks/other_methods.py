@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.intensity import NoiseLevel
-    from napari_sr.planning import Upscaler
+    from napari_sr.upscaler import Upscaler
 
     Method = Callable[[NDArray, NoiseLevel], NDArray]
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from napari_sr.cluster import Workers
-    from napari_sr.planning import Plan, Upscaler
+    from napari_sr.planning import Plan
+    from napari_sr.upscaler import Upscaler
     from napari_sr.upscaling import ModelLike, PathLike
 
 

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sr.output_names import Source
-    from napari_sr.planning import Plan, Upscaler
+    from napari_sr.planning import Plan
     from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaler import Upscaler
 
     _Recording = tuple[Path | Url | tuple[Path, ...], int | None]
     """Absolute paths or an address, and which channel."""

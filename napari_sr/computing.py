@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_sr.planning import Plan, Upscaler
+    from napari_sr.planning import Plan
     from napari_sr.regions import Region, Window
     from napari_sr.stack import Stack
     from napari_sr.tiling import Tile
+    from napari_sr.upscaler import Upscaler
 
 logger = logging.getLogger(__name__)
 

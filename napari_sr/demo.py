@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sr.upscaling import Upscaler
+    from napari_sr.upscaler import Upscaler
 
 MODEL = "fluorescence-x2"
 BORDER = 8

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from napari_sr.batching import FileJob
     from napari_sr.cluster import Workers
     from napari_sr.output_names import Source
-    from napari_sr.planning import Upscaler
     from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaler import Upscaler
     from napari_sr.upscaling import Step
 
 

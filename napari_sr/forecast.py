@@ -29,9 +29,10 @@ from napari_sr.upscaling import reach_of, region_steps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sr.planning import Plan, Upscaler
+    from napari_sr.planning import Plan
     from napari_sr.settings import UpscaleSettings
     from napari_sr.stack import Stack
+    from napari_sr.upscaler import Upscaler
 
     Shape = tuple[int, ...]
 

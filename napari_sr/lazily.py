@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from dask.array import Array
     from numpy.typing import NDArray
 
-    from napari_sr.planning import Plan, Upscaler
+    from napari_sr.planning import Plan
+    from napari_sr.upscaler import Upscaler
     from napari_sr.upscaling import ModelLike, StackLike
 
 

@@ -1,14 +1,13 @@
 """What is decided once, before the first pixel.
 
-This module alone knows what flow A asks of an upscaler, and how a recording, an
-upscaler and the user's settings become one small frozen `Plan`: range, noise, tile,
-halo and precision. Whatever could differ between planes is in it, and it is stored with
-the output.
+This module alone knows how a recording, an upscaler and the user's settings become one
+small frozen `Plan`: range, noise, tile, halo and precision. Whatever could differ
+between planes is in it, and it is stored with the output.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from napari_sr.blur import BlurEstimate
 from napari_sr.consistency import fitted_sigma
 from napari_sr.device import choose_device, choose_precision, choose_tile
 from napari_sr.intensity import (
-    IntensityPolicy,
     IntensityRange,
     NoiseLevel,
     fill_gaps,
@@ -28,72 +26,16 @@ from napari_sr.model import SRModel
 from napari_sr.tiling import pad_plane, plan_tiles
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from napari_sr.blur import Prepared
     from napari_sr.settings import UpscaleSettings
     from napari_sr.stack import Stack
+    from napari_sr.upscaler import Upscaler
 
 
 HUGE = 12_288
 """Side in recorded pixels above which planes are measured through windows."""
 SIDE_FOR_BLUR = 192
 """Side of the part of a stack on which its blur is fitted, in recorded pixels."""
-
-
-class Upscaler(Protocol):
-    """What flow A asks of whatever makes a plane larger."""
-
-    @property
-    def name(self) -> str:
-        """Short name, for errors and for the plan."""
-
-    @property
-    def factor(self) -> int:
-        """Super-resolution factor."""
-
-    @property
-    def halo(self) -> int:
-        """Recorded pixels it must see around each pixel."""
-
-    @property
-    def overlap(self) -> int:
-        """Recorded pixels over which tiles are blended; 0 for what is purely local."""
-
-    @property
-    def bytes_per_pixel(self) -> int:
-        """Working memory per recorded pixel."""
-
-    @property
-    def intensity_policy(self) -> IntensityPolicy:
-        """How the intensity range of a stack is measured."""
-
-    @property
-    def options(self) -> dict[str, float | str]:
-        """What was chosen of it, with which `load_model` gives it again."""
-
-    @property
-    def sees_whole_planes(self) -> bool:
-        """Whether `inputs` depends on all of a plane, however far away."""
-
-    def to(self, device: torch.device) -> Self:
-        """Give the same upscaler on a device."""
-
-    def prepare(
-        self,
-        stack: Stack,
-        intensity: IntensityRange,
-        noise: Literal["auto"] | NoiseLevel,
-    ) -> Prepared:
-        """Find out what must be known once per stack."""
-
-    def inputs(
-        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
-    ) -> Tensor:
-        """Put beside a `(1, 1, y, x)` plane what the upscaler is told about it."""
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Map `(n, c, h, w)` to `(n, 1, factor·h, factor·w)`, network range."""
 
 
 class Plan(BaseModel):

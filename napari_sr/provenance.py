@@ -12,9 +12,10 @@ from napari_sr.model import SRModel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_sr.planning import Plan, Upscaler
+    from napari_sr.planning import Plan
     from napari_sr.settings import UpscaleSettings
     from napari_sr.stack import Stack
+    from napari_sr.upscaler import Upscaler
 
 NOTICE = "computed, not measured; not for diagnosis"
 ASKED = "asked"

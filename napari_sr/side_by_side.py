@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sr.planning import Plan, Upscaler
+    from napari_sr.planning import Plan
     from napari_sr.quality import Agreement
+    from napari_sr.upscaler import Upscaler
 
 USUAL_FACTOR = 2
 """Where no model says another."""

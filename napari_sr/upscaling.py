@@ -28,11 +28,12 @@ from napari_sr.files import open_stack
 from napari_sr.intensity import restore_gaps
 from napari_sr.model import SRModel
 from napari_sr.noise import SIGNAL_RADIUS
-from napari_sr.planning import Plan, Upscaler, make_plan
+from napari_sr.planning import Plan, make_plan
 from napari_sr.regions import Region
 from napari_sr.settings import UpscaleSettings
 from napari_sr.stack import Stack
 from napari_sr.tiling import plan_tiles
+from napari_sr.upscaler import Upscaler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

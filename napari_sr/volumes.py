@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
-    from napari_sr.planning import Upscaler
     from napari_sr.settings import UpscaleSettings
     from napari_sr.stack import Stack
+    from napari_sr.upscaler import Upscaler
 
 _GLANCES, _GLANCE = 16, 256
 """Planes, and side of the part of each, by which a recording is known again."""

@@ -18,7 +18,8 @@ from napari_sr.settings import UpscaleSettings
 if TYPE_CHECKING:
     from napari_sr._napari.flow import Request
     from napari_sr.card import ModelCard
-    from napari_sr.upscaling import Plan, Upscaler
+    from napari_sr.planning import Plan
+    from napari_sr.upscaler import Upscaler
 
 _Kept = tuple[Any, Any] | None
 """A question with its answer."""

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from napari_sr.cluster import Workers
     from napari_sr.folders import Outcome
     from napari_sr.output_names import Source
-    from napari_sr.planning import Upscaler
     from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaler import Upscaler
     from napari_sr.upscaling import Step
 
     Events = Generator[tuple[int, Step | Outcome], None, None]

@@ -11,7 +11,7 @@ like theirs; nothing where it is not.
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from torch.nn import functional
@@ -26,40 +26,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sr.blur import Prepared
-    from napari_sr.intensity import IntensityPolicy, IntensityRange, NoiseLevel
+    from napari_sr.intensity import IntensityRange, NoiseLevel
     from napari_sr.methods.laying import Laid
     from napari_sr.stack import Stack
+    from napari_sr.upscaler import Upscaler
 
 N_PLACES = (2 * AROUND + 1) ** 2
-
-
-class Base(Protocol):
-    """What detail may be added to: what flow A asks of an upscaler."""
-
-    name: str
-    halo: int
-    overlap: int
-    bytes_per_pixel: int
-    intensity_policy: IntensityPolicy
-
-    def to(self, device: torch.device) -> Self:
-        """Give the same upscaler on a device."""
-
-    def prepare(
-        self,
-        stack: Stack,
-        intensity: IntensityRange,
-        noise: Literal["auto"] | NoiseLevel,
-    ) -> Prepared:
-        """Find out what must be known once per stack."""
-
-    def inputs(
-        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
-    ) -> Tensor:
-        """Put beside a plane what the upscaler is told about it."""
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Map `(n, c, h, w)` to `(n, 1, factor·h, factor·w)`."""
 
 
 class Retrieval(Weightless):
@@ -92,7 +64,7 @@ class Retrieval(Weightless):
         factor: int,
         *,
         bank: str,
-        base: Base,
+        base: Upscaler,
         n_images: int = 3,
         bank_sha256: str = "",
         base_sha256: str = "",

@@ -1,0 +1,72 @@
+"""What makes a plane larger, as flow A sees it.
+
+This module alone says what an upscaler is; trained models, methods without weights and
+networks made elsewhere are some.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from napari_sr.blur import Prepared
+    from napari_sr.intensity import IntensityPolicy, IntensityRange, NoiseLevel
+    from napari_sr.stack import Stack
+
+
+class Upscaler(Protocol):
+    """What flow A asks of whatever makes a plane larger."""
+
+    @property
+    def name(self) -> str:
+        """Short name, for errors and for the plan."""
+
+    @property
+    def factor(self) -> int:
+        """Super-resolution factor."""
+
+    @property
+    def halo(self) -> int:
+        """Recorded pixels it must see around each pixel."""
+
+    @property
+    def overlap(self) -> int:
+        """Recorded pixels over which tiles are blended; 0 for what is purely local."""
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Working memory per recorded pixel."""
+
+    @property
+    def intensity_policy(self) -> IntensityPolicy:
+        """How the intensity range of a stack is measured."""
+
+    @property
+    def options(self) -> dict[str, float | str]:
+        """What was chosen of it, with which `load_model` gives it again."""
+
+    @property
+    def sees_whole_planes(self) -> bool:
+        """Whether `inputs` depends on all of a plane, however far away."""
+
+    def to(self, device: torch.device) -> Self:
+        """Give the same upscaler on a device."""
+
+    def prepare(
+        self,
+        stack: Stack,
+        intensity: IntensityRange,
+        noise: Literal["auto"] | NoiseLevel,
+    ) -> Prepared:
+        """Find out what must be known once per stack."""
+
+    def inputs(
+        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
+    ) -> Tensor:
+        """Put beside a `(1, 1, y, x)` plane what the upscaler is told about it."""
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Map `(n, c, h, w)` to `(n, 1, factor·h, factor·w)`, network range."""
