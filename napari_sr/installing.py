@@ -23,7 +23,7 @@ from napari_sr.catalogue import (
 )
 from napari_sr.interop.bioimageio.files import Package
 from napari_sr.interop.bioimageio.reading import read_package
-from napari_sr.interop.kinds import is_package
+from napari_sr.interop.kinds import ARCHIVE, CHECKPOINTS, is_foreign, is_package
 from napari_sr.methods import METHODS
 from napari_sr.model import SRModel, read_model, save_model
 
@@ -97,6 +97,12 @@ def install_foreign(path: str | os.PathLike[str], *, trust: bool = False) -> Pat
         If no model can have that name.
     """
     path = Path(path)
+    if path.exists() and not is_foreign(path):
+        raise ModelFormatError(
+            f"{path.name}: a model made elsewhere is a checkpoint "
+            f"({' '.join(CHECKPOINTS)}) or a package of bioimage.io ({ARCHIVE}, its "
+            "folder or its rdf.yaml). Export it as one of these."
+        )
     package = Package(path) if is_package(path) else None
     name = package.model_name if package else path.stem
     target = new_model_path(name)

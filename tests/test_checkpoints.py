@@ -13,6 +13,7 @@ from torch.nn import functional
 import napari_sr as sr
 from napari_sr.card import ModelFormatError
 from napari_sr.cli import main
+from napari_sr.installing import install_foreign
 from napari_sr.interop.layouts import LAYOUTS
 
 N_BLOCKS, CHANNELS = 5, 8
@@ -240,3 +241,12 @@ def test_a_renamed_tensor_is_told(tmp_path):
                 continue
             with pytest.raises(ModelFormatError, match=r"surplus|layout"):
                 sr.load_model(tmp_path / "theirs.pth")
+
+
+@pytest.mark.parametrize("name", ["theirs.onnx", "theirs.py", "folder"])
+def test_what_is_neither_checkpoint_nor_package_is_not_called_damaged(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_bytes(b"print(1)")
+
+    with pytest.raises(ModelFormatError, match=r"is a checkpoint .* or a package"):
+        install_foreign(path)

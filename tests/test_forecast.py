@@ -103,3 +103,19 @@ def test_a_plan_is_told_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     assert main(["upscale", "a.ome.tif", "-o", "r.ome.zarr", *nearest]) == 1
     assert "The disk cannot hold it" in capsys.readouterr().out
     assert names_in(tmp_path) == ["a.ome.tif", "b.ome.tif"]
+
+
+def test_a_plan_names_what_cannot_be_read_and_tells_of_the_rest(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.tif").write_bytes(b"no image")
+    write_stack(tmp_path / "b.ome.tif", counts((2, 100, 90)))
+
+    status = main(["upscale", "*.tif", "-o", "r", "-m", "nearest", "--factor", "2",
+                   "--plan"])  # fmt: skip
+
+    told = capsys.readouterr()
+    assert status == 1
+    assert "a.tif is not a readable TIFF" in told.err
+    assert told.out.startswith("2 × 200 × 180 uint16 in 2 regions\n")

@@ -66,15 +66,21 @@ def plan_jobs(
 
     trial, shapes = None, []
     for job in jobs:
-        with opened(job) as stack:
-            shapes.append(stack.shape)
-            if trial is None:
-                written = (suffix_of(job.output), job.compression)
-                trial = try_out(stack, upscaler, settings, *written)
-    assert trial is not None  # there is at least one job
+        try:
+            with opened(job) as stack:
+                if trial is None:
+                    written = (suffix_of(job.output), job.compression)
+                    trial = try_out(stack, upscaler, settings, *written)
+                shapes.append(stack.shape)
+        except (OSError, ValueError) as error:
+            if len(jobs) == 1:
+                raise
+            print(error, file=sys.stderr)
+    if trial is None:  # nothing could be read
+        return FAILED
     found = forecast(trial, shapes, jobs[0].output)
     print(describe_forecast(found))
-    return OK if found.fits else FAILED
+    return OK if found.fits and len(shapes) == len(jobs) else FAILED
 
 
 def jobs_for(
