@@ -2,9 +2,9 @@
 
     python -m benchmarks.train_methods recipes/scn-x2.toml --data DIR [--output FILE]
 
-As `benchmarks.train_shipped`, but nothing is written to the package: the model file
-lies in `training_runs/` unless told otherwise. It has no noise estimator: these
-networks are not told the noise. Of a blind model, predictor and corrector follow.
+As `benchmarks.train_shipped`, but the model file is put with the package's networks for
+comparison unless told otherwise. It has no noise estimator: these networks are not told
+the noise. Of a blind model, predictor and corrector follow.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmarks.real_images import add_data_argument, training_images
-from benchmarks.train_shipped import RUNS, domain_of, trained, with_sources
+from benchmarks.train_shipped import domain_of, trained, with_sources
 from napari_sr.blind_training import KernelTraining
+from napari_sr.catalogue import FOR_COMPARISON
 from napari_sr.model import SRModel, save_model
 from napari_sr.networks.blind import Sftmd
 from napari_sr.recipes import Recipe
@@ -69,7 +70,7 @@ def main() -> None:
     weights = dict(model.weights)
     if isinstance(model.network, Sftmd):
         weights |= kernel_estimators(model.network, recipe, arguments.data)
-    path = arguments.output or RUNS / f"{recipe.name}.safetensors"
+    path = arguments.output or FOR_COMPARISON / f"{recipe.name}.safetensors"
     print(save_model(SRModel(card, weights), path))
 
 

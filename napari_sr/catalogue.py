@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 FOR_ALL_KINDS = "general-x2"
 """The model for whoever has not chosen one."""
 SHIPPED = Path(__file__).parent / "zoo"
+FOR_COMPARISON = Path(__file__).parent / "zoo_comparison"
+"""Small networks of other methods, which come with the package beside the models."""
 SIDE_CARD = ".card.json"
 """Ends the name of the card beside a network made elsewhere, after all of its name."""
 _NAME = re.compile(r"\w(?:[\w .+-]*[\w+-])?")
@@ -92,7 +94,7 @@ class Entry:
     @property
     def is_shipped(self) -> bool:
         """Whether it came with the package; the others are the user's own."""
-        return self.path.parent == SHIPPED
+        return self.path.parent in (SHIPPED, FOR_COMPARISON)
 
 
 def list_entries() -> list[Entry]:
@@ -106,7 +108,7 @@ def _entries() -> dict[str, Entry]:
     A model is called what its file is called, also after somebody renamed it.
     """
     found: dict[str, Entry] = {}
-    for folder in (SHIPPED, model_folder()):
+    for folder in (SHIPPED, FOR_COMPARISON, model_folder()):
         for held in sorted([*folder.glob("*.safetensors"), *side_cards(folder)]):
             path = Path(str(held).removesuffix(SIDE_CARD))
             try:
@@ -276,7 +278,7 @@ def _read_beside(card: Path) -> SRModel | Foreign:
 def _read(name: str, trust: bool) -> SRModel | Foreign:
     from napari_sr.blind import read_model
 
-    for folder in (model_folder(), SHIPPED):
+    for folder in (model_folder(), SHIPPED, FOR_COMPARISON):
         path = folder / f"{name}.safetensors"
         if os.sep not in name and path.is_file():
             return read_model(path)

@@ -25,6 +25,7 @@ def shipped(tmp_path, monkeypatch):
     """A package that comes with one model, `common`."""
     folder = tmp_path / "zoo"
     monkeypatch.setattr(catalogue, "SHIPPED", folder)
+    monkeypatch.setattr(catalogue, "FOR_COMPARISON", tmp_path / "others")
     save_model(tiny_fast(seed=1, name="common"), folder / "common.safetensors")
     return folder
 
@@ -110,6 +111,7 @@ def test_an_unknown_name_is_refused_with_those_that_there_are():
 
 def test_there_may_be_no_models_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "SHIPPED", tmp_path / "nothing")
+    monkeypatch.setattr(catalogue, "FOR_COMPARISON", tmp_path / "nothing")
     monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path / "nowhere"))
 
     assert list_models() == []

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 import napari_sr as sr
-from napari_sr.catalogue import SHIPPED
+from napari_sr.catalogue import FOR_COMPARISON, SHIPPED, list_models
 from napari_sr.phantoms import make_phantom
 
 SHIPPED_NAMES = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
@@ -76,6 +77,26 @@ def test_the_result_does_not_depend_on_the_tile(model):
         whole = sr.upscale(part, model, tile=512).astype(int)
         tiled = sr.upscale(part, model, tile=tile).astype(int)
         assert np.abs(tiled - whole).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["scn-x2", "ikc-x2"])
+def test_networks_for_comparison_are_models_like_others(name):
+    """They need not pass what is asked of the models above, but obey their laws."""
+    truth = make_phantom("nuclei", n_planes=1, size=160, seed=3).truth
+    blurred = gaussian_filter(truth.astype(np.float32), 1.2)
+    recorded = np.rint(blurred.reshape(80, 2, 80, 2).mean((1, 3))).astype(np.uint16)
+    assert FOR_COMPARISON / f"{name}.safetensors" in set(FOR_COMPARISON.iterdir())
+    (card,) = (one for one in list_models() if one.name == name)
+    assert all(image.licence and image.source for image in card.training_images)
+
+    whole = sr.upscale(recorded, name).astype(int)
+    tiled = sr.upscale(recorded, name, tile=60).astype(int)
+    bicubic = sr.upscale(recorded, sr.load_model("bicubic", factor=2)).astype(int)
+
+    assert np.abs(tiled - whole).max() <= 1
+    errors = [np.abs(one - truth)[8:-8, 8:-8].mean() for one in (whole, bicubic)]
+    assert errors[0] < errors[1]
+    assert sum(path.stat().st_size for path in FOR_COMPARISON.iterdir()) < 5e6
 
 
 @pytest.mark.parametrize("name", ["filaments", "nuclei"])
