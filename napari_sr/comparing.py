@@ -170,7 +170,7 @@ def range_of(stack: Stack, indices: Sequence[tuple[int, ...]]) -> float:
     if high <= low:
         raise StackError(
             f"{stack.name} has the same value everywhere, so there is nothing to "
-            "compare; choose another layer."
+            "compare; choose another image."
         )
     return float(high - low)
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _NOTE = re.compile(r"\s*[(;].*")
 """What stands behind the name of a licence."""
+ROUND = 0.95
+"""Widths along both axes whose ratio is less are told apart."""
 WAYS = ("given", "auto")
 """How a model can be told the noise."""
 
@@ -93,9 +95,17 @@ def describe_result(result: FileResult) -> str:
     parts.append(f"range {plan.intensity.low:g} to {plan.intensity.high:g}")
     if plan.noise is not None:
         parts.append(f"noise {_as_typed(asdict(plan.noise))}")
+    if plan.blur is not None:
+        parts.append(_blur_as_text(plan.blur.model_dump()))
     if result.share_clipped:
         parts.append(f"{result.share_clipped:.2%} of pixels clipped")
     return ", ".join(parts)
+
+
+def _blur_as_text(blur: Mapping[str, Any]) -> str:
+    """Write the blur that a blind model found."""
+    round_off = f", ratio {blur['ratio']:.2f}" if blur["ratio"] < ROUND else ""
+    return f"blur found: σ {blur['sigma']:.2f} px of the result{round_off}"
 
 
 def _as_typed(noise: Mapping[str, float]) -> str:
@@ -268,6 +278,8 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
     parts += [f"{name} {value}" for name, value in plan.get("options", {}).items()]
     if plan.get("dial") is not None:
         parts.append(f"dial {plan['dial']:g}")
+    if plan.get("blur") is not None:
+        parts.append(_blur_as_text(plan["blur"]))
     if intensity := plan.get("intensity"):
         parts.append(f"range {intensity['low']:g} to {intensity['high']:g}")
     if noise := plan.get("noise"):

@@ -53,7 +53,8 @@ FIGURES = {
         "agreement/dB",
         ".2f",
         "How well the result, averaged to the recorded pixels, reproduces the "
-        "recording; where noise was removed it is about the noise.",
+        "recording, noise and all: no merit where the recording is noisy, and low "
+        "where noise was removed.",
     ),
     "mean_shift": Figure(
         "shift of the mean",
@@ -126,6 +127,12 @@ PLANE_FIGURES = {
 """Figures of a single plane, by name."""
 
 
+EXACT = 100
+"""Decibels beyond which results agree as far as numbers go."""
+
+
 def as_text(name: str, value: float) -> str:
     """Write one figure as all tables do."""
+    if name == "agreement" and value > EXACT:
+        return f"> {EXACT}"
     return format(value, (FIGURES | PLANE_FIGURES)[name].format)

@@ -112,7 +112,10 @@ def _at_dial(
     name: str, factor: int | None, options: dict[str, float | str]
 ) -> Upscaler:
     """Load a trained model; the dial is an option like any other."""
-    settings = UpscaleSettings.model_validate({"dial": options.pop("dial", None)})
+    dial = options.pop("dial", None)
+    if not (dial is None or (isinstance(dial, float) and 0 <= dial <= 1)):
+        raise ValueError(f"{name}: the option dial goes from 0 to 1, got {dial}.")
+    settings = UpscaleSettings(dial=dial)
     return as_upscaler(load_with_options(name, factor, options), settings)
 
 
@@ -150,8 +153,9 @@ def record_stack(
     sides = [side - side % (4 * factor) for side in planes[0].shape]
     cropped = [plane[: sides[0], : sides[1]] for plane in planes]
     low = [recorded(plane, factor, photons) for plane in cropped]
+    noise = "without noise" if photons is None else f"with {photons:g} photons at white"
     return (
-        Stack.from_array(np.stack(low), name=sharp.name),
+        Stack.from_array(np.stack(low), name=f"{sharp.name}, recorded {noise}"),
         Stack.from_array(np.stack(cropped), name=f"{sharp.name}, sharp"),
     )
 
@@ -223,7 +227,7 @@ def put_side_by_side(
         data_range,
         reference is not None,
     )
-    comparison = Comparison(means, data_range, basis)
+    comparison = Comparison(means, data_range, f"{recording.name}. {basis}")
     return SideBySide(recording.name, factor, comparison, shown, plans)
 
 
@@ -234,7 +238,8 @@ def _computed(
     *_, last = region_steps(recording, upscaler, plan, [region])
     if last.plane is None:
         raise AssertionError("the last step of a region brings its pixels")
-    return last.plane
+    pixels, _ = fill_gaps(last.plane)  # as figures and pictures of a recording are
+    return pixels
 
 
 def _middle(stack: Stack, index: tuple[int, ...], n_most: int) -> Region:

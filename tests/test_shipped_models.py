@@ -1,14 +1,17 @@
 """Every model in the package: its file, its card, and the laws it must keep."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scipy.ndimage import gaussian_filter
 
 import napari_sr as sr
 from napari_sr.catalogue import FOR_COMPARISON, SHIPPED, list_models
+from napari_sr.cli import main
 from napari_sr.phantoms import make_phantom
 
 SHIPPED_NAMES = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
@@ -97,6 +100,19 @@ def test_networks_for_comparison_are_models_like_others(name):
     errors = [np.abs(one - truth)[8:-8, 8:-8].mean() for one in (whole, bicubic)]
     assert errors[0] < errors[1]
     assert sum(path.stat().st_size for path in FOR_COMPARISON.iterdir()) < 5e6
+
+
+def test_the_blur_that_was_found_is_told(tmp_path, capsys):
+    recorded = make_phantom("nuclei", n_planes=1, size=160, seed=3).recorded
+    source, result = tmp_path / "a.ome.tif", tmp_path / "b.ome.tif"
+    tifffile.imwrite(source, recorded)
+
+    assert main(["upscale", str(source), "-o", str(result), "-m", "ikc-x2"]) == 0
+    told = re.search(r"blur found: σ (\d\.\d\d) px", capsys.readouterr().out)
+    assert main(["info", str(result)]) == 0
+
+    assert told is not None
+    assert told[0] in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["filaments", "nuclei"])

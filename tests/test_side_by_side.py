@@ -177,6 +177,7 @@ def test_the_command_writes_a_sheet_and_prints_the_table(tmp_path, monkeypatch, 
     [
         ("-m wiener:balance=", 2, "NAME:option=value"),
         ("-m nobody", 1, "no model named"),
+        ("-m lanczos --record cells.tif", 2, "IMAGE goes before --record"),
         ("-m lanczos --record 50 --reference cells.tif", 1, "itself is the reference"),
         ("-m lanczos -o cells.jpg", 1, "ends in .png"),
         ("-m lanczos -o nowhere/cells.png", 1, "no folder"),
@@ -194,3 +195,28 @@ def test_a_command_that_cannot_be_done_is_refused(
     assert came == code
     assert why in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["cells.tif"]
+
+
+def test_gaps_are_filled_in_pictures_and_figures():
+    low = np.stack([binned(plane, 2) for plane in sharp_planes(1)])
+    low[0, 20:25, 30:35] = np.nan
+
+    _, found = drain(put_side_by_side(Stack.from_array(low), load_methods([])))
+
+    assert all(np.isfinite(one).all() for one in found.pictures.values())
+    assert np.isfinite(found.comparison.figures["bicubic"].agreement)
+
+
+def test_it_is_said_that_a_recording_was_simulated():
+    recording, truth = record_stack(Stack.from_array(sharp_planes(1), name="s"), 2, 200)
+
+    _, found = drain(put_side_by_side(recording, load_methods([]), truth))
+
+    assert found.comparison.basis.startswith(
+        "s, recorded with 200 photons at white. Data range "
+    )
+
+
+def test_a_dial_beyond_its_ends_is_named():
+    with pytest.raises(ValueError, match=r"general-x2: the option dial goes from 0"):
+        load_methods([("general-x2", {"dial": 2.0})])

@@ -5,6 +5,7 @@ This module alone knows what the user sees of a comparison.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error, show_info
@@ -78,7 +79,7 @@ class Compare(QWidget):
         except StackError as error:
             show_error(str(error))
             return
-        self._forget("Comparing …")
+        self.basis.setText("Comparing …")
         self._background.start(
             _comparing,
             recording,
@@ -121,15 +122,13 @@ class Compare(QWidget):
         self.view.show_figures(self._found.comparison)
         self.basis.setText(self._found.comparison.basis)
 
-    def _forget(self, text: str) -> None:
-        self._found = None
-        self.grid.clear_pictures()
-        self.view.clear_figures()
-        self.basis.setText(text)
-
     def _end(self, outcome: str) -> None:
-        if outcome != "done":
-            self._forget(outcome.capitalize())
+        """Leave what was found before where nothing came of it, and say so."""
+        if outcome == "done":
+            return
+        before = self._found and self._found.comparison.basis
+        rest = f". Shown is what was found before: {before}" if before else ""
+        self.basis.setText(f"{outcome.capitalize()}{rest}")
 
     def _refresh(self) -> None:
         """Enable what can be used now."""
@@ -140,7 +139,9 @@ class Compare(QWidget):
         for one in (self.copy_button, self.save_button):
             one.setEnabled(self._found is not None)
         if not (ready or busy or self._found):
-            self.basis.setText("Choose a recording and tick at least one method.")
+            self.basis.setText(
+                "Choose a recording of one channel and tick at least one method."
+            )
 
     def _connect(self) -> None:
         self.chosen.changed.connect(self._refresh)
@@ -184,5 +185,6 @@ def _comparing(
 def _write(found: SideBySide, path: str, part: Part) -> None:
     from napari_sr.report.contact_sheet import write_side_by_side
 
+    path = path if Path(path).suffix else f"{path}.png"
     for written in write_side_by_side(found, path, part):
         show_info(f"Written: {written}")

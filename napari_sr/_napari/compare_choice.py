@@ -175,7 +175,10 @@ class CompareChoice(QWidget):
 
 
 def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
-    """Give text, explanation, and name with options; a model's ends are two."""
+    """Give text, explanation, and name with options; a model's ends are two.
+
+    Those that are ticked at first come first.
+    """
     found: list[tuple[str, str, Named]] = []
     for card in list_models():
         if card.factor != factor:
@@ -190,7 +193,7 @@ def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
         for name, about in METHODS.items()
         if name not in (BASELINE, *NEED_FILES)
     ]
-    return found
+    return sorted(found, key=lambda one: one[2][0] not in TICKED)
 
 
 def _is_ticked(item: QListWidgetItem) -> bool:

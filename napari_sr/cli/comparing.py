@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,13 @@ def _bank(arguments: argparse.Namespace) -> int:
 
 
 def _recorded_with(text: str) -> float | str:
-    photons = read_photons(text)
+    try:
+        photons = read_photons(text)
+    except ValueError as error:
+        raise ArgumentTypeError(
+            f"expected a number of photons from 1 to 1e9, clean or nothing, got "
+            f"{text!r}; IMAGE goes before --record"
+        ) from error
     return "clean" if photons is None else photons
 
 

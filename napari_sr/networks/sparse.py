@@ -137,7 +137,7 @@ class SparseCoding(nn.Module):
     ) -> None:
         super().__init__()
         if n_views not in (1, 8):
-            raise ValueError(f"There are 1 or 8 views of an image, not {n_views}.")
+            raise ValueError(f"The option n_views is 1 or 8, got {n_views}.")
         self.factor, self.n_views = factor, n_views
         self.n_stages = ceil(log2(factor))
         self.stage = SparseStage(n_features, n_atoms)

@@ -152,7 +152,7 @@ def test_what_is_in_sight_is_inside_the_recording(widget, zoom, place):
         assert 0 <= part.start < part.stop <= side
 
 
-def test_a_refusal_leaves_nothing_of_the_comparison_before(widget, qtbot, notified):
+def test_a_refusal_leaves_the_comparison_before_and_says_so(widget, qtbot, notified):
     compare(widget, qtbot)
     place = widget.chosen.reference.findText("elsewhere")
     widget.chosen.reference.setCurrentIndex(place)
@@ -160,9 +160,9 @@ def test_a_refusal_leaves_nothing_of_the_comparison_before(widget, qtbot, notifi
     compare(widget, qtbot)
 
     assert "reference elsewhere has the shape" in notified[-1]
-    assert not widget.grid.views
-    assert not widget.save_button.isEnabled()
-    assert widget.basis.text() == "Failed"
+    assert widget.grid.views
+    assert widget.save_button.isEnabled()
+    assert widget.basis.text().startswith("Failed. Shown is what was found before: ")
 
 
 def test_without_methods_nothing_can_be_compared(widget):
