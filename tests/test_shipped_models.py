@@ -45,11 +45,13 @@ def test_the_card_says_what_it_is_where_it_comes_from_and_how_good_it_is(model):
 
 
 def test_the_card_shows_gains_over_bicubic_on_every_dataset(model):
+    # Without being told, a network takes the grain of a sharp recording for noise.
+    bound = 0.1 if model.is_told_noise else 0.2
     found = {(f.dataset, f.photons, f.method): f.quality for f in model.card.quality}
     for (dataset, photons, method), quality in found.items():
         if method == faithful_way(model):
             bicubic = found[dataset, photons, "bicubic"]
-            assert quality.psnr > bicubic.psnr - 0.1, (dataset, photons)
+            assert quality.psnr > bicubic.psnr - bound, (dataset, photons)
 
 
 def test_the_faithful_end_invents_nothing_from_noise(model):
