@@ -144,6 +144,7 @@ def test_a_method_says_what_it_is_and_keeps_the_noise(upscaler):
         ("richardson-lucy", {"n_iterations": 0}, "1 to 100 steps"),
         ("richardson-lucy", {"n_iterations": 2.5}, "1 to 100 steps"),
         ("richardson-lucy", {"psf_ratio": 0.0}, "psf_ratio"),
+        ("exemplar", {"amount": 1.0}, "needs the option example"),
     ],
 )
 def test_options_that_a_method_cannot_use_are_refused(name, options, words):

@@ -73,7 +73,14 @@ def build_method(name: str, factor: int, options: Mapping[str, object]) -> Weigh
         method: Weightless = build(*arguments, **options)
     except TypeError as error:
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        known = list(signature(build).parameters)[len(arguments) :]
+        taken = dict(list(signature(build).parameters.items())[len(arguments) :])
+        known = list(taken)
+        for key, one in taken.items():
+            if one.default is one.empty and key not in options:
+                raise ValueError(
+                    f"Method {name!r} needs the option {key}; it takes "
+                    f"{', '.join(known)}."
+                ) from error
         raise ValueError(
             f"Method {name!r} cannot be made with the options {given or 'none'}; it "
             f"takes {', '.join(known) or 'none'}."
