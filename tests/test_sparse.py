@@ -79,7 +79,7 @@ def test_eight_views_are_the_mean_of_flips_and_turns(tmp_path):
     np.testing.assert_allclose(upscale(low, eightfold, **said), expected, atol=1e-5)
     assert eightfold.digest != once.digest
     assert eightfold.at_dial(0).to("cpu").options == {"n_views": 8}
-    with pytest.raises(ValueError, match="1 or 8 views"):
+    with pytest.raises(ValueError, match="n_views is 1 or 8"):
         load_model(path, n_views=5)
     with pytest.raises(ValueError, match="only the options n_views, got sigma"):
         load_model(path, sigma=5)
