@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from napari_sr.networks import Generator, OutputStep
     from napari_sr.networks.weights import Weights
 
 Stage = Literal["fidelity", "adversarial", "done"]
@@ -71,6 +72,9 @@ class TrainingState:
         Weights of the discriminator to start from; untrained when `None`.
     network
         A generator to train instead of the one that the settings describe.
+    output_step
+        Scale and offset from the generator's raw output to network range, as the base's
+        card has them; the architecture's own when not given.
     """
 
     def __init__(
@@ -78,14 +82,18 @@ class TrainingState:
         settings: TrainingSettings,
         start: Weights | None = None,
         discriminator: Weights | None = None,
-        network: nn.Module | None = None,
+        network: Generator | None = None,
+        output_step: OutputStep | None = None,
     ) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             network = network or build_generator(
-                settings.architecture, settings.factor, settings.arguments
+                settings.architecture,
+                settings.factor,
+                settings.arguments,
+                output_step,
             )
             self.discriminator = self._new_discriminator(discriminator)
         if start is not None:
@@ -185,6 +193,7 @@ class TrainingState:
             {
                 **{name: getattr(self, name) for name in (*_PLAIN, *_FOUND)},
                 "settings": self.settings.model_dump_json(),
+                "output_step": self.generator.output_step,
                 "best": asdict(self.best),
                 **{name: part.state_dict() for name, part in self._parts().items()},
             }
@@ -205,6 +214,8 @@ class TrainingState:
         """Go back, or forth, to what `content` gave."""
         content = copy.deepcopy(dict(content))
         self.stage = content["stage"]
+        # Before 0.2 every training compared the raw output with the truth.
+        self.generator.output_step = content.get("output_step", (1.0, 0.0))
         self._begin_stage()
         for name in (*_PLAIN, *_FOUND):
             setattr(self, name, content[name])

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sr.networks.generator import Generator
 from napari_sr.networks.resampling import kernel_radius, resample
 from napari_sr.psf import gaussian_psf
 
@@ -77,7 +78,7 @@ class TransformedBlock(nn.Module):
         return features + cast("Tensor", inner)
 
 
-class Sftmd(nn.Module):
+class Sftmd(Generator):
     """The generator that is told the code of the blur.
 
     Parameters
@@ -126,7 +127,7 @@ class Sftmd(nn.Module):
             resolution *= step
         return max(ceil(radius + 4 / resolution), kernel_radius("bicubic"))
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def raw_output(self, batch: Tensor) -> Tensor:
         """Super-resolve a batch.
 
         Parameters

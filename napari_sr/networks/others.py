@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sr.networks.generator import Generator
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -37,7 +39,7 @@ class Block(nn.Module):
         return features + added
 
 
-class OtherSRResNet(nn.Module):
+class OtherSRResNet(Generator):
     """The paper's form: long skip around the blocks, large first and last kernels.
 
     Parameters
@@ -102,7 +104,7 @@ class OtherSRResNet(nn.Module):
         finest = outer + inner * self.has_bilinear_skip
         return ceil(radius + finest / resolution)
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def raw_output(self, batch: Tensor) -> Tensor:
         """Super-resolve a batch.
 
         Parameters
@@ -139,6 +141,8 @@ class OtherSRResNet(nn.Module):
 
 class TanhSRResNet(OtherSRResNet):
     """With a hyperbolic tangent at the output."""
+
+    output_step = (0.5, 0.5)
 
     def at_output(self, fine: Tensor) -> Tensor:
         """Bend into [−1, 1]."""

@@ -3,8 +3,9 @@
 Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative
 Adversarial Network", CVPR 2017, figure 4: 9×9 head, sixteen residual blocks with batch
 norm, long skip, one sub-pixel block for each factor of two, 9×9 tail, no activation at
-the output. It alone knows that the paper's output lies in [−1, 1] (its input in
-[0, 1]); a model's card holds the affine step from there to the network range.
+the output. The paper's output lies in [−1, 1] (its input in [0, 1]): a network that is
+built anew has the step from there to network range, a model's card may hold another.
+With two input channels, which the paper does not have, it is told the noise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from napari_sr.networks.fast import NOISE_GAIN
+from napari_sr.networks.generator import Generator
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -24,10 +28,11 @@ FAINT = 0.01
 
 
 def _pass_on(layer: nn.Conv2d, scale: float, offset: float) -> None:
-    """Let the middle tap between the first channels carry the image."""
-    image = layer.weight[0, 0]
-    image.zero_()
-    image[image.shape[0] // 2, image.shape[1] // 2] = scale
+    """Let the middle tap between the first channels carry the image, and no noise."""
+    layer.weight[0, 0] = 0.0
+    layer.weight[0, 1:2] = 0.0
+    middle = layer.weight.shape[-1] // 2
+    layer.weight[0, 0, middle, middle] = scale
     _set_bias(layer, 1, offset)
 
 
@@ -71,7 +76,7 @@ class ResidualBlock(nn.Module):
         return features + added
 
 
-class SRResNet(nn.Module):
+class SRResNet(Generator):
     """The paper's generator, for one channel.
 
     Parameters
@@ -83,16 +88,30 @@ class SRResNet(nn.Module):
         Feature channels; 64 in the paper.
     n_blocks
         Residual blocks; 16 in the paper.
+    in_channels
+        1 in the paper: the image. 2: the image and the map of the noise to remove.
+
+    Raises
+    ------
+    ValueError
+        For another number of input channels.
     """
 
-    in_channels = 1
+    output_step = (0.5, 0.5)
 
-    def __init__(self, factor: int, channels: int = 64, n_blocks: int = 16) -> None:
+    def __init__(
+        self, factor: int, channels: int = 64, n_blocks: int = 16, in_channels: int = 1
+    ) -> None:
         super().__init__()
-        self.factor = factor
+        if in_channels not in (1, 2):
+            raise ValueError(
+                f"The paper's generator takes the image (in_channels 1), or the image "
+                f"and its noise map (in_channels 2), got in_channels {in_channels}."
+            )
+        self.factor, self.in_channels = factor, in_channels
         steps = [3] if factor == 3 else [2] * int(log2(factor))
         self.halo = self._receptive_radius(steps, n_blocks)
-        first = nn.Conv2d(1, channels, 9, padding=4)
+        first = nn.Conv2d(in_channels, channels, 9, padding=4)
         self.head = nn.Sequential(first, nn.PReLU())
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(n_blocks)))
         self.middle = nn.Sequential(*_convolution_with_norm(channels))
@@ -136,19 +155,23 @@ class SRResNet(nn.Module):
             resolution *= step
         return ceil(radius + 4 / resolution)
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def raw_output(self, batch: Tensor) -> Tensor:
         """Super-resolve a batch.
 
         Parameters
         ----------
         batch
-            `(n, 1, h, w)` float image in network range, [0, 1] for typical counts.
+            `(n, in_channels, h, w)` float: the image in network range, [0, 1] for
+            typical counts, and the standard deviation of the noise that the result
+            should not contain where the network is told.
 
         Returns
         -------
         Tensor
             `(n, 1, factor·h, factor·w)` in the paper's output range, [−1, 1].
         """
+        if self.in_channels == 2:
+            batch = torch.cat([batch[:, :1], batch[:, 1:] * NOISE_GAIN], dim=1)
         shallow = self.head(batch)
         deep = self.middle(self.blocks(shallow))
         fine: Tensor = self.tail(self.upsampling(deep + shallow))
