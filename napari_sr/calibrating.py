@@ -160,7 +160,7 @@ def calibrated_model(training: Training) -> SRModel:
     learnt = list(_known(training.learnt_recordings(), model))
     if not kept or not learnt:
         return model
-    interval = find_interval(model, kept, learnt)
+    interval = find_interval(model.to(training.state.device), kept, learnt)
     return SRModel(model.card.model_copy(update={"interval": interval}), model.weights)
 
 

@@ -81,7 +81,7 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     stack
         The recording; some of its planes are read.
     upscaler
-        Already on its device.
+        Already on its device, which the plan takes over if it has one.
     settings
         What the user asked for.
 
@@ -92,7 +92,7 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     StackError
         If the stack has no finite pixel or cannot be read.
     """
-    device = choose_device(settings.device)
+    device = _device_for(upscaler, settings.device)
     precision = choose_precision(settings.precision, device)
     tile = settings.tile
     if tile == "auto":
@@ -135,6 +135,25 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         consistency=consistency,
         psf_sigma=psf_sigma,
     )
+
+
+def _device_for(upscaler: Upscaler, wanted: str) -> torch.device:
+    """Plan for where an upscaler is: what "auto" would choose may be elsewhere."""
+    there = upscaler.device
+    if there is None:
+        return choose_device(wanted)
+    if wanted != "auto" and not _is_same(choose_device(wanted), there):
+        raise ValueError(
+            f"Device {wanted!r} was asked for, but {upscaler.name} is on '{there}'. "
+            f"Move it first, with to({wanted!r}), or leave the device at 'auto'."
+        )
+    return there
+
+
+def _is_same(one: torch.device, other: torch.device) -> bool:
+    """Tell whether two names mean one device, as "cuda" and "cuda:0" mostly do."""
+    has_numbers = one.index is not None and other.index is not None
+    return one.type == other.type and (not has_numbers or one.index == other.index)
 
 
 def _network_of(upscaler: Upscaler) -> SRModel | None:

@@ -115,7 +115,8 @@ def _at_dial(
     dial = options.pop("dial", None)
     if not (dial is None or (isinstance(dial, float) and 0 <= dial <= 1)):
         raise ValueError(f"{name}: the option dial goes from 0 to 1, got {dial}.")
-    settings = UpscaleSettings(dial=dial)
+    # What computes it is decided later, when it is run.
+    settings = UpscaleSettings(dial=dial, device="cpu")
     return as_upscaler(load_with_options(name, factor, options), settings)
 
 

@@ -52,6 +52,10 @@ class Upscaler(Protocol):
     def sees_whole_planes(self) -> bool:
         """Whether `inputs` depends on all of a plane, however far away."""
 
+    @property
+    def device(self) -> torch.device | None:
+        """Where its weights lie; `None` if it computes wherever its input is."""
+
     def to(self, device: torch.device) -> Self:
         """Give the same upscaler on a device."""
 

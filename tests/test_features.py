@@ -38,7 +38,7 @@ def random_image(*shape, seed=0):
 
 
 def untrained(*layers, seed=0):
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return DomainFeatures(layers or None)
 
@@ -317,7 +317,7 @@ def torchvision(monkeypatch, tmp_path):
 @pytest.fixture
 def cached(torchvision, tmp_path):
     """The weight file in the cache of torch, beside the network that it is of."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         network = thin_vgg19(weights=None)
     path = tmp_path / "hub" / "checkpoints" / FILE

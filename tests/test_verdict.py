@@ -75,7 +75,7 @@ def textures(n=2, shape=(48, 52), seed=0):
 
 
 def generator(tail=0.0):
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         network = build_generator("fast", 2, SETTINGS.arguments)
         torch.nn.init.normal_(network.tail.weight, std=tail)

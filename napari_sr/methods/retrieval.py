@@ -100,6 +100,11 @@ class Retrieval(Weightless):
         self.bytes_per_pixel += FLOAT_BYTES * 4 * self.n_images**2
         self.bytes_per_pixel += base.bytes_per_pixel
 
+    @property
+    def device(self) -> torch.device | None:
+        """Where the weights of the base lie, if it has any."""
+        return self.base.device
+
     def to(self, device: torch.device | str) -> Self:
         """Give the same upscaler with its base on a device."""
         moved = copy(self)

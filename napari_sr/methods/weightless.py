@@ -49,6 +49,11 @@ class Weightless:
     overlap = 0
     sees_whole_planes = False
 
+    @property
+    def device(self) -> torch.device | None:
+        """No place of its own: it has no weights and computes where its input is."""
+        return None
+
     def __init__(
         self, name: str, factor: int, halo: int, copies: int, **options: float | str
     ) -> None:
@@ -60,7 +65,7 @@ class Weightless:
         self.options = options
 
     def to(self, device: torch.device | str) -> Self:
-        """Give the same upscaler: it has no weights and computes where its input is."""
+        """Give the same upscaler, which has no place of its own."""
         return self
 
     def prepare(
