@@ -125,7 +125,7 @@ class BlindModel(SRModel):
     def _described(self, code: Tensor) -> BlurEstimate:
         """Find the Gaussian whose kernel comes nearest to that of a code."""
         grid, kernels = _fine_grid(self.factor)
-        kernel = self.network.kernel_of(code).cpu()
+        kernel, code = self.network.kernel_of(code).cpu(), code.cpu()
         nearest = int((kernels - kernel).square().sum((1, 2)).argmin())
         sigma, ratio, angle = grid[nearest].tolist()
         return BlurEstimate(

@@ -30,7 +30,7 @@ from napari_sr.validation import held_out, held_out_pairs
 from napari_sr.verdict import Verdict, judge, recommended_dial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import nn
 
@@ -254,7 +254,7 @@ class Training:
             self._base_network(),
             is_texture_sought=self.settings.adversarial is not None,
         )
-        return SRModel(self._card(verdict, network, dial), parts)
+        return SRModel(self._card(verdict, network, dial), _on_cpu(parts))
 
     def _dial(
         self, network: nn.Module, faithful: Weights, textured: Weights | None
@@ -336,6 +336,14 @@ def as_base(base: SRModel | str | os.PathLike[str] | None) -> SRModel | None:
         f"{getattr(base, 'name', base)!r} has no weights that could be fine-tuned "
         f"here. Choose a trained model as the base."
     )
+
+
+def _on_cpu(parts: Mapping[str, Weights]) -> dict[str, Weights]:
+    """Copy what was trained on a device, so that the model holds nothing there."""
+    return {
+        part: {name: tensor.cpu() for name, tensor in weights.items()}
+        for part, weights in parts.items()
+    }
 
 
 def _part(base: SRModel | None, part: str) -> Weights | None:

@@ -6,17 +6,20 @@ recording is, where its black lies, and how often there is nothing but a flat fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_sr.degradation import draw_instrument, record_with
+from napari_sr.device import to_device
 from napari_sr.instrument import typical
 from napari_sr.networks.blind import Sftmd, as_kernel, with_code
 from napari_sr.noise import noise_map
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -46,9 +49,16 @@ class Recording:
 
     def to(self, device: torch.device) -> Recording:
         """Give the same recording on another device."""
-        parts = (self.sharp, self.low, self.gain, self.read, self.offset)
-        moved = Recording(*(part.to(device, non_blocking=True) for part in parts))
-        return replace(moved, psf=None if self.psf is None else self.psf.to(device))
+        return self._with(lambda part: to_device(part, device))
+
+    def pinned(self) -> Recording:
+        """Give the same recording in memory from which a device can be fed."""
+        return self._with(lambda part: part.pin_memory())
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Recording:
+        parts = {one.name: getattr(self, one.name) for one in fields(self)}
+        there = {name: change(part) for name, part in parts.items() if part is not None}
+        return replace(self, **there)
 
     def inputs_of(self, network: nn.Module) -> Tensor:
         """Put beside the recording what a generator is told, `(n, c, h, w)`."""

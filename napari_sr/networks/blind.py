@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sr.networks.fast import image_of
 from napari_sr.networks.generator import Generator
 from napari_sr.networks.resampling import kernel_radius, resample
 from napari_sr.psf import gaussian_psf
@@ -141,7 +142,7 @@ class Sftmd(Generator):
         Tensor
             `(n, 1, factor·h, factor·w)` in network range.
         """
-        image, code = batch[:, :1], batch[:, 1:]
+        image, code = image_of(batch), batch[:, 1:]
         features = image
         for convolution in self.head[:2]:
             features = functional.leaky_relu(convolution(features), _SLOPE)

@@ -27,6 +27,15 @@ NOISE_GAIN = 10.0
 """Noise is an order of magnitude smaller than the image; this brings it level."""
 
 
+def image_of(batch: Tensor) -> Tensor:
+    """Take the image from what a network is told, `(n, c, h, w)` to `(n, 1, h, w)`.
+
+    In memory of its own: some versions of PyTorch compute convolutions of single
+    channels of a channels-last tensor wrongly on Apple's GPUs, without a word.
+    """
+    return batch[:, :1].contiguous()
+
+
 class ResidualBlock(nn.Module):
     """Two 3×3 convolutions with a ReLU between, added to their input."""
 
@@ -83,7 +92,7 @@ class Fast(Generator):
         Tensor
             `(n, 1, factor·h, factor·w)` in network range.
         """
-        image, noise = batch[:, :1], batch[:, 1:]
+        image, noise = image_of(batch), batch[:, 1:]
         levelled = torch.cat([image, noise * NOISE_GAIN], dim=1)
         features = functional.relu(self.head(levelled))
         phases = functional.conv2d(

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_sr.networks.as_trained import AsTrained
-from napari_sr.networks.fast import NOISE_GAIN, Fast
+from napari_sr.networks.fast import NOISE_GAIN, Fast, image_of
 from napari_sr.networks.fold import before_shuffle, fold_batch_norm
 from napari_sr.networks.generator import to_network_range
 from napari_sr.networks.pieces import Maps, in_pieces, middle_of
@@ -109,7 +109,7 @@ class FastInference(nn.Module):
         for block in self.blocks:
             features = in_pieces(block, (features, 2), **rest)
         radius, unused = kernel_radius("bicubic"), self.halo - kernel_radius("bicubic")
-        image = batch[:, :1, unused:-unused, unused:-unused]
+        image = image_of(batch)[..., unused:-unused, unused:-unused]
         fine = in_pieces(
             self._fine,
             (features, 1),
