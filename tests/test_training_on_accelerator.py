@@ -142,6 +142,7 @@ def test_a_training_that_is_gone_on_with(accelerator, tmp_path, other):
         state.save(path)
         asked = state.settings
     training = sr.train(images(), asked, base=base, checkpoint=path)
+    assert training.state.device.type == ("pretend" if other == "auto" else "cpu")
     for _ in training:
         pass
 
