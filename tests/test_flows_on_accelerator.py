@@ -189,6 +189,7 @@ def test_a_comparison_of_methods(accelerator):
 
     found = found_by(put_side_by_side(low, rivals))
 
+    assert {plan["device"] for plan in found.plans.values()} == {"pretend"}
     assert accelerator.n_copied_back > 0
     expected = found_by(
         put_side_by_side(low, rivals, settings=UpscaleSettings(**ON_CPU))

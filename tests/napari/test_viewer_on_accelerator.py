@@ -79,6 +79,7 @@ def test_a_batch(accelerator, tmp_path):
     *_, ended = told
 
     assert ended.status == "done", ended.text
+    assert accelerator.n_copied_back > 0
     assert accelerator.n_emptied == 1
     (path,) = (tmp_path / "out").glob("*.tif")
     assert_alike(read_stack(path), sr.upscale(PLANES, "tiny", device="cpu"))
