@@ -216,8 +216,9 @@ def lattice_loss(result: Tensor, truth: Tensor, factor: int, window: int = 8) ->
     pixels; the mean square of what it then differs by from the mean of all positions is
     what counts. (Its absolute value would push with all its weight, however faint the
     lattice, and in a test kept a network from learning anything else.) Errors of other
-    frequencies than those of the grid hardly count. The smooth part is a mean over f × f pixels, twice, to be centred: it takes
-    slopes away, which would tell the positions apart, and nothing of a lattice.
+    frequencies than those of the grid hardly count. The smooth part is a mean over
+    f × f pixels, twice, to be centred: it takes slopes away, which would tell the
+    positions apart, and nothing of a lattice.
 
     Parameters
     ----------

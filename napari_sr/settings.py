@@ -100,8 +100,9 @@ class AdversarialSettings(BaseModel):
     """Steps of this stage, those of the head start included."""
     weight: float = Field(default=0.001, ge=0)
     """Of −log D(G(x)). 0 trains on pixels and content alone, with no discriminator."""
-    discriminator: Literal["unet", "srgan"] = "unet"
-    """`unet` judges every pixel of patches of any size; `srgan` is the paper's."""
+    discriminator: Literal["unet", "srgan", "srgan-detail"] = "unet"
+    """`unet` judges every pixel of patches of any size; `srgan` is the paper's;
+    `srgan-detail` the same, shown the fine detail and told the noise."""
     discriminator_learns: Literal["all", "end"] = "all"
     """`end`: only its way up, where it comes with the base (FreezeD, Mo et al., 2020);
     on few images as much texture for half the PSNR."""
