@@ -17,6 +17,7 @@ import torch
 
 from napari_sr.card import ModelCard, TrainingImage
 from napari_sr.catalogue import load_model
+from napari_sr.content import check_losses
 from napari_sr.examples import Examples, MeasuredExamples, SimulatedExamples
 from napari_sr.intensity import IntensityPolicy, NoiseLevel
 from napari_sr.methods import METHODS
@@ -108,6 +109,7 @@ class Training:
             )
         else:
             self._take_pairs(low_images, images)
+        check_losses(self.settings)
         self.state = self._state()
         self._estimator: Weights | None = None
 

@@ -16,6 +16,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from napari_sr.aside import written_aside
+from napari_sr.content import compared_side
 from napari_sr.device import choose_device
 from napari_sr.networks import build_generator
 from napari_sr.networks.discriminators import UNetDiscriminator, build_discriminator
@@ -122,8 +123,9 @@ class TrainingState:
         settings = self.settings.adversarial
         if settings is None or settings.weight == 0:
             return None
-        side = (self.settings.patch - 4) * self.settings.factor
-        network: nn.Module = build_discriminator(settings.discriminator, side)
+        network: nn.Module = build_discriminator(
+            settings.discriminator, compared_side(self.settings)
+        )
         if weights is not None and settings.discriminator == "unet":
             network.load_state_dict(fitting(network, weights, "the base"))
         if settings.discriminator_learns == "end":
@@ -143,11 +145,14 @@ class TrainingState:
         self.best = Best()
         self.average = AveragedModel(self.generator, avg_fn=self._averaged)
         self.optimizer = torch.optim.Adam(
-            self.generator.parameters(), betas=(0.9, 0.99)
+            self.generator.parameters(), betas=self.settings.adam_betas
         )
+        adversarial = self.settings.adversarial
         self.discriminator_optimizer = (
-            torch.optim.Adam(self.discriminator.parameters(), betas=(0.5, 0.99))
-            if self.discriminator is not None
+            torch.optim.Adam(
+                self.discriminator.parameters(), betas=adversarial.discriminator_betas
+            )
+            if self.discriminator is not None and adversarial is not None
             else None
         )
 

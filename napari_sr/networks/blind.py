@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_sr.networks.fast import image_of
-from napari_sr.networks.generator import Generator
+from napari_sr.networks.generator import Generator, start_without_lattice
 from napari_sr.networks.resampling import kernel_radius, resample
 from napari_sr.psf import gaussian_psf
 
@@ -109,6 +109,8 @@ class Sftmd(Generator):
         self.upsampling = nn.ModuleList(
             _convolution(channels, channels * step**2) for step in self.steps
         )
+        for layer, step in zip(self.upsampling, self.steps, strict=True):
+            start_without_lattice(layer, step)
         self.tail = _convolution(channels, 1, 9)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(cast("nn.Parameter", self.tail.bias))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 if TYPE_CHECKING:
@@ -67,3 +68,29 @@ class Generator(nn.Module):
             `(n, 1, factor·h, factor·w)` in network range.
         """
         return to_network_range(self.raw_output(batch), self.output_step)
+
+
+@torch.no_grad()
+def start_without_lattice(layer: nn.Module, step: int) -> None:
+    """Give all sub-pixels of a channel the same weights, so that none stands out.
+
+    Drawn one by one, the weights before a pixel shuffle paint a regular pattern of
+    `step` × `step` pixels that training only slowly removes (Aitken et al., 2017,
+    arXiv 1707.02937).
+
+    Parameters
+    ----------
+    layer
+        The convolution before `nn.PixelShuffle(step)`; changed in place.
+    step
+        Sub-pixels along a side.
+    """
+    assert isinstance(layer, nn.Conv2d)
+    layer.weight.copy_(_as_the_first(layer.weight, step))
+    if layer.bias is not None:
+        layer.bias.copy_(_as_the_first(layer.bias, step))
+
+
+def _as_the_first(values: Tensor, step: int) -> Tensor:
+    """Repeat the first of each `step` · `step` output channels."""
+    return values[:: step * step].repeat_interleave(step * step, dim=0)

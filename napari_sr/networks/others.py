@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_sr.networks.generator import Generator
+from napari_sr.networks.generator import Generator, start_without_lattice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,6 +89,8 @@ class OtherSRResNet(Generator):
         self.upsampling = nn.ModuleList(
             _convolution(channels, channels * step * step, kernel) for step in steps
         )
+        for layer, step in zip(self.upsampling, steps, strict=True):
+            start_without_lattice(layer, step)
         self.upsampling_slopes = nn.ModuleList(nn.PReLU(channels) for _ in steps)
         self.steps = steps
         self.tail = _convolution(channels, n_outputs, outer_kernel)
