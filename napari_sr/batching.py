@@ -48,6 +48,8 @@ class FileResult:
     plan: Plan
     share_clipped: float
     """Share of the output's pixels beyond the limits of its pixel type."""
+    n_repeated: int = 0
+    """Tiles that half precision could not hold, computed again in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +245,8 @@ def _run_regions(
         return
     plan = outcome.plan
     shape = stack.upscaled_shape(plan.factor)
-    yield FileResult(job.source, job.output, shape, plan, outcome.share_clipped)
+    counted = (outcome.share_clipped, outcome.n_repeated)
+    yield FileResult(job.source, job.output, shape, plan, *counted)
 
 
 def _run_planes(
@@ -258,7 +261,7 @@ def _run_planes(
     plan = make_plan(stack, upscaler, settings)
     shape = stack.upscaled_shape(plan.factor)
     files = files_of(job.source)
-    n_clipped = 0
+    n_clipped = n_repeated = 0
     with create_stack(
         job.output,
         shape=shape,
@@ -277,9 +280,10 @@ def _run_planes(
             if step.plane is not None:
                 writer.write(step.index, step.plane)
                 n_clipped += step.n_clipped
+                n_repeated += step.n_repeated
             yield step
     share_clipped = n_clipped / prod(shape)
-    yield FileResult(job.source, job.output, shape, plan, share_clipped)
+    yield FileResult(job.source, job.output, shape, plan, share_clipped, n_repeated)
 
 
 def run_job_safely(

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from napari_sr import model as models
 from napari_sr.blur import BlurEstimate
+from napari_sr.device import full_precision
 from napari_sr.intensity import fill_gaps
 from napari_sr.model import SRModel
 from napari_sr.networks.blind import (
@@ -94,6 +95,7 @@ class BlindModel(SRModel):
         return self.blur_of(_windows(stack, intensity, self.factor))
 
     @torch.inference_mode()
+    @full_precision()
     def blur_of(self, low: Tensor) -> BlurEstimate:
         """Find out the blur that recordings share.
 

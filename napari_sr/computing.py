@@ -8,19 +8,28 @@ fit.
 from __future__ import annotations
 
 import logging
-from contextlib import closing, contextmanager
+from collections import deque
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from napari_sr.device import is_out_of_memory, release_memory, smallest_tile
+from napari_sr.device import (
+    Arriving,
+    full_precision,
+    is_out_of_memory,
+    pins_memory,
+    release_memory,
+    smallest_tile,
+    to_device,
+)
 from napari_sr.intensity import fill_gaps
 from napari_sr.tiling import Mosaic, pad_plane, plan_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -47,6 +56,8 @@ class Part:
     """`(1, c, y + 2·halo, x + 2·halo)`, what the network is told."""
     high: NDArray[np.float32] | None = None
     """`(factor·y, factor·x)` in network range, after the last tile."""
+    n_repeated: int = 0
+    """Tiles that half precision could not hold, since the last region was done."""
 
 
 def read_parts(
@@ -68,22 +79,59 @@ def compute_parts(
     parts: Generator[Part, None, None],
     tilings: Mapping[tuple[int, int], Sequence[Tile]],
     network: Tiled,
+    *,
+    is_one_at_a_time: bool = False,
 ) -> Generator[Part, None, None]:
-    """Super-resolve; each part comes once for each tile, with its pixels at last."""
+    """Super-resolve; each part comes once for each tile, with its pixels at last.
+
+    A device that takes copies beside computing has the next tile while one comes back,
+    of the next part too unless there is to be only one at a time.
+    """
     n_threads = torch.get_num_threads()
+    under_way: deque[_TileOfPart] = deque()
     with closing(parts):
         try:
             for part in parts:
                 torch.set_num_threads(n_threads)  # also of threads still to come
                 mosaic = network.mosaic(part.window.shape)
-                *tiles, last = tilings[part.window.shape]
+                *_, last = tiles = tilings[part.window.shape]
                 for tile in tiles:
-                    mosaic.add(tile, network.pixels_of(part.padded[..., *tile.outer]))
-                    yield part
-                mosaic.add(last, network.pixels_of(part.padded[..., *last.outer]))
-                yield replace(part, high=mosaic.finish())
+                    begun = network.begin(part.padded[..., *tile.outer])
+                    under_way.append(_TileOfPart(part, mosaic, tile, begun))
+                    is_end = is_one_at_a_time and tile is last
+                    while len(under_way) > (0 if is_end else network.n_ahead):
+                        yield under_way.popleft().taken(network, last)
+            while under_way:
+                one = under_way.popleft()
+                yield one.taken(network, tilings[one.part.window.shape][-1])
         finally:  # where nothing could be read, too
             torch.set_num_threads(n_threads)
+
+
+@dataclass(frozen=True, slots=True)
+class _TileOfPart:
+    """A tile that has been given to the network."""
+
+    part: Part
+    mosaic: Mosaic
+    tile: Tile
+    begun: _Begun
+
+    def taken(self, network: Tiled, last: Tile) -> Part:
+        """Wait for the tile and put it in its place; the last one completes a part."""
+        self.mosaic.add(self.tile, network.end(self.begun))
+        if self.tile is not last:
+            return self.part
+        high, n_repeated = self.mosaic.finish(), network.take_repeated()
+        return replace(self.part, high=high, n_repeated=n_repeated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What was asked of the network, and what comes of it."""
+
+    outer: Tensor
+    high: Arriving | NDArray[np.float32]
 
 
 class Tiled:
@@ -95,6 +143,9 @@ class Tiled:
         self._precision = getattr(torch, plan.precision)
         self.largest = plan.tile
         """Side of a tile in recorded pixels; halved each time memory runs out."""
+        self.n_ahead = int(pins_memory(self._device))
+        """Tiles to begin before one is waited for."""
+        self._n_repeated, self._has_warned = 0, False
 
     def inputs(self, recorded: NDArray) -> Tensor:
         """Give a plane in network range and what is told about it, padded by the halo.
@@ -119,29 +170,51 @@ class Tiled:
         factor, overlap = self._plan.factor, self._upscaler.overlap
         return Mosaic((shape[0], shape[1]), factor, overlap)
 
-    def pixels_of(self, outer: Tensor) -> NDArray[np.float32]:
-        """Super-resolve one tile `(1, c, h, w)` to `(factor·h, factor·w)`."""
+    def begin(self, outer: Tensor) -> _Begun:
+        """Begin with a tile `(1, c, h, w)`."""
         side = max(outer.shape[-2:])
         if side <= self.largest:
             try:
-                return self._compute(outer)
+                return _Begun(outer, self._computed(outer, self._precision))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._shrink(side, error)
             # Only now has the error let go of what the failed run still held.
             release_memory(self._device)
-        return self._in_smaller_tiles(outer)
+        return _Begun(outer, self._in_smaller_tiles(outer))
 
-    def _compute(self, outer: Tensor) -> NDArray[np.float32]:
-        batch = outer.to(self._device)
-        half = self._precision != torch.float32
+    def end(self, begun: _Begun) -> NDArray[np.float32]:
+        """Give the pixels of a tile, `(factor·h, factor·w)`."""
+        if isinstance(begun.high, np.ndarray):
+            return begun.high
+        high = begun.high.wait()
+        if self._precision == torch.float32 or np.isfinite(high).all():
+            return high
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "%s cannot hold all values, so some tiles are computed again in "
+                "float32.",
+                self._plan.precision,
+            )
+        self._n_repeated += 1
+        return self._computed(begun.outer, torch.float32).wait()
+
+    def take_repeated(self) -> int:
+        """Count the tiles that were computed twice, since this was last asked."""
+        n_repeated, self._n_repeated = self._n_repeated, 0
+        return n_repeated
+
+    def _computed(self, outer: Tensor, precision: torch.dtype) -> Arriving:
+        batch = to_device(outer.contiguous(), self._device)
+        half = precision != torch.float32
         with (
-            torch.autocast(self._device.type, self._precision, enabled=half),
-            _without_tf32(),
+            torch.autocast(self._device.type, precision, enabled=half),
+            full_precision(),
         ):
             high = self._upscaler(batch)
-        return high[0, 0].float().cpu().numpy()
+        return Arriving(high[0, 0].float())
 
     def _shrink(self, side: int, error: Exception) -> None:
         """Halve the tile for this and all following ones; never a tile set by hand."""
@@ -166,19 +239,5 @@ class Tiled:
         shape = (outer.shape[-2] - 2 * halo, outer.shape[-1] - 2 * halo)
         mosaic = Mosaic(shape, factor)
         for piece in plan_tiles(shape, self.largest, halo):
-            mosaic.add(piece, self.pixels_of(outer[..., *piece.outer]))
+            mosaic.add(piece, self.end(self.begin(outer[..., *piece.outer])))
         return np.pad(mosaic.finish(), halo * factor)
-
-
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Keep cuDNN from rounding to 10 bits where float32 was promised.
-
-    `torch.backends.cudnn.flags` would also switch cuDNN off.
-    """
-    cudnn = torch.backends.cudnn
-    before, cudnn.allow_tf32 = cudnn.allow_tf32, False
-    try:
-        yield
-    finally:
-        cudnn.allow_tf32 = before

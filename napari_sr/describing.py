@@ -99,6 +99,8 @@ def describe_result(result: FileResult) -> str:
         parts.append(_blur_as_text(plan.blur.model_dump()))
     if result.share_clipped:
         parts.append(f"{result.share_clipped:.2%} of pixels clipped")
+    if result.n_repeated:
+        parts.append(f"tiles computed again in float32: {result.n_repeated}")
     return ", ".join(parts)
 
 

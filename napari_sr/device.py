@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,6 +21,8 @@ from napari_sr.settings import SHARE_OF_MEMORY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -136,6 +139,32 @@ def pins_memory(device: torch.device) -> bool:
     return device.type in KINDS and KINDS[device.type].pins
 
 
+class Arriving:
+    """A tensor on its way to the host.
+
+    Parameters
+    ----------
+    tensor
+        `(y, x)` float32 on its device; may still be under way there.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        device, self._event = tensor.device, None
+        if pins_memory(device):
+            there: Any = torch.get_device_module(device)
+            tensor = tensor.to("cpu", non_blocking=True)  # into pinned memory
+            self._event = there.Event()
+            self._event.record(there.current_stream(device))
+        self._tensor = tensor
+
+    def wait(self) -> NDArray[np.float32]:
+        """Wait until it is there."""
+        if self._event is not None:
+            self._event.synchronize()
+        pixels: NDArray[np.float32] = self._tensor.cpu().numpy()
+        return pixels
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be taken on a device, those that torch has cached too."""
     there: Any = torch.get_device_module(device)
@@ -244,6 +273,64 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         words in text for words in _OUT_OF_MEMORY
     )
+
+
+class _FullPrecision:
+    """Says to libraries that float32 is not to be rounded, while anyone needs that.
+
+    PyTorch has one setting for all threads. Runs that need it follow each other and
+    overlap in any way, so the first one sets it, and only the last one gives back what
+    there was.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._n_users = Lock(), 0
+        self._before: list[tuple[Any, str, Any]] = []
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Compute in float32 as it is for a while, in this thread and all others.
+
+        For results that are promised to be exact: by default cuDNN rounds what it
+        convolves to 10 bits (TF32), and users may allow the same of matrix products.
+        """
+        with self._lock:
+            if self._n_users == 0:
+                self._before = [*_roundings()]
+                for place, name, _ in self._before:
+                    setattr(place, name, _EXACT[name])
+            self._n_users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_users -= 1
+                if self._n_users == 0:
+                    for place, name, value in self._before:
+                        setattr(place, name, value)
+
+
+full_precision = _FullPrecision()
+_EXACT = {"fp32_precision": "ieee", "allow_tf32": False}
+
+
+def _roundings() -> Iterator[tuple[Any, str, Any]]:
+    """List the settings that let float32 be rounded: where, their name and value.
+
+    Newer versions of PyTorch have one for each kind of operation. An older one says the
+    same of several, can be read only where they agree, and changes them when it is set:
+    it goes first.
+    """
+    backends: Any = torch.backends
+    cudnn, products = backends.cudnn, backends.cuda.matmul
+    is_new = hasattr(cudnn, "conv")
+    for place in (cudnn,) if is_new else (cudnn, products):
+        with suppress(RuntimeError):  # where a user has set them apart
+            yield place, "allow_tf32", place.allow_tf32
+    if is_new:
+        processor = (backends.mkldnn.conv, backends.mkldnn.matmul)
+        for place in (cudnn.rnn, cudnn.conv, products, *processor):
+            yield place, "fp32_precision", place.fp32_precision
 
 
 @contextmanager

@@ -6,14 +6,13 @@ batch and gives the losses by name; `accuracy` is the discriminator's, chance 0.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
 from napari_sr.content import BORDER, build_content
-from napari_sr.device import choose_precision
+from napari_sr.device import choose_precision, full_precision
 from napari_sr.losses import (
     adversarial_loss,
     charbonnier,
@@ -82,7 +81,7 @@ class FidelityLesson:
         batch = seen.inputs_of(network)
         batch = batch.contiguous(memory_format=torch.channels_last)
         network.train()
-        with nullcontext() if exact else self.autocast():
+        with full_precision() if exact else self.autocast():
             result = network(batch)
         return _inner(result, network.factor), _inner(seen.sharp, network.factor)
 

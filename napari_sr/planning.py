@@ -15,7 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_sr.blur import BlurEstimate
 from napari_sr.consistency import fitted_sigma
-from napari_sr.device import choose_device, choose_precision, choose_tile
+from napari_sr.device import (
+    choose_device,
+    choose_precision,
+    choose_tile,
+    full_precision,
+)
 from napari_sr.intensity import (
     IntensityRange,
     NoiseLevel,
@@ -193,6 +198,7 @@ def _fitted_blur(
     told = model.inputs(torch.from_numpy(low)[None, None], intensity, noise)
     padded = [pad_plane(channel, model.halo) for channel in told[0].numpy()]
     batch = torch.from_numpy(np.stack(padded))[None]
-    high = model(batch.to(model.device))[0, 0].float().cpu().numpy()
+    with full_precision():
+        high = model(batch.to(model.device))[0, 0].float().cpu().numpy()
     inside = slice(model.halo * model.factor, -model.halo * model.factor)
     return fitted_sigma(high[inside, inside], low, model.factor, within)

@@ -93,8 +93,18 @@ class RunFolder:
         """Tell whether a region is whole."""
         return (self.folder / _DONE / str(level) / str(number)).exists()
 
-    def put(self, level: int, number: int, pixels: NDArray, n_clipped: int = 0) -> None:
+    def put(self, level: int, number: int, pixels: NDArray, *counted: int) -> None:
         """Write a region, and that it is done.
+
+        Parameters
+        ----------
+        level, number
+            Which region.
+        pixels
+            `(y, x)` counts.
+        *counted
+            What `finish` is to sum up over the regions of the finest level: pixels that
+            were clipped, tiles that were computed twice.
 
         Raises
         ------
@@ -104,7 +114,7 @@ class RunFolder:
         try:
             self._image.write(level, self.levels[level][number], pixels)
             with written_aside(self.folder / _DONE / str(level) / str(number)) as aside:
-                aside.write_text(str(n_clipped), "utf-8")
+                aside.write_text(" ".join(map(str, counted)), "utf-8")
         except OSError as error:
             raise StackError(
                 f"{self.folder.parent} cannot be written ({error.strerror or error}). "
@@ -115,8 +125,15 @@ class RunFolder:
         """Make a region of a coarser level; the level before is complete."""
         self.put(level, number, self._image.coarser(level, self.levels[level][number]))
 
-    def finish(self, target: Target) -> float:
-        """Put the result in its place and give the share of its pixels that is clipped.
+    def finish(self, target: Target) -> tuple[float, int]:
+        """Put the result in its place; give what was counted while it was made.
+
+        Returns
+        -------
+        share_clipped : float
+            Share of its pixels that is clipped.
+        n_repeated : int
+            Tiles that half precision could not hold.
 
         Raises
         ------
@@ -125,7 +142,9 @@ class RunFolder:
         """
         done = self.folder / _DONE / "0"
         numbers = range(len(self.levels[0]))
-        n_clipped = sum(int((done / str(n)).read_text("utf-8")) for n in numbers)
+        counted = [(done / str(n)).read_text("utf-8").split() for n in numbers]
+        n_clipped = sum(int(clipped) for clipped, *_ in counted)
+        n_repeated = sum(int(one) for _, *rest in counted for one in rest)
         refuse_existing(target.path, target.overwrite, is_zarr)
         try:
             self._image.sweep()
@@ -134,7 +153,7 @@ class RunFolder:
             raise unwritable(str(target.path), error) from error
         shutil.rmtree(self.folder, ignore_errors=True)
         n_pixels = int(np.prod(self.record.shape)) * self.record.plan.factor**2
-        return n_clipped / n_pixels
+        return n_clipped / n_pixels, n_repeated
 
     def claim_the_end(self) -> bool:
         """Let one of several that found all regions done be the one who finishes."""

@@ -77,6 +77,8 @@ class Step:
     """`(factor·y, factor·x)` counts, with the last tile of each plane or region."""
     n_clipped: int = 0
     """Pixels of it beyond the limits of the pixel type."""
+    n_repeated: int = 0
+    """Tiles that half precision could not hold, computed again in float32."""
     tile: int | None = None
     """Largest side of a tile from now on: the plan's, or less where memory ran out."""
 
@@ -177,7 +179,7 @@ def region_steps(
     read = ahead(read_parts(stack, regions, windows, network))
     # So many tiles ahead that finishing and writing never hold up the next region.
     most = max((len(tiles) for tiles in tilings.values()), default=1)
-    computed = compute_parts(read, tilings, network)
+    computed = compute_parts(read, tilings, network, is_one_at_a_time=is_one_at_a_time)
     overlaps = torch.device(plan.device).type != "cpu" and not is_one_at_a_time
     with closing(ahead(computed, most) if overlaps else computed) as computed:
         for done, part in enumerate(computed, start=1):
@@ -186,7 +188,8 @@ def region_steps(
                 yield Step(index, done, n_tiles, tile=network.largest)
                 continue
             pixels, n_clipped = _in_counts(part, part.high, plan)
-            yield Step(index, done, n_tiles, pixels, n_clipped, network.largest)
+            counted = (n_clipped, part.n_repeated)
+            yield Step(index, done, n_tiles, pixels, *counted, network.largest)
 
 
 def _in_counts(

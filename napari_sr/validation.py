@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_sr.device import full_precision
 from napari_sr.metrics import gradient_similarity, psnr, spectrum_error
 from napari_sr.networks.resampling import resample
 from napari_sr.sampling import evenly_spread
@@ -143,11 +144,15 @@ def _compared(result: NDArray, truth: NDArray, factor: int) -> tuple[float, ...]
 
 
 def super_resolved(network: nn.Module, seen: Recording) -> Tensor:
-    """Give a generator a recording, continued by reflection by its halo."""
+    """Give a generator a recording, continued by reflection by its halo.
+
+    As in use, float32 is not rounded.
+    """
     device = next(network.parameters()).device
     halo = min(cast("int", network.halo), *(side - 1 for side in seen.low.shape[-2:]))
     batch = seen.to(device).inputs_of(network)
-    output: Tensor = network(functional.pad(batch, (halo,) * 4, mode="reflect"))
+    with full_precision():
+        output: Tensor = network(functional.pad(batch, (halo,) * 4, mode="reflect"))
     border = halo * seen.sharp.shape[-1] // seen.low.shape[-1]
     return output[..., border:-border, border:-border].float().cpu()
 

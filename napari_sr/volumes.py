@@ -51,6 +51,8 @@ class VolumeDone:
     plan: Plan
     share_clipped: float
     """Share of its pixels beyond the limits of its pixel type."""
+    n_repeated: int
+    """Tiles that half precision could not hold, computed again in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class Alone:
         )
         for step in steps:
             if step.plane is not None:
-                run.put(0, next(waiting), step.plane, step.n_clipped)
+                counted = (step.n_clipped, step.n_repeated)
+                run.put(0, next(waiting), step.plane, *counted)
             yield step
 
 
@@ -164,7 +167,7 @@ def upscale_volume(
             return ShareDone(plan, left)
     for level in range(1, len(run.levels)):
         yield from crew.do(run, level, run.missing(level))
-    return VolumeDone(plan, run.finish(target))
+    return VolumeDone(plan, *run.finish(target))
 
 
 def _identity(

@@ -111,9 +111,8 @@ class Machine:
         if not n_bytes or storage.data_ptr() in self._taken:
             return
         if self.n_allocated + n_bytes > self.n_bytes:
-            raise self.refusal or torch.OutOfMemoryError(
-                f"Pretend out of memory. Tried to allocate {n_bytes / GIB:.2f} GiB."
-            )
+            error = self.refusal or torch.OutOfMemoryError("Pretend out of memory.")
+            raise type(error)(*error.args)  # anew: an old one holds what it had seen
         self._taken[storage.data_ptr()] = storage
         self._reserved = max(self._reserved, self.n_allocated)
 
@@ -439,6 +438,7 @@ def register():
         memory_allocated = staticmethod(lambda _=None: MACHINE.n_allocated)
         empty_cache = staticmethod(lambda: MACHINE.empty_cache())
         synchronize = staticmethod(lambda _=None: MACHINE.synchronize())
+        current_stream = staticmethod(lambda _=None: None)
 
     class Hooks(torch._C._acc.PrivateUse1Hooks):
         def is_available(self):
