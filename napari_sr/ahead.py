@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterator
 
+Key = TypeVar("Key")
 Item = TypeVar("Item")
 _END = object()
 
@@ -49,3 +51,41 @@ def ahead(
                 one.cancel()
             # In that thread, after what it is doing: a running generator is not closed.
             thread.submit(items.close).result()
+
+
+def made_ahead(
+    make: Callable[[Key], Item],
+    keys: Iterator[Key],
+    n_threads: int,
+    begin: Callable[[], object] | None = None,
+) -> Generator[Item, None, None]:
+    """Give what is made of keys, in their order, by several threads.
+
+    Parameters
+    ----------
+    make
+        Called by any of the threads; what it raises is raised here in its turn.
+    keys
+        May be endless: only a few more than were asked for are taken.
+    n_threads
+        How many make something at a time.
+    begin
+        Called once by each thread, first.
+
+    Yields
+    ------
+    object
+        Items in the order of the keys.
+    """
+    with ThreadPoolExecutor(n_threads, "napari-sr", begin) as threads:
+        upcoming = deque(
+            threads.submit(make, key) for key in islice(keys, n_threads + 1)
+        )
+        try:
+            while upcoming:
+                item = upcoming.popleft().result()
+                upcoming.extend(threads.submit(make, key) for key in islice(keys, 1))
+                yield item
+        finally:
+            for one in upcoming:
+                one.cancel()

@@ -1,7 +1,8 @@
 """One training step: what the networks are told about one batch.
 
 This module alone computes gradients and changes weights. A lesson is called with a
-batch and gives the losses by name; `accuracy` is the discriminator's, chance 0.5.
+batch and gives the losses by name, not yet read from the device; `accuracy` is the
+discriminator's, chance 0.5.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from napari_sr.networks.discriminators import frozen
 from napari_sr.pace import drop, head_start, ramp, schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor, nn
 
     from napari_sr.settings import AdversarialSettings
@@ -40,6 +43,14 @@ PIXEL_LOSSES = {
 }
 
 
+Losses = dict[str, "Tensor"]
+"""By name, a number each."""
+Compared = tuple[int, "Tensor", Losses]
+"""Of a part of a batch: its patches, what is to be lowered, and the losses in it."""
+Made = tuple["Tensor", "Tensor", "Tensor"]
+"""Of a part of a batch: results, the truth, and what was told of the noise."""
+
+
 class FidelityLesson:
     """One step of the generator towards the truth, pixel by pixel."""
 
@@ -48,17 +59,26 @@ class FidelityLesson:
         self.loss = PIXEL_LOSSES[state.settings.fidelity_loss]
         self.dtype = choose_precision(state.settings.precision, state.device)
 
-    def __call__(self, seen: Recording) -> dict[str, float]:
-        """Teach with one batch; give the losses."""
-        seen = seen.to(self.state.device)
+    def __call__(self, seen: Recording) -> Losses:
+        """Teach with one batch; give the losses, on the device."""
+        parts = seen.to(self.state.device).parts(self.state.n_parts)
+        rate = self.state.settings.learning_rate * schedule(self.state)
+        losses = _take_step(
+            self.state,
+            self.state.optimizer,
+            rate,
+            map(self._compared, parts),
+            len(seen.low),
+        )
+        self.state.average.update_parameters(self.state.generator)
+        return losses
+
+    def _compared(self, seen: Recording) -> Compared:
         result, truth = self.generated(seen)
         losses = {"pixels": self.loss(result, truth)}
         weight = self.state.settings.lattice_weight
         total = losses["pixels"] + self.against_lattice(result, truth, weight, losses)
-        rate = self.state.settings.learning_rate * schedule(self.state)
-        _take_step(self.state, self.state.optimizer, rate, total)
-        self.state.average.update_parameters(self.state.generator)
-        return {name: loss.item() for name, loss in losses.items()}
+        return len(seen.low), total, losses
 
     def against_lattice(
         self, result: Tensor, truth: Tensor, weight: float, losses: dict[str, Tensor]
@@ -100,27 +120,45 @@ class AdversarialLesson(FidelityLesson):
         self.settings: AdversarialSettings = state.settings.adversarial
         self.content = build_content(self.settings, state.settings.factor, state.device)
 
-    def __call__(self, seen: Recording) -> dict[str, float]:
-        """Teach both networks with one batch; give the losses."""
-        seen = seen.to(self.state.device)
+    def __call__(self, seen: Recording) -> Losses:
+        """Teach both networks with one batch; give the losses, on the device.
+
+        What the generator makes of a whole batch serves both. Of parts it is made again
+        for the second step: all of them would not fit with what gradients need.
+        """
+        parts = seen.to(self.state.device).parts(self.state.n_parts)
         is_head_start = self.state.iteration < head_start(self.state)
-        with torch.set_grad_enabled(not is_head_start):
-            result, truth = self.generated(seen, exact=True)
-        told = _inner(
-            _repeated(seen.noise_map(), seen.sharp), self.state.generator.factor
-        )
-        losses = self._teach_discriminator(result.detach(), truth, told)
+        serves_both = len(parts) == 1 and not is_head_start
+        with torch.set_grad_enabled(serves_both):
+            made = [self._made(part) for part in parts]
+        losses = self._teach_discriminator(made, len(seen.low))
         if not is_head_start:
-            losses |= self._teach_generator(result, truth, told)
+            again = made if serves_both else map(self._made, parts)
+            losses |= self._teach_generator(again, len(seen.low))
         return losses
 
-    def _teach_discriminator(
-        self, result: Tensor, truth: Tensor, told: Tensor
-    ) -> dict[str, float]:
+    def _made(self, seen: Recording) -> Made:
+        result, truth = self.generated(seen, exact=True)
+        told = _repeated(seen.noise_map(), seen.sharp)
+        return result, truth, _inner(told, self.state.generator.factor)
+
+    def _teach_discriminator(self, made: Iterable[Made], n_patches: int) -> Losses:
         judge = self.state.discriminator
         if judge is None or self.state.discriminator_optimizer is None:
             return {}
         judge.train()
+        rate = self.settings.discriminator_rate * self.state.rate_scale
+        rate *= drop(self.state)
+        compared = (
+            self._told_apart(judge, result.detach(), truth, told)
+            for result, truth, told in made
+        )
+        optimizer = self.state.discriminator_optimizer
+        return _take_step(self.state, optimizer, rate, compared, n_patches)
+
+    def _told_apart(
+        self, judge: nn.Module, result: Tensor, truth: Tensor, told: Tensor
+    ) -> Compared:
         penalty = self.settings.gradient_penalty
         truth = truth.detach().requires_grad_(penalty > 0)
         with self.autocast():
@@ -131,16 +169,18 @@ class AdversarialLesson(FidelityLesson):
         if penalty:
             losses["gradient_penalty"] = gradient_penalty(on_truth, truth)
             loss = loss + penalty * losses["gradient_penalty"]
-        rate = self.settings.discriminator_rate * self.state.rate_scale
-        rate *= drop(self.state)
-        _take_step(self.state, self.state.discriminator_optimizer, rate, loss)
         right = (on_truth > 0).float().mean() + (on_result < 0).float().mean()
         losses["accuracy"] = right / 2
-        return {name: value.item() for name, value in losses.items()}
+        return len(result), loss, losses
 
-    def _teach_generator(
-        self, result: Tensor, truth: Tensor, told: Tensor
-    ) -> dict[str, float]:
+    def _teach_generator(self, made: Iterable[Made], n_patches: int) -> Losses:
+        rate = self.settings.learning_rate * schedule(self.state)
+        compared = (self._believed(*one) for one in made)
+        losses = _take_step(self.state, self.state.optimizer, rate, compared, n_patches)
+        self.state.average.update_parameters(self.state.generator)
+        return losses
+
+    def _believed(self, result: Tensor, truth: Tensor, told: Tensor) -> Compared:
         settings, judge = self.settings, self.state.discriminator
         losses = {"pixels": mean_absolute_error(result, truth)}
         total = settings.pixel_weight * losses["pixels"]
@@ -157,10 +197,7 @@ class AdversarialLesson(FidelityLesson):
                 losses["adversarial"] = fooled
                 weight = settings.weight * ramp(self.state)
                 total = perceptual_loss(total, fooled, weight)
-        rate = settings.learning_rate * schedule(self.state)
-        _take_step(self.state, self.state.optimizer, rate, total)
-        self.state.average.update_parameters(self.state.generator)
-        return {name: loss.item() for name, loss in losses.items()}
+        return len(result), total, losses
 
 
 def _judged(judge: nn.Module, image: Tensor, told: Tensor) -> Tensor:
@@ -181,12 +218,25 @@ def _repeated(low: Tensor, sharp: Tensor) -> Tensor:
 
 
 def _take_step(
-    state: TrainingState, optimizer: torch.optim.Optimizer, rate: float, loss: Tensor
-) -> None:
+    state: TrainingState,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    parts: Iterable[Compared],
+    n_patches: int,
+) -> Losses:
+    """Change weights by a batch whose parts count by their patches; mean the losses.
+
+    Nothing is read: that would wait until a device has done all that it was told.
+    """
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    means: Losses = {}
+    for n_of_part, loss, losses in parts:
+        share = n_of_part / n_patches
+        state.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+        for name, value in losses.items():
+            means[name] = means.get(name, 0.0) + share * value.detach().float()
     state.scaler.unscale_(optimizer)
     if state.settings.largest_gradient is not None:
         for group in optimizer.param_groups:
@@ -195,3 +245,4 @@ def _take_step(
             )
     state.scaler.step(optimizer)
     state.scaler.update()
+    return means

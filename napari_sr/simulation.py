@@ -51,6 +51,20 @@ class Recording:
         """Give the same recording on another device."""
         return self._with(lambda part: to_device(part, device))
 
+    def parts(self, n: int) -> list[Recording]:
+        """Divide the batch into `n` parts, or as many as it has patches."""
+        if n == 1:
+            return [self]
+        chunks = {
+            one.name: part.chunk(n)
+            for one in fields(self)
+            if (part := getattr(self, one.name)) is not None
+        }
+        return [
+            replace(self, **dict(zip(chunks, part, strict=True)))
+            for part in zip(*chunks.values(), strict=True)
+        ]
+
     def pinned(self) -> Recording:
         """Give the same recording in memory from which a device can be fed."""
         return self._with(lambda part: part.pin_memory())

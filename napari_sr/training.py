@@ -17,10 +17,18 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count, islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from napari_sr.ahead import made_ahead
+from napari_sr.device import is_out_of_memory, pins_memory, release_memory
 from napari_sr.lessons import AdversarialLesson, FidelityLesson
 from napari_sr.pace import (
     MOST_ROLLBACKS,
@@ -32,10 +40,12 @@ from napari_sr.pace import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
     from napari_sr.examples import Examples
+    from napari_sr.lessons import Losses
+    from napari_sr.simulation import Recording
     from napari_sr.training_state import TrainingState
     from napari_sr.validation import HeldOut, Preview, Validation
 
@@ -43,6 +53,10 @@ SAVE_EVERY = 30.0
 """Seconds of work that may be lost when a training is killed."""
 EXPLODED = 20.0
 """A loss so many times the usual one is a training that runs away."""
+READ_EVERY = 20
+"""Steps after which losses are read from a device; before each look in any case."""
+MOST_THREADS = 4
+"""That make batches for a device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,8 @@ class Step:
     iteration: int
     """Steps of this stage so far, this one included."""
     losses: Mapping[str, float]
-    """By name; `accuracy` is the discriminator's, chance 0.5."""
+    """By name; `accuracy` is the discriminator's, chance 0.5. From a device they are
+    read every `READ_EVERY` steps, and are those of the last reading in between."""
     progress: float
     """Share of this stage that is done, from 0 to 1."""
     seconds_left: float
@@ -113,28 +128,107 @@ def _train_stage(
         state.seconds += monotonic() - started
         state.good = state.content()
     saved = monotonic()
-    while not is_over(state):
-        started, before = monotonic(), progress(state)
-        losses = teach(examples.batch(state.position))
-        state.position += 1
-        if message := _runs_away(state, losses):
-            _roll_back(state)
-            yield _step_of(state, losses, message=message)
-            continue
-        state.iteration += 1
-        for name, value in losses.items():
-            state.since_look.setdefault(name, []).append(value)
-        looked: dict[str, Any] = {}
-        state.seconds += monotonic() - started
-        if is_look_due(state, before):
-            started = monotonic()
-            looked = _look(state, held_out, score)
+    losses: Mapping[str, float] = {}
+    unread: list[Losses] = []
+    most_unread = 1 if state.device.type == "cpu" else READ_EVERY
+    with closing(_batches(state, examples)) as batches:
+        while not is_over(state):
+            started, before = monotonic(), progress(state)
+            message = _taught(state, teach, next(batches), unread)
+            state.position += 1
             state.seconds += monotonic() - started
-            state.good = state.content()
-        if checkpoint is not None and (looked or monotonic() - saved > SAVE_EVERY):
-            state.save(checkpoint)
-            saved = monotonic()
-        yield _step_of(state, losses, **looked)
+            state.iteration += not message
+            is_due = not message and is_look_due(state, before)
+            is_to_save = checkpoint is not None and monotonic() - saved > SAVE_EVERY
+            if is_due or is_to_save or len(unread) >= most_unread:
+                losses, found = _heard(state, unread)
+                message = message or found
+            if message:
+                yield _step_of(state, losses, message=message)
+                continue
+            looked: dict[str, Any] = {}
+            if is_due:
+                started = monotonic()
+                looked = _look(state, held_out, score)
+                state.seconds += monotonic() - started
+                state.good = state.content()
+            if checkpoint is not None and (looked or is_to_save):
+                state.save(checkpoint)
+                saved = monotonic()
+            yield _step_of(state, losses, **looked)
+
+
+def _batches(
+    state: TrainingState, examples: Examples
+) -> Generator[Recording, None, None]:
+    """Give the batches from where a training stands.
+
+    For a device they are made ahead, by threads, in memory from which it is fed beside
+    what it computes. On a CPU that would only take cores from the networks.
+    """
+    positions = count(state.position)
+    if state.device.type == "cpu":
+        return (examples.batch(position) for position in positions)
+
+    def made(position: int) -> Recording:
+        batch = examples.batch(position)
+        return batch.pinned() if pins_memory(state.device) else batch
+
+    n_threads = min(MOST_THREADS, max(1, (os.cpu_count() or 1) - 1))
+    return made_ahead(made, positions, n_threads, partial(torch.set_num_threads, 1))
+
+
+def _taught(
+    state: TrainingState,
+    teach: Callable[[Recording], Losses],
+    batch: Recording,
+    unread: list[Losses],
+) -> str:
+    """Take a step; say what is done about it where memory runs out."""
+    n_at_a_time = -(-len(batch.low) // state.n_parts)
+    try:
+        unread.append(teach(batch))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if n_at_a_time == 1:
+            raise MemoryError(
+                f"Out of memory on {state.device} with a single patch of "
+                f"{state.settings.patch} px. Train with smaller patches, or free some "
+                f"of its memory."
+            ) from error
+    else:
+        return ""
+    # Only now has the error let go of what the failed step still held.
+    release_memory(state.device)
+    state.n_parts *= 2
+    unread.clear()
+    _go_back(state)  # some of the step may have been taken
+    return (
+        f"Memory ran out with {n_at_a_time} patches at a time; went back to the last "
+        f"look and takes {-(-len(batch.low) // state.n_parts)}, adding up gradients."
+    )
+
+
+def _heard(
+    state: TrainingState, unread: list[Losses]
+) -> tuple[Mapping[str, float], str]:
+    """Read the losses of the last steps; where one runs away, go back and say so."""
+    names = [name for losses in unread for name in losses]
+    values = [value for losses in unread for value in losses.values()]
+    read = torch.stack(values).tolist() if values else []  # waits for a device once
+    pairs = iter(zip(names, read, strict=True))
+    last: Mapping[str, float] = {}
+    for losses in unread:
+        last = dict(islice(pairs, len(losses)))
+        if message := _runs_away(state, last):
+            unread.clear()
+            _roll_back(state)
+            return last, message
+        for name, value in last.items():
+            state.since_look.setdefault(name, []).append(value)
+    unread.clear()
+    return last, ""
 
 
 # ── what may go wrong ───────────────────────────────────────────────────────────────
@@ -162,10 +256,15 @@ def _runs_away(state: TrainingState, losses: Mapping[str, float]) -> str:
 def _roll_back(state: TrainingState) -> None:
     """Return to the last look, slower, and on to other examples."""
     n_rollbacks, scale = state.n_rollbacks + 1, state.rate_scale / 2
+    _go_back(state)
+    state.n_rollbacks, state.rate_scale = n_rollbacks, scale
+
+
+def _go_back(state: TrainingState) -> None:
+    """Return to the last look, and on to other examples."""
     position, seconds = state.position, state.seconds
     assert state.good is not None
     state.restore(state.good)
-    state.n_rollbacks, state.rate_scale = n_rollbacks, scale
     state.position, state.seconds = position, seconds
 
 

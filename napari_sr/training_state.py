@@ -24,7 +24,7 @@ from napari_sr.networks.weights import fitting
 from napari_sr.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -117,6 +117,8 @@ class TrainingState:
         """What was found at each look at the held-out images."""
         self.good: dict[str, Any] | None = None
         """Everything at the last look of this stage: where a rollback leads."""
+        self.n_parts = 1
+        """In how many parts the device takes a batch; their gradients are added."""
         self._begin_stage()
 
     def _new_discriminator(self, weights: Weights | None) -> nn.Module | None:
@@ -143,7 +145,7 @@ class TrainingState:
         self.since_look: dict[str, list[float]] = {}
         """Losses since the last look at the held-out images, by name."""
         self.best = Best()
-        self.average = AveragedModel(self.generator, avg_fn=self._averaged)
+        self.average = AveragedModel(self.generator, multi_avg_fn=self._average)
         self.optimizer = torch.optim.Adam(
             self.generator.parameters(), betas=self.settings.adam_betas
         )
@@ -156,10 +158,19 @@ class TrainingState:
             else None
         )
 
-    def _averaged(self, average: Tensor, now: Tensor, n_seen: Tensor | int) -> Tensor:
-        """Average over few steps at first: a short training must not lag behind."""
-        decay = min(self.settings.averaging, float(1 + n_seen) / float(10 + n_seen))
-        return torch.lerp(now, average, decay)
+    @torch.no_grad()
+    def _average(
+        self, average: Sequence[Tensor], now: Sequence[Tensor], _n_seen: object
+    ) -> None:
+        """Average over few steps at first: a short training must not lag behind.
+
+        All tensors at once. How many steps there were stands on the CPU: what is given
+        was copied to the device, and reading it would wait for all that goes on there.
+        """
+        n_seen = int(self.average.n_averaged)
+        decay = min(self.settings.averaging, (1 + n_seen) / (10 + n_seen))
+        mixed = torch._foreach_lerp(list(now), list(average), decay)
+        torch._foreach_copy_(list(average), mixed)
 
     @property
     def trained_generator(self) -> nn.Module:

@@ -177,12 +177,9 @@ def test_adam_and_its_clipping_are_as_asked():
     state = TrainingState(settings)
     assert state.optimizer.param_groups[0]["betas"] == (0.9, 0.999)
 
-    lessons._take_step(
-        state,
-        torch.optim.SGD(state.generator.parameters()),
-        1.0,
-        1e3 * sum(weight.square().sum() for weight in state.generator.parameters()),
-    )
+    loss = sum(weight.square().sum() for weight in state.generator.parameters())
+    optimizer = torch.optim.SGD(state.generator.parameters())
+    lessons._take_step(state, optimizer, 1.0, [(1, 1e3 * loss, {})], 1)
 
     norms = [weight.grad.norm() for weight in state.generator.parameters()]
     assert max(norms) > 1
@@ -274,7 +271,7 @@ def test_the_generator_step_does_not_move_the_discriminator():
     parameters = [p.detach().clone() for p in state.discriminator.parameters()]
     generator = state.generator.tail.weight.detach().clone()
 
-    lesson._teach_generator(result, truth, told)
+    lesson._teach_generator([(result, truth, told)], len(result))
 
     after = list(state.discriminator.parameters())
     assert all(torch.equal(a, b) for a, b in zip(parameters, after, strict=True))

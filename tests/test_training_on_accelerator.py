@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from tiny_models import tiny_blind, tiny_fast, tiny_srresnet
 
 import napari_sr as sr
+from napari_sr import training
 from napari_sr.instrument_estimation import estimate_instrument
 from napari_sr.model import SRModel
 from napari_sr.settings import AdversarialSettings, TrainingSettings
@@ -200,3 +205,184 @@ def test_the_instrument_is_estimated(accelerator):
 
     assert accelerator.n_operations == 0
     assert found.instrument.psf_sigma[0] <= found.instrument.psf_sigma[1]
+
+
+# ── what it costs ───────────────────────────────────────────────────────────────────
+
+
+def test_no_step_waits_for_the_device_between_two_readings(accelerator):
+    base, asked = tiny_fast(), texture(iterations=60, discriminator="unet")
+    more = {"iterations": 60, "validate_every": 1000, "adversarial": asked}
+    reads = {"fidelity": [], "adversarial": []}
+
+    for step in sr.train(images(), settings(base, **more), base=base):
+        reads[step.stage].append(accelerator.n_reads)
+
+    for stage, seen in reads.items():
+        waits = np.diff(seen[1:-1])  # held-out images are looked at first and last
+        assert set(waits) == {0, 1}, stage
+        assert sum(waits) == len(waits) // training.READ_EVERY, stage
+
+
+def test_batches_are_made_by_threads_in_pinned_memory(accelerator, monkeypatch):
+    base, makers, pinned = tiny_fast(), set(), []
+    lesson = sr.train(images(), settings(base, iterations=30), base=base)
+    make, teach = lesson.examples.batch, training.FidelityLesson.__call__
+
+    def noting_make(position):
+        makers.add(threading.current_thread().name)
+        return make(position)
+
+    def noting_teach(self, seen):
+        pinned.append(seen.low.is_pinned() and seen.sharp.is_pinned())
+        return teach(self, seen)
+
+    monkeypatch.setattr(lesson.examples, "batch", noting_make)
+    monkeypatch.setattr(training.FidelityLesson, "__call__", noting_teach)
+    for _ in lesson:
+        pass
+
+    assert all(name.startswith("napari-sr") for name in makers)
+    assert pinned == [True] * 30
+    assert accelerator.n_copied_to > 0
+
+
+def test_on_a_cpu_no_thread_takes_its_cores():
+    base, makers = tiny_fast(), set()
+    lesson = sr.train(images(), settings(base, device="cpu"), base=base)
+    make = lesson.examples.batch
+
+    def noting_make(position):
+        makers.add(threading.current_thread())
+        return make(position)
+
+    lesson.examples.batch = noting_make
+    for _ in lesson:
+        pass
+
+    assert makers == {threading.current_thread()}
+
+
+def test_the_average_of_weights_is_the_one_of_each_tensor():
+    state = TrainingState(settings(tiny_srresnet(), device="cpu"))
+    random = torch.Generator().manual_seed(0)
+    expected = None
+
+    for n_seen in range(6):
+        for weights in state.generator.parameters():
+            weights.data.normal_(generator=random)
+        now = [weights.detach().clone() for weights in state.generator.parameters()]
+        state.average.update_parameters(state.generator)
+        decay = min(0.998, (1 + n_seen) / (10 + n_seen))
+        expected = (
+            [torch.lerp(*pair, decay) for pair in zip(now, expected, strict=True)]
+            if expected
+            else now
+        )
+
+    for found, one in zip(state.average.parameters(), expected, strict=True):
+        assert torch.equal(found, one)
+
+
+# ── what may go wrong ───────────────────────────────────────────────────────────────
+
+
+def test_a_loss_that_is_no_number_never_reaches_the_best_weights(accelerator):
+    base = tiny_fast()
+    more = {"iterations": 50, "validate_every": 25}
+    lesson = sr.train(images(), settings(base, **more), base=base)
+    make = lesson.examples.batch
+
+    def poisoned(position):
+        batch = make(position)
+        return replace(batch, low=batch.low * math.nan) if position == 28 else batch
+
+    lesson.examples.batch = poisoned
+    steps = list(lesson)
+
+    messages = [step.message for step in steps if step.message]
+    assert len(messages) == 1
+    assert messages[0].startswith("A loss was not a number; went back")
+    assert all(math.isfinite(row["psnr"]) for row in lesson.state.history)
+    for weights in lesson.model.weights["faithful"].values():
+        assert weights.isfinite().all()
+    assert accelerator.n_copied_to > 0
+
+
+@pytest.mark.parametrize("second", [None, texture()], ids=["fidelity", "adversarial"])
+def test_a_batch_is_taken_in_parts_where_memory_runs_out(accelerator, second):
+    base = tiny_fast()
+    more = {"batch": 8, "patch": 24, "adversarial": second, "validate_every": 100}
+    whole = sr.train(images(), settings(base, **more), base=base)
+    before = accelerator.n_allocated
+    for _ in whole:
+        pass
+    needed = accelerator.n_reserved - before
+    del whole
+    accelerator.empty_cache()
+
+    accelerator.n_bytes = accelerator.n_allocated + int(0.7 * needed)
+    divided = sr.train(images(), settings(base, **more), base=base)
+    messages = [step.message for step in divided if step.message]
+
+    assert messages[0] == (
+        "Memory ran out with 8 patches at a time; went back to the last look and "
+        "takes 4, adding up gradients."
+    )
+    assert accelerator.n_emptied > 1
+    assert divided.state.n_parts > 1
+    assert divided.state.iteration == 0  # of the stage after the last
+    assert all(math.isfinite(row["psnr"]) for row in divided.state.history)
+
+
+@pytest.mark.parametrize("kind", [None, "unet"])
+def test_gradients_of_parts_are_those_of_the_whole(kind):
+    """But for norms: batch norms (none here) see each part by itself, and spectral ones
+    are brought nearer to the truth by each."""
+    apart = {"rel": 1e-3} if kind is None else {"rel": 2e-2}
+    base = tiny_fast()
+    second = None if kind is None else texture(discriminator=kind, content=None)
+    more = {"batch": 6, "device": "cpu", "adversarial": second}
+    states = []
+    for n_parts in (1, 2, 4):
+        lesson = sr.train(images(), settings(base, **more), base=base)
+        lesson.state.n_parts = n_parts
+        steps = list(lesson)
+        states.append((lesson.state, steps[-1].losses))
+
+    (state, losses), *others = states
+    for other, found in others:
+        assert found == pytest.approx(losses, **apart)
+        for name, weights in state.averaged_weights().items():
+            torch.testing.assert_close(
+                other.averaged_weights()[name], weights, rtol=1e-3, atol=1e-5
+            )
+
+
+def test_a_single_patch_that_does_not_fit_is_told(accelerator):
+    base = tiny_fast()
+    asked = settings(base, validate_every=100, batch=1)
+    lesson = sr.train(images(), asked, base=base)
+    steps = iter(lesson)
+    next(steps)
+    accelerator.n_bytes = accelerator.n_allocated
+
+    with pytest.raises(
+        MemoryError, match=r"single patch of 16 px\. Train with smaller"
+    ):
+        list(steps)
+
+
+# ── what a seed gives ───────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+def test_a_seed_gives_the_same_weights_bit_for_bit_on_a_cpu(discriminator):
+    asked = texture(discriminator=discriminator)
+
+    first, again = (
+        trained(tiny_fast(), "cpu", adversarial=asked).state for _ in range(2)
+    )
+
+    for name, weights in first.averaged_weights().items():
+        assert torch.equal(weights, again.averaged_weights()[name]), name

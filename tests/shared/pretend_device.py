@@ -28,6 +28,7 @@ Where it does not follow PyTorch:
   on a real one only in arithmetic;
 - autocast knows convolutions, products and losses, not all that CUDA's list holds;
 - a tensor that is saved is saved as one of the CPU: files do not say where it was;
+- memory does not run out while gradients are computed;
 - operations that change the shape of a tensor in place are refused;
 - there is one device of its kind, and it cannot be beside a real accelerator, since
   PyTorch knows one accelerator at a time.
@@ -36,6 +37,7 @@ Where it does not follow PyTorch:
 from __future__ import annotations
 
 import math
+import threading
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
@@ -110,7 +112,7 @@ class Machine:
         n_bytes = storage.nbytes()
         if not n_bytes or storage.data_ptr() in self._taken:
             return
-        if self.n_allocated + n_bytes > self.n_bytes:
+        if self.n_allocated + n_bytes > self.n_bytes and not _is_going_backward():
             error = self.refusal or torch.OutOfMemoryError("Pretend out of memory.")
             raise type(error)(*error.args)  # anew: an old one holds what it had seen
         self._taken[storage.data_ptr()] = storage
@@ -154,6 +156,11 @@ class Machine:
     def is_pinned(self, tensor):
         """Say whether the device can reach a tensor of the host."""
         return tensor.untyped_storage().data_ptr() in self._pinned
+
+
+def _is_going_backward():
+    """Tell whether this is a thread of autograd, where no exception is survived."""
+    return isinstance(threading.current_thread(), threading._DummyThread)
 
 
 MACHINE = Machine()
@@ -260,7 +267,9 @@ def _compute(operation, args, kwargs):
         return _copied(*args, **kwargs)
     if name == "aten::_to_copy":
         return _moved(*args, **kwargs)
-    if name == "aten::_local_scalar_dense":
+    if name in ("aten::_local_scalar_dense", "aten::nonzero") or _is_masked(
+        name, given
+    ):
         MACHINE.n_reads += 1
     if name in ("aten::convolution", "aten::convolution_backward"):
         args = _before_convolution(args, given)
@@ -287,6 +296,12 @@ def _check_devices(name, args, given):
         raise RuntimeError(
             f"Expected a {NAME!r} device type for generator but found 'cpu' ({name})"
         )
+
+
+def _is_masked(name, given):
+    """Tell whether a mask says how large the result is, for which the host waits."""
+    masks = [one for one in given if isinstance(one, PretendTensor)]
+    return name in _TAKES_INDICES and any(one.dtype == torch.bool for one in masks)
 
 
 def _bare(value):
