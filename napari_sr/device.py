@@ -347,6 +347,15 @@ def leave_a_core() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done all that it was told."""
+    there: Any = torch.get_device_module(device)
+    if device.type == "mps":  # the only one of its kind
+        there.synchronize()
+    elif device.type != "cpu":
+        there.synchronize(device)
+
+
 def release_memory(device: torch.device) -> None:
     """Give cached blocks back to the device."""
     if device.type != "cpu":

@@ -1,11 +1,13 @@
 """Whether a device computes what it should, and how busy it is kept.
 
 This module alone knows what is looked at: results of a device against the CPU's, what
-happens when memory runs out, and the share of the time in which the network computes.
+happens when memory runs out, the share of the time in which the network computes, and
+steps of both stages of a training against the CPU's.
 """
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -13,10 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_sr.device import choose_device, describe_device
+import napari_sr
+from napari_sr.device import choose_device, describe_device, wait_for
+from napari_sr.examples import SimulatedExamples
+from napari_sr.intensity import IntensityPolicy
+from napari_sr.lessons import AdversarialLesson, FidelityLesson
 from napari_sr.phantoms import make_phantom
-from napari_sr.settings import UpscaleSettings
+from napari_sr.settings import AdversarialSettings, TrainingSettings, UpscaleSettings
 from napari_sr.stack import Stack
+from napari_sr.training_data import gather_images
+from napari_sr.training_state import TrainingState
 from napari_sr.upscaling import make_plan, upscale_steps
 
 if TYPE_CHECKING:
@@ -32,6 +40,10 @@ if TYPE_CHECKING:
 SIDE, N_PLANES = 256, 4
 TOLERANCE = 1e-4
 """Of the range: devices round differently."""
+N_STEPS, LOSS_TOLERANCE = 3, 0.02
+"""Steps of a training, and the share by which losses may differ after them: in the
+fidelity stage a device may round more than results may be rounded."""
+LESSONS = {"fidelity": FidelityLesson, "adversarial": AdversarialLesson}
 _TOO_LARGE = 2**60
 """Bytes that no device has."""
 
@@ -41,6 +53,8 @@ class Finding:
     """What one look has found."""
 
     is_well: bool
+    name: str
+    """What was looked at."""
     text: str
 
 
@@ -59,10 +73,10 @@ class _Watched:
         """Compute, or run out of the device's memory."""
         if max(batch.shape[-2:]) > self._largest:
             torch.empty(_TOO_LARGE, dtype=torch.uint8, device=batch.device)
-        _wait_for(batch.device)
+        wait_for(batch.device)
         started = perf_counter()
         found = self._model(batch)
-        _wait_for(batch.device)
+        wait_for(batch.device)
         self.seconds += perf_counter() - started
         return found
 
@@ -87,7 +101,8 @@ def self_check(
         In a sentence.
     """
     there = choose_device(device)
-    yield Finding(True, f"{describe_device(device)}; {model.name} ×{model.factor}")
+    yield Finding(True, "device", describe_device(device))
+    yield Finding(True, "software", _software())
     recorded = make_phantom("nuclei", n_planes=N_PLANES, size=side).truth
     stack = Stack.from_array(recorded)
     settings = UpscaleSettings(device=str(there), dtype="float32")
@@ -100,11 +115,57 @@ def self_check(
     seconds = perf_counter() - started
     yield _against_the_cpu(stack, model, plan, found[0])
     yield _out_of_memory(stack, on_device, plan, found[0])
-    pace = found.size / seconds / 1e6
-    share = watched.seconds / seconds
-    yield Finding(
-        True, f"{pace:.2f} megapixels of results a second; busy {share:.0%} of the time"
+    pace, share = seconds / (found.size / 1e6), watched.seconds / seconds
+    text = f"{pace:.3g} s per megapixel of results; busy {share:.0%} of the time"
+    yield Finding(True, f"pace of {model.name} ×{model.factor}", text)
+    for stage in LESSONS:
+        yield _training(recorded, stage, str(there))
+
+
+def _software() -> str:
+    return (
+        f"napari-sr {napari_sr.__version__}, torch {torch.__version__}, Python "
+        f"{platform.python_version()}, {platform.system()} {platform.machine()}"
     )
+
+
+def _training(recorded: NDArray, stage: str, device: str) -> Finding:
+    """Take the same steps of a stage on a device and on the CPU."""
+    losses, seconds = _steps_of_training(recorded, stage, device)
+    expected, _ = _steps_of_training(recorded, stage, "cpu")
+    apart = [losses[name] / expected[name] - 1 for name in expected]
+    differs = float(np.abs(apart).max())
+    text = (
+        f"losses differ from the CPU's by {differs:.1%} after {N_STEPS} steps; "
+        f"{1000 * seconds:.0f} ms a step"
+    )
+    # Also where a loss is no number.
+    return Finding(bool(differs <= LOSS_TOLERANCE), f"training, {stage} stage", text)
+
+
+def _steps_of_training(
+    recorded: NDArray, stage: str, device: str
+) -> tuple[dict[str, float], float]:
+    """Give the last losses of a small training, and the seconds of its last step."""
+    settings = TrainingSettings(
+        arguments={"channels": 16, "n_blocks": 2},
+        adversarial=AdversarialSettings(head_start=0, ramp=0),
+        batch=8,
+        patch=16,
+        device=device,
+    )
+    state = TrainingState(settings)
+    state.stage = stage  # type: ignore[assignment]
+    sharp = gather_images(list(recorded), IntensityPolicy())
+    examples, lesson = SimulatedExamples(sharp, settings), LESSONS[stage](state)
+    for position in range(N_STEPS):
+        batch = examples.batch(position)
+        started = perf_counter()
+        losses = lesson(batch)
+        wait_for(state.device)
+        seconds = perf_counter() - started
+        state.iteration += 1
+    return {name: float(value) for name, value in losses.items()}, seconds
 
 
 def _against_the_cpu(
@@ -114,8 +175,8 @@ def _against_the_cpu(
     there = plan.model_copy(update={"device": "cpu", "precision": "float32"})
     expected = _run(stack, _Watched(model.to("cpu")), there, [(0,)])[0]
     differs = _difference(found, expected, plan)
-    text = f"differs from the CPU by at most {differs:.0e} of the range"
-    return Finding(differs <= TOLERANCE, text)
+    text = f"differ from the CPU's by at most {differs:.0e} of the range"
+    return Finding(differs <= TOLERANCE, "results", text)
 
 
 def _out_of_memory(
@@ -127,10 +188,10 @@ def _out_of_memory(
     by = plan.model_copy(update={"tile": side, "tile_is_auto": True})
     *_, last = _steps(stack, cramped, by, [(0,)])
     if last.plane is None or last.tile == side:
-        return Finding(False, f"memory did not run out with tiles of {side} px")
+        return Finding(False, "memory", f"did not run out with tiles of {side} px")
     differs = _difference(last.plane, expected, plan)
-    text = f"memory ran out with tiles of {side} px; those of {last.tile} px differ by "
-    return Finding(differs <= TOLERANCE, text + f"{differs:.0e} of the range")
+    text = f"ran out with tiles of {side} px; those of {last.tile} px differ by "
+    return Finding(differs <= TOLERANCE, "memory", text + f"{differs:.0e} of the range")
 
 
 def _run(
@@ -149,8 +210,3 @@ def _steps(
 def _difference(found: NDArray, expected: NDArray, plan: Plan) -> float:
     span = plan.intensity.high - plan.intensity.low
     return float(np.abs(found - expected).max()) / span
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

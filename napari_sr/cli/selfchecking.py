@@ -30,7 +30,9 @@ def _selfcheck(arguments: argparse.Namespace) -> int:
             "checked. Choose another of `napari-sr models`."
         )
     is_well = True
+    print("| looked at | found | |\n|---|---|---|")  # a table where issues are written
     for finding in self_check(model, arguments.device):
-        print(f"{'well' if finding.is_well else 'WRONG'}: {finding.text}", flush=True)
+        verdict = "well" if finding.is_well else "WRONG"
+        print(f"| {finding.name} | {finding.text} | {verdict} |", flush=True)
         is_well = is_well and finding.is_well
     return OK if is_well else FAILED
