@@ -16,7 +16,13 @@ import numpy as np
 from napari_sr.baselines import baselines
 from napari_sr.files import open_stack
 from napari_sr.intensity import NoiseLevel, fill_gaps
-from napari_sr.quality import BASELINE, FlatField, Measured, measure
+from napari_sr.quality import (
+    BASELINE,
+    FlatField,
+    Measured,
+    lattice_on_scale,
+    measure,
+)
 from napari_sr.sampling import binned, spread_indices
 from napari_sr.stack import StackError
 from napari_sr.upscaling import upscale
@@ -38,8 +44,8 @@ BORDER = 8
 """Pixels at each edge of the sharp image that no metric sees."""
 PHOTONS = (None, 200.0, 50.0)
 """How recordings are made: without noise, and with so many photons at white."""
-FLAT_PHOTONS, FLAT_SIDE = (50.0, 500.0, 5000.0), 256
-"""Photons at white, and side in sharp pixels, of flat fields."""
+FLAT_PHOTONS, FLAT_SIDE = (None, 5000.0, 500.0, 200.0, 50.0), 160
+"""Photons at white, and side in recorded pixels, of flat fields."""
 N_PLANES = 8
 """So many planes of one stack are measured at most."""
 SMALLEST = 64
@@ -179,7 +185,7 @@ def ways_of(model: SRModel) -> dict[str, Method]:
     if "textured" in model.weights:
         dials = dict.fromkeys([model.card.recommended_dial, 1.0])
         way = f"{name} {'given' if told else 'auto'}"
-        found |= {f"{way}, dial {d:g}": at(d, is_told=told) for d in dials}
+        found |= {f"{way}, dial {d:g}": at(d, is_told=told) for d in dials if d > 0}
     return found
 
 
@@ -203,26 +209,38 @@ def methods_for(models: Sequence[SRModel]) -> dict[str, Method]:
     return found
 
 
-def flat_fields(methods: Mapping[str, Method], factor: int) -> list[FlatField]:
-    """Measure what each method leaves of the noise where there is nothing to be seen.
+def flat_fields(
+    methods: Mapping[str, Method],
+    factor: int,
+    photons: Sequence[float | None] = FLAT_PHOTONS,
+) -> list[FlatField]:
+    """Measure what each method makes of fields where there is nothing to be seen.
 
     Parameters
     ----------
     methods, factor
         As for `evaluate_specimen`; the baseline is among the methods.
+    photons
+        How to record.
     """
-    flat = np.full((FLAT_SIDE, FLAT_SIDE), (BLACK + WHITE) / 2, np.float32)
+    side = factor * FLAT_SIDE
+    flat = np.full((side, side), (BLACK + WHITE) / 2, np.float32)
     inside = slice(BORDER, -BORDER)
     found = []
-    for photons in FLAT_PHOTONS:
-        low = recorded(flat, factor, photons)
-        left = {
-            name: float(method(low, noise_of(photons))[inside, inside].std())
-            for name, method in methods.items()
-        }
+    for level in photons:
+        low = recorded(flat, factor, level)
+        results = {name: one(low, noise_of(level)) for name, one in methods.items()}
+        noise = results[BASELINE][inside, inside].std()
         found += [
-            FlatField(photons=photons, method=name, share=one / left[BASELINE])
-            for name, one in left.items()
+            FlatField(
+                photons=level,
+                method=name,
+                share=None
+                if level is None
+                else float(result[inside, inside].std() / noise),
+                lattice=lattice_on_scale(result, factor, DATA_RANGE, BORDER),
+            )
+            for name, result in results.items()
         ]
     return found
 

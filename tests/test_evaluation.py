@@ -196,9 +196,28 @@ def test_on_a_flat_field_bicubic_leaves_all_of_its_noise_and_the_mean_none():
 
     found = flat_fields({"bicubic": baselines(2)["bicubic"], "mean": mean}, 2)
 
-    assert {one.share for one in found if one.method == "bicubic"} == {1.0}
-    assert max(one.share for one in found if one.method == "mean") < 1e-6
-    assert {one.photons for one in found} == {50.0, 500.0, 5000.0}
+    noisy = [one for one in found if one.photons is not None]
+    assert {one.share for one in noisy if one.method == "bicubic"} == {1.0}
+    assert max(one.share for one in noisy if one.method == "mean") < 1e-6
+    assert {one.share for one in found if one.photons is None} == {None}
+    assert {one.photons for one in found} == {None, 50.0, 200.0, 500.0, 5000.0}
+
+
+def test_a_lattice_on_a_flat_field_is_told_in_counts():
+    bicubic = baselines(2)["bicubic"]
+
+    def uneven(low, noise):
+        result = bicubic(low, noise)
+        result[::2] += 60
+        return result
+
+    found = flat_fields({"bicubic": bicubic, "uneven": uneven}, 2, (None, 50.0))
+
+    lattices = {(one.method, one.photons): one.lattice for one in found}
+    assert lattices["uneven", None] == pytest.approx(30)
+    assert lattices["bicubic", None] == pytest.approx(0, abs=1e-2)
+    assert lattices["bicubic", 50.0] < 2
+    assert lattices["uneven", 50.0] == pytest.approx(30, abs=2)
 
 
 # ── a user's own images ─────────────────────────────────────────────────────────────

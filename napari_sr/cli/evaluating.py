@@ -10,13 +10,20 @@ from tqdm import tqdm
 
 from napari_sr.cli.exit_codes import OK
 from napari_sr.inputs import find_stacks
-from napari_sr.quality import as_csv, averaged, dataset_table, summary_table
+from napari_sr.quality import (
+    BASELINE,
+    as_csv,
+    averaged,
+    dataset_table,
+    flat_tables,
+    summary_table,
+)
 
 if TYPE_CHECKING:
     import argparse
 
     from napari_sr.model import SRModel
-    from napari_sr.quality import Measured
+    from napari_sr.quality import FlatField, Measured
 
 FLOOR_EACH = 8
 """Every so many images choose the floor of an interval, the others its scale."""
@@ -61,6 +68,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     found = averaged(_measured(files, models, arguments.photons))
     own = [name for model in models for name in ways_of(model)]
     for text in (PROTOCOL, summary_table(found), dataset_table(found, own)):
+        print(f"{text}\n")
+    for text in flat_tables(_flat_fields(models, arguments.photons)):
         print(f"{text}\n")
     if arguments.csv is not None:
         arguments.csv.write_text(as_csv(found), encoding="utf-8")
@@ -131,6 +140,21 @@ def _loaded(name: str) -> SRModel:
             "`napari-sr compare` puts it beside others."
         )
     return model
+
+
+def _flat_fields(
+    models: list[SRModel], photons: list[float | None]
+) -> list[FlatField]:
+    """Measure what all ways of the models make of nothing, beside bicubic."""
+    from napari_sr.evaluation import flat_fields, methods_for, ways_of
+
+    own = {name for model in models for name in ways_of(model)}
+    methods = {
+        name: method
+        for name, method in methods_for(models).items()
+        if name in own or name == BASELINE
+    }
+    return flat_fields(methods, models[0].factor, photons)
 
 
 def _measured(
