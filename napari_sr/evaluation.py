@@ -166,17 +166,23 @@ def noise_of(photons: float | None, *, heights: bool = False) -> NoiseLevel:
     return NoiseLevel(gain=gain, offset=BLACK)
 
 
-def ways_of(model: SRModel) -> dict[str, Method]:
+def ways_of(
+    model: SRModel, intensity_range: tuple[float, float] | None = None
+) -> dict[str, Method]:
     """Give everything that a model is asked for, by name.
 
     A model that is not told the noise is only asked without it: `auto`.
+
+    Parameters
+    ----------
+    model
+        Of any factor.
+    intensity_range
+        Counts taken as 0 and 1; those of the recording when not given.
     """
 
     def at(dial: float, *, is_told: bool) -> Method:
-        placed = model.at_dial(dial)
-        return lambda low, noise: upscale(
-            low, placed, noise=noise if is_told else "auto", dtype="float32"
-        )
+        return way_at(model.at_dial(dial), intensity_range, is_told=is_told)
 
     name, told = model.name, model.is_told_noise
     found = {f"{name} auto": at(0.0, is_told=False)}
@@ -187,6 +193,22 @@ def ways_of(model: SRModel) -> dict[str, Method]:
         way = f"{name} {'given' if told else 'auto'}"
         found |= {f"{way}, dial {d:g}": at(d, is_told=told) for d in dials if d > 0}
     return found
+
+
+def way_at(
+    placed: SRModel,
+    intensity_range: tuple[float, float] | None = None,
+    *,
+    is_told: bool,
+) -> Method:
+    """Give one way of a model at its dial: told the noise, or left to estimate it."""
+    return lambda low, noise: upscale(
+        low,
+        placed,
+        noise=noise if is_told else "auto",
+        intensity_range=intensity_range,
+        dtype="float32",
+    )
 
 
 def methods_for(models: Sequence[SRModel]) -> dict[str, Method]:
@@ -243,6 +265,28 @@ def flat_fields(
             for name, result in results.items()
         ]
     return found
+
+
+def flat_fields_of(
+    models: Sequence[SRModel], photons: Sequence[float | None] = FLAT_PHOTONS
+) -> list[FlatField]:
+    """Measure what all ways of some models make of flat fields, beside bicubic.
+
+    Nothing can be measured of the range of a flat field, so that of all figures is
+    given: it stands for a flat part of an image.
+
+    Parameters
+    ----------
+    models
+        Of one factor.
+    photons
+        How to record.
+    """
+    factor = models[0].factor
+    methods = {BASELINE: baselines(factor)[BASELINE]}
+    for model in models:
+        methods |= ways_of(model, (BLACK, WHITE))
+    return flat_fields(methods, factor, photons)
 
 
 def evaluate_specimen(

@@ -66,8 +66,8 @@ FIGURES = {
         "lattice",
         ".1f",
         "How unequal the pixels are that stand for one recorded pixel, over the whole "
-        "image, in counts of a range of 20,000: beyond some ten above the reference, or "
-        "above bicubic, a regular pattern is seen.",
+        "image, in counts of a range of 20,000: far above that of the reference, or "
+        "some ten above bicubic, it is a regular pattern that the model has painted.",
     ),
     "true_lattice": Figure(
         "lattice of the truth", ".1f", "The same of the reference: what chance makes."

@@ -92,9 +92,10 @@ def test_shifts_by_whole_periods_change_nothing_of_a_periodic_image(factor):
     image = np.tile(random.random((5 * factor, 5 * factor)), (3, 3))
     window = slice(0, 10 * factor + 2 * (factor - 1))
 
+    shifts = [(0, 0), (factor, 0), (0, 2 * factor), (3 * factor, 4 * factor)]
     found = [
-        lattice(np.roll(image, (dy * factor, dx * factor), (0, 1))[window, window], factor)
-        for dy, dx in [(0, 0), (1, 0), (0, 2), (3, 4)]
+        lattice(np.roll(image, shift, (0, 1))[window, window], factor)
+        for shift in shifts
     ]
 
     assert found == pytest.approx([found[0]] * 4, rel=1e-9)

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from napari_sr.cli.exit_codes import OK
 from napari_sr.inputs import find_stacks
 from napari_sr.quality import (
-    BASELINE,
     as_csv,
     averaged,
     dataset_table,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import argparse
 
     from napari_sr.model import SRModel
-    from napari_sr.quality import FlatField, Measured
+    from napari_sr.quality import Measured
 
 FLOOR_EACH = 8
 """Every so many images choose the floor of an interval, the others its scale."""
@@ -60,7 +59,7 @@ def read_photons(text: str) -> float | None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from napari_sr.evaluation import PROTOCOL, ways_of
+    from napari_sr.evaluation import PROTOCOL, flat_fields_of, ways_of
 
     files = find_stacks(arguments.images)
     models = [_loaded(name) for name in arguments.model]
@@ -69,7 +68,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     own = [name for model in models for name in ways_of(model)]
     for text in (PROTOCOL, summary_table(found), dataset_table(found, own)):
         print(f"{text}\n")
-    for text in flat_tables(_flat_fields(models, arguments.photons)):
+    for text in flat_tables(flat_fields_of(models, arguments.photons)):
         print(f"{text}\n")
     if arguments.csv is not None:
         arguments.csv.write_text(as_csv(found), encoding="utf-8")
@@ -140,21 +139,6 @@ def _loaded(name: str) -> SRModel:
             "`napari-sr compare` puts it beside others."
         )
     return model
-
-
-def _flat_fields(
-    models: list[SRModel], photons: list[float | None]
-) -> list[FlatField]:
-    """Measure what all ways of the models make of nothing, beside bicubic."""
-    from napari_sr.evaluation import flat_fields, methods_for, ways_of
-
-    own = {name for model in models for name in ways_of(model)}
-    methods = {
-        name: method
-        for name, method in methods_for(models).items()
-        if name in own or name == BASELINE
-    }
-    return flat_fields(methods, models[0].factor, photons)
 
 
 def _measured(

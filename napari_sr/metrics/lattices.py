@@ -20,12 +20,12 @@ SCALE = 20_000
 
 
 def lattice(image: NDArray, factor: int, *, border: int = 0) -> float:
-    """Measure the standard deviation of the f × f phase means of an image.
+    r"""Measure the standard deviation of the f × f phase means of an image.
 
     With the smooth part S = T ∗ image, T the triangle [1, 2, …, f, …, 2, 1] / f² along
     y and along x, and with n blocks of f × f pixels that lie wholly inside,
 
-    .. math:: m_{ij} = \\frac{1}{n} \\sum_{k,l} (image - S)[f k + i, f l + j]
+    .. math:: m_{ij} = \frac{1}{n} \sum_{k,l} (image - S)[f k + i, f l + j]
 
     has a standard deviation (over all i, j < f) that is returned. T is zero at every
     frequency of a lattice, so a lattice is found by its exact value; it is symmetric
@@ -57,7 +57,8 @@ def lattice(image: NDArray, factor: int, *, border: int = 0) -> float:
     """
     height, width = image.shape
     reach = factor - 1
-    n_rows, n_columns = ((side - 2 * (border + reach)) // factor for side in image.shape)
+    edges = 2 * (border + reach)
+    n_rows, n_columns = ((side - edges) // factor for side in image.shape)
     if factor < 2 or border < 0 or min(n_rows, n_columns) < 1:
         raise ValueError(
             f"A lattice of a factor of {factor!r} cannot be seen in {height} × {width} "

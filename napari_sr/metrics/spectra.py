@@ -54,8 +54,9 @@ def spectrum_error(
     `radial_spectrum` from the Nyquist frequency of the recording (0.5 / factor cycles
     per sharp pixel, itself left out) to twice that. What a recording cannot hold lies
     there. The multiples of 1 / factor along y and x, where a lattice lies, are left out
-    with their neighbours: `lattice` is for those. It says whether there is as much detail as there should be, not whether it is
-    at its place: 0.3 is half or double the power.
+    with their neighbours: `lattice` is for those. It says whether there is as much
+    detail as there should be, not whether it is at its place: 0.3 is half or double the
+    power.
 
     Parameters
     ----------
@@ -213,18 +214,21 @@ def ring_means(
     weights = np.ones(values.size) if counted is None else counted.ravel().astype(float)
     total: NDArray = np.bincount(rings, weights * values.ravel())[kept]
     n = np.bincount(rings, weights)[kept]
-    return np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0)
+    means: NDArray[np.float64] = np.full(n.shape, np.nan)
+    np.divide(total, n, out=means, where=n > 0)
+    return means
 
 
 def _is_of_lattice(shape: tuple[int, ...], factor: int) -> NDArray[np.bool_]:
     """Tell which coefficients of `numpy.fft.fft2` a lattice has, or lie beside them."""
-    orders, apart = [], []
-    for n in shape:
-        place = np.fft.fftfreq(n, 1 / n)
-        order = np.rint(place * factor / n)
-        orders.append(order)
-        apart.append(place - order * n / factor)
-    is_mean = (orders[0] == 0)[:, None] & (orders[1] == 0)
+    places = [np.fft.fftfreq(n, 1 / n) for n in shape]
+    orders = [np.rint(at * factor / n) for at, n in zip(places, shape, strict=True)]
+    apart_y, apart_x = (
+        at - order * n / factor
+        for at, order, n in zip(places, orders, shape, strict=True)
+    )
     beside = min(_BESIDE, min(shape) / factor / 4)
-    near: NDArray[np.bool_] = np.hypot(apart[0][:, None], apart[1]) <= beside
-    return near & ~is_mean
+    is_near = np.hypot(apart_y[:, None], apart_x) <= beside
+    is_mean = (orders[0] == 0)[:, None] & (orders[1] == 0)
+    found: NDArray[np.bool_] = is_near & ~is_mean
+    return found
