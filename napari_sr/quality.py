@@ -199,6 +199,16 @@ def lattice_on_scale(
     return found * metrics.SCALE / data_range
 
 
+def most_on_images(true_lattice: float) -> float:
+    """Tell the largest lattice that a shipped model may have on an image."""
+    return 2 * true_lattice + 10
+
+
+def most_on_flat_fields(lattice_of_bicubic: float) -> float:
+    """Tell the largest lattice that a shipped model may have on a flat field."""
+    return lattice_of_bicubic + 5
+
+
 def averaged(found: Iterable[Measured]) -> list[Measured]:
     """Average over the images of each dataset, method and way of recording."""
     groups: dict[tuple[str, float | None, str], list[Measured]] = defaultdict(list)

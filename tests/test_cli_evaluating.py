@@ -106,6 +106,30 @@ def test_a_model_of_ones_own_is_calibrated(here, capsys):
     assert found.in_words() in capsys.readouterr().out
 
 
+def test_planes_of_two_files_calibrate_as_two_images(here, capsys):
+    for name in "ab":
+        plane = tifffile.imread(here / "beads" / f"{name}.tif")
+        planes = np.stack([plane + number for number in range(8)])
+        tifffile.imwrite(here / f"{name}.tif", planes)
+
+    command = "evaluate a.tif b.tif -m tiny.safetensors --photons 50 --calibrate"
+    assert main(command.split()) == 0
+
+    found = read_card(here / "tiny.safetensors").interval
+    assert (found.n_images, found.is_guaranteed) == (1, False)
+    assert "at least that share" not in capsys.readouterr().out
+
+
+def test_planes_of_one_file_calibrate_nothing(here, capsys):
+    plane = tifffile.imread(here / "beads" / "a.tif")
+    tifffile.imwrite(here / "c.tif", np.stack([plane] * 12))
+
+    command = "evaluate c.tif -m tiny.safetensors --photons 50 --calibrate"
+    assert main(command.split()) == 1
+
+    assert "all planes of a file or volume are one" in capsys.readouterr().err
+
+
 def test_a_shipped_model_is_not_calibrated_anew(here, capsys):
     assert main(["evaluate", "beads", "-m", "general-x2", "--calibrate"]) == 1
     assert "comes with the package" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,27 +98,41 @@ def _calibrate(
     from napari_sr.evaluation import noise_of, recorded, specimens_of
     from napari_sr.model import SRModel, save_model
 
-    sharp = [middle(one.sharp) for file in files for one in specimens_of(file)]
-    if len(sharp) < 2:
-        raise ValueError("One image does not calibrate an interval. Give ten or more.")
+    groups = _groups(files, model)
+    if len(set(groups)) < 2:
+        raise ValueError(
+            "One image does not calibrate an interval, and all planes of a file or "
+            "volume are one. Give ten or more."
+        )
     known = [
-        [
-            Known(
-                number,
-                recorded(image, model.factor, level),
-                image,
-                noise_of(level) if model.is_told_noise else "auto",
-            )
-            for level in photons
-        ]
-        for number, image in enumerate(sharp)
+        Known(
+            group,
+            recorded(sharp, model.factor, level),
+            sharp,
+            noise_of(level) if model.is_told_noise else "auto",
+        )
+        for group, file in zip(groups, files, strict=True)
+        for sharp in (middle(one.sharp) for one in specimens_of(file))
+        for level in photons
     ]
-    for_floor = known[::FLOOR_EACH]
-    rest = [one for number, one in enumerate(known) if number % FLOOR_EACH]
-    interval = find_interval(model, chain(*rest), chain(*for_floor))
+    for_floor = [one for one in known if one.image % FLOOR_EACH == 0]
+    rest = [one for one in known if one.image % FLOOR_EACH]
+    interval = find_interval(model, rest, for_floor)
     card = model.card.model_copy(update={"interval": interval})
     print(interval.in_words())
     print(save_model(SRModel(card, model.weights), place))
+
+
+def _groups(files: list[Path], model: SRModel) -> list[int]:
+    """Tell which image each file belongs to: files may be slices of one volume."""
+    from napari_sr.training_data import gather_images, groups_of
+
+    planes = gather_images(files, model.intensity_policy)
+    of_stack = {
+        plane.stack: group
+        for plane, group in zip(planes, groups_of(planes), strict=True)
+    }
+    return list(of_stack.values())
 
 
 def _loaded(name: str) -> SRModel:
