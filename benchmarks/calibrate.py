@@ -38,10 +38,12 @@ RESULTS = Path("benchmarks/results/trust/intervals.md")
 def recordings(model: SRModel, root: Path, role: str) -> Iterator[Known]:
     """Record the middles of the images of a model's domain in all ways."""
     seen: Counter[str] = Counter()
-    for number, (_, specimen) in enumerate(specimens(root, model.domain, role)):
+    numbers: dict[str, int] = {}
+    for _, specimen in specimens(root, model.domain, role):
         seen[specimen.dataset] += 1
         if seen[specimen.dataset] > N_PER_DATASET[role]:
             continue
+        number = numbers.setdefault(specimen.group, len(numbers))
         sharp, heights = middle(specimen.sharp), specimen.heights
         for photons in PHOTONS:
             low = recorded(sharp, model.factor, photons, heights=heights)

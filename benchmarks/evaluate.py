@@ -73,7 +73,7 @@ def specimens(root: Path, domain: str, role: str) -> Iterator[tuple[str, Specime
         for sharp in sharp_planes(root, row):
             if min(sharp.shape) >= SMALLEST:
                 heights = row.domain == "topography"
-                yield row.domain, Specimen(row.dataset, sharp, heights)
+                yield row.domain, Specimen(row.dataset, sharp, heights, row.group)
 
 
 def _common_domain(models: Sequence[SRModel]) -> str:

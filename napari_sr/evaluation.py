@@ -68,6 +68,8 @@ class Specimen:
     """`(y, x)` float32 in counts, as `on_scale` gives it."""
     heights: bool = False
     """No photons are counted: Gaussian noise of the same size at mid-range instead."""
+    group: str = ""
+    """Of specimens that are not independent, such as slices of one volume, the same."""
 
 
 def specimens_of(path: str | os.PathLike[str]) -> Iterator[Specimen]:
