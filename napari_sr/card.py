@@ -109,6 +109,11 @@ class ModelCard(BaseModel):
     digests: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each part; filled in when a model is saved."""
 
+    @property
+    def output_step(self) -> tuple[float, float]:
+        """Scale and offset from the network's raw output to network range."""
+        return self.output_scale, self.output_offset
+
 
 def as_header(card: ModelCard) -> dict[str, str]:
     """Write a card as the header of a safetensors file."""

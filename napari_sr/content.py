@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
+
 from napari_sr.losses import (
     content_loss,
     gradient_loss,
@@ -19,10 +21,41 @@ from napari_sr.networks.features import load_features
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
     from torch import Tensor
 
-    from napari_sr.settings import AdversarialSettings
+    from napari_sr.settings import AdversarialSettings, TrainingSettings
+
+BORDER = 2
+"""Recorded pixels at each edge of a patch that no loss sees: the network sees zeros
+beyond them."""
+
+
+def check_losses(settings: TrainingSettings) -> None:
+    """Refuse, before the first step, losses that a training could not compute.
+
+    Parameters
+    ----------
+    settings
+        Of the training; its patch as it will be.
+
+    Raises
+    ------
+    ValueError
+        If the weights or a layer of a feature network are missing, or a patch is too
+        small for a loss.
+    """
+    if settings.adversarial is None:
+        return
+    content = build_content(settings.adversarial, settings.factor, torch.device("cpu"))
+    if content is not None:
+        side = compared_side(settings)
+        patch = torch.zeros(1, 1, side, side)
+        content(patch, patch)
+
+
+def compared_side(settings: TrainingSettings) -> int:
+    """Side of what is compared of a patch, in sharp pixels: its border is left out."""
+    return (settings.patch - 2 * BORDER) * settings.factor
 
 
 def build_content(

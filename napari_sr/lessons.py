@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from napari_sr.content import build_content
+from napari_sr.content import BORDER, build_content
 from napari_sr.device import choose_precision
 from napari_sr.losses import (
     adversarial_loss,
     charbonnier,
     discriminator_loss,
+    gradient_penalty,
+    lattice_loss,
     mean_absolute_error,
     mean_squared_error,
     perceptual_loss,
 )
 from napari_sr.networks.discriminators import frozen
-from napari_sr.pace import head_start, ramp, schedule
+from napari_sr.pace import drop, head_start, ramp, schedule
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from napari_sr.simulation import Recording
     from napari_sr.training_state import TrainingState
 
-CLIP = 0.5
-"""Largest norm of a gradient; a longer one is shortened to it."""
 PIXEL_LOSSES = {
     "l1": mean_absolute_error,
     "mse": mean_squared_error,
@@ -53,11 +53,23 @@ class FidelityLesson:
         """Teach with one batch; give the losses."""
         seen = seen.to(self.state.device)
         result, truth = self.generated(seen)
-        loss = self.loss(result, truth)
+        losses = {"pixels": self.loss(result, truth)}
+        weight = self.state.settings.lattice_weight
+        total = losses["pixels"] + self.against_lattice(result, truth, weight, losses)
         rate = self.state.settings.learning_rate * schedule(self.state)
-        _take_step(self.state, self.state.optimizer, rate, loss)
+        _take_step(self.state, self.state.optimizer, rate, total)
         self.state.average.update_parameters(self.state.generator)
-        return {"pixels": loss.item()}
+        return {name: loss.item() for name, loss in losses.items()}
+
+    def against_lattice(
+        self, result: Tensor, truth: Tensor, weight: float, losses: dict[str, Tensor]
+    ) -> Tensor | float:
+        """Weigh the penalty on a lattice, and note it among the losses."""
+        if not weight:
+            return 0.0
+        factor = self.state.settings.factor
+        losses["lattice"] = lattice_loss(result, truth, factor)
+        return weight * losses["lattice"]
 
     def generated(
         self, seen: Recording, *, exact: bool = False
@@ -110,14 +122,22 @@ class AdversarialLesson(FidelityLesson):
         if judge is None or self.state.discriminator_optimizer is None:
             return {}
         judge.train()
+        penalty = self.settings.gradient_penalty
+        truth = truth.detach().requires_grad_(penalty > 0)
         with self.autocast():
             on_truth = _judged(judge, truth, told)
             on_result = _judged(judge, result, told)
-        loss = discriminator_loss(on_truth, on_result)
+        loss = discriminator_loss(on_truth, on_result, self.settings.real_label)
+        losses = {"discriminator": loss}
+        if penalty:
+            losses["gradient_penalty"] = gradient_penalty(on_truth, truth)
+            loss = loss + penalty * losses["gradient_penalty"]
         rate = self.settings.discriminator_rate * self.state.rate_scale
+        rate *= drop(self.state)
         _take_step(self.state, self.state.discriminator_optimizer, rate, loss)
         right = (on_truth > 0).float().mean() + (on_result < 0).float().mean()
-        return {"discriminator": loss.item(), "accuracy": right.item() / 2}
+        losses["accuracy"] = right / 2
+        return {name: value.item() for name, value in losses.items()}
 
     def _teach_generator(
         self, result: Tensor, truth: Tensor, told: Tensor
@@ -125,6 +145,9 @@ class AdversarialLesson(FidelityLesson):
         settings, judge = self.settings, self.state.discriminator
         losses = {"pixels": mean_absolute_error(result, truth)}
         total = settings.pixel_weight * losses["pixels"]
+        total = total + self.against_lattice(
+            result, truth, settings.lattice_weight, losses
+        )
         with self.autocast():
             if self.content is not None:
                 losses["content"] = self.content(result, truth)
@@ -148,8 +171,8 @@ def _judged(judge: nn.Module, image: Tensor, told: Tensor) -> Tensor:
 
 
 def _inner(image: Tensor, factor: int) -> Tensor:
-    """Leave out two low pixels at each edge of a patch."""
-    border = 2 * factor
+    """Leave out the border of a patch."""
+    border = BORDER * factor
     return image[..., border:-border, border:-border]
 
 
@@ -166,7 +189,10 @@ def _take_step(
     optimizer.zero_grad(set_to_none=True)
     state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     state.scaler.unscale_(optimizer)
-    for group in optimizer.param_groups:
-        torch.nn.utils.clip_grad_norm_(group["params"], CLIP)
+    if state.settings.largest_gradient is not None:
+        for group in optimizer.param_groups:
+            torch.nn.utils.clip_grad_norm_(
+                group["params"], state.settings.largest_gradient
+            )
     state.scaler.step(optimizer)
     state.scaler.update()

@@ -207,6 +207,50 @@ def ms_ssim_loss(result: Tensor, truth: Tensor, n_scales: int = 3) -> Tensor:
     return 1 - product.mean()
 
 
+def lattice_loss(result: Tensor, truth: Tensor, factor: int, window: int = 8) -> Tensor:
+    """Compare the brightness of the f × f sub-pixel positions within pixels.
+
+    A generator that ends in a pixel shuffle computes each position with weights of its
+    own, and paints a lattice of f × f pixels where they disagree. Of the error without
+    its smooth part, each position is averaged over windows of `window` × `window`
+    pixels; the mean square of what it then differs by from the mean of all positions is
+    what counts. (Its absolute value would push with all its weight, however faint the
+    lattice, and in a test kept a network from learning anything else.) Errors of other
+    frequencies than those of the grid hardly count. The smooth part is a mean over
+    f × f pixels, twice, to be centred: it takes slopes away, which would tell the
+    positions apart, and nothing of a lattice.
+
+    Parameters
+    ----------
+    result, truth
+        `(n, 1, f·h, f·w)` in network range.
+    factor
+        f, the super-resolution factor.
+    window
+        Side of a window in recorded pixels; the whole patch where that is smaller.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a side is no multiple of the factor, or not three.
+    """
+    error = _error(result, truth)
+    if any(side % factor or side < 3 * factor for side in error.shape[-2:]):
+        raise ValueError(
+            f"A lattice of {factor} × {factor} px is sought in images of whole such "
+            f"blocks, three or more, got {tuple(error.shape[-2:])}. Crop them, or use "
+            f"larger patches."
+        )
+    smooth = functional.avg_pool2d(error, factor, stride=1)
+    smooth = functional.avg_pool2d(smooth, factor, stride=1)[..., 1:-1, 1:-1]
+    inside = slice(factor, -factor)
+    phases = functional.pixel_unshuffle(error[..., inside, inside] - smooth, factor)
+    window = min(window, *phases.shape[-2:])
+    # (n, f², h, w) to (n, f², windows, windows)
+    means = functional.avg_pool2d(phases, window, stride=max(1, window // 2))
+    return (means - means.mean(dim=1, keepdim=True)).square().mean()
+
+
 # ── of features ─────────────────────────────────────────────────────────────────────
 
 
@@ -268,7 +312,9 @@ def adversarial_loss(logits: Tensor) -> Tensor:
     return functional.softplus(-logits.float()).mean()
 
 
-def discriminator_loss(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+def discriminator_loss(
+    logits_real: Tensor, logits_fake: Tensor, real_label: float = 1.0
+) -> Tensor:
     """Average −log D(y) − log(1 − D(G(x))): both cross-entropies, added.
 
     2 log 2 ≈ 1.386 is what knowing nothing gives: below it the discriminator is ahead
@@ -278,9 +324,35 @@ def discriminator_loss(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
     ----------
     logits_real, logits_fake
         Any shapes: what the discriminator says of real images and of results.
+    real_label
+        What real images are labelled. Below 1 (one-sided label smoothing) a
+        discriminator that is sure of them is in the wrong.
     """
-    real = functional.softplus(-logits_real.float()).mean()
+    logits_real = logits_real.float()
+    real = functional.softplus(-logits_real).mean()
+    # The cross-entropy with a label t: t · −log D + (1 − t) · −log(1 − D).
+    real = real + (1 - real_label) * logits_real.mean()
     return real + functional.softplus(logits_fake.float()).mean()
+
+
+def gradient_penalty(logits_real: Tensor, real: Tensor) -> Tensor:
+    """Average ½ |∇D(y)|² over real images y, the R1 penalty.
+
+    Mescheder et al., "Which Training Methods for GANs do actually Converge?", ICML
+    2018. Where results lie near real images, a discriminator that tells them apart
+    surely is steep, and hardly anything of its slope reaches the generator in time.
+
+    Parameters
+    ----------
+    logits_real
+        What the discriminator says of `real`, in any shape: means are taken over
+        what it says of one image.
+    real
+        `(n, 1, h, w)` that asked for a gradient before it was judged.
+    """
+    per_image = logits_real.float().flatten(1).mean(1).sum()
+    (gradient,) = torch.autograd.grad(per_image, real, create_graph=True)
+    return gradient.float().square().sum((1, 2, 3)).mean() / 2
 
 
 def perceptual_loss(

@@ -1,8 +1,7 @@
 """The model: networks and the card that says how they are to be used.
 
 This module alone knows how the parts of a model file become something that computes:
-two ends and a dial between them, what the network is told about the noise, and the step
-from its output to network range.
+two ends and a dial between them, and what the network is told about the noise.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from napari_sr.blur import Prepared
     from napari_sr.card import ModelCard
     from napari_sr.intensity import IntensityPolicy, IntensityRange
-    from napari_sr.networks import Network
+    from napari_sr.networks import Generator
     from napari_sr.networks.inference import Runner
     from napari_sr.networks.weights import Weights
     from napari_sr.stack import Stack
@@ -217,10 +216,11 @@ class SRModel:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @cached_property
-    def network(self) -> Network:
+    def network(self) -> Generator:
         """The generator at the dial, on the device; `runner` is what computes."""
+        card = self.card
         network = build_generator(
-            self.card.architecture, self.factor, self.card.arguments
+            card.architecture, card.factor, card.arguments, card.output_step
         )
         if network.halo > self.halo:
             raise ModelFormatError(
@@ -341,7 +341,6 @@ class SRModel:
             return batch.new_zeros((len(batch), 1, height, width))
         batch = batch.contiguous(memory_format=torch.channels_last)
         inner: Tensor = self.runner(batch)
-        inner = inner * self.card.output_scale + self.card.output_offset
         return functional.pad(inner, [ring] * 4)
 
 

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_sr.settings import AdversarialSettings, TrainingSettings
     from napari_sr.training_state import TrainingState
 
 WARM_UP = 200
@@ -71,11 +72,26 @@ def is_look_due(state: TrainingState, before: float) -> bool:
 
 
 def schedule(state: TrainingState) -> float:
-    """Factor of the learning rate: warmed up, then along a cosine to a hundredth."""
+    """Factor of the generator's learning rate, by the schedule of the stage."""
+    if _stage(state).schedule == "steps":
+        return state.rate_scale * drop(state)
     warm_up = min(WARM_UP, max(1, n_iterations(state) // 10))
     rising = min(1.0, (state.iteration - head_start(state) + 1) / warm_up)
     falling = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress(state)))))
     return state.rate_scale * rising * (0.01 + 0.99 * falling)
+
+
+def drop(state: TrainingState) -> float:
+    """Factor that the drops of the schedule `steps` have come to; 1 for others."""
+    done: float = progress(state)
+    return 0.1 ** sum(done >= share for share in _stage(state).drops)
+
+
+def _stage(state: TrainingState) -> TrainingSettings | AdversarialSettings:
+    """Give the settings that hold the schedule of the present stage."""
+    settings = state.settings
+    is_second = state.stage == "adversarial" and settings.adversarial is not None
+    return settings.adversarial if is_second else settings  # type: ignore[return-value]
 
 
 def head_start(state: TrainingState) -> int:

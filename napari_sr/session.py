@@ -6,6 +6,7 @@ what was found into a model and its card.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from functools import partial
@@ -16,11 +17,11 @@ import torch
 
 from napari_sr.card import ModelCard, TrainingImage
 from napari_sr.catalogue import load_model
+from napari_sr.content import check_losses
 from napari_sr.examples import Examples, MeasuredExamples, SimulatedExamples
 from napari_sr.intensity import IntensityPolicy, NoiseLevel
 from napari_sr.methods import METHODS
 from napari_sr.model import SRModel
-from napari_sr.networks import build_generator
 from napari_sr.noise_training import train_noise_estimator
 from napari_sr.pairs import gather_pairs
 from napari_sr.training import train_steps
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from napari_sr.networks import Network
+    from napari_sr.networks import Generator
     from napari_sr.networks.weights import Weights
     from napari_sr.pairs import MeasuredPair
     from napari_sr.settings import TrainingSettings
@@ -108,6 +109,7 @@ class Training:
             )
         else:
             self._take_pairs(low_images, images)
+        check_losses(self.settings)
         self.state = self._state()
         self._estimator: Weights | None = None
 
@@ -210,6 +212,7 @@ class Training:
             self.settings,
             start=_part(self.base, "faithful"),
             discriminator=_part(self.base, "discriminator"),
+            output_step=self.base.card.output_step if self.base else None,
         )
         state.origin = self.origin
         return state
@@ -253,7 +256,7 @@ class Training:
             self._base_network(),
             is_texture_sought=self.settings.adversarial is not None,
         )
-        return SRModel(self._card(verdict, network.halo, dial), parts)
+        return SRModel(self._card(verdict, network, dial), parts)
 
     def _dial(
         self, network: nn.Module, faithful: Weights, textured: Weights | None
@@ -272,13 +275,12 @@ class Training:
             found["base"] = self.held_out.judge(base).psnr
         return found
 
-    def _network(self) -> Network:
-        settings = self.settings
-        return build_generator(
-            settings.architecture, settings.factor, settings.arguments
-        ).eval()
+    def _network(self) -> Generator:
+        """Copy the generator: same output step, same device, weights to be loaded."""
+        network: Generator = copy.deepcopy(self.state.generator)
+        return network.eval()
 
-    def _base_network(self) -> Network | None:
+    def _base_network(self) -> Generator | None:
         if self.base is None:
             return None
         network = self._network()
@@ -295,7 +297,7 @@ class Training:
             found = self._estimator = estimator.state_dict()
         return found
 
-    def _card(self, verdict: Verdict, halo: int, dial: float) -> ModelCard:
+    def _card(self, verdict: Verdict, network: Generator, dial: float) -> ModelCard:
         settings, base = self.settings, self.base
         description = self.description
         if not description and base is not None:
@@ -308,7 +310,9 @@ class Training:
             architecture=settings.architecture,
             arguments=settings.arguments,
             intensity=self.policy,
-            halo=halo,
+            halo=network.halo,
+            output_scale=network.output_step[0],
+            output_offset=network.output_step[1],
             instrument=settings.instrument,
             recommended_dial=dial,
             training_settings=settings.model_dump(mode="json"),

@@ -6,9 +6,9 @@ viewer, so that help and validation are quick.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from napari_sr.card import Instrument
 from napari_sr.intensity import NoiseLevel
@@ -17,6 +17,12 @@ SHARE_OF_MEMORY = 0.25
 """Of the memory that is free, how much a tile may take: estimates are estimates."""
 
 Content = Literal["domain", "vgg19", "gradient", "spectrum", "ms-ssim"]
+Schedule = Literal["cosine", "steps"]
+Betas = tuple[
+    Annotated[float, Field(ge=0, lt=1)],
+    Annotated[float, Field(ge=0, lt=1)],
+]
+"""Decay of Adam's running means of the gradient and of its square."""
 PixelType = Literal["same", "uint8", "uint16", "int16", "float32"]
 
 
@@ -83,7 +89,9 @@ class AdversarialSettings(BaseModel):
     """How to train a textured end, starting from the faithful one.
 
     The loss of the generator is pixel_weight × L1 + content_weight × content +
-    weight × (−log D), as in Ledig et al. (CVPR 2017).
+    weight × (−log D), as in Ledig et al. (CVPR 2017), + lattice_weight × lattice. That
+    of the discriminator is −log D(y) − log(1 − D(G(x))), and what keeps it informative:
+    a penalty on its gradient at real images, and labels of real images below 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,8 +100,9 @@ class AdversarialSettings(BaseModel):
     """Steps of this stage, those of the head start included."""
     weight: float = Field(default=0.001, ge=0)
     """Of −log D(G(x)). 0 trains on pixels and content alone, with no discriminator."""
-    discriminator: Literal["unet", "srgan"] = "unet"
-    """`unet` judges every pixel of patches of any size; `srgan` is the paper's."""
+    discriminator: Literal["unet", "srgan", "srgan-detail"] = "unet"
+    """`unet` judges every pixel of patches of any size; `srgan` is the paper's;
+    `srgan-detail` the same, shown the fine detail and told the noise."""
     discriminator_learns: Literal["all", "end"] = "all"
     """`end`: only its way up, where it comes with the base (FreezeD, Mo et al., 2020);
     on few images as much texture for half the PSNR."""
@@ -108,12 +117,28 @@ class AdversarialSettings(BaseModel):
     content_weight: float = Field(default=2.0, ge=0)
     """Of the content loss. 2 suits `spectrum`, 0.035 `domain`, 0.5 `gradient`, 0.2
     `ms-ssim`; 0.006 is the paper's, for its feature maps of VGG-19."""
+    lattice_weight: float = Field(default=30.0, ge=0)
+    """Of the penalty on sub-pixel positions that are brighter or darker than the others
+    of their pixel (`lattice_loss`), which discriminators hardly see; the paper has 0.
+    """
     pixel_weight: float = Field(default=1.0, ge=0)
     """Of the mean absolute error; the paper has 0."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """Of the generator."""
+    schedule: Schedule = "cosine"
+    """Of the generator's learning rate in this stage, see `TrainingSettings`."""
+    drops: tuple[float, ...] = ()
+    """Of the schedule `steps` in this stage; the discriminator's rate falls with it."""
     discriminator_rate: float = Field(default=2e-4, gt=0)
     """Of the discriminator."""
+    discriminator_betas: Betas = (0.5, 0.99)
+    """Of its Adam; the paper has 0.9 and 0.999."""
+    gradient_penalty: float = Field(default=0.0, ge=0)
+    """Weight of ½ |∇D(y)|² at real images y, summed over pixels (R1, Mescheder et al.,
+    ICML 2018): a discriminator that is sure becomes flat, and would teach nothing."""
+    real_label: float = Field(default=1.0, gt=0.5, le=1)
+    """What real images are labelled; 0.9 keeps a discriminator from being sure
+    (Salimans et al., NIPS 2016)."""
     largest_loss: float = Field(default=1.5, gt=0)
     """Decibels of PSNR on held-out images that texture may cost."""
     recommended_dial: float | None = Field(default=None, ge=0, le=1)
@@ -147,7 +172,21 @@ class TrainingSettings(BaseModel):
     patch: int = Field(default=48, ge=16)
     """Side of a patch in low-resolution pixels."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Of Adam, at its highest; warmed up, then lowered along a cosine."""
+    """Of Adam, at its highest."""
+    schedule: Schedule = "cosine"
+    """`cosine`: warmed up, then lowered to a hundredth; `steps`: constant, and a tenth
+    of it after each of the drops."""
+    drops: tuple[float, ...] = ()
+    """Shares of a stage, from 0 to 1, after which the schedule `steps` lowers the rate;
+    the paper has none before its adversarial stage, and 0.5 there."""
+    adam_betas: Betas = (0.9, 0.99)
+    """Of the generator's Adam; the paper has 0.9 and 0.999."""
+    largest_gradient: float | None = Field(default=0.5, gt=0)
+    """Gradients of a larger norm are shortened to it; none are when `None`."""
+    lattice_weight: float = Field(default=0.0, ge=0)
+    """Of the penalty on sub-pixel positions that are brighter or darker than the others
+    of their pixel (`lattice_loss`) in the fidelity stage, which needs it less: 30 made
+    a short training learn a third less."""
     averaging: float = Field(default=0.998, ge=0, lt=1)
     """Decay of the exponential moving average of the weights, which is what is kept."""
     share_flat: float = Field(default=0.03, ge=0, le=1)
@@ -164,3 +203,22 @@ class TrainingSettings(BaseModel):
     """Number format of the networks; losses are float32. `auto` is float32 on a CPU."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Start of all random sequences."""
+
+    @field_validator("largest_gradient", mode="before")
+    @classmethod
+    def _none_in_a_recipe(cls, value: object) -> object:
+        """Accept the word: TOML has no empty value."""
+        return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _drops_belong_to_steps(self) -> Self:
+        """Refuse drops that would be ignored, or never come."""
+        for stage in (self, self.adversarial):
+            if stage is None or not stage.drops:
+                continue
+            if stage.schedule != "steps" or not all(0 < d < 1 for d in stage.drops):
+                raise ValueError(
+                    f"drops are shares of a stage between 0 and 1 of the schedule "
+                    f"'steps', got {stage.drops} with schedule {stage.schedule!r}."
+                )
+        return self

@@ -15,13 +15,13 @@ weights as one that was never stopped.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from napari_sr.lessons import AdversarialLesson, FidelityLesson
-from napari_sr.networks import build_generator
 from napari_sr.pace import (
     MOST_ROLLBACKS,
     head_start,
@@ -180,11 +180,9 @@ def _score_of(
         return lambda found: found.psnr
     assert state.settings.adversarial is not None
     assert state.faithful is not None
-    faithful = build_generator(
-        state.settings.architecture, state.settings.factor, state.settings.arguments
-    )
+    faithful = copy.deepcopy(state.generator)
     faithful.load_state_dict(state.faithful)
-    before = held_out.judge(faithful.to(state.device))
+    before = held_out.judge(faithful)
     lowest = before.psnr - state.settings.adversarial.largest_loss
     if not state.best.weights:
         state.best.score = max(state.best.score, -before.spectrum_error)

@@ -16,6 +16,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from napari_sr.aside import written_aside
+from napari_sr.content import compared_side
 from napari_sr.device import choose_device
 from napari_sr.networks import build_generator
 from napari_sr.networks.discriminators import UNetDiscriminator, build_discriminator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from napari_sr.networks import Generator, OutputStep
     from napari_sr.networks.weights import Weights
 
 Stage = Literal["fidelity", "adversarial", "done"]
@@ -71,6 +73,9 @@ class TrainingState:
         Weights of the discriminator to start from; untrained when `None`.
     network
         A generator to train instead of the one that the settings describe.
+    output_step
+        Scale and offset from the generator's raw output to network range, as the base's
+        card has them; the architecture's own when not given.
     """
 
     def __init__(
@@ -78,14 +83,18 @@ class TrainingState:
         settings: TrainingSettings,
         start: Weights | None = None,
         discriminator: Weights | None = None,
-        network: nn.Module | None = None,
+        network: Generator | None = None,
+        output_step: OutputStep | None = None,
     ) -> None:
         self.settings = settings
         self.device = choose_device(settings.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             network = network or build_generator(
-                settings.architecture, settings.factor, settings.arguments
+                settings.architecture,
+                settings.factor,
+                settings.arguments,
+                output_step,
             )
             self.discriminator = self._new_discriminator(discriminator)
         if start is not None:
@@ -114,8 +123,9 @@ class TrainingState:
         settings = self.settings.adversarial
         if settings is None or settings.weight == 0:
             return None
-        side = (self.settings.patch - 4) * self.settings.factor
-        network: nn.Module = build_discriminator(settings.discriminator, side)
+        network: nn.Module = build_discriminator(
+            settings.discriminator, compared_side(self.settings)
+        )
         if weights is not None and settings.discriminator == "unet":
             network.load_state_dict(fitting(network, weights, "the base"))
         if settings.discriminator_learns == "end":
@@ -135,11 +145,14 @@ class TrainingState:
         self.best = Best()
         self.average = AveragedModel(self.generator, avg_fn=self._averaged)
         self.optimizer = torch.optim.Adam(
-            self.generator.parameters(), betas=(0.9, 0.99)
+            self.generator.parameters(), betas=self.settings.adam_betas
         )
+        adversarial = self.settings.adversarial
         self.discriminator_optimizer = (
-            torch.optim.Adam(self.discriminator.parameters(), betas=(0.5, 0.99))
-            if self.discriminator is not None
+            torch.optim.Adam(
+                self.discriminator.parameters(), betas=adversarial.discriminator_betas
+            )
+            if self.discriminator is not None and adversarial is not None
             else None
         )
 
@@ -185,6 +198,7 @@ class TrainingState:
             {
                 **{name: getattr(self, name) for name in (*_PLAIN, *_FOUND)},
                 "settings": self.settings.model_dump_json(),
+                "output_step": self.generator.output_step,
                 "best": asdict(self.best),
                 **{name: part.state_dict() for name, part in self._parts().items()},
             }
@@ -205,6 +219,8 @@ class TrainingState:
         """Go back, or forth, to what `content` gave."""
         content = copy.deepcopy(dict(content))
         self.stage = content["stage"]
+        # Before 0.2 every training compared the raw output with the truth.
+        self.generator.output_step = content.get("output_step", (1.0, 0.0))
         self._begin_stage()
         for name in (*_PLAIN, *_FOUND):
             setattr(self, name, content[name])

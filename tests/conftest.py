@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,3 +22,42 @@ def _no_models_of_the_user(tmp_path_factory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_SR_MODELS", str(tmp_path_factory.mktemp("models")))
         yield
+
+
+@pytest.fixture
+def torchvision(monkeypatch, tmp_path):
+    """A torchvision with a thin VGG-19, an empty cache and no way to the network."""
+
+    def refused(*args, **kwargs):
+        raise AssertionError("tried to reach the network")
+
+    from thin_vgg import FILE, thin_vgg19
+
+    models = ModuleType("torchvision.models")
+    models.vgg19 = thin_vgg19
+    version = SimpleNamespace(url=f"https://example.org/models/{FILE}")
+    models.VGG19_Weights = SimpleNamespace(IMAGENET1K_V1=version)
+    package = ModuleType("torchvision")
+    package.models = models
+    monkeypatch.setitem(sys.modules, "torchvision", package)
+    monkeypatch.setitem(sys.modules, "torchvision.models", models)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("socket.socket.connect", refused)
+    monkeypatch.setattr("socket.getaddrinfo", refused)
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", refused)
+    monkeypatch.setattr("torch.hub.download_url_to_file", refused)
+
+
+@pytest.fixture
+def cached(torchvision, tmp_path):
+    """The weight file in the cache of torch, beside the network that it is of."""
+    import torch
+    from thin_vgg import FILE, thin_vgg19
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = thin_vgg19(weights=None)
+    path = tmp_path / "hub" / "checkpoints" / FILE
+    path.parent.mkdir(parents=True)
+    torch.save(network.state_dict(), path)
+    return SimpleNamespace(path=path, network=network)

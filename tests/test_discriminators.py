@@ -65,7 +65,9 @@ def test_the_same_seed_builds_the_same_weights(name):
 
 
 def test_an_unknown_discriminator_is_refused():
-    with pytest.raises(ValueError, match=r"discriminator 'vgg'.*srgan, unet"):
+    with pytest.raises(
+        ValueError, match=r"discriminator 'vgg'.*srgan, srgan-detail, unet"
+    ):
         build_discriminator("vgg", 96)
 
 

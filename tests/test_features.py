@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import struct
 import sys
-from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from thin_vgg import FILE, VGG_BLOCKS, thin_vgg19
 from torch import nn
 from torch.nn import functional
 
@@ -271,59 +271,6 @@ def test_a_damaged_file_is_refused(shipped, damage, why):
 
 
 # ── VGG-19 ──────────────────────────────────────────────────────────────────────────
-
-VGG_BLOCKS = (2, 2, 4, 4, 4)
-"""Convolutions in the blocks of VGG-19, configuration E."""
-FILE = "vgg19-00000000.pth"
-
-
-def thin_vgg19(*, weights):
-    """A network laid out like torchvision's VGG-19, with two or three channels."""
-    assert weights is None, "torchvision would download weights"
-    layers, n_before = [], 3
-    for n_convolutions in VGG_BLOCKS:
-        for _ in range(n_convolutions):
-            layers += [nn.Conv2d(n_before, 2, 3, padding=1), nn.ReLU(inplace=True)]
-            n_before = 2
-        layers.append(nn.MaxPool2d(2))
-    network = nn.Module()
-    network.features = nn.Sequential(*layers)
-    network.classifier = nn.Sequential(nn.Linear(2, 5))
-    return network
-
-
-@pytest.fixture
-def torchvision(monkeypatch, tmp_path):
-    """A torchvision with a thin VGG-19, an empty cache and no way to the network."""
-
-    def refused(*args, **kwargs):
-        raise AssertionError("tried to reach the network")
-
-    models = ModuleType("torchvision.models")
-    models.vgg19 = thin_vgg19
-    version = SimpleNamespace(url=f"https://example.org/models/{FILE}")
-    models.VGG19_Weights = SimpleNamespace(IMAGENET1K_V1=version)
-    package = ModuleType("torchvision")
-    package.models = models
-    monkeypatch.setitem(sys.modules, "torchvision", package)
-    monkeypatch.setitem(sys.modules, "torchvision.models", models)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("socket.socket.connect", refused)
-    monkeypatch.setattr("socket.getaddrinfo", refused)
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", refused)
-    monkeypatch.setattr("torch.hub.download_url_to_file", refused)
-
-
-@pytest.fixture
-def cached(torchvision, tmp_path):
-    """The weight file in the cache of torch, beside the network that it is of."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        network = thin_vgg19(weights=None)
-    path = tmp_path / "hub" / "checkpoints" / FILE
-    path.parent.mkdir(parents=True)
-    torch.save(network.state_dict(), path)
-    return SimpleNamespace(path=path, network=network)
 
 
 def as_imagenet(image):

@@ -20,6 +20,8 @@ from napari_sr.losses import (
     content_loss,
     discriminator_loss,
     gradient_loss,
+    gradient_penalty,
+    lattice_loss,
     mean_absolute_error,
     mean_squared_error,
     ms_ssim_loss,
@@ -204,6 +206,37 @@ def test_a_gradient_loss_without_pixels_at_its_scales_is_refused(side, n_scales)
 def wave(cycles_per_pixel, side=32):
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     return torch.cos(2 * math.pi * cycles_per_pixel * (x + 0 * y)).view(1, 1, side, -1)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_the_lattice_loss_is_the_variance_of_sub_pixels_from_their_mean(factor):
+    truth = random_tensor(2, 1, 12 * factor, 12 * factor)
+    lattice = random_tensor(1, 1, factor, factor, seed=1)
+    lattice = lattice - lattice.mean()
+
+    slope = torch.linspace(0, 1, 12 * factor)
+    brighter = truth + 0.3 + slope  # of all positions alike
+    painted = brighter + lattice.repeat(1, 1, 12, 12)
+
+    assert lattice_loss(brighter, truth, factor) == pytest.approx(0, abs=1e-9)
+    found = lattice_loss(painted, truth, factor)
+    assert found == pytest.approx(lattice.square().mean().item(), rel=1e-4)
+
+
+def test_the_lattice_loss_hardly_sees_other_errors():
+    rows = torch.arange(48) * 2 * math.pi / 6  # a period of 6 pixels, the lattice has 4
+    other = torch.sin(rows)[None, None, :, None].expand(1, 1, 48, 48)
+    same = torch.sin(rows * 6 / 4)[None, None, :, None].expand(1, 1, 48, 48)
+    flat = torch.zeros(1, 1, 48, 48)
+
+    seen, hardly = (lattice_loss(one, flat, 4).item() for one in (same, other))
+
+    assert hardly < 0.05 * seen
+
+
+def test_a_lattice_is_not_sought_in_parts_of_blocks():
+    with pytest.raises(ValueError, match=r"4 × 4 px .* whole such blocks"):
+        lattice_loss(torch.zeros(1, 1, 8, 10), torch.zeros(1, 1, 8, 10), 4)
 
 
 def test_the_spectrum_loss_sees_its_band_alone():
@@ -465,6 +498,25 @@ def test_the_discriminator_loss_and_its_gradient_are_those_by_hand():
     ]:
         expected = gradient_by_differences(moved, logits.detach().double().numpy())
         np.testing.assert_allclose(logits.grad, expected, rtol=1e-4)
+
+
+def test_labels_below_one_are_their_cross_entropy():
+    real, fake = random_tensor(2, 1, 3, 4), random_tensor(3, 1, seed=1)
+
+    value = discriminator_loss(real, fake, real_label=0.9)
+
+    sure = -(0.9 * torch.sigmoid(real).log() + 0.1 * (1 - torch.sigmoid(real)).log())
+    unsure = -(1 - torch.sigmoid(fake)).log()
+    assert value.item() == pytest.approx((sure.mean() + unsure.mean()).item(), rel=1e-5)
+
+
+def test_the_gradient_penalty_is_half_the_squared_slope_of_what_is_said():
+    slope = random_tensor(1, 1, 5, 4)
+    real = random_tensor(3, 1, 5, 4, seed=1).requires_grad_()
+
+    value = gradient_penalty((slope * real).sum((1, 2, 3))[:, None], real)
+
+    assert value.item() == pytest.approx(0.5 * slope.square().sum().item(), rel=1e-5)
 
 
 def test_knowing_nothing_is_chance():

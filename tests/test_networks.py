@@ -65,10 +65,39 @@ def test_an_untrained_paper_network_hardly_differs_from_an_interpolation(factor)
     network = build_generator("srresnet", factor)
     batch = resample(random_batch(2, 1, 8, 8), 3, "bicubic").clamp(0, 1)
 
-    difference = (network(batch) + 1) / 2 - resample(batch, factor, "bicubic")
+    difference = network(batch) - resample(batch, factor, "bicubic")
 
     inside = slice(4 * factor, -4 * factor)
     assert difference[..., inside, inside].square().mean().sqrt() < 0.02
+
+
+@every_factor
+@pytest.mark.parametrize("name", ["srresnet", "msrresnet", "sftmd"])
+def test_the_sub_pixels_of_a_channel_start_with_equal_weights(name, factor):
+    """Drawn apart, they would paint a lattice that training has to remove."""
+    network = build_generator(name, factor, {"channels": 8, "n_blocks": 1})
+    for layer in network.upsampling.children():
+        if isinstance(layer, torch.nn.Conv2d):
+            channels = layer.weight.view(8, -1, *layer.weight.shape[1:])
+            others = channels[1:]  # the first may carry the image
+            assert torch.equal(others, others[:, :1].expand_as(others))
+
+
+def test_the_paper_network_may_be_told_the_noise_and_uses_it():
+    torch.manual_seed(0)
+    network = build_generator("srresnet", 2, {**SMALL, "in_channels": 2})
+    image, noise = random_batch(1, 1, 40, 40), torch.full((1, 1, 40, 40), 0.1)
+
+    quiet, loud = (network(torch.cat([image, n], 1)) for n in (0 * noise, noise))
+
+    assert network.in_channels == 2
+    assert not torch.equal(quiet, loud)
+    assert (quiet - loud).abs().max() < 0.05  # before training it hardly matters
+
+
+def test_the_paper_network_takes_one_or_two_channels():
+    with pytest.raises(ValueError, match=r"image and its noise map .*in_channels 3"):
+        build_generator("srresnet", 2, {"in_channels": 3})
 
 
 @every_factor

@@ -150,6 +150,62 @@ def test_the_learning_rate_is_warmed_up_and_then_lowered():
     assert rates == pytest.approx(1e-3 * warm * cosine)
 
 
+def test_the_learning_rate_may_fall_in_steps():
+    settings = SMALL.model_copy(
+        update={"iterations": 10, "schedule": "steps", "drops": (0.5, 0.8)}
+    )
+    state = TrainingState(settings)
+
+    rates = [state.optimizer.param_groups[0]["lr"] for _ in steps_of(state)]
+
+    assert rates == pytest.approx([1e-3] * 5 + [1e-4] * 3 + [1e-5] * 2)
+
+
+def test_drops_without_steps_are_refused():
+    with pytest.raises(ValueError, match="drops are shares of a stage"):
+        TrainingSettings(drops=(0.5,))
+    with pytest.raises(ValueError, match="drops are shares of a stage"):
+        TrainingSettings(
+            adversarial=AdversarialSettings(schedule="steps", drops=(1.5,))
+        )
+
+
+def test_adam_and_its_clipping_are_as_asked():
+    settings = SMALL.model_copy(
+        update={"adam_betas": (0.9, 0.999), "largest_gradient": None}
+    )
+    state = TrainingState(settings)
+    assert state.optimizer.param_groups[0]["betas"] == (0.9, 0.999)
+
+    lessons._take_step(
+        state,
+        torch.optim.SGD(state.generator.parameters()),
+        1.0,
+        1e3 * sum(weight.square().sum() for weight in state.generator.parameters()),
+    )
+
+    norms = [weight.grad.norm() for weight in state.generator.parameters()]
+    assert max(norms) > 1
+
+
+@pytest.mark.parametrize("discriminator", ["unet", "srgan"])
+def test_what_keeps_a_discriminator_informative_is_logged(discriminator):
+    second = SRGAN.adversarial.model_copy(
+        update={
+            "discriminator": discriminator,
+            "gradient_penalty": 0.1,
+            "real_label": 0.9,
+        }
+    )
+    settings = SRGAN.model_copy(update={"adversarial": second})
+
+    *_, last = steps_of(TrainingState(settings))
+
+    said = {"accuracy", "discriminator", "adversarial", "gradient_penalty", "lattice"}
+    assert said <= set(last.losses)
+    assert last.losses["gradient_penalty"] > 0
+
+
 def test_the_average_follows_closely_at_first_and_slowly_later():
     state = TrainingState(SMALL.model_copy(update={"averaging": 0.25}))
     seen = []
@@ -233,7 +289,7 @@ def test_a_weight_of_zero_trains_on_content_without_a_discriminator():
     steps = run(state)
 
     assert state.discriminator is None
-    assert steps[-1].losses.keys() == {"pixels", "content"}
+    assert steps[-1].losses.keys() == {"pixels", "content", "lattice"}
 
 
 def test_the_faithful_end_is_not_touched_by_the_adversarial_stage():

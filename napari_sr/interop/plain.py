@@ -1,7 +1,7 @@
 """A model as one plain network, for whoever computes without this package.
 
 This module alone knows how the parts of a model become a single module: the dial set,
-batch norm folded, the card's step to network range at its end.
+batch norm folded.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ class PlainNetwork(nn.Module):
     def __init__(self, model: SRModel) -> None:
         super().__init__()
         card = model.card
-        network = build_generator(card.architecture, model.factor, card.arguments)
+        network = build_generator(
+            card.architecture, card.factor, card.arguments, card.output_step
+        )
         network.load_state_dict(weights_at_dial(model))
         self.network = fold_batch_norm(network.eval().requires_grad_(False))
         self.in_channels = network.in_channels
-        self.scale, self.offset = card.output_scale, card.output_offset
         self.eval()
 
     def forward(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -59,9 +60,7 @@ class PlainNetwork(nn.Module):
         """
         batch = image if noise is None else torch.cat([image, noise], dim=1)
         high: Tensor = self.network(batch)
-        if (self.scale, self.offset) == (1, 0):
-            return high
-        return high * self.scale + self.offset
+        return high
 
     def example(self, height: int, width: int) -> tuple[Tensor, ...]:
         """Make inputs of a size, the same at every call."""

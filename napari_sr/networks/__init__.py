@@ -6,14 +6,14 @@ network's own arguments are checked by its constructor: nothing is accepted and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from napari_sr.networks.blind import Sftmd
 from napari_sr.networks.fast import Fast
+from napari_sr.networks.generator import Generator, OutputStep
 from napari_sr.networks.others import (
     ClampedSRResNet,
     MSRResNet,
-    OtherSRResNet,
     TanhSRResNet,
 )
 from napari_sr.networks.resampling import check_factor
@@ -21,23 +21,11 @@ from napari_sr.networks.sparse import SparseCoding
 from napari_sr.networks.srresnet import SRResNet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from torch import Tensor
+__all__ = ["ARCHITECTURES", "Generator", "OutputStep", "build_generator"]
 
-__all__ = ["ARCHITECTURES", "Generator", "Network", "build_generator"]
-
-Network = Fast | SRResNet | OtherSRResNet | SparseCoding | Sftmd
-"""Every generator there is."""
-
-ARCHITECTURES: dict[
-    str,
-    type[Fast]
-    | type[SRResNet]
-    | type[OtherSRResNet]
-    | type[SparseCoding]
-    | type[Sftmd],
-] = {
+ARCHITECTURES: dict[str, Callable[..., Generator]] = {
     "fast": Fast,
     "msrresnet": MSRResNet,
     "scn": SparseCoding,
@@ -48,23 +36,12 @@ ARCHITECTURES: dict[
 }
 
 
-class Generator(Protocol):
-    """What the rest of the package asks of a generator network."""
-
-    factor: int
-    in_channels: int
-    """1: the image. 2: the image and the map of the noise to remove. 11: the image
-    and the code of the blur."""
-    halo: int
-    """Receptive radius in low-resolution pixels, rounded up."""
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Map `(n, in_channels, h, w)` to `(n, 1, factor·h, factor·w)`."""
-
-
 def build_generator(
-    architecture: str, factor: int, arguments: Mapping[str, int] | None = None
-) -> Network:
+    architecture: str,
+    factor: int,
+    arguments: Mapping[str, int] | None = None,
+    output_step: OutputStep | None = None,
+) -> Generator:
     """Build an untrained generator.
 
     Parameters
@@ -75,6 +52,9 @@ def build_generator(
         Super-resolution factor: 2, 3, 4 or 8.
     arguments
         What this architecture's constructor takes besides the factor.
+    output_step
+        Scale and offset from its raw output to network range, as a model's card has
+        them; the architecture's own when not given.
 
     Raises
     ------
@@ -94,8 +74,11 @@ def build_generator(
             f"{arguments}."
         )
     try:
-        return ARCHITECTURES[architecture](factor=factor, **arguments)
+        network = ARCHITECTURES[architecture](factor=factor, **arguments)
     except TypeError as error:
         raise ValueError(
             f"Architecture {architecture!r} does not take {arguments}: {error}."
         ) from error
+    if output_step is not None:
+        network.output_step = output_step
+    return network

@@ -13,7 +13,7 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_sr.networks import Network
+    from napari_sr.networks.generator import Generator
 
 _LIVE_TENSORS = 4
 """Feature maps alive at once in a residual block, with what the library works in."""
@@ -22,7 +22,7 @@ _LIVE_TENSORS = 4
 class AsTrained(nn.Module):
     """A generator without what it gives within its halo of the border."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Generator) -> None:
         super().__init__()
         self.network = network
         self.factor, self.halo = network.factor, network.halo
@@ -36,7 +36,7 @@ class AsTrained(nn.Module):
 
 
 @torch.inference_mode()
-def working_memory(network: Network, side: int = 32) -> int:
+def working_memory(network: Generator, side: int = 32) -> int:
     """Estimate a network's working memory from the feature maps of a small run.
 
     Parameters

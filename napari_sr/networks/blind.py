@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sr.networks.generator import Generator, start_without_lattice
 from napari_sr.networks.resampling import kernel_radius, resample
 from napari_sr.psf import gaussian_psf
 
@@ -77,7 +78,7 @@ class TransformedBlock(nn.Module):
         return features + cast("Tensor", inner)
 
 
-class Sftmd(nn.Module):
+class Sftmd(Generator):
     """The generator that is told the code of the blur.
 
     Parameters
@@ -107,6 +108,8 @@ class Sftmd(nn.Module):
         self.upsampling = nn.ModuleList(
             _convolution(channels, channels * step**2) for step in self.steps
         )
+        for layer, step in zip(self.upsampling, self.steps, strict=True):
+            start_without_lattice(layer, step)
         self.tail = _convolution(channels, 1, 9)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(cast("nn.Parameter", self.tail.bias))
@@ -126,7 +129,7 @@ class Sftmd(nn.Module):
             resolution *= step
         return max(ceil(radius + 4 / resolution), kernel_radius("bicubic"))
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def raw_output(self, batch: Tensor) -> Tensor:
         """Super-resolve a batch.
 
         Parameters

@@ -49,13 +49,14 @@ class SRGANDiscriminator(nn.Module):
     """
 
     is_told_noise = False
+    n_inputs = 1
 
     def __init__(self, patch: int) -> None:
         super().__init__()
         _check_side(patch)
         self.patch = patch
         self.convolutions = nn.Sequential(
-            nn.Conv2d(1, 64, 3, padding=1),
+            nn.Conv2d(self.n_inputs, 64, 3, padding=1),
             nn.LeakyReLU(SLOPE),
             *self._with_norm(64, 64, stride=2),
             *self._with_norm(64, 128, stride=1),
@@ -107,6 +108,26 @@ class SRGANDiscriminator(nn.Module):
             )
         logits: Tensor = self.dense(self.convolutions(image))
         return logits
+
+
+class DetailSRGANDiscriminator(SRGANDiscriminator):
+    """The paper's discriminator, shown the fine detail and told the noise.
+
+    Intensities alone hardly tell a result from the truth here; see
+    `UNetDiscriminator`, which is given the same.
+
+    Parameters
+    ----------
+    patch
+        Side of the sharp patches that it judges, at least 16.
+    """
+
+    is_told_noise = True
+    n_inputs = 3
+
+    def forward(self, image: Tensor, noise: Tensor) -> Tensor:  # type: ignore[override]
+        """Judge whole patches `(n, 1, patch, patch)` with their noise maps."""
+        return super().forward(_seen(image, noise))
 
 
 class UNetDiscriminator(nn.Module):
@@ -190,8 +211,7 @@ class UNetDiscriminator(nn.Module):
             `(n, channels, h, w)`, `(n, 2·channels, h/2, w/2)` …
         """
         _check_side(min(image.shape[-2:]))
-        seen = torch.cat([image, _detail(image), noise * NOISE_GAIN], dim=1)
-        seen = seen.contiguous(memory_format=torch.channels_last)
+        seen = _seen(image, noise).contiguous(memory_format=torch.channels_last)
         features = {"1": _leaky(self.first(seen))}
         for level, convolution in enumerate(self.down, start=2):
             features[str(level)] = _leaky(convolution(features[str(level - 1)]))
@@ -200,6 +220,7 @@ class UNetDiscriminator(nn.Module):
 
 DISCRIMINATORS: dict[str, type[SRGANDiscriminator] | type[UNetDiscriminator]] = {
     "srgan": SRGANDiscriminator,
+    "srgan-detail": DetailSRGANDiscriminator,
     "unet": UNetDiscriminator,
 }
 
@@ -225,7 +246,8 @@ def build_discriminator(
         known = ", ".join(sorted(DISCRIMINATORS))
         raise ValueError(f"Unknown discriminator {name!r}. Known ones are: {known}.")
     _check_side(patch)
-    return SRGANDiscriminator(patch) if name == "srgan" else UNetDiscriminator()
+    kind = DISCRIMINATORS[name]
+    return kind(patch) if issubclass(kind, SRGANDiscriminator) else kind()
 
 
 @contextmanager
@@ -276,6 +298,11 @@ def _check_side(side: int) -> None:
             f"A discriminator needs patches of at least {SMALLEST_PATCH} px a side, "
             f"got {side}. Use larger patches."
         )
+
+
+def _seen(image: Tensor, noise: Tensor) -> Tensor:
+    """Put the fine detail of an image and its noise map beside it."""
+    return torch.cat([image, _detail(image), noise * NOISE_GAIN], dim=1)
 
 
 def _detail(image: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sr.networks.generator import Generator
 from napari_sr.networks.resampling import kernel_radius, phase_kernel
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ResidualBlock(nn.Module):
         return features + added
 
 
-class Fast(nn.Module):
+class Fast(Generator):
     """Purely local generator that is told the noise.
 
     Parameters
@@ -68,7 +69,7 @@ class Fast(nn.Module):
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(cast("nn.Parameter", self.tail.bias))
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def raw_output(self, batch: Tensor) -> Tensor:
         """Super-resolve a batch.
 
         Parameters

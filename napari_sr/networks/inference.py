@@ -22,6 +22,7 @@ from torch.nn import functional
 from napari_sr.networks.as_trained import AsTrained
 from napari_sr.networks.fast import NOISE_GAIN, Fast
 from napari_sr.networks.fold import before_shuffle, fold_batch_norm
+from napari_sr.networks.generator import to_network_range
 from napari_sr.networks.pieces import Maps, in_pieces, middle_of
 from napari_sr.networks.resampling import kernel_radius
 from napari_sr.networks.srresnet import SRResNet
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_sr.networks import Network
     from napari_sr.networks.fast import ResidualBlock as FastBlock
+    from napari_sr.networks.generator import Generator
     from napari_sr.networks.srresnet import ResidualBlock as PaperBlock
 
 
@@ -42,7 +43,7 @@ class _Rest(TypedDict):
     maps: Maps
 
 
-def for_inference(network: Network) -> Runner:
+def for_inference(network: Generator) -> Runner:
     """Arrange a trained generator for inference.
 
     Parameters
@@ -88,6 +89,7 @@ class FastInference(nn.Module):
     def __init__(self, network: Fast) -> None:
         super().__init__()
         self.factor, self.halo = network.factor, network.halo
+        self.output_step = network.output_step
         self.head = _bare(network.head)
         with torch.no_grad():
             self.head.weight[:, 1] *= NOISE_GAIN
@@ -108,13 +110,14 @@ class FastInference(nn.Module):
             features = in_pieces(block, (features, 2), **rest)
         radius, unused = kernel_radius("bicubic"), self.halo - kernel_radius("bicubic")
         image = batch[:, :1, unused:-unused, unused:-unused]
-        return in_pieces(
+        fine = in_pieces(
             self._fine,
             (features, 1),
             (image, radius),
             bytes_per_pixel=self.map_bytes,
             factor=self.factor,
         )
+        return to_network_range(fine, self.output_step)
 
     def _shallow(self, batch: Tensor) -> Tensor:
         return functional.relu_(self.head(batch))
@@ -134,7 +137,10 @@ class SRResNetInference(nn.Module):
         super().__init__()
         fold_batch_norm(network)
         self.factor, self.halo = network.factor, network.halo
+        self.output_step = network.output_step
         self.head, self.slope = _bare(network.head[0]), _slope(network.head[1])
+        with torch.no_grad():
+            self.head.weight[:, 1:] *= NOISE_GAIN
         blocks = cast("Iterable[PaperBlock]", network.blocks)
         self.blocks = nn.ModuleList(
             ResidualStage(one.layers[0], one.layers[3], _slope(one.layers[2]))
@@ -161,12 +167,13 @@ class SRResNetInference(nn.Module):
         shallow = middle_of(shallow, *features.shape[-2:])
         features = in_pieces(self._deep, (features, 1), (shallow, 1), **rest)
         unused = self.halo - 4 - 2 * len(self.blocks) - 1
-        return in_pieces(
+        fine = in_pieces(
             self._fine,
             (features, unused),
             bytes_per_pixel=self.fine_bytes,
             factor=self.factor,
         )
+        return to_network_range(fine, self.output_step)
 
     def _shallow(self, batch: Tensor) -> Tensor:
         return functional.leaky_relu_(self.head(batch), self.slope)

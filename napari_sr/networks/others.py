@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sr.networks.generator import Generator, start_without_lattice
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -37,7 +39,7 @@ class Block(nn.Module):
         return features + added
 
 
-class OtherSRResNet(nn.Module):
+class OtherSRResNet(Generator):
     """The paper's form: long skip around the blocks, large first and last kernels.
 
     Parameters
@@ -87,6 +89,8 @@ class OtherSRResNet(nn.Module):
         self.upsampling = nn.ModuleList(
             _convolution(channels, channels * step * step, kernel) for step in steps
         )
+        for layer, step in zip(self.upsampling, steps, strict=True):
+            start_without_lattice(layer, step)
         self.upsampling_slopes = nn.ModuleList(nn.PReLU(channels) for _ in steps)
         self.steps = steps
         self.tail = _convolution(channels, n_outputs, outer_kernel)
@@ -102,7 +106,7 @@ class OtherSRResNet(nn.Module):
         finest = outer + inner * self.has_bilinear_skip
         return ceil(radius + finest / resolution)
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def raw_output(self, batch: Tensor) -> Tensor:
         """Super-resolve a batch.
 
         Parameters
@@ -139,6 +143,8 @@ class OtherSRResNet(nn.Module):
 
 class TanhSRResNet(OtherSRResNet):
     """With a hyperbolic tangent at the output."""
+
+    output_step = (0.5, 0.5)
 
     def at_output(self, fine: Tensor) -> Tensor:
         """Bend into [−1, 1]."""

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_sr.networks.generator import Generator
 from napari_sr.networks.resampling import resample
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _unit(vectors: Tensor) -> Tensor:
     return vectors / _length(vectors)
 
 
-class SparseCoding(nn.Module):
+class SparseCoding(Generator):
     """Bicubic ×2 and a sparse-coding stage, as often as the factor needs.
 
     Parameters
@@ -152,7 +153,7 @@ class SparseCoding(nn.Module):
             reach = reach // 2 + 2
         return reach
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def raw_output(self, batch: Tensor) -> Tensor:
         """Super-resolve a batch.
 
         Parameters

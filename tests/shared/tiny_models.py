@@ -65,6 +65,8 @@ def _model(network, architecture, arguments, name, kind=SRModel, **other_parts):
         architecture=architecture,
         arguments=arguments,
         halo=network.halo,
+        output_scale=network.output_step[0],
+        output_offset=network.output_step[1],
     )
     parts = {"faithful": network, **other_parts}
     return kind(card, {part: one.state_dict() for part, one in parts.items()})
