@@ -39,6 +39,8 @@ def test_tables_are_printed_and_everything_is_written(here, capsys):
 
     said = capsys.readouterr().out
     assert "| 50 photons | non-local means |" in said
+    assert "| lattice of a flat field | clean | 50 photons |" in said
+    assert "| lattice | lattice of the truth |" in said
     assert "| beads | 2 | clean |" in said
     assert "| actin | 1 | 50 photons |" in said
     with (here / "all.csv").open() as file:

@@ -19,6 +19,7 @@ from napari_sr.evaluation import (
     Specimen,
     evaluate_specimen,
     flat_fields,
+    flat_fields_of,
     methods_for,
     noise_of,
     on_scale,
@@ -218,6 +219,16 @@ def test_a_lattice_on_a_flat_field_is_told_in_counts():
     assert lattices["bicubic", None] == pytest.approx(0, abs=1e-2)
     assert lattices["bicubic", 50.0] < 2
     assert lattices["uneven", 50.0] == pytest.approx(30, abs=2)
+
+
+def test_a_flat_field_stands_for_a_flat_part_of_an_image():
+    # alone, without noise, it would have no range, and a model nothing to paint on
+    found = flat_fields_of([tiny_fast(tail=0.5)], (None,))
+
+    lattices = {one.method: one.lattice for one in found}
+    assert set(lattices) == {"bicubic", "tiny given", "tiny auto"}
+    assert lattices["bicubic"] == pytest.approx(0, abs=1e-2)
+    assert lattices["tiny given"] > 100
 
 
 # ── a user's own images ─────────────────────────────────────────────────────────────
