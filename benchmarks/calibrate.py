@@ -4,7 +4,8 @@
 
 On the middle of images of a model's domain, recorded in four ways, noise given, at dial
 0. The floor is learnt on the train role, the scale found on the calibrate role;
-coverage and widths are those on the test role. Widths are in per cent of the intensity
+coverage and widths are those on the test role. Slices of one volume and channels of one
+field are one image. Widths are in per cent of the intensity
 range. `--write` puts the interval into the card. The parts of
 `benchmarks/results/trust/intervals.md` about these models are replaced.
 """

@@ -136,9 +136,9 @@ def test_without_noise_nothing_is_removed():
 # ── measuring ───────────────────────────────────────────────────────────────────────
 
 
-def with_texture(model):
+def with_texture(model, dial=0.4):
     parts = {**model.weights, "textured": model.weights["faithful"]}
-    card = model.card.model_copy(update={"recommended_dial": 0.4})
+    card = model.card.model_copy(update={"recommended_dial": dial})
     return SRModel(card, parts)
 
 
@@ -148,6 +148,11 @@ def test_a_model_is_asked_for_its_faithful_end_and_for_its_texture():
         "tiny given",
         "tiny auto",
         "tiny given, dial 0.4",
+        "tiny given, dial 1",
+    ]
+    assert list(ways_of(with_texture(tiny_fast(), dial=0.0))) == [
+        "tiny given",
+        "tiny auto",
         "tiny given, dial 1",
     ]
 
