@@ -25,12 +25,11 @@ from napari_sr.evaluation import (
     SMALLEST,
     Specimen,
     evaluate_specimen,
-    flat_fields,
+    flat_fields_of,
     methods_for,
-    ways_of,
 )
 from napari_sr.model import SRModel, save_model
-from napari_sr.quality import BASELINE, Measured, averaged
+from napari_sr.quality import Measured, averaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,7 +73,7 @@ def specimens(root: Path, domain: str, role: str) -> Iterator[tuple[str, Specime
         for sharp in sharp_planes(root, row):
             if min(sharp.shape) >= SMALLEST:
                 heights = row.domain == "topography"
-                yield row.domain, Specimen(row.dataset, sharp, heights)
+                yield row.domain, Specimen(row.dataset, sharp, heights, row.group)
 
 
 def _common_domain(models: Sequence[SRModel]) -> str:
@@ -123,11 +122,10 @@ def by_factor(models: Sequence[SRModel]) -> list[list[SRModel]]:
 
 def with_figures(model: SRModel, figures: Sequence[Measured]) -> ModelCard:
     """Put what was measured into a model's card, with what it leaves of flat noise."""
-    flat = {BASELINE: methods_for([model])[BASELINE], **ways_of(model)}
     return model.card.model_copy(
         update={
             "quality": tuple(figures),
-            "flat_fields": tuple(flat_fields(flat, model.factor)),
+            "flat_fields": tuple(flat_fields_of([model])),
             "quality_protocol": PROTOCOL,
         }
     )
