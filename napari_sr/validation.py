@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from napari_sr.metrics import gradient_similarity, psnr, spectrum_error
 from napari_sr.networks.resampling import resample
+from napari_sr.quality import lattice_on_scale
 from napari_sr.sampling import evenly_spread
 from napari_sr.simulation import Recording, simulated
 from napari_sr.training_data import groups_of
@@ -46,6 +47,10 @@ class Validation:
     """1 for the truth."""
     spectrum_error: float
     """Mean |log10| of the power ratio to the truth beyond what was recorded."""
+    lattice: float = 0.0
+    """How unequal the sub-pixel positions are, in counts of 20,000."""
+    true_lattice: float = 0.0
+    """Of the truth, where chance makes them unequal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,8 @@ def _compared(result: NDArray, truth: NDArray, factor: int) -> tuple[float, ...]
         min(psnr(result, truth, data_range=1, border=border), 80.0),
         gradient_similarity(result, truth, data_range=1, border=border),
         spectrum_error(result, truth, factor=factor, border=border),
+        lattice_on_scale(result, factor, 1.0, border),
+        lattice_on_scale(truth, factor, 1.0, border),
     )
 
 
