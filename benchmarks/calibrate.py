@@ -4,7 +4,8 @@
 
 On the middle of images of a model's domain, recorded in four ways, noise given, at dial
 0. The floor is learnt on the train role, the scale found on the calibrate role;
-coverage and widths are those on the test role. Widths are in per cent of the intensity
+coverage and widths are those on the test role. Slices of one volume and channels of one
+field are one image. Widths are in per cent of the intensity
 range. `--write` puts the interval into the card. The parts of
 `benchmarks/results/trust/intervals.md` about these models are replaced.
 """
@@ -38,10 +39,12 @@ RESULTS = Path("benchmarks/results/trust/intervals.md")
 def recordings(model: SRModel, root: Path, role: str) -> Iterator[Known]:
     """Record the middles of the images of a model's domain in all ways."""
     seen: Counter[str] = Counter()
-    for number, (_, specimen) in enumerate(specimens(root, model.domain, role)):
+    numbers: dict[str, int] = {}
+    for _, specimen in specimens(root, model.domain, role):
         seen[specimen.dataset] += 1
         if seen[specimen.dataset] > N_PER_DATASET[role]:
             continue
+        number = numbers.setdefault(specimen.group, len(numbers))
         sharp, heights = middle(specimen.sharp), specimen.heights
         for photons in PHOTONS:
             low = recorded(sharp, model.factor, photons, heights=heights)

@@ -25,6 +25,7 @@ from benchmarks.gains import gains_over_bicubic
 from benchmarks.real_images import add_data_argument, training_images
 from napari_sr.examples import SimulatedExamples
 from napari_sr.networks.fast import NOISE_GAIN, Fast
+from napari_sr.networks.generator import Generator
 from napari_sr.networks.resampling import resample
 from napari_sr.networks.srresnet import SRResNet
 from napari_sr.settings import TrainingSettings
@@ -58,7 +59,7 @@ class AttentionBlock(nn.Module):
         return (third + features) * (torch.sigmoid(third) - 0.5)
 
 
-class Span(nn.Module):
+class Span(Generator):
     """SPAN with its branches merged, told the noise, on top of bicubic."""
 
     in_channels = 2
@@ -74,7 +75,7 @@ class Span(nn.Module):
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def raw_output(self, batch: Tensor) -> Tensor:
         """Map `(n, 2, h, w)` to `(n, 1, factor·h, factor·w)`."""
         image, noise = batch[:, :1], batch[:, 1:]
         head = self.head(torch.cat([image, noise * NOISE_GAIN], 1))
@@ -96,6 +97,7 @@ CANDIDATES: dict[str, Callable[[int], nn.Module]] = {
     "plain-32x24": lambda factor: Fast(factor, channels=32, n_blocks=12),
     "span-28": lambda factor: Span(factor, channels=28, n_blocks=6),
     "paper": SRResNet,
+    "paper-told": lambda factor: SRResNet(factor, in_channels=2),
 }
 
 

@@ -34,6 +34,7 @@ CANDIDATES: dict[str, dict[str, object]] = {
     "detail": DETAIL,
     "detail-slow": {**DETAIL, "discriminator_rate": 2e-5},
     "detail-penalty": {**DETAIL, "gradient_penalty": 0.001},
+    "detail-penalty-10": {**DETAIL, "gradient_penalty": 0.01},
     "detail-all": {
         **DETAIL,
         "discriminator_rate": 5e-5,
@@ -41,7 +42,8 @@ CANDIDATES: dict[str, dict[str, object]] = {
         "real_label": 0.9,
     },
     "unet": {"discriminator": "unet"},
-    "unet-penalty": {"discriminator": "unet", "gradient_penalty": 0.001},
+    "unet-penalty": {"discriminator": "unet", "gradient_penalty": 0.1},
+    "unet-penalty-100": {"discriminator": "unet", "gradient_penalty": 10.0},
 }
 COLUMNS = (
     "iteration", "accuracy", "discriminator", "adversarial", "gradient_penalty",

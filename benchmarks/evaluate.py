@@ -25,18 +25,19 @@ from napari_sr.evaluation import (
     SMALLEST,
     Specimen,
     evaluate_specimen,
-    flat_fields,
+    flat_fields_of,
     methods_for,
-    ways_of,
 )
 from napari_sr.model import SRModel, save_model
-from napari_sr.quality import BASELINE, Measured, averaged
+from napari_sr.quality import Measured, averaged
+from napari_sr.sampling import evenly_spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_sr.card import ModelCard
 
+N_PLANES = 4
 DOCS, README = Path("docs/quality.md"), Path("README.md")
 BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
 
@@ -69,12 +70,17 @@ def measure(
 
 
 def specimens(root: Path, domain: str, role: str) -> Iterator[tuple[str, Specimen]]:
-    """Read the sharp images of a domain, with its name; "general" stands for all."""
+    """Read the sharp images of a domain, with its name; "general" stands for all.
+
+    Of a volume `N_PLANES` planes, evenly spread: neighbours hardly differ.
+    """
     for row in rows_of(root, role, None if domain == "general" else domain):
-        for sharp in sharp_planes(root, row):
+        planes = list(sharp_planes(root, row))
+        for number in evenly_spread(len(planes), N_PLANES):
+            sharp = planes[number]
             if min(sharp.shape) >= SMALLEST:
                 heights = row.domain == "topography"
-                yield row.domain, Specimen(row.dataset, sharp, heights)
+                yield row.domain, Specimen(row.dataset, sharp, heights, row.group)
 
 
 def _common_domain(models: Sequence[SRModel]) -> str:
@@ -123,11 +129,10 @@ def by_factor(models: Sequence[SRModel]) -> list[list[SRModel]]:
 
 def with_figures(model: SRModel, figures: Sequence[Measured]) -> ModelCard:
     """Put what was measured into a model's card, with what it leaves of flat noise."""
-    flat = {BASELINE: methods_for([model])[BASELINE], **ways_of(model)}
     return model.card.model_copy(
         update={
             "quality": tuple(figures),
-            "flat_fields": tuple(flat_fields(flat, model.factor)),
+            "flat_fields": tuple(flat_fields_of([model])),
             "quality_protocol": PROTOCOL,
         }
     )

@@ -49,6 +49,8 @@ class Row:
     licence: str
     source: str
     usable_as_target: bool
+    group: str = ""
+    """What belongs together: slices of one volume, channels of one field."""
 
 
 def add_data_argument(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +78,7 @@ def rows_of(root: Path, role: str, domain: str | None = None) -> list[Row]:
                 licence=index[row["file"]]["licence"],
                 source=index[row["file"]]["source_repo"],
                 usable_as_target=not row["exclude_as_target"],
+                group=f"{row['dataset']}/{row['group']}",
             )
             for row in csv.DictReader(file)
             if row["role"] == role and domain in (None, row["modality"])

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from napari_sr.interval import Interval
     from napari_sr.suitability import Suitability
 
-NONE = "–"
-"""What stands in a table where there is no such figure."""
-
 
 class PlaneFigures(BaseModel):
     """Figures of the plane that is looked at; `None` where there can be none."""
@@ -131,10 +128,7 @@ class Assessment:
         """Give a row of text for each figure of the plane: title, then each picture."""
         return [
             [PLANE_FIGURES[name].title]
-            + [
-                NONE if (value := getattr(one, name)) is None else as_text(name, value)
-                for one in self.figures.values()
-            ]
+            + [as_text(name, getattr(one, name)) for one in self.figures.values()]
             for name in self.names
         ]
 

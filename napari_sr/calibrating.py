@@ -8,8 +8,6 @@ taken.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -46,7 +44,7 @@ class Known:
     """A recording of which the truth is known."""
 
     image: int
-    """Number of the sharp image: recordings of one follow each other."""
+    """Number of the sharp image; all planes of a file or volume have one number."""
     low: NDArray
     """`(y, x)` counts."""
     sharp: NDArray
@@ -116,14 +114,14 @@ def errors_and_spreads(faithful: SRModel, recordings: Iterable[Known]) -> Pairs:
     Returns
     -------
     errors, spreads : list of ndarray
-        `(pixels,)` for each sharp image, of all its recordings: |error|, and what
+        `(pixels,)` for each image, of all recordings of its planes: |error|, and what
         `doubt` makes of the spread without a floor; shares of the intensity range.
     """
-    errors, spreads = [], []
-    for _, of_one in groupby(recordings, key=attrgetter("image")):
-        found = [_looked_at(faithful, known) for known in of_one]
-        errors.append(np.concatenate([error for error, _ in found]))
-        spreads.append(np.concatenate([apart for _, apart in found]))
+    found: dict[int, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {}
+    for known in recordings:
+        found.setdefault(known.image, []).append(_looked_at(faithful, known))
+    errors = [np.concatenate([error for error, _ in one]) for one in found.values()]
+    spreads = [np.concatenate([apart for _, apart in one]) for one in found.values()]
     return errors, spreads
 
 
@@ -165,14 +163,15 @@ def calibrated_model(training: Training) -> SRModel:
 
 
 def _known(recorded: HeldOut, model: SRModel) -> Iterator[Known]:
-    """Take the first recording of each image that is large enough, in network range."""
-    per_image = len(recorded.recordings) // recorded.n_images
-    for number, seen in enumerate(recorded.recordings[::per_image]):
+    """Take the first recording of each plane that is large enough, in network range."""
+    per_plane = len(recorded.recordings) // recorded.n_images
+    firsts = recorded.recordings[::per_plane]
+    for group, seen in zip(recorded.groups, firsts, strict=True):
         if min(seen.sharp.shape[-2:]) < SMALLEST:
             continue
         level = NoiseLevel(*(float(v) for v in (seen.gain, seen.read, seen.offset)))
         yield Known(
-            image=number,
+            image=group,
             low=seen.low[0, 0].numpy(),
             sharp=seen.sharp[0, 0].numpy(),
             noise=level if model.is_told_noise else "auto",

@@ -54,7 +54,7 @@ class Comparison:
     def names(self) -> list[str]:
         """List the figures that were taken, in the order of all tables."""
         first = next(iter(self.figures.values()))
-        return [name for name in FIGURES if hasattr(first, name)]
+        return [name for name in FIGURES if getattr(first, name, None) is not None]
 
     def rows(self) -> list[list[str]]:
         """Give a row of text for each figure: its title and a value of each method."""

@@ -14,7 +14,7 @@ from napari_sr.quality import (
     BASELINE,
     as_markdown,
     dataset_table,
-    flat_table,
+    flat_tables,
     summary_table,
 )
 
@@ -159,7 +159,7 @@ def quality_tables(card: ModelCard) -> list[str]:
     methods = dict.fromkeys(one.method for one in card.quality)
     own = [method for method in methods if method.startswith(f"{card.name} ")]
     tables = [summary_table(card.quality), dataset_table(card.quality, own)]
-    return [*tables, flat_table(card.flat_fields)]
+    return [*tables, *flat_tables(card.flat_fields)]
 
 
 def card_as_markdown(card: ModelCard) -> str:

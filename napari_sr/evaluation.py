@@ -16,7 +16,13 @@ import numpy as np
 from napari_sr.baselines import baselines
 from napari_sr.files import open_stack
 from napari_sr.intensity import NoiseLevel, fill_gaps
-from napari_sr.quality import BASELINE, FlatField, Measured, measure
+from napari_sr.quality import (
+    BASELINE,
+    FlatField,
+    Measured,
+    lattice_on_scale,
+    measure,
+)
 from napari_sr.sampling import binned, spread_indices
 from napari_sr.stack import StackError
 from napari_sr.upscaling import upscale
@@ -38,8 +44,8 @@ BORDER = 8
 """Pixels at each edge of the sharp image that no metric sees."""
 PHOTONS = (None, 200.0, 50.0)
 """How recordings are made: without noise, and with so many photons at white."""
-FLAT_PHOTONS, FLAT_SIDE = (50.0, 500.0, 5000.0), 256
-"""Photons at white, and side in sharp pixels, of flat fields."""
+FLAT_PHOTONS, FLAT_SIDE = (None, 5000.0, 500.0, 200.0, 50.0), 160
+"""Photons at white, and side in recorded pixels, of flat fields."""
 N_PLANES = 8
 """So many planes of one stack are measured at most."""
 SMALLEST = 64
@@ -62,6 +68,8 @@ class Specimen:
     """`(y, x)` float32 in counts, as `on_scale` gives it."""
     heights: bool = False
     """No photons are counted: Gaussian noise of the same size at mid-range instead."""
+    group: str = ""
+    """Of specimens that are not independent, such as slices of one volume, the same."""
 
 
 def specimens_of(path: str | os.PathLike[str]) -> Iterator[Specimen]:
@@ -160,17 +168,23 @@ def noise_of(photons: float | None, *, heights: bool = False) -> NoiseLevel:
     return NoiseLevel(gain=gain, offset=BLACK)
 
 
-def ways_of(model: SRModel) -> dict[str, Method]:
+def ways_of(
+    model: SRModel, intensity_range: tuple[float, float] | None = None
+) -> dict[str, Method]:
     """Give everything that a model is asked for, by name.
 
     A model that is not told the noise is only asked without it: `auto`.
+
+    Parameters
+    ----------
+    model
+        Of any factor.
+    intensity_range
+        Counts taken as 0 and 1; those of the recording when not given.
     """
 
     def at(dial: float, *, is_told: bool) -> Method:
-        placed = model.at_dial(dial)
-        return lambda low, noise: upscale(
-            low, placed, noise=noise if is_told else "auto", dtype="float32"
-        )
+        return way_at(model.at_dial(dial), intensity_range, is_told=is_told)
 
     name, told = model.name, model.is_told_noise
     found = {f"{name} auto": at(0.0, is_told=False)}
@@ -179,8 +193,24 @@ def ways_of(model: SRModel) -> dict[str, Method]:
     if "textured" in model.weights:
         dials = dict.fromkeys([model.card.recommended_dial, 1.0])
         way = f"{name} {'given' if told else 'auto'}"
-        found |= {f"{way}, dial {d:g}": at(d, is_told=told) for d in dials}
+        found |= {f"{way}, dial {d:g}": at(d, is_told=told) for d in dials if d > 0}
     return found
+
+
+def way_at(
+    placed: SRModel,
+    intensity_range: tuple[float, float] | None = None,
+    *,
+    is_told: bool,
+) -> Method:
+    """Give one way of a model at its dial: told the noise, or left to estimate it."""
+    return lambda low, noise: upscale(
+        low,
+        placed,
+        noise=noise if is_told else "auto",
+        intensity_range=intensity_range,
+        dtype="float32",
+    )
 
 
 def methods_for(models: Sequence[SRModel]) -> dict[str, Method]:
@@ -203,28 +233,62 @@ def methods_for(models: Sequence[SRModel]) -> dict[str, Method]:
     return found
 
 
-def flat_fields(methods: Mapping[str, Method], factor: int) -> list[FlatField]:
-    """Measure what each method leaves of the noise where there is nothing to be seen.
+def flat_fields(
+    methods: Mapping[str, Method],
+    factor: int,
+    photons: Sequence[float | None] = FLAT_PHOTONS,
+) -> list[FlatField]:
+    """Measure what each method makes of fields where there is nothing to be seen.
 
     Parameters
     ----------
     methods, factor
         As for `evaluate_specimen`; the baseline is among the methods.
+    photons
+        How to record.
     """
-    flat = np.full((FLAT_SIDE, FLAT_SIDE), (BLACK + WHITE) / 2, np.float32)
+    side = factor * FLAT_SIDE
+    flat = np.full((side, side), (BLACK + WHITE) / 2, np.float32)
     inside = slice(BORDER, -BORDER)
     found = []
-    for photons in FLAT_PHOTONS:
-        low = recorded(flat, factor, photons)
-        left = {
-            name: float(method(low, noise_of(photons))[inside, inside].std())
-            for name, method in methods.items()
-        }
+    for level in photons:
+        low = recorded(flat, factor, level)
+        results = {name: one(low, noise_of(level)) for name, one in methods.items()}
+        noise = results[BASELINE][inside, inside].std()
         found += [
-            FlatField(photons=photons, method=name, share=one / left[BASELINE])
-            for name, one in left.items()
+            FlatField(
+                photons=level,
+                method=name,
+                share=None
+                if level is None
+                else float(result[inside, inside].std() / noise),
+                lattice=lattice_on_scale(result, factor, DATA_RANGE, BORDER),
+            )
+            for name, result in results.items()
         ]
     return found
+
+
+def flat_fields_of(
+    models: Sequence[SRModel], photons: Sequence[float | None] = FLAT_PHOTONS
+) -> list[FlatField]:
+    """Measure what all ways of some models make of flat fields, beside bicubic.
+
+    Nothing can be measured of the range of a flat field, so that of all figures is
+    given: it stands for a flat part of an image.
+
+    Parameters
+    ----------
+    models
+        Of one factor.
+    photons
+        How to record.
+    """
+    factor = models[0].factor
+    methods = {BASELINE: baselines(factor)[BASELINE]}
+    for model in models:
+        methods |= ways_of(model, (BLACK, WHITE))
+    return flat_fields(methods, factor, photons)
 
 
 def evaluate_specimen(

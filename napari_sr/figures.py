@@ -62,6 +62,16 @@ FIGURES = {
         "Mean of the result less that of the recording, as a share of the data range; "
         "0 keeps the brightness.",
     ),
+    "lattice": Figure(
+        "lattice",
+        ".1f",
+        "How unequal the pixels are that stand for one recorded pixel, over the whole "
+        "image, in counts of a range of 20,000: far above that of the reference, or "
+        "some ten above bicubic, it is a regular pattern that the model has painted.",
+    ),
+    "true_lattice": Figure(
+        "lattice of the truth", ".1f", "The same of the reference: what chance makes."
+    ),
 }
 
 
@@ -127,12 +137,16 @@ PLANE_FIGURES = {
 """Figures of a single plane, by name."""
 
 
+NONE = "–"
+"""What stands in a table where there is no such figure."""
 EXACT = 100
 """Decibels beyond which results agree as far as numbers go."""
 
 
-def as_text(name: str, value: float) -> str:
+def as_text(name: str, value: float | None) -> str:
     """Write one figure as all tables do."""
+    if value is None:
+        return NONE
     if name == "agreement" and value > EXACT:
         return f"> {EXACT}"
     return format(value, (FIGURES | PLANE_FIGURES)[name].format)

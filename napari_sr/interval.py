@@ -3,8 +3,9 @@
 This module alone knows how intervals are calibrated: by conformal risk control
 (Angelopoulos et al., ICLR 2024), with the share of missed pixels of an image as its
 risk. For a further image of the same kind, the expected share is at most what was
-promised. Neighbouring pixels are anything but independent, so images count, not pixels.
-No torch.
+promised. Neighbouring pixels are anything but independent, and so are the planes of one
+volume: what counts is how many images there are, and all planes of a file or volume are
+one. No torch.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Interval(BaseModel):
     smoothing: float = Field(default=0.0, ge=0)
     """Width over which the spread is averaged, in pixels of the result."""
     n_images: int
-    """That it was found on, each recorded in several ways."""
+    """That it was found on, each recorded in several ways; all planes of a file or
+    volume are one."""
     is_guaranteed: bool
     """Whether there were enough images for a guarantee; else it is their quantile."""
     coverage: float | None = None
@@ -66,7 +68,8 @@ class Interval(BaseModel):
         )  # fmt: skip
         return (
             f"Intervals at {self.level:.0%}, calibrated on {self.n_images} "
-            f"image{'s' * (self.n_images > 1)}: {promise}.{found}"
+            f"image{'s' * (self.n_images > 1)} (all planes of a file or volume are "
+            f"one): {promise}.{found}"
         )
 
 

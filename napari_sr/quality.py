@@ -35,16 +35,17 @@ class Agreement(BaseModel):
     """PSNR of the result, binned to the recorded pixels, against the recording."""
     mean_shift: float
     """Mean of the result minus that of the recording, as a share of the data range."""
+    lattice: float | None = None
+    """In counts of a data range of `metrics.SCALE`; `None` where nobody looked."""
 
     @classmethod
     def mean(cls, many: Sequence[Self]) -> Self:
-        """Average each figure."""
-        return cls.model_validate(
-            {
-                name: sum(getattr(one, name) for one in many) / len(many)
-                for name in cls.model_fields
-            }
-        )
+        """Average each figure; one that some of them lack has no mean."""
+        means = {}
+        for name in cls.model_fields:
+            values = [getattr(one, name) for one in many]
+            means[name] = None if None in values else sum(values) / len(values)
+        return cls.model_validate(means)
 
 
 class Quality(Agreement):
@@ -59,6 +60,8 @@ class Quality(Agreement):
     gradient_similarity: float
     spectrum_error: float
     """Mean |log10 of the ratio of power| from the recorded Nyquist to twice that."""
+    true_lattice: float | None = None
+    """Of the truth, for comparison; as `lattice`."""
 
 
 class Measured(BaseModel):
@@ -76,19 +79,32 @@ class Measured(BaseModel):
     @property
     def recorded(self) -> str:
         """Say how it was recorded."""
-        return "clean" if self.photons is None else f"{self.photons:g} photons"
+        return recorded_as(self.photons)
 
 
 class FlatField(BaseModel):
-    """What a method leaves of the noise where there is nothing to be seen."""
+    """What a method makes of a field where there is nothing to be seen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    photons: float
+    photons: float | None
     """At white; the field lies half-way between black and white."""
     method: str
-    share: float
-    """Standard deviation of the result over that of the bicubic one."""
+    share: float | None
+    """Standard deviation of the result over that of the bicubic one; `None` where there
+    is no noise."""
+    lattice: float | None = None
+    """As in `Quality`."""
+
+    @property
+    def recorded(self) -> str:
+        """Say how it was recorded."""
+        return recorded_as(self.photons)
+
+
+def recorded_as(photons: float | None) -> str:
+    """Say how something was recorded: with so many photons at white, or clean."""
+    return "clean" if photons is None else f"{photons:g} photons"
 
 
 def measure(
@@ -131,6 +147,7 @@ def measure(
         ms_ssim=compared(metrics.ms_ssim),
         gradient_similarity=compared(metrics.gradient_similarity),
         spectrum_error=metrics.spectrum_error(result, truth, factor, border=border),
+        true_lattice=lattice_on_scale(truth, factor, data_range, border),
         **measure_agreement(
             result, recording, data_range=data_range, border=border
         ).model_dump(),
@@ -158,7 +175,38 @@ def measure_agreement(
             border=border // factor,
         ),
         mean_shift=float(result.mean() - recording.mean()) / data_range,
+        lattice=lattice_on_scale(result, factor, data_range, border),
     )
+
+
+def lattice_on_scale(
+    image: NDArray, factor: int, data_range: float, border: int = 0
+) -> float:
+    """Measure a lattice in counts of a data range of `metrics.SCALE`.
+
+    Parameters
+    ----------
+    image
+        `(factor·y, factor·x)` in counts.
+    factor, border
+        As for `metrics.lattice`.
+    data_range
+        Of the image, in counts.
+    """
+    from napari_sr import metrics
+
+    found = metrics.lattice(image, factor, border=border)
+    return found * metrics.SCALE / data_range
+
+
+def most_on_images(true_lattice: float) -> float:
+    """Tell the largest lattice that a shipped model may have on an image."""
+    return 2 * true_lattice + 10
+
+
+def most_on_flat_fields(lattice_of_bicubic: float) -> float:
+    """Tell the largest lattice that a shipped model may have on a flat field."""
+    return lattice_of_bicubic + 5
 
 
 def averaged(found: Iterable[Measured]) -> list[Measured]:
@@ -192,10 +240,16 @@ def summary_table(found: Sequence[Measured]) -> str:
     groups: dict[tuple[str, str], list[Quality]] = defaultdict(list)
     for one in found:
         groups[one.recorded, one.method].append(one.quality)
-    head = ["recorded", "method", *(figure.title for figure in FIGURES.values())]
+    means = {both: Quality.mean(many) for both, many in groups.items()}
+    names = [
+        name
+        for name in FIGURES
+        if any(getattr(one, name) is not None for one in means.values())
+    ]
+    head = ["recorded", "method", *(FIGURES[name].title for name in names)]
     rows = [
-        [recorded, method, *_cells(Quality.mean(many))]
-        for (recorded, method), many in groups.items()
+        [*both, *(as_text(name, getattr(mean, name)) for name in names)]
+        for both, mean in means.items()
     ]
     return as_markdown(head, rows)
 
@@ -228,18 +282,33 @@ def dataset_table(found: Sequence[Measured], methods: Sequence[str]) -> str:
     return as_markdown(["dataset", "images", "recorded", BASELINE, *methods], rows)
 
 
-def flat_table(found: Sequence[FlatField]) -> str:
-    """Write what is left of the noise of flat fields as a Markdown table."""
-    photons = list(dict.fromkeys(one.photons for one in found))
-    known = {(one.method, one.photons): one.share for one in found}
-    rows = [
-        [method, *(f"{known[method, level]:.3f}" for level in photons)]
-        for method in dict.fromkeys(one.method for one in found)
-    ]
-    return as_markdown(
-        ["noise of a flat field over bicubic's", *(f"{p:g} photons" for p in photons)],
-        rows,
+def flat_tables(found: Sequence[FlatField]) -> list[str]:
+    """Write what is made of flat fields: the noise that is left, and the lattice.
+
+    Returns
+    -------
+    list of str
+        Markdown tables; without the second where no lattice was measured.
+    """
+    kinds = (
+        ("noise of a flat field over bicubic's", "share", ".3f"),
+        (f"{FIGURES['lattice'].title} of a flat field", "lattice", ".1f"),
     )
+    tables = []
+    for title, name, form in kinds:
+        known = {
+            (one.method, one.recorded): format(value, form)
+            for one in found
+            if (value := getattr(one, name)) is not None
+        }
+        levels = dict.fromkeys(recorded for _, recorded in known)
+        rows = [
+            [method, *(known[method, recorded] for recorded in levels)]
+            for method in dict.fromkeys(method for method, _ in known)
+        ]
+        if rows:
+            tables.append(as_markdown([title, *levels], rows))
+    return tables
 
 
 def as_csv(found: Sequence[Measured]) -> str:
@@ -258,10 +327,6 @@ def as_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cells(quality: Quality) -> list[str]:
-    return [as_text(name, getattr(quality, name)) for name in FIGURES]
 
 
 def _gain(quality: Quality, base: Quality) -> str:

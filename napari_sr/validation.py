@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -17,8 +18,10 @@ from torch.nn import functional
 from napari_sr.device import full_precision
 from napari_sr.metrics import gradient_similarity, psnr, spectrum_error
 from napari_sr.networks.resampling import resample
+from napari_sr.quality import lattice_on_scale
 from napari_sr.sampling import evenly_spread
 from napari_sr.simulation import Recording, simulated
+from napari_sr.training_data import groups_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +48,10 @@ class Validation:
     """1 for the truth."""
     spectrum_error: float
     """Mean |log10| of the power ratio to the truth beyond what was recorded."""
+    lattice: float = 0.0
+    """How unequal the sub-pixel positions are, in counts of 20,000."""
+    true_lattice: float = 0.0
+    """Of the truth, where chance makes them unequal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,31 @@ class HeldOut:
         Of one image each, `n = 1`.
     n_images
         How many images they show.
+    kept
+        All that was held out, of which these images were chosen, evenly spread.
     """
 
-    def __init__(self, recordings: Sequence[Recording], n_images: int) -> None:
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        n_images: int,
+        kept: Sequence[SharpImage] | Sequence[MeasuredPair] = (),
+    ) -> None:
         self.recordings = recordings
         self.n_images = n_images
+        self._kept = kept
+
+    @cached_property
+    def groups(self) -> list[int]:
+        """Of each image, the number of the file or volume it belongs to.
+
+        Planes of one are not independent: each image is one by itself only where nobody
+        knows what it belongs to.
+        """
+        if not self._kept:
+            return list(range(self.n_images))
+        groups = groups_of(self._kept)
+        return [groups[number] for number in evenly_spread(len(groups), N_IMAGES)]
 
     @torch.inference_mode()
     def judge(self, network: nn.Module) -> Validation:
@@ -140,6 +167,8 @@ def _compared(result: NDArray, truth: NDArray, factor: int) -> tuple[float, ...]
         min(psnr(result, truth, data_range=1, border=border), 80.0),
         gradient_similarity(result, truth, data_range=1, border=border),
         spectrum_error(result, truth, factor=factor, border=border),
+        lattice_on_scale(result, factor, 1.0, border),
+        lattice_on_scale(truth, factor, 1.0, border),
     )
 
 
@@ -175,7 +204,7 @@ def held_out(images: Sequence[SharpImage], settings: TrainingSettings) -> HeldOu
         for draw in range(N_DRAWS):
             random = torch.Generator().manual_seed(1_000 * number + draw)
             recordings.append(simulated(sharp, settings, random))
-    return HeldOut(recordings, len(chosen))
+    return HeldOut(recordings, len(chosen), images)
 
 
 def held_out_pairs(
@@ -202,7 +231,7 @@ def held_out_pairs(
             torch.full((1, 1, 1, 1), v) for v in (level.gain, level.read, level.offset)
         ]
         recordings.append(Recording(sharp, low, *told))
-    return HeldOut(recordings, len(chosen))
+    return HeldOut(recordings, len(chosen), pairs)
 
 
 def _middle(image: SharpImage, factor: int) -> NDArray:

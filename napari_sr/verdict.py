@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sr.networks.weights import between
+from napari_sr.quality import most_on_images
 
 if TYPE_CHECKING:
     from torch import nn
@@ -135,7 +136,9 @@ def _texture(faithful: Validation, textured: Validation) -> Texture:
 def recommended_dial(
     network: nn.Module, faithful: Weights, textured: Weights, held_out: HeldOut
 ) -> float:
-    """Find the most texture that costs no more than `DIAL_LOSS` on held-out images.
+    """Find the most texture that costs little on held-out images, and has no lattice.
+
+    It costs no more than `DIAL_LOSS`, and the lattice is within the bound for images.
 
     Parameters
     ----------
@@ -153,12 +156,14 @@ def recommended_dial(
     """
     network.load_state_dict(faithful)
     lowest = held_out.judge(network).psnr - DIAL_LOSS
-    # The loss grows along the dial, so the bracket of where it is too much is halved.
+    # Both grow along the dial, so the bracket of where it is too much is halved.
     enough, most = 0, 10
     while enough < most:
         tenths = (enough + most + 1) // 2
         network.load_state_dict(between(faithful, textured, tenths / 10))
-        if held_out.judge(network).psnr >= lowest:
+        found = held_out.judge(network)
+        has_lattice = found.lattice > most_on_images(found.true_lattice)
+        if found.psnr >= lowest and not has_lattice:
             enough = tenths
         else:
             most = tenths - 1

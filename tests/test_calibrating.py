@@ -8,8 +8,16 @@ from scipy import ndimage
 from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
-from napari_sr.calibrating import BORDER, Known, find_interval, middle, tried
+from napari_sr.calibrating import (
+    BORDER,
+    Known,
+    errors_and_spreads,
+    find_interval,
+    middle,
+    tried,
+)
 from napari_sr.evaluation import noise_of, on_scale, recorded
+from napari_sr.interval import scale_for
 from napari_sr.settings import TrainingSettings
 
 SIDE = 48
@@ -45,6 +53,39 @@ def test_an_interval_holds_what_it_promises_on_further_images(model):
     assert seen.mean_width > 0
 
 
+def of_groups(groups, seed=0):
+    """Recordings of images that belong together as numbered, one after another."""
+    for group, sharp in zip(groups, specimens(len(groups), seed), strict=True):
+        yield Known(group, recorded(sharp, 2, 200.0), sharp, noise_of(200.0))
+
+
+def test_planes_of_one_volume_are_one_image_however_many_and_in_any_order():
+    model, learnt = tiny_fast(2), list(recordings(1, 9))
+
+    volumes = find_interval(model, of_groups([0, 1] * 8), learnt)
+    assert volumes.n_images == 2
+    assert not volumes.is_guaranteed
+    assert "on 2 images (all planes of a file or volume are one)" in volumes.in_words()
+    assert "at least that share" not in volumes.in_words()
+
+    one_by_one = sorted(of_groups([0, 1] * 8), key=lambda known: known.image)
+    assert find_interval(model, one_by_one, learnt) == volumes
+    assert find_interval(model, of_groups(range(16)), learnt).is_guaranteed
+
+
+def test_a_volume_of_many_planes_weighs_no_more_than_a_single_image():
+    model = tiny_fast(2)
+    errors, spreads = errors_and_spreads(model, of_groups([0, 0, 0, 1]))
+
+    assert [len(one) for one in errors] == [3 * errors[1].size, errors[1].size]
+    found = scale_for(errors, [one + 1e-3 for one in spreads])
+    shares = [
+        np.mean(error <= found.scale * (apart + 1e-3))
+        for error, apart in zip(errors, spreads, strict=True)
+    ]
+    assert np.mean(shares) == pytest.approx(0.9, abs=2e-3)
+
+
 def test_recordings_of_one_image_count_once():
     found = find_interval(tiny_fast(2), recordings(3), recordings(1, 9))
 
@@ -72,6 +113,28 @@ def test_a_training_ends_with_the_interval_of_what_it_held_out():
     result, half = sr.upscale_with_interval(low, model)
     assert result.shape == half.shape
     assert (half > 0).all()
+
+
+def test_a_training_on_volumes_counts_volumes():
+    def volume(seed):
+        (first,) = specimens(1, seed)
+        random = np.random.default_rng(seed)
+        return np.stack([first + random.normal(0, 50, first.shape) for _ in range(6)])
+
+    volumes = [np.uint16(np.clip(volume(seed), 0, 65_535)) for seed in range(4)]
+    settings = TrainingSettings(
+        iterations=2,
+        patch=16,
+        batch=2,
+        share_held_out=0.3,
+        architecture="fast",
+        arguments=tiny_fast(2).card.arguments,
+    )
+
+    interval = sr.finetune(volumes, tiny_fast(2), settings=settings).card.interval
+
+    assert interval.n_images == 1  # of the four, one with its six planes is kept
+    assert not interval.is_guaranteed
 
 
 def test_only_the_middle_of_large_images_is_looked_at():

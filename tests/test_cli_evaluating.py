@@ -39,6 +39,8 @@ def test_tables_are_printed_and_everything_is_written(here, capsys):
 
     said = capsys.readouterr().out
     assert "| 50 photons | non-local means |" in said
+    assert "| lattice of a flat field | clean | 50 photons |" in said
+    assert "| lattice | lattice of the truth |" in said
     assert "| beads | 2 | clean |" in said
     assert "| actin | 1 | 50 photons |" in said
     with (here / "all.csv").open() as file:
@@ -104,6 +106,30 @@ def test_a_model_of_ones_own_is_calibrated(here, capsys):
     found = read_card(here / "tiny.safetensors").interval
     assert (found.n_images, found.is_guaranteed) == (2, False)  # one is for the floor
     assert found.in_words() in capsys.readouterr().out
+
+
+def test_planes_of_two_files_calibrate_as_two_images(here, capsys):
+    for name in "ab":
+        plane = tifffile.imread(here / "beads" / f"{name}.tif")
+        planes = np.stack([plane + number for number in range(8)])
+        tifffile.imwrite(here / f"{name}.tif", planes)
+
+    command = "evaluate a.tif b.tif -m tiny.safetensors --photons 50 --calibrate"
+    assert main(command.split()) == 0
+
+    found = read_card(here / "tiny.safetensors").interval
+    assert (found.n_images, found.is_guaranteed) == (1, False)
+    assert "at least that share" not in capsys.readouterr().out
+
+
+def test_planes_of_one_file_calibrate_nothing(here, capsys):
+    plane = tifffile.imread(here / "beads" / "a.tif")
+    tifffile.imwrite(here / "c.tif", np.stack([plane] * 12))
+
+    command = "evaluate c.tif -m tiny.safetensors --photons 50 --calibrate"
+    assert main(command.split()) == 1
+
+    assert "all planes of a file or volume are one" in capsys.readouterr().err
 
 
 def test_a_shipped_model_is_not_calibrated_anew(here, capsys):

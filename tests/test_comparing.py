@@ -69,7 +69,7 @@ def test_without_a_reference_only_what_needs_none_is_measured():
     )
     assert type(found.figures["result"]) is Agreement
     assert found.figures["result"] == expected
-    assert found.names == ["agreement", "mean_shift"]
+    assert found.names == ["agreement", "mean_shift", "lattice"]
     assert "of the recording" in found.basis
 
 
@@ -106,7 +106,7 @@ def test_tables_say_the_same_in_markdown_and_csv():
     assert lines[2].startswith("| agreement/dB |")
     assert lines[-1] == found.basis
     assert table[0] == ["figure", "result", "bicubic"]
-    assert [row[0] for row in table[1:]] == ["agreement", "mean_shift", "data_range"]
+    assert [row[0] for row in table[1:]] == [*found.names, "data_range"]
     assert float(table[2][2]) == found.figures["bicubic"].mean_shift
 
 

@@ -19,6 +19,7 @@ from napari_sr.evaluation import (
     Specimen,
     evaluate_specimen,
     flat_fields,
+    flat_fields_of,
     methods_for,
     noise_of,
     on_scale,
@@ -135,9 +136,9 @@ def test_without_noise_nothing_is_removed():
 # ── measuring ───────────────────────────────────────────────────────────────────────
 
 
-def with_texture(model):
+def with_texture(model, dial=0.4):
     parts = {**model.weights, "textured": model.weights["faithful"]}
-    card = model.card.model_copy(update={"recommended_dial": 0.4})
+    card = model.card.model_copy(update={"recommended_dial": dial})
     return SRModel(card, parts)
 
 
@@ -147,6 +148,11 @@ def test_a_model_is_asked_for_its_faithful_end_and_for_its_texture():
         "tiny given",
         "tiny auto",
         "tiny given, dial 0.4",
+        "tiny given, dial 1",
+    ]
+    assert list(ways_of(with_texture(tiny_fast(), dial=0.0))) == [
+        "tiny given",
+        "tiny auto",
         "tiny given, dial 1",
     ]
 
@@ -196,9 +202,38 @@ def test_on_a_flat_field_bicubic_leaves_all_of_its_noise_and_the_mean_none():
 
     found = flat_fields({"bicubic": baselines(2)["bicubic"], "mean": mean}, 2)
 
-    assert {one.share for one in found if one.method == "bicubic"} == {1.0}
-    assert max(one.share for one in found if one.method == "mean") < 1e-6
-    assert {one.photons for one in found} == {50.0, 500.0, 5000.0}
+    noisy = [one for one in found if one.photons is not None]
+    assert {one.share for one in noisy if one.method == "bicubic"} == {1.0}
+    assert max(one.share for one in noisy if one.method == "mean") < 1e-6
+    assert {one.share for one in found if one.photons is None} == {None}
+    assert {one.photons for one in found} == {None, 50.0, 200.0, 500.0, 5000.0}
+
+
+def test_a_lattice_on_a_flat_field_is_told_in_counts():
+    bicubic = baselines(2)["bicubic"]
+
+    def uneven(low, noise):
+        result = bicubic(low, noise)
+        result[::2] += 60
+        return result
+
+    found = flat_fields({"bicubic": bicubic, "uneven": uneven}, 2, (None, 50.0))
+
+    lattices = {(one.method, one.photons): one.lattice for one in found}
+    assert lattices["uneven", None] == pytest.approx(30)
+    assert lattices["bicubic", None] == pytest.approx(0, abs=1e-2)
+    assert lattices["bicubic", 50.0] < 2
+    assert lattices["uneven", 50.0] == pytest.approx(30, abs=2)
+
+
+def test_a_flat_field_stands_for_a_flat_part_of_an_image():
+    # alone, without noise, it would have no range, and a model nothing to paint on
+    found = flat_fields_of([tiny_fast(tail=0.5)], (None,))
+
+    lattices = {one.method: one.lattice for one in found}
+    assert set(lattices) == {"bicubic", "tiny given", "tiny auto"}
+    assert lattices["bicubic"] == pytest.approx(0, abs=1e-2)
+    assert lattices["tiny given"] > 100
 
 
 # ── a user's own images ─────────────────────────────────────────────────────────────

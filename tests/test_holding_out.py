@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_sr.intensity import IntensityPolicy
 from napari_sr.stack import Axis, Stack
-from napari_sr.training_data import gather_images, hold_out
+from napari_sr.training_data import gather_images, groups_of, hold_out
 
 FIXED = IntensityPolicy(kind="fixed", low=0, high=1)
 SHARES = st.floats(0.01, 1 / 3)
@@ -33,6 +33,13 @@ def sizes(images):
 
 def names(images):
     return [image.name for image in images]
+
+
+def test_planes_belong_to_their_stack():
+    images = images_of((3, 20, 20), (20, 20), (2, 20, 24))
+
+    assert groups_of(images) == [0, 0, 0, 1, 2, 2]
+    assert groups_of(images_of(*[(80, 80)] * 4)) == [0, 1, 2, 3]
 
 
 # ── several stacks ──────────────────────────────────────────────────────────────────
@@ -147,6 +154,7 @@ def slices_of_a_volume(n, fields=10):
 
 def test_single_slices_of_a_volume_are_held_out_like_a_stack():
     images = gather_images(list(slices_of_a_volume(20)), FIXED)
+    assert groups_of(images) == [0] * 20
 
     training, held, how = hold_out(images)
 

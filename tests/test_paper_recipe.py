@@ -45,6 +45,8 @@ def test_it_is_that_of_the_paper():
     assert second.content_layers == {"5_4": 1.0}
     assert second.content_weight == pytest.approx(CONTENT_SCALE, rel=1e-5)
     assert (second.weight, second.pixel_weight) == (1e-3, 0.0)
+    assert second.gradient_penalty == second.lattice_weight == 0
+    assert second.real_label == 1
 
 
 def test_without_torchvision_it_is_refused_before_the_first_step(monkeypatch):

@@ -19,7 +19,7 @@ from napari_sr.quality import (
     as_csv,
     averaged,
     dataset_table,
-    flat_table,
+    flat_tables,
     measure,
     measure_agreement,
     summary_table,
@@ -33,6 +33,8 @@ def quality(psnr, ssim=0.9, **others):
         "ms_ssim": 0.95,
         "gradient_similarity": 0.99,
         "spectrum_error": 0.5,
+        "lattice": 12.34,
+        "true_lattice": 5,
         "agreement": 40,
         "mean_shift": 0.001,
     }
@@ -68,6 +70,9 @@ def test_the_figures_are_those_of_the_metrics():
         expected = getattr(metrics, name)(result, truth, **scale)
         assert getattr(found, name) == expected, name
     assert found.spectrum_error == metrics.spectrum_error(result, truth, 2, border=4)
+    # in counts of a range of 20,000
+    assert found.lattice == 20 * metrics.lattice(result, 2, border=4)
+    assert found.true_lattice == 20 * metrics.lattice(truth, 2, border=4)
 
 
 def test_agreement_and_mean_compare_the_result_with_the_recording():
@@ -159,17 +164,37 @@ def test_the_summary_counts_every_dataset_alike():
 
     assert lines[0] == (
         "| recorded | method | PSNR/dB | SI-PSNR/dB | SSIM | MS-SSIM | "
-        "gradient similarity | spectrum error | agreement/dB | shift of the mean |"
+        "gradient similarity | spectrum error | agreement/dB | shift of the mean | "
+        "lattice | lattice of the truth |"
     )
     assert lines[2] == (
         "| clean | bicubic | 29.00 | 30.00 | 0.8500 | 0.9500 | 0.9900 | 0.500 | "
-        "40.00 | +0.100% |"
+        "40.00 | +0.100% | 12.3 | 5.0 |"
     )
     assert [line.split(" | ")[:3] for line in lines[3:]] == [
         ["| clean", "mine", "29.50"],
         ["| 200 photons", "bicubic", "21.00"],
         ["| 200 photons", "mine", "24.00"],
     ]
+
+
+def without_lattice(one):
+    """What was measured before lattices were."""
+    figures = one.quality.model_dump(exclude={"lattice", "true_lattice"})
+    return one.model_copy(update={"quality": Quality.model_validate(figures)})
+
+
+def test_figures_that_were_taken_before_lattices_are_shown_without():
+    old = [without_lattice(one) for one in FOUND]
+
+    assert "lattice" not in summary_table(old)
+    assert averaged(old)[0].quality.lattice is None
+    row = next(csv.DictReader(io.StringIO(as_csv(old))))
+    assert (row["lattice"], row["psnr"]) == ("", "30.0")
+
+    some = [old[0], *FOUND[1:]]  # the first mean lacks one, the others do not
+    lines = summary_table(some).splitlines()
+    assert [line.split(" | ")[10] for line in lines[2:4]] == ["–", "12.3"]
 
 
 def test_the_csv_holds_every_figure():
@@ -185,16 +210,26 @@ def test_the_csv_holds_every_figure():
 
 def test_the_table_of_flat_fields_has_a_column_for_each_level():
     found = [
-        FlatField(photons=photons, method=method, share=share)
+        FlatField(photons=photons, method=method, share=share, lattice=photons)
         for method, shares in {"bicubic": (1, 1), "mine": (0.12, 0.3456)}.items()
         for photons, share in zip((50, 5000), shares, strict=True)
     ]
-
-    assert (
-        flat_table(found)
-        == """\
+    found += [
+        FlatField(photons=None, method=method, share=None, lattice=0.25)
+        for method in ("bicubic", "mine")
+    ]
+    shares = """\
 | noise of a flat field over bicubic's | 50 photons | 5000 photons |
 | --- | --- | --- |
 | bicubic | 1.000 | 1.000 |
 | mine | 0.120 | 0.346 |"""
-    )
+    lattices = """\
+| lattice of a flat field | 50 photons | 5000 photons | clean |
+| --- | --- | --- | --- |
+| bicubic | 50.0 | 5000.0 | 0.2 |
+| mine | 50.0 | 5000.0 | 0.2 |"""
+
+    assert flat_tables(found) == [shares, lattices]
+    old = [one.model_copy(update={"lattice": None}) for one in found]
+    assert flat_tables(old) == [shares]
+    assert flat_tables([]) == []

@@ -10,9 +10,22 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import napari_sr as sr
+from napari_sr.baselines import baselines
 from napari_sr.catalogue import FOR_COMPARISON, SHIPPED, list_models
 from napari_sr.cli import main
+from napari_sr.evaluation import (
+    BLACK,
+    BORDER,
+    DATA_RANGE,
+    FLAT_SIDE,
+    WHITE,
+    noise_of,
+    on_scale,
+    recorded,
+    way_at,
+)
 from napari_sr.phantoms import make_phantom
+from napari_sr.quality import lattice_on_scale, most_on_flat_fields, most_on_images
 
 SHIPPED_NAMES = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 DATA = os.environ.get("NAPARI_SR_DATA")
@@ -56,8 +69,64 @@ def test_the_card_shows_gains_over_bicubic_on_every_dataset(model):
 
 def test_the_faithful_end_invents_nothing_from_noise(model):
     own = [f for f in model.card.flat_fields if f.method == faithful_way(model)]
-    assert {one.photons for one in own} == {50, 500, 5000}
-    assert max(one.share for one in own) <= 1 / 3
+    assert {one.photons for one in own} >= {50, 500, 5000}
+    assert max(one.share for one in own if one.photons is not None) <= 1 / 3
+
+
+LATTICES = {}
+"""Models that paint a lattice above the bound even at dial 0, and where. Take one out
+when it has been trained again: the test says so."""
+IN_RANGE, ALONE = (BLACK, WHITE), None
+
+
+def lattices_above_the_bound(model):
+    """Say where a model, at its dial, paints more of a lattice than it may."""
+    bicubic = baselines(model.factor)["bicubic"]
+    side = model.factor * FLAT_SIDE
+    flat = np.full((side, side), (BLACK + WHITE) / 2, np.float32)
+    # Without noise, a flat field alone in its stack has no range.
+    ways = [(IN_RANGE, level) for level in (None, 200.0, 50.0)]
+    ways += [(ALONE, level) for level in (200.0, 50.0)]
+    for intensity_range, photons in ways:
+        low, noise = recorded(flat, model.factor, photons), noise_of(photons)
+        most = most_on_flat_fields(lattice_of(bicubic(low, noise), model))
+        # Alone it is asked for as most are: the noise left to the model.
+        for is_told in {model.is_told_noise and intensity_range is not None, False}:
+            way = way_at(model, intensity_range, is_told=is_told)
+            found = lattice_of(way(low, noise), model)
+            if found > most:
+                yield f"flat field at {photons} photons: {found:.1f} above {most:.1f}"
+    for name in ("nuclei", "foam", "mammogram"):
+        truth = make_phantom(name, n_planes=1, size=256, seed=5).truth
+        sharp = on_scale(np.squeeze(truth))
+        most = most_on_images(lattice_of(sharp, model))
+        for photons in (None, 200.0):
+            low, noise = recorded(sharp, model.factor, photons), noise_of(photons)
+            way = way_at(model, is_told=model.is_told_noise)
+            found = lattice_of(way(low, noise), model)
+            if found > most:
+                yield f"{name} at {photons} photons: {found:.1f} above {most:.1f}"
+
+
+def lattice_of(image, model):
+    return lattice_on_scale(image, model.factor, DATA_RANGE, BORDER)
+
+
+def test_at_the_recommended_dial_there_is_no_lattice(model):
+    found = list(lattices_above_the_bound(model))
+
+    if model.name in LATTICES:
+        assert found, f"{model.name} is within the bound: take it out of LATTICES"
+    else:
+        assert not found
+
+
+@pytest.mark.parametrize("name", ["general-x2", "general-x4", "xray-x2"])
+def test_a_lattice_would_be_seen(name):
+    found = list(lattices_above_the_bound(sr.load_model(name).at_dial(1)))
+
+    assert any(one.startswith("flat field at 200") for one in found)
+    assert any(not one.startswith("flat field") for one in found)
 
 
 @pytest.mark.parametrize("noise", [0, "auto"])

@@ -79,7 +79,7 @@ def test_every_figure_is_that_of_the_whole_flow(pair):
 def test_without_a_reference_there_are_the_figures_that_need_none(pair):
     _, found = drain(put_side_by_side(pair[0], load_methods([("nearest", {})])))
 
-    assert found.comparison.names == ["agreement", "mean_shift"]
+    assert found.comparison.names == ["agreement", "mean_shift", "lattice"]
     assert "reference" not in found.pictures
 
 

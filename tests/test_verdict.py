@@ -134,14 +134,35 @@ def test_the_recommended_dial_is_the_last_that_costs_little():
 
     dial = recommended_dial(network, faithful, textured, judged_by)
 
-    def loss_at(place):
+    def is_too_much(place):
         mixed = {k: torch.lerp(faithful[k], textured[k], place) for k in faithful}
         network.load_state_dict(mixed)
-        return start - judged_by.judge(network).psnr
+        found = judged_by.judge(network)
+        has_lattice = found.lattice > 2 * found.true_lattice + 10
+        return found.psnr < start - DIAL_LOSS or has_lattice
 
     start = judged_by.judge(generator()).psnr
     assert 0 < dial < 1
-    assert loss_at(dial) <= DIAL_LOSS < loss_at(dial + 0.1)
+    assert not is_too_much(dial)
+    assert is_too_much(dial + 0.1)
+
+
+def test_texture_that_is_a_lattice_is_not_recommended():
+    """It costs hardly any PSNR: two thousandths of the range are 54 dB."""
+    rows = np.linspace(0, 3, 96, dtype=np.float32)
+    smooth = 0.5 + 0.3 * np.sin(rows)[:, None] * np.cos(rows)
+    judged_by = held_out([smooth], SETTINGS)
+    network = generator()
+    faithful = network.state_dict()
+    lattice = torch.tensor([2e-3, -2e-3, -2e-3, 2e-3])  # 40 counts of 20,000
+    painted = {**faithful, "tail.bias": faithful["tail.bias"] + 10 * lattice}
+
+    assert recommended_dial(network, faithful, painted, judged_by) == 0
+
+    network.load_state_dict({**faithful, "tail.bias": lattice})
+    at_a_tenth, without = judged_by.judge(network), judged_by.judge(generator())
+    assert at_a_tenth.lattice == pytest.approx(40, abs=4)
+    assert at_a_tenth.psnr > without.psnr - DIAL_LOSS
 
 
 # ── what is looked at ───────────────────────────────────────────────────────────────

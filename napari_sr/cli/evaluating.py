@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,13 @@ from tqdm import tqdm
 
 from napari_sr.cli.exit_codes import OK
 from napari_sr.inputs import find_stacks
-from napari_sr.quality import as_csv, averaged, dataset_table, summary_table
+from napari_sr.quality import (
+    as_csv,
+    averaged,
+    dataset_table,
+    flat_tables,
+    summary_table,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -53,7 +58,7 @@ def read_photons(text: str) -> float | None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from napari_sr.evaluation import PROTOCOL, ways_of
+    from napari_sr.evaluation import PROTOCOL, flat_fields_of, ways_of
 
     files = find_stacks(arguments.images)
     models = [_loaded(name) for name in arguments.model]
@@ -61,6 +66,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     found = averaged(_measured(files, models, arguments.photons))
     own = [name for model in models for name in ways_of(model)]
     for text in (PROTOCOL, summary_table(found), dataset_table(found, own)):
+        print(f"{text}\n")
+    for text in flat_tables(flat_fields_of(models, arguments.photons)):
         print(f"{text}\n")
     if arguments.csv is not None:
         arguments.csv.write_text(as_csv(found), encoding="utf-8")
@@ -91,27 +98,41 @@ def _calibrate(
     from napari_sr.evaluation import noise_of, recorded, specimens_of
     from napari_sr.model import SRModel, save_model
 
-    sharp = [middle(one.sharp) for file in files for one in specimens_of(file)]
-    if len(sharp) < 2:
-        raise ValueError("One image does not calibrate an interval. Give ten or more.")
+    groups = _groups(files, model)
+    if len(set(groups)) < 2:
+        raise ValueError(
+            "One image does not calibrate an interval, and all planes of a file or "
+            "volume are one. Give ten or more."
+        )
     known = [
-        [
-            Known(
-                number,
-                recorded(image, model.factor, level),
-                image,
-                noise_of(level) if model.is_told_noise else "auto",
-            )
-            for level in photons
-        ]
-        for number, image in enumerate(sharp)
+        Known(
+            group,
+            recorded(sharp, model.factor, level),
+            sharp,
+            noise_of(level) if model.is_told_noise else "auto",
+        )
+        for group, file in zip(groups, files, strict=True)
+        for sharp in (middle(one.sharp) for one in specimens_of(file))
+        for level in photons
     ]
-    for_floor = known[::FLOOR_EACH]
-    rest = [one for number, one in enumerate(known) if number % FLOOR_EACH]
-    interval = find_interval(model, chain(*rest), chain(*for_floor))
+    for_floor = [one for one in known if one.image % FLOOR_EACH == 0]
+    rest = [one for one in known if one.image % FLOOR_EACH]
+    interval = find_interval(model, rest, for_floor)
     card = model.card.model_copy(update={"interval": interval})
     print(interval.in_words())
     print(save_model(SRModel(card, model.weights), place))
+
+
+def _groups(files: list[Path], model: SRModel) -> list[int]:
+    """Tell which image each file belongs to: files may be slices of one volume."""
+    from napari_sr.training_data import gather_images, groups_of
+
+    planes = gather_images(files, model.intensity_policy)
+    of_stack = {
+        plane.stack: group
+        for plane, group in zip(planes, groups_of(planes), strict=True)
+    }
+    return list(of_stack.values())
 
 
 def _loaded(name: str) -> SRModel:

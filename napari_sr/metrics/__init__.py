@@ -5,6 +5,7 @@ taken together.
 """
 
 from napari_sr.metrics.heights import levelled, roughness, slope_rmse
+from napari_sr.metrics.lattices import SCALE, lattice
 from napari_sr.metrics.phases import bright_share
 from napari_sr.metrics.resolution import (
     resolution_of,
@@ -29,9 +30,11 @@ from napari_sr.metrics.spectra import (
 
 __all__ = [
     "MS_SSIM_WEIGHTS",
+    "SCALE",
     "SSIM_SIDE",
     "bright_share",
     "gradient_similarity",
+    "lattice",
     "levelled",
     "ms_ssim",
     "out_of_band_share",

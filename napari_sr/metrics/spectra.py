@@ -16,6 +16,11 @@ from napari_sr.metrics.similarity import inner
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_BESIDE = 2
+"""So many coefficients beside one of a lattice are taken for part of it: the window
+makes it one wider, and its strength varies. In small images it is a quarter of the way
+to the next, so that others are left."""
+
 
 def radial_spectrum(image: NDArray) -> tuple[NDArray, NDArray]:
     """Power at each spatial frequency, averaged over all directions.
@@ -48,8 +53,10 @@ def spectrum_error(
     The mean of |log10 (power of the result / power of the truth)| over the rings of
     `radial_spectrum` from the Nyquist frequency of the recording (0.5 / factor cycles
     per sharp pixel, itself left out) to twice that. What a recording cannot hold lies
-    there. It says whether there is as much detail as there should be, not whether it is
-    at its place: 0.3 is half or double the power.
+    there. The multiples of 1 / factor along y and x, where a lattice lies, are left out
+    with their neighbours: `lattice` is for those. It says whether there is as much
+    detail as there should be, not whether it is at its place: 0.3 is half or double the
+    power.
 
     Parameters
     ----------
@@ -78,9 +85,16 @@ def spectrum_error(
             f"of {factor!r} leaves nothing of {' × '.join(map(str, truth.shape))} px. "
             f"It must be at least 2, and the images at least {2 * factor} px a side."
         )
-    frequencies, expected = radial_spectrum(truth)
-    _, found = radial_spectrum(result)
+    # Of whole periods, the transform of a lattice is at its own frequencies only.
+    height, width = (side - side % factor for side in truth.shape)
+    counted = ~_is_of_lattice((height, width), factor)
+    found, expected = (
+        ring_means(np.abs(windowed(image[:height, :width])) ** 2, counted)
+        for image in (result, truth)
+    )
+    frequencies = ring_frequencies((height, width))
     band = (frequencies > 0.5 / factor) & (frequencies <= 1 / factor)
+    band &= np.isfinite(expected)
     floor = np.finfo(np.float32).eps ** 2 * np.mean(truth**2)
     floor = max(floor, np.finfo(np.float64).tiny)
     ratio = np.maximum(found[band], floor) / np.maximum(expected[band], floor)
@@ -176,22 +190,45 @@ def ring_frequencies(shape: tuple[int, ...]) -> NDArray[np.float64]:
     return np.arange(1, side // 2 + 1) / side
 
 
-def ring_means(values: NDArray) -> NDArray[np.float64]:
+def ring_means(
+    values: NDArray, counted: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Average a quantity over rings one cycle per shorter side wide.
 
     Parameters
     ----------
     values
         `(y, x)` real, in the order of `numpy.fft.fft2`.
+    counted
+        `(y, x)` which of them count; all when not given.
 
     Returns
     -------
     ndarray
-        `(k,)` at the frequencies of `ring_frequencies`.
+        `(k,)` at the frequencies of `ring_frequencies`; NaN where none counts.
     """
     side = min(values.shape)
     fy, fx = (np.fft.fftfreq(n) for n in values.shape)
     rings = np.rint(np.hypot(fy[:, None], fx) * side).astype(np.intp).ravel()
     kept = slice(1, side // 2 + 1)
-    total: NDArray = np.bincount(rings, values.ravel())[kept]
-    return total / np.bincount(rings)[kept]
+    weights = np.ones(values.size) if counted is None else counted.ravel().astype(float)
+    total: NDArray = np.bincount(rings, weights * values.ravel())[kept]
+    n = np.bincount(rings, weights)[kept]
+    means: NDArray[np.float64] = np.full(n.shape, np.nan)
+    np.divide(total, n, out=means, where=n > 0)
+    return means
+
+
+def _is_of_lattice(shape: tuple[int, ...], factor: int) -> NDArray[np.bool_]:
+    """Tell which coefficients of `numpy.fft.fft2` a lattice has, or lie beside them."""
+    places = [np.fft.fftfreq(n, 1 / n) for n in shape]
+    orders = [np.rint(at * factor / n) for at, n in zip(places, shape, strict=True)]
+    apart_y, apart_x = (
+        at - order * n / factor
+        for at, order, n in zip(places, orders, shape, strict=True)
+    )
+    beside = min(_BESIDE, min(shape) / factor / 4)
+    is_near = np.hypot(apart_y[:, None], apart_x) <= beside
+    is_mean = (orders[0] == 0)[:, None] & (orders[1] == 0)
+    found: NDArray[np.bool_] = is_near & ~is_mean
+    return found

@@ -6,9 +6,16 @@ asked for, so that there may be more of them than fit into memory. NumPy only.
 
 from __future__ import annotations
 
-from napari_sr.training_data.holding_out import hold_out
+from napari_sr.training_data.holding_out import groups_of, hold_out
 from napari_sr.training_data.images import SharpImage, gather_images
 from napari_sr.training_data.plane_cache import PlaneCache
 from napari_sr.training_data.recordings import Sources
 
-__all__ = ["PlaneCache", "SharpImage", "Sources", "gather_images", "hold_out"]
+__all__ = [
+    "PlaneCache",
+    "SharpImage",
+    "Sources",
+    "gather_images",
+    "groups_of",
+    "hold_out",
+]

@@ -97,9 +97,7 @@ def hold_out(
     if not items:
         raise ValueError("There is no image to hold out. Give at least one.")
     random = np.random.default_rng(seed)
-    stacks: dict[str, list[AnyItem]] = {}
-    for item in items:
-        stacks.setdefault(item.stack, []).append(item)
+    stacks = _by_stack(items)
     if len(stacks) > 1 and _are_slices(items, stacks):
         return _hold_out_block(list(stacks.values()), "images", share, random)
     if len(stacks) > 1:
@@ -111,6 +109,34 @@ def hold_out(
         planes = [depths[at] for at in sorted(depths)]
         return _hold_out_block(planes, f"planes of {items[0].stack}", share, random)
     return _hold_out_strip(items[0], share, random)
+
+
+def groups_of(items: Sequence[AnyItem]) -> list[int]:
+    """Tell what belongs together: planes of one stack are not independent images.
+
+    Parameters
+    ----------
+    items
+        Images or pairs, as they were gathered.
+
+    Returns
+    -------
+    list of int
+        Of each item the number of its stack, from 0; 0 for all of single images that
+        follow each other like slices of a volume.
+    """
+    stacks = _by_stack(items)
+    if _are_slices(items, stacks):
+        return [0] * len(items)
+    numbers = {name: number for number, name in enumerate(stacks)}
+    return [numbers[item.stack] for item in items]
+
+
+def _by_stack(items: Sequence[AnyItem]) -> dict[str, list[AnyItem]]:
+    stacks: dict[str, list[AnyItem]] = {}
+    for item in items:
+        stacks.setdefault(item.stack, []).append(item)
+    return stacks
 
 
 def _hold_out_stacks(

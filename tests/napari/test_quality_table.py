@@ -116,7 +116,8 @@ def test_without_a_reference_only_what_needs_none_is_shown(widget, layers, qtbot
 
     shown = measured(widget, qtbot)
 
-    assert [row[0] for row in shown] == ["agreement/dB", "shift of the mean"]
+    titles = [row[0] for row in shown]
+    assert titles == ["agreement/dB", "shift of the mean", "lattice"]
 
 
 def test_the_table_can_be_copied_and_saved(
@@ -131,7 +132,7 @@ def test_the_table_can_be_copied_and_saved(
     widget.save_button.click()
 
     lines = QApplication.clipboard().text().splitlines()
-    assert lines[2:4] == ["| " + " | ".join(row) + " |" for row in shown]
+    assert lines[2:5] == ["| " + " | ".join(row) + " |" for row in shown]
     with path.open(newline="") as file:
         table = list(csv.reader(file))
     assert table[0] == ["figure", "result", "bicubic"]
