@@ -44,9 +44,9 @@ def settings(base, **more):
 
 
 def texture(**more):
-    return AdversarialSettings(
-        **{"iterations": 4, "head_start": 1, "ramp": 2, "largest_loss": 50.0, **more}
-    )
+    """Without the penalty on gradients, whose parts are added in any order."""
+    chosen = {"iterations": 4, "head_start": 1, "ramp": 2, "largest_loss": 50.0}
+    return AdversarialSettings(**{**chosen, "gradient_penalty": 0.0, **more})
 
 
 def trained(base, device, *, side=64, **more):
@@ -99,6 +99,19 @@ def test_the_adversarial_stage(accelerator, discriminator):
 
     assert accelerator.n_copied_to > 0
     assert_same_training(found, trained(base, "cpu", adversarial=asked))
+
+
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+def test_the_penalty_on_a_sure_discriminator(accelerator, discriminator):
+    asked = texture(discriminator=discriminator, gradient_penalty=0.1)
+
+    found = trained(tiny_fast(), "auto", adversarial=asked).state
+
+    assert accelerator.n_copied_to > 0
+    expected = trained(tiny_fast(), "cpu", adversarial=asked).state
+    for row, other in zip(found.history, expected.history, strict=True):
+        assert row.pop("stage") == other.pop("stage")
+        assert {**row, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-3)
 
 
 @pytest.mark.parametrize("content", CONTENTS)
