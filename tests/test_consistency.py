@@ -11,13 +11,17 @@ from scipy import ndimage
 from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
-from napari_sr.consistency import fitted_sigma, make_consistent, recorded_again
-from napari_sr.instrument import Instrument
-from napari_sr.intensity import NoiseLevel
-from napari_sr.model import SRModel
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.image.sampling import binned
+from napari_sr.instrument.data_consistency import (
+    fitted_sigma,
+    make_consistent,
+    recorded_again,
+)
+from napari_sr.instrument.ranges import Instrument
+from napari_sr.models.sr_model import SRModel
 from napari_sr.phantoms import make_phantom
-from napari_sr.planning import make_plan
-from napari_sr.sampling import binned
+from napari_sr.upscaling.plan import make_plan
 
 
 def specimen(name="nuclei", side=256):
