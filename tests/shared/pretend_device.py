@@ -73,6 +73,8 @@ class Machine:
         """Forget what has happened, and behave as usual."""
         self.n_copied_to, self.n_copied_back = 0, 0
         """Copies to the device, and back to the host."""
+        self.n_pinned = 0
+        """Copies into memory of the host that the device can reach."""
         self.n_reads = 0
         """Values and copies for which the host waited."""
         self.n_emptied = 0
@@ -148,6 +150,7 @@ class Machine:
 
     def pin(self, tensor):
         """Copy to memory of the host that the device can reach."""
+        self.n_pinned += 1
         pinned = tensor.clone()
         storage = pinned.untyped_storage()
         self._pinned[storage.data_ptr()] = storage
