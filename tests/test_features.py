@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from napari_sr.cards.model_card import ModelFormatError, TrainingImage
 from napari_sr.instrument.degradation import blur
+from napari_sr.models import feature_file
 from napari_sr.models.feature_file import (
     SHIPPED,
     FeatureCard,
@@ -21,7 +22,6 @@ from napari_sr.models.feature_file import (
     read_features,
     save_features,
 )
-from napari_sr.networks import features
 from napari_sr.networks.features import CENTRE, SPREAD, DomainFeatures, places_of
 from napari_sr.training.losses import content_loss
 
@@ -162,7 +162,7 @@ def shipped(tmp_path, monkeypatch):
     """The place of the shipped file, with an untrained network in it."""
     path = tmp_path / "domain.safetensors"
     save_features(untrained(seed=7), CARD, path)
-    monkeypatch.setattr(features, "SHIPPED", path)
+    monkeypatch.setattr(feature_file, "SHIPPED", path)
     return path
 
 

@@ -55,8 +55,9 @@ def test_on_a_flat_field_the_map_is_the_equation(signal, gain, read, offset):
 
     expected = math.sqrt(gain * max(0.0, signal - offset) + read**2)
     assert told.shape == flat.shape
+    # Where signal and offset are equal, their rounding is under the root.
     torch.testing.assert_close(
-        told, torch.full_like(flat, expected), rtol=1e-4, atol=1e-4
+        told, torch.full_like(flat, expected), rtol=1e-4, atol=1e-3
     )
 
 
