@@ -7,7 +7,7 @@ from itertools import count, islice
 
 import pytest
 
-from napari_sr.ahead import ahead, made_ahead
+from napari_sr.upscaling.prefetch import ahead, made_ahead
 
 
 def test_items_come_in_their_order_from_another_thread():

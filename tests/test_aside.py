@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from napari_sr.aside import written_aside
+from napari_sr.files.atomic import written_aside
 
 
 def test_what_was_written_is_there_under_its_name(tmp_path):

@@ -14,15 +14,15 @@ from tiny_models import tiny_fast
 
 import napari_sr as sr
 from napari_sr import device
-from napari_sr.describing import describe_result
 from napari_sr.device import free_memory, full_precision, release_memory
+from napari_sr.image.regions import Region
+from napari_sr.image.stack import Stack
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.model import SRModel
-from napari_sr.planning import make_plan
-from napari_sr.regions import Region
+from napari_sr.models.sr_model import SRModel
+from napari_sr.runs.summary import describe_result
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.upscaling import region_steps, upscale_steps
+from napari_sr.upscaling.flow import region_steps, upscale_steps
+from napari_sr.upscaling.plan import make_plan
 
 PLANES = counts((2, 60, 70))
 THERE = torch.device("pretend")

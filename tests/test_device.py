@@ -19,7 +19,7 @@ from napari_sr.device import (
     release_memory,
     smallest_tile,
 )
-from napari_sr.tiling import plan_tiles
+from napari_sr.image.tiling import plan_tiles
 
 CPU = torch.device("cpu")
 GIB = 2**30

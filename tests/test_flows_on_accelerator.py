@@ -10,23 +10,23 @@ from stacks_on_disk import counts, read_stack, write_stack
 from tiny_models import tiny_blind, tiny_fast, tiny_scn, tiny_srresnet
 
 import napari_sr as sr
-from napari_sr import regions
-from napari_sr.batching import FileJob, run_job
-from napari_sr.calibrating import Known, find_interval
-from napari_sr.catalogue import load_model
+from napari_sr.catalogue.lookup import load_model
 from napari_sr.cli import main
-from napari_sr.evaluation import noise_of, on_scale, recorded
-from napari_sr.files import zarr_regions
-from napari_sr.model import SRModel
+from napari_sr.cli.selfcheck import self_check
+from napari_sr.evaluation.protocol import noise_of, on_scale, recorded
+from napari_sr.evaluation.side_by_side import put_side_by_side
+from napari_sr.files.zarr import regions as zarr_regions
+from napari_sr.image import regions
+from napari_sr.image.stack import Stack
+from napari_sr.models.sr_model import SRModel
 from napari_sr.phantoms import make_phantom
-from napari_sr.planning import make_plan
-from napari_sr.selfcheck import self_check
+from napari_sr.runs.one_file import FileJob, run_job
 from napari_sr.settings import UpscaleSettings
-from napari_sr.side_by_side import put_side_by_side
-from napari_sr.stack import Stack
-from napari_sr.stepping import found_by
-from napari_sr.uncertainty import spread
-from napari_sr.upscaling import as_upscaler
+from napari_sr.training.calibration import Known, find_interval
+from napari_sr.trust.uncertainty import spread
+from napari_sr.upscaling.flow import as_upscaler
+from napari_sr.upscaling.plan import make_plan
+from napari_sr.upscaling.progress import found_by
 
 PLANES = counts((2, 60, 70))
 ON_CPU = {"device": "cpu"}
@@ -120,7 +120,7 @@ def test_regions(accelerator, tmp_path):
 def test_a_worker(accelerator, tmp_path):
     """In a thread of this process: another one would not know the pretend device."""
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
-    from napari_sr.cluster import Workers
+    from napari_sr.runs.workers import Workers
 
     source = write_stack(tmp_path / "a.ome.tif", PLANES, "zyx")
     output = tmp_path / "r.ome.zarr"

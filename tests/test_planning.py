@@ -9,11 +9,11 @@ from tiny_models import tiny_blind, tiny_fast
 from upscalers import EVERY
 
 import napari_sr as sr
-from napari_sr.calibrating import Known, find_interval
-from napari_sr.planning import make_plan
+from napari_sr.image.stack import Stack
 from napari_sr.settings import TrainingSettings, UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.uncertainty import spread
+from napari_sr.training.calibration import Known, find_interval
+from napari_sr.trust.uncertainty import spread
+from napari_sr.upscaling.plan import make_plan
 
 PLANE = np.arange(32 * 40, dtype=np.uint16).reshape(32, 40) * 20
 

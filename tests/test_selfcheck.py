@@ -8,11 +8,9 @@ import pytest
 import torch
 from tiny_models import tiny_fast
 
-from napari_sr import selfcheck
-from napari_sr.cli import main
-from napari_sr.model import SRModel
-from napari_sr.model_file import save_model
-from napari_sr.selfcheck import self_check
+from napari_sr.cli import main, selfcheck
+from napari_sr.cli.selfcheck import self_check
+from napari_sr.models.sr_model import SRModel, save_model
 
 
 def found(model):

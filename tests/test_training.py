@@ -11,15 +11,17 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_sr import lessons, pace, training
-from napari_sr.card import Instrument
-from napari_sr.examples import SimulatedExamples
+from napari_sr.cards.model_card import Instrument
 from napari_sr.networks import build_generator
-from napari_sr.pace import MOST_ROLLBACKS, WARM_UP
 from napari_sr.settings import AdversarialSettings, TrainingSettings
-from napari_sr.training import train_steps
-from napari_sr.training_state import CheckpointError, TrainingState
-from napari_sr.validation import held_out
+from napari_sr.training import flow as training
+from napari_sr.training import schedule as pace
+from napari_sr.training import steps as lessons
+from napari_sr.training.batches import SimulatedExamples
+from napari_sr.training.checkpoint import CheckpointError, TrainingState
+from napari_sr.training.flow import train_steps
+from napari_sr.training.schedule import MOST_ROLLBACKS, WARM_UP
+from napari_sr.training.validation import held_out
 
 CLEAN = Instrument(share_clean=1)
 SMALL = TrainingSettings(

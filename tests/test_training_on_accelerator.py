@@ -12,11 +12,11 @@ import torch
 from tiny_models import tiny_blind, tiny_fast, tiny_srresnet
 
 import napari_sr as sr
-from napari_sr import training
-from napari_sr.instrument_estimation import estimate_instrument
-from napari_sr.model import SRModel
+from napari_sr.instrument.estimation import estimate_instrument
+from napari_sr.models.sr_model import SRModel
 from napari_sr.settings import AdversarialSettings, TrainingSettings
-from napari_sr.training_state import TrainingState
+from napari_sr.training import flow as training
+from napari_sr.training.checkpoint import TrainingState
 
 DISCRIMINATORS = ("unet", "srgan")
 CONTENTS = ("spectrum", "gradient", "ms-ssim", "domain", None)

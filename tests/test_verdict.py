@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sr.intensity import NoiseLevel
+from napari_sr.image.intensity import NoiseLevel
 from napari_sr.networks import build_generator
 from napari_sr.settings import TrainingSettings
-from napari_sr.validation import SIDE, HeldOut, held_out, held_out_pairs
-from napari_sr.verdict import DIAL_LOSS, Texture, Verdict, judge, recommended_dial
+from napari_sr.training.validation import SIDE, HeldOut, held_out, held_out_pairs
+from napari_sr.training.verdict import (
+    DIAL_LOSS,
+    Texture,
+    Verdict,
+    judge,
+    recommended_dial,
+)
 
 SETTINGS = TrainingSettings(arguments={"channels": 4, "n_blocks": 1}, device="cpu")
 

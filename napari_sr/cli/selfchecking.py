@@ -19,9 +19,9 @@ def add_selfcheck(parser: argparse.ArgumentParser) -> None:
 
 
 def _selfcheck(arguments: argparse.Namespace) -> int:
-    from napari_sr.catalogue import load_model
-    from napari_sr.model import SRModel
-    from napari_sr.selfcheck import self_check
+    from napari_sr.catalogue.lookup import load_model
+    from napari_sr.cli.selfcheck import self_check
+    from napari_sr.models.sr_model import SRModel
 
     model = load_model(arguments.model)
     if not isinstance(model, SRModel):

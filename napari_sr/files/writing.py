@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from napari_sr.stack import StackError
+from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

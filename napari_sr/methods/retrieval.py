@@ -25,11 +25,10 @@ from napari_sr.networks.resampling import kernel_radius, resample
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_sr.blur import Prepared
-    from napari_sr.intensity import IntensityRange, NoiseLevel
+    from napari_sr.image.intensity import IntensityRange, NoiseLevel
+    from napari_sr.image.stack import Stack
     from napari_sr.methods.laying import Laid
-    from napari_sr.stack import Stack
-    from napari_sr.upscaler import Upscaler
+    from napari_sr.models.upscaler import Prepared, Upscaler
 
 N_PLACES = (2 * AROUND + 1) ** 2
 

@@ -13,15 +13,16 @@ from stacks_on_disk import read_stack, write_stack
 from tiny_models import tiny_fast
 
 import napari_sr as sr
-from napari_sr._napari import fine_tune_flow
-from napari_sr._napari.batch_flow import BatchRequest, run_batch
-from napari_sr._napari.flow import Request, run
-from napari_sr._napari.preparing import Preparer
-from napari_sr._napari.sight import preview_steps
-from napari_sr._napari.view import View
+from napari_sr._napari.batch.flow import BatchRequest, run_batch
+from napari_sr._napari.fine_tune import flow as fine_tune_flow
+from napari_sr._napari.super_resolve.flow import run
+from napari_sr._napari.super_resolve.prepared import Preparer
+from napari_sr._napari.super_resolve.preview_pixels import preview_steps
+from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.view import View
+from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.stepping import found_by
+from napari_sr.upscaling.progress import found_by
 
 PLANES = np.random.default_rng(0).integers(0, 60_000, (2, 64, 64)).astype(np.uint16)
 

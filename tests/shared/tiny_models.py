@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from napari_sr.blind import BlindModel
-from napari_sr.card import ModelCard
-from napari_sr.model import SRModel
+from napari_sr.cards.model_card import ModelCard
+from napari_sr.instrument.noise import NoiseEstimator
+from napari_sr.models.blind_model import BlindModel
+from napari_sr.models.sr_model import SRModel
 from napari_sr.networks import build_generator
-from napari_sr.networks.blind import Corrector, Predictor
-from napari_sr.noise import NoiseEstimator
+from napari_sr.networks.generators.ikc import Corrector, Predictor
 
 
 def tiny_fast(factor=2, *, tail=0.05, seed=0, name="tiny"):
