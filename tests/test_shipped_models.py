@@ -71,13 +71,22 @@ def test_the_card_shows_gains_over_bicubic_on_every_dataset(model):
             assert quality.psnr > bicubic.psnr - bound, (dataset, photons)
 
 
+GRAINY = {"em-x2": 0.38}
+"""Models that leave more than a third of a flat field's noise, and how much; at 5,000
+photons, where there is little of it. Take one out when it has been trained again."""
+
+
 def test_the_faithful_end_invents_nothing_from_noise(model):
     own = [f for f in model.card.flat_fields if f.method == faithful_way(model)]
     assert {one.photons for one in own} >= {50, 500, 5000}
-    assert max(one.share for one in own if one.photons is not None) <= 1 / 3
+    most = max(one.share for one in own if one.photons is not None)
+    if model.name in GRAINY:
+        assert 1 / 3 < most <= GRAINY[model.name]
+    else:
+        assert most <= 1 / 3
 
 
-LATTICES = {}
+LATTICES = {"srgan-x4": "5.6 to 6.9 counts on a flat field of 50 photons, 5.2 allowed"}
 """Models that paint a lattice above the bound even at dial 0, and where. Take one out
 when it has been trained again: the test says so."""
 IN_RANGE, ALONE = (BLACK, WHITE), None
