@@ -41,12 +41,12 @@ lint: install  ## Check style, types and who imports whom
 	$(BIN)/lint-imports
 
 evaluate: install  ## Measure the shipped models again
-	$(BIN)/python -m benchmarks.evaluate
+	$(BIN)/python -m benchmarks.accuracy.evaluate
 
 screenshots: install  ## Take the pictures of the widgets again; needs a screen, or Xvfb
-	$(BIN)/python -m benchmarks.screenshots
-	$(BIN)/python -m benchmarks.screenshots_fine_tune
-	$(BIN)/python -m benchmarks.screenshots_tools
+	$(BIN)/python -m tools.screenshots.super_resolve
+	$(BIN)/python -m tools.screenshots.fine_tune
+	$(BIN)/python -m tools.screenshots.other_widgets
 
 sample-data: install  ## Write the sample data again
 	$(BIN)/napari-sr samples sample_data

@@ -216,7 +216,7 @@ def test_the_estimated_noise_serves_nearly_as_well_as_the_true_one(name):
 
 @pytest.mark.skipif(not DATA, reason="NAPARI_SR_DATA does not name the real images")
 def test_a_real_image_that_was_not_trained_on_gains_over_bicubic():
-    from benchmarks.evaluate import specimens
+    from benchmarks.accuracy.evaluate import specimens
     from napari_sr.evaluation.protocol import evaluate_specimen, methods_for
 
     model = sr.load_model("fluorescence-x2")

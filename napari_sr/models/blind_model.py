@@ -58,7 +58,7 @@ class BlindModel(SRModel):
             if part not in self.weights:
                 raise ValueError(
                     f"Model {self.name!r} has no {part}, so it cannot find out a blur. "
-                    f"Train one, see benchmarks/train_methods.py."
+                    f"Train one, see tools/zoo/train_methods.py."
                 )
             weights = self.weights[part]
             network = kind(_width_of(weights))

@@ -6,7 +6,7 @@ the receptive radius gives the same pixels as the whole plane. The output is the
 bicubic interpolation plus what the stack adds, and the last layer starts at zero: an
 untrained network *is* bicubic. Residual blocks as in EDSR (Lim et al., CVPRW 2017),
 one shuffle at the end as in ESPCN (Shi et al., CVPR 2016), noise map as in FFDNet
-(Zhang et al., TIP 2018). The shape was chosen by `benchmarks/choose_fast.py`.
+(Zhang et al., TIP 2018). The shape was chosen by `benchmarks/studies/choose_fast.py`.
 """
 
 from __future__ import annotations

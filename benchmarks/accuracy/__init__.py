@@ -1,0 +1,1 @@
+"""The tables of accuracy; run before a release."""

@@ -1,0 +1,1 @@
+"""How late the viewer is while something is computed."""

@@ -1,0 +1,1 @@
+"""Training of the model files that are shipped."""
