@@ -23,11 +23,11 @@ import torch
 from benchmarks.accuracy.real_images import (
     BLACK,
     DATA_RANGE,
-    WHITE,
     add_data_argument,
     rows_of,
     sharp_planes,
 )
+from napari_sr.evaluation.protocol import WHITE
 from napari_sr.image.intensity import IntensityRange
 from napari_sr.instrument.degradation import record
 from napari_sr.instrument.estimation import InstrumentEstimator

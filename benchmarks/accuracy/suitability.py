@@ -1,7 +1,7 @@
 """What a model's training images are like, and whether others are told apart by it.
 
     python -m benchmarks.accuracy.suitability --data DIR             # the table
-    python -m benchmarks.accuracy.suitability --data DIR --write  # into the shipped cards
+    python -m benchmarks.accuracy.suitability --data DIR --write  # into the cards
 
 Sharp images of the train role, up to 20 of each dataset, are recorded at several levels
 of noise and described; those of the other domains are what a recording could be taken

@@ -1,8 +1,8 @@
 """Pictures of the other widgets in use, for the documentation.
 
 Run as `python -m tools.screenshots.other_widgets`, with the names of scenes or for all.
-A scene opens napari as a user would, uses the widget until there is something to see, and
-the window is written to `docs/screenshots/`.
+A scene opens napari as a user would and uses the widget until there is something to
+see; the window is written to `docs/screenshots/`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ A checkpoint is kept in `training_runs/`; the same command goes on from there. I
 judged by the calibrate role. At the end the noise estimator is trained, on all domains,
 or taken from the base, and the model file written to the package's zoo. Figures are
 measured and written into the card by `python -m benchmarks.accuracy.evaluate`, and
-what the training images are like by `python -m benchmarks.accuracy.suitability --write`.
+what the training images are like by `benchmarks.accuracy.suitability --write`.
 """
 
 from __future__ import annotations
