@@ -19,7 +19,7 @@ from napari_sr.describing import (
     describe_share,
 )
 from napari_sr.files import has_writable_suffix
-from napari_sr.inputs import read_count, read_share
+from napari_sr.inputs import read_count, read_seconds, read_share
 from napari_sr.output_names import OUTPUT_SUFFIXES
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="take the workers of dask.distributed there: tcp://node:8786")  # fmt: skip
     add("--slurm", type=Path, metavar="FILE",
         help="TOML with what dask_jobqueue.SLURMCluster takes")  # fmt: skip
+    add("--patience", type=read_seconds, metavar="SECONDS",
+        help="without any worker, after which a run ends; what is done is kept (60; "
+        "a day for jobs of SLURM)")  # fmt: skip
 
 
 def plan_jobs(
@@ -128,9 +131,12 @@ def _workers(
         arguments.misuse(
             "--shard is without workers, and --scheduler has its own: leave one out"
         )
-    from napari_sr.cluster import Workers, connected
+    from napari_sr.cluster import PATIENCE, PATIENCE_IN_A_QUEUE, Workers, connected
 
-    workers = Workers(stack.enter_context(connected(*wanted)), upscaler)
+    patience = arguments.patience
+    if patience is None:
+        patience = PATIENCE_IN_A_QUEUE if arguments.slurm else PATIENCE
+    workers = Workers(stack.enter_context(connected(*wanted)), upscaler, patience)
     print(f"Workers can be watched at {workers.dashboard}", flush=True)
     return workers
 
