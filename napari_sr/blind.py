@@ -25,6 +25,7 @@ from napari_sr.networks.blind import (
     gaussian_kernels,
     with_code,
 )
+from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.weights import fitting
 from napari_sr.sampling import spread_indices
 
@@ -60,7 +61,8 @@ class BlindModel(SRModel):
                     f"Train one, see benchmarks/train_methods.py."
                 )
             weights = self.weights[part]
-            network = kind(_width_of(weights))
+            with no_larger_than(weights, self.name):
+                network = kind(_width_of(weights))
             network.load_state_dict(fitting(network, weights, self.name))
             found.append(network.eval().to(self.device))
         predictor, corrector = found

@@ -18,6 +18,7 @@ from napari_sr.intensity import IntensityPolicy
 from napari_sr.interop.foreign import Foreign, Origin
 from napari_sr.interop.reading import read_weights
 from napari_sr.networks.as_trained import working_memory
+from napari_sr.networks.bounded import no_larger_than
 
 if TYPE_CHECKING:
     import os
@@ -72,7 +73,10 @@ def read_spandrel(path: str | os.PathLike[str]) -> Foreign:
         ) from error
     weights = read_weights(path, only_floats=False)
     try:
-        found = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
+        with no_larger_than(weights, path.name):
+            found = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
+    except ModelFormatError:
+        raise
     except Exception as error:  # of any of its architectures
         raise ModelFormatError(
             f"{path.name}: is of no layout known here or in spandrel "
