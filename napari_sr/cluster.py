@@ -143,9 +143,9 @@ def _slurm(path: Path, n_jobs: int | None) -> Any:  # noqa: ANN401 - it has no t
     finally:
         signal.signal(signal.SIGINT, on_interrupt)  # which that import takes over
     try:
-        said = tomllib.loads(path.read_text("utf-8"))
+        said = tomllib.loads(path.read_text("utf-8-sig"))
         cluster = SLURMCluster(**{"processes": 1, **said})
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is not what dask_jobqueue.SLURMCluster takes: {error}"
         ) from error
