@@ -24,6 +24,7 @@ from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.exporting import add_export
 from napari_sr.cli.reporting import add_report
 from napari_sr.cli.running import add_running, jobs_for, plan_jobs, run_jobs
+from napari_sr.cli.saying import say
 from napari_sr.cli.selfchecking import add_selfcheck
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.describing import (
@@ -251,9 +252,9 @@ def _models(_arguments: argparse.Namespace) -> int:
     cards = list_models()
     width = max(len(name) for name in [*METHODS, *(card.name for card in cards)])
     for card in cards:
-        print(f"{card.name:{width}}  ×{card.factor}  {card.domain}: {card.description}")
+        say(f"{card.name:{width}}  ×{card.factor}  {card.domain}: {card.description}")
     for name, description in METHODS.items():
-        print(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: {description}")
+        say(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: {description}")
     return OK
 
 
@@ -266,12 +267,12 @@ def _import_model(arguments: argparse.Namespace) -> int:
     else:
         path = install_foreign(arguments.file, trust=arguments.trust)
     card = next(one.card for one in list_entries() if one.path == path)
-    print(describe_model(card))
+    say(describe_model(card))
     return OK
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    print(_description(arguments.file, arguments.json))
+    say(_description(arguments.file, arguments.json))
     return OK
 
 
@@ -301,9 +302,9 @@ def _description(name: str, as_json: bool) -> str:
 def _demo(arguments: argparse.Namespace) -> int:
     from napari_sr.demo import HEADING, run_demo
 
-    print(HEADING)
+    say(HEADING)
     for line in run_demo(arguments.output, arguments.samples):
-        print(line)
+        say(line)
     return OK
 
 
@@ -311,7 +312,7 @@ def _samples(arguments: argparse.Namespace) -> int:
     from napari_sr.phantoms import write_samples
 
     for path in write_samples(arguments.folder, overwrite=True):
-        print(path)
+        say(path)
     return OK
 
 
@@ -327,4 +328,4 @@ def _sentence_of(error: ValidationError) -> str:
 
 
 def _complain(text: str) -> None:
-    print(text, file=sys.stderr)
+    say(text, file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from napari_sr.cli.exit_codes import FAILED, OK
+from napari_sr.cli.saying import printable, say
 from napari_sr.describing import (
     describe_failure,
     describe_forecast,
@@ -78,11 +79,11 @@ def plan_jobs(
         except (OSError, ValueError) as error:
             if len(jobs) == 1:
                 raise
-            print(error, file=sys.stderr)
+            say(error, file=sys.stderr)
     if trial is None:  # nothing could be read
         return FAILED
     found = forecast(trial, shapes, jobs[0].output)
-    print(describe_forecast(found))
+    say(describe_forecast(found))
     return OK if found.fits and len(shapes) == len(jobs) else FAILED
 
 
@@ -137,7 +138,7 @@ def _workers(
     if patience is None:
         patience = PATIENCE_IN_A_QUEUE if arguments.slurm else PATIENCE
     workers = Workers(stack.enter_context(connected(*wanted)), upscaler, patience)
-    print(f"Workers can be watched at {workers.dashboard}", flush=True)
+    say(f"Workers can be watched at {workers.dashboard}", flush=True)
     return workers
 
 
@@ -174,7 +175,7 @@ def _run_many(
             if report is not None:
                 report.add(jobs[number], outcome)
     if report is not None:
-        print(describe_many(statuses, len(jobs), report.path))
+        say(describe_many(statuses, len(jobs), report.path))
     return FAILED if "failed" in statuses else OK
 
 
@@ -190,9 +191,11 @@ def _followed(events: Events, jobs: list[FileJob]) -> Events:
                 yield number, event
                 continue
             if bar is None:
-                name = jobs[number].name
+                name = printable(jobs[number].name)
                 label = name if len(jobs) == 1 else f"{number + 1}/{len(jobs)} {name}"
-                bar = tqdm(desc=label, unit="tile", disable=None, leave=False)
+                bar = tqdm(
+                    desc=printable(label), unit="tile", disable=None, leave=False
+                )
             bar.total = event.n_tiles
             bar.update(event.tiles_done - bar.n)
 
@@ -203,9 +206,9 @@ def _told(outcome: Step | Outcome) -> str:
     from napari_sr.batching import FileFailure, FileResult, FileShared
 
     if isinstance(outcome, FileFailure):
-        print(describe_failure(outcome), file=sys.stderr)
+        say(describe_failure(outcome), file=sys.stderr)
     elif isinstance(outcome, FileShared):
-        print(describe_share(outcome), flush=True)
+        say(describe_share(outcome), flush=True)
     elif isinstance(outcome, FileResult):
-        print(describe_result(outcome), flush=True)
+        say(describe_result(outcome), flush=True)
     return folders.status_of(outcome)

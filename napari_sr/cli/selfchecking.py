@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr.cli.exit_codes import FAILED, OK
+from napari_sr.cli.saying import say
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +32,6 @@ def _selfcheck(arguments: argparse.Namespace) -> int:
         )
     is_well = True
     for finding in self_check(model, arguments.device):
-        print(f"{'well' if finding.is_well else 'WRONG'}: {finding.text}", flush=True)
+        say(f"{'well' if finding.is_well else 'WRONG'}: {finding.text}", flush=True)
         is_well = is_well and finding.is_well
     return OK if is_well else FAILED

@@ -230,6 +230,10 @@ def _recognize(path: Path) -> Format:
             f"{path} is a folder but neither an OME-Zarr nor a DICOM series; give the "
             "image files in it."
         )
+    if not path.is_file():
+        raise StackError(
+            f"{path} is a pipe, a socket or a device, which is not read; give a file."
+        )
     found = _find_format(path) or (_DICOM if is_dicom(path) else None)
     if found is None:
         raise StackError(f"{path} cannot be read; expected {_expected()}.")

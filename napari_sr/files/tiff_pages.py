@@ -11,6 +11,7 @@ import math
 import re
 import struct
 import threading
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ _EXTRA = 4
 
 _MOST_PLANES = 10_000_000
 """Of one image; a set of files that large would take weeks to record."""
+_PARTS = re.compile(r'\bFileName\s*=\s*["\']([^"\']+)["\']')
 _COUNTS = re.compile(r'\b(SizeZ|SizeC|SizeT|PlaneCount)\s*=\s*["\'](\d{1,30})["\']')
 
 
@@ -160,6 +162,7 @@ def choose_series(path: str, tif: TiffFile) -> list[TiffPageSeries]:
     check_headers(path, tif)
     if tif.is_ome:
         _refuse_absurd_counts(path, tif.ome_metadata or "")
+        _refuse_what_is_no_file(path, tif.ome_metadata or "")
     if not tif.series:
         raise StackError(f"{path} holds no image.")
     main = tif.series[0]
@@ -195,6 +198,17 @@ def _refuse_absurd_counts(path: str, xml: str) -> None:
             f"{path} claims to hold {most} planes; its description is damaged. Copy it "
             "again from its source."
         )
+
+
+def _refuse_what_is_no_file(path: str, xml: str) -> None:
+    """Refuse a set of which a part is a pipe: to open it is to wait for ever."""
+    for quoted in _PARTS.findall(xml):
+        part = Path(path).with_name(Path(unescape(quoted)).name)
+        if part.exists() and not part.is_file():
+            raise StackError(
+                f"{path} names {part.name} as a part of it, which is a pipe, a socket "
+                "or a device and is not read; put the file there."
+            )
 
 
 def _is_image(series: TiffPageSeries, main: TiffPageSeries) -> bool:
