@@ -7,14 +7,13 @@ place and is renamed when every plane is there.
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Protocol, Self
-from uuid import uuid4
 
 import numpy as np
 
+from napari_sr.aside import displaced_by, hidden_beside, remove, remove_leftovers
 from napari_sr.stack import StackError
 
 if TYPE_CHECKING:
@@ -109,10 +108,10 @@ class AtomicWriter:
         self._leading = tuple(shape[:-2])
         # Counted and not listed: a small file may claim any number of planes.
         self._n_in_order, self._ahead_of_them = 0, set[int]()
-        hidden = f".{path.name}.{uuid4().hex[:8]}.partial"
-        self._temporary = self._path.with_name(hidden)
+        self._temporary = hidden_beside(self._path)
         self._sink: Sink | None = None
         refuse_existing(self._named, overwrite, may_replace)
+        remove_leftovers(self._path)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._sink = open_sink(self._temporary)
@@ -169,6 +168,7 @@ class AtomicWriter:
             refuse_existing(self._named, self._overwrite, self._may_replace)
             sink.close()
             put_in_place(self._temporary, self._path)
+            remove_leftovers(self._path, is_whole=True)
         except OSError as error:
             self.discard()
             raise unwritable(self._label, error) from error
@@ -185,7 +185,7 @@ class AtomicWriter:
                 with suppress(Exception):  # the error that led here matters more
                     sink.close()
         finally:
-            _remove(self._temporary)
+            remove(self._temporary)
 
     def __enter__(self) -> Self:
         """Give the writer itself."""
@@ -288,7 +288,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
     if not (temporary.is_dir() or path.is_dir()):
         temporary.replace(path)
         return
-    old = temporary.with_name(f"{temporary.name}.old.partial")
+    old = displaced_by(temporary)
     if os.path.lexists(path):
         path.rename(old)
     try:
@@ -297,13 +297,4 @@ def put_in_place(temporary: Path, path: Path) -> None:
         if os.path.lexists(old):
             old.rename(path)
         raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a folder as far as it is there and the disk lets go of it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
+    remove(old)
