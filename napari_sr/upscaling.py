@@ -25,6 +25,7 @@ from napari_sr.computing import Part, Tiled, compute_parts, read_parts
 from napari_sr.consistency import make_consistent, with_mean_of
 from napari_sr.device import choose_device
 from napari_sr.files import open_stack
+from napari_sr.forking import survive_forks
 from napari_sr.intensity import restore_gaps
 from napari_sr.model import SRModel
 from napari_sr.noise import SIGNAL_RADIUS
@@ -58,6 +59,7 @@ __all__ = [
     "upscale_steps",
 ]
 
+survive_forks()
 
 EVERYWHERE = 2**31
 """Reach beyond the border of any plane."""
