@@ -56,9 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a log in an old encoding lacks ×
             stream.reconfigure(errors="replace")
-    arguments = _parser().parse_args(argv)
+    arguments = argparse.Namespace()
     on_terminate = signal.signal(signal.SIGTERM, _as_interrupt)
     try:
+        arguments = _parser().parse_args(argv)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         _complain(f"Interrupted; {_what_is_left(arguments)}.")

@@ -143,7 +143,14 @@ def open_stack(
     if not isinstance(source, (str, PathLike, Url)):
         from napari_sr.files.sequence import open_sequence
 
-        return open_sequence([Path(path) for path in source], channel)
+        try:
+            paths = [Path(path) for path in source]
+        except TypeError as error:
+            raise StackError(
+                f"A {type(source).__name__} was given; expected the path of a file, or "
+                "paths. Join planes that are in memory with numpy.stack."
+            ) from error
+        return open_sequence(paths, channel)
     place = source if isinstance(source, Url) else as_place(source)
     known = _ZARR if isinstance(place, Url) else _recognize(place)
     return _load(known).open_file(place, channel)
