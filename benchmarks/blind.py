@@ -20,23 +20,23 @@ import torch
 
 import napari_sr as sr
 from benchmarks.real_images import add_data_argument, rows_of, sharp_planes
-from napari_sr.blind import BlindModel
-from napari_sr.blur import BlurEstimate
-from napari_sr.degradation import record
-from napari_sr.evaluation import BORDER, DATA_RANGE
+from napari_sr.evaluation.protocol import BORDER, DATA_RANGE
+from napari_sr.image.stack import Stack
+from napari_sr.instrument.degradation import record
+from napari_sr.instrument.psf import gaussian_psf
 from napari_sr.metrics import psnr
-from napari_sr.networks.blind import as_kernel
-from napari_sr.planning import make_plan
-from napari_sr.psf import gaussian_psf
-from napari_sr.quality import as_markdown
+from napari_sr.metrics.quality import as_markdown
+from napari_sr.models.blind_model import BlindModel
+from napari_sr.models.upscaler import BlurEstimate
+from napari_sr.networks.generators.ikc import as_kernel
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.upscaling import upscale_plane
+from napari_sr.upscaling.flow import upscale_plane
+from napari_sr.upscaling.plan import make_plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sr.planning import Plan
+    from napari_sr.upscaling.plan import Plan
 
 WIDTHS = {2: (0.8, 1.6), 3: (1.35, 2.4), 4: (1.8, 3.2)}
 """Smallest and largest standard deviation, in pixels of the result, by factor."""

@@ -27,7 +27,7 @@ from benchmarks.real_images import (
     rows_of,
     sharp_planes,
 )
-from napari_sr.noise import noise_map
+from napari_sr.instrument.noise import noise_map
 
 SIDE, RING, N_IMAGES, PHOTONS = 96, 8, 24, 200
 

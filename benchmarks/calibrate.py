@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 from benchmarks.evaluate import shipped, specimens
 from benchmarks.real_images import add_data_argument
 from benchmarks.sections import replace_section
-from napari_sr.calibrating import Known, find_interval, middle, tried
-from napari_sr.catalogue import SHIPPED
-from napari_sr.evaluation import noise_of, recorded
-from napari_sr.model import SRModel, save_model
-from napari_sr.quality import as_markdown
+from napari_sr.catalogue.lookup import SHIPPED
+from napari_sr.evaluation.protocol import noise_of, recorded
+from napari_sr.metrics.quality import as_markdown
+from napari_sr.models.sr_model import SRModel, save_model
+from napari_sr.training.calibration import Known, find_interval, middle, tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_sr.interval import Interval
+    from napari_sr.cards.interval import Interval
 
 PHOTONS = (None, 1000.0, 200.0, 50.0)
 N_PER_DATASET = {"train": 1, "calibrate": 3, "test": 3}

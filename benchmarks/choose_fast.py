@@ -23,14 +23,14 @@ from torch.nn import functional
 
 from benchmarks.gains import gains_over_bicubic
 from benchmarks.real_images import add_data_argument, training_images
-from napari_sr.examples import SimulatedExamples
-from napari_sr.networks.fast import NOISE_GAIN, Fast
 from napari_sr.networks.generator import Generator
+from napari_sr.networks.generators.fast import NOISE_GAIN, Fast
+from napari_sr.networks.generators.srresnet import SRResNet
 from napari_sr.networks.resampling import resample
-from napari_sr.networks.srresnet import SRResNet
 from napari_sr.settings import TrainingSettings
-from napari_sr.training import train_steps
-from napari_sr.training_state import TrainingState
+from napari_sr.training.batches import SimulatedExamples
+from napari_sr.training.checkpoint import TrainingState
+from napari_sr.training.flow import train_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable

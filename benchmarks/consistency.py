@@ -22,16 +22,16 @@ import napari_sr as sr
 from benchmarks.evaluate import shipped, specimens
 from benchmarks.real_images import add_data_argument
 from benchmarks.sections import replace_section
-from napari_sr.evaluation import BORDER, DATA_RANGE, noise_of, recorded
+from napari_sr.evaluation.protocol import BORDER, DATA_RANGE, noise_of, recorded
+from napari_sr.image.sampling import binned
 from napari_sr.metrics import psnr
-from napari_sr.model import SRModel
-from napari_sr.quality import as_markdown
-from napari_sr.sampling import binned
+from napari_sr.metrics.quality import as_markdown
+from napari_sr.models.sr_model import SRModel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_sr.evaluation import Specimen
+    from napari_sr.evaluation.protocol import Specimen
 
 PHOTONS = (None, 1000.0, 200.0, 50.0)
 N_PER_DATASET, LARGEST = 2, 384

@@ -15,8 +15,8 @@ from time import process_time
 
 import torch
 
+from napari_sr.metrics.quality import as_markdown
 from napari_sr.networks import build_generator
-from napari_sr.quality import as_markdown
 
 BLOCKS, N_ROUNDS = (1, 2, 4, 8, 16), 4
 RESULTS = Path("benchmarks/results/depth.md")

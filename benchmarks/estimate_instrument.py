@@ -28,16 +28,16 @@ from benchmarks.real_images import (
     rows_of,
     sharp_planes,
 )
-from napari_sr.degradation import record
-from napari_sr.instrument_estimation import InstrumentEstimator
-from napari_sr.intensity import IntensityRange
+from napari_sr.image.intensity import IntensityRange
+from napari_sr.instrument.degradation import record
+from napari_sr.instrument.estimation import InstrumentEstimator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_sr.instrument_estimation import Estimated
+    from napari_sr.instrument.estimation import Estimated
 
 SETTINGS = (
     (0.6, 50, 0.0),

@@ -3,9 +3,10 @@
     python -m benchmarks.evaluate --data DIR [--models NAME …] [--write]
 
 Every sharp test image of the models' domains is recorded (see
-`napari_sr.evaluation.PROTOCOL`) and super-resolved by the whole upscaling flow. Models
-of a domain stand beside the general one of their factor. `--write` puts the figures
-into the card; `--docs` writes `docs/quality.md` and the README's table from the cards.
+`napari_sr.evaluation.protocol.PROTOCOL`) and super-resolved by the whole upscaling
+flow. Models of a domain stand beside the general one of their factor. `--write` puts
+the figures into the card; `--docs` writes `docs/quality.md` and the README's table from
+the cards.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import napari_sr as sr
 from benchmarks.real_images import add_data_argument, rows_of, sharp_planes
-from napari_sr.card import read_card
-from napari_sr.catalogue import SHIPPED
-from napari_sr.describing import models_table, quality_tables
-from napari_sr.evaluation import (
+from napari_sr.cards.model_card import read_card
+from napari_sr.catalogue.lookup import SHIPPED
+from napari_sr.catalogue.summary import models_table, quality_tables
+from napari_sr.evaluation.protocol import (
     PROTOCOL,
     SMALLEST,
     Specimen,
@@ -28,14 +29,14 @@ from napari_sr.evaluation import (
     flat_fields_of,
     methods_for,
 )
-from napari_sr.model import SRModel, save_model
-from napari_sr.quality import Measured, averaged
-from napari_sr.sampling import evenly_spread
+from napari_sr.image.sampling import evenly_spread
+from napari_sr.metrics.quality import Measured, averaged
+from napari_sr.models.sr_model import SRModel, save_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_sr.card import ModelCard
+    from napari_sr.cards.model_card import ModelCard
 
 N_PLANES = 4
 DOCS, README = Path("docs/quality.md"), Path("README.md")

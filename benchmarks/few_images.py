@@ -29,13 +29,13 @@ from benchmarks.real_images import (
     rows_of,
     sharp_planes,
 )
-from napari_sr.evaluation import BORDER, noise_of
-from napari_sr.examples import SimulatedExamples
-from napari_sr.losses import mean_absolute_error
+from napari_sr.datasets import gather_images
+from napari_sr.evaluation.protocol import BORDER, noise_of
 from napari_sr.metrics import psnr, spectrum_error
-from napari_sr.model import SRModel
+from napari_sr.models.sr_model import SRModel
 from napari_sr.networks import build_generator
-from napari_sr.training_data import gather_images
+from napari_sr.training.batches import SimulatedExamples
+from napari_sr.training.losses import mean_absolute_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

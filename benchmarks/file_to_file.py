@@ -21,8 +21,8 @@ import torch
 import napari_sr as sr
 from benchmarks.memory import write_stack
 from benchmarks.speed import FAST, PAPER, made_model
-from napari_sr.intensity import NoiseLevel
-from napari_sr.model import SRModel
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.models.sr_model import SRModel
 
 
 class Timed(SRModel):

@@ -16,13 +16,13 @@ import numpy as np
 
 import napari_sr as sr
 from benchmarks.real_images import add_data_argument, recorded, rows_of, sharp_planes
-from napari_sr.evaluation import BORDER, DATA_RANGE, noise_of
+from napari_sr.evaluation.protocol import BORDER, DATA_RANGE, noise_of
 from napari_sr.metrics import psnr
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sr.upscaler import Upscaler
+    from napari_sr.models.upscaler import Upscaler
 
 PHOTONS = (None, 200)
 

@@ -15,9 +15,9 @@ from benchmarks.real_images import (
     rows_of,
     sharp_planes,
 )
-from napari_sr.evaluation import BORDER
+from napari_sr.evaluation.protocol import BORDER
+from napari_sr.instrument.noise import noise_map
 from napari_sr.networks.resampling import resample
-from napari_sr.noise import noise_map
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,7 +31,7 @@ import numpy as np
 from qtpy.QtCore import QEventLoop, QSettings, Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_sr._napari.geometry import upscaled_look, upscaled_placement
+from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
 from napari_sr.files import open_stack
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from time import process_time
 import numpy as np
 
 import napari_sr as sr
-from napari_sr.regions import Regions, region_side
-from napari_sr.run_folder import Target
+from napari_sr.image.regions import Regions, region_side
+from napari_sr.image.stack import Stack
+from napari_sr.runs.resume import Target
+from napari_sr.runs.volume import upscale_volume
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.upscaling import as_upscaler
-from napari_sr.volumes import upscale_volume
+from napari_sr.upscaling.flow import as_upscaler
 
 TILE = 512
 GB = 10**9

@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.evaluate import shipped
 from benchmarks.real_images import add_data_argument, rows_of, sharp_planes
 from benchmarks.sections import replace_section
-from napari_sr.baselines import baselines
-from napari_sr.catalogue import SHIPPED
-from napari_sr.evaluation import (
+from napari_sr.catalogue.lookup import SHIPPED
+from napari_sr.evaluation.baselines import baselines
+from napari_sr.evaluation.protocol import (
     BLACK,
     BORDER,
     DATA_RANGE,
@@ -37,8 +37,7 @@ from napari_sr.evaluation import (
     recorded,
     way_at,
 )
-from napari_sr.model import SRModel, save_model
-from napari_sr.quality import (
+from napari_sr.metrics.quality import (
     BASELINE,
     as_markdown,
     lattice_on_scale,
@@ -46,13 +45,14 @@ from napari_sr.quality import (
     most_on_images,
     recorded_as,
 )
+from napari_sr.models.sr_model import SRModel, save_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sr.baselines import Method
+    from napari_sr.evaluation.baselines import Method
 
 N_PER_DATASET, SIDE = 2, 512
 IMAGE_PHOTONS, PHOTONS = (None, 200.0), (None, 200.0, 50.0)

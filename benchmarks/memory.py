@@ -22,7 +22,7 @@ SIDE = 512
 def write_stack(path: Path, n_planes: int, side: int = SIDE) -> None:
     """Write a stack of noisy planes, each different."""
     from napari_sr.files import create_stack
-    from napari_sr.stack import Axis
+    from napari_sr.image.stack import Axis
 
     random = np.random.default_rng(0)
     with create_stack(

@@ -25,17 +25,17 @@ import tifffile
 import napari_sr as sr
 from benchmarks.real_images import add_data_argument, rows_of, sharp_planes
 from napari_sr import metrics
-from napari_sr.evaluation import BORDER, DATA_RANGE, noise_of, recorded
-from napari_sr.quality import as_markdown
-from napari_sr.sampling import binned
+from napari_sr.evaluation.protocol import BORDER, DATA_RANGE, noise_of, recorded
+from napari_sr.image.sampling import binned
+from napari_sr.metrics.quality import as_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from napari_sr.intensity import NoiseLevel
-    from napari_sr.upscaler import Upscaler
+    from napari_sr.image.intensity import NoiseLevel
+    from napari_sr.models.upscaler import Upscaler
 
     Method = Callable[[NDArray, NoiseLevel], NDArray]
 

@@ -29,8 +29,8 @@ from benchmarks.real_images import (
     sharp_planes,
     training_images,
 )
-from napari_sr.describing import describe_step
-from napari_sr.evaluation import BORDER, noise_of
+from napari_sr.cli.training import describe_step
+from napari_sr.evaluation.protocol import BORDER, noise_of
 from napari_sr.metrics import (
     gradient_similarity,
     psnr,
@@ -43,7 +43,7 @@ from napari_sr.settings import AdversarialSettings, TrainingSettings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sr.model import SRModel
+    from napari_sr.models.sr_model import SRModel
 
 FACTOR = 2
 RUNS, RESULTS = Path("training_runs"), Path("benchmarks/results/perceptual")

@@ -21,8 +21,8 @@ from matplotlib.patches import Rectangle
 
 from benchmarks.evaluate import shipped
 from benchmarks.real_images import add_data_argument, rows_of, sharp_planes
-from napari_sr.baselines import baselines
-from napari_sr.evaluation import (
+from napari_sr.evaluation.baselines import baselines
+from napari_sr.evaluation.protocol import (
     BLACK,
     BORDER,
     DATA_RANGE,
@@ -32,15 +32,15 @@ from napari_sr.evaluation import (
     recorded,
     way_at,
 )
-from napari_sr.figures import FIGURES, as_text
-from napari_sr.quality import BASELINE, measure
-from napari_sr.report.drawing import show
+from napari_sr.metrics.descriptions import FIGURES, as_text
+from napari_sr.metrics.quality import BASELINE, measure
+from napari_sr.trust.report.drawing import show
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sr.baselines import Method
-    from napari_sr.model import SRModel
+    from napari_sr.evaluation.baselines import Method
+    from napari_sr.models.sr_model import SRModel
 
 FACTOR, SIDE, CLOSE_UP = 4, 512, 96
 GENERAL, SRGAN = "general-x4", "srgan-x4"

@@ -28,21 +28,21 @@ from scipy import ndimage
 import napari_sr as sr
 from benchmarks.evaluate import specimens
 from benchmarks.real_images import add_data_argument
-from napari_sr.agreement import check
-from napari_sr.evaluation import noise_of, recorded
+from napari_sr.evaluation.protocol import noise_of, recorded
+from napari_sr.image.stack import Stack
 from napari_sr.metrics import split_bands
-from napari_sr.model import SRModel
-from napari_sr.planning import make_plan
-from napari_sr.quality import as_markdown
+from napari_sr.metrics.quality import as_markdown
+from napari_sr.models.sr_model import SRModel
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
+from napari_sr.trust.agreement import check
+from napari_sr.upscaling.plan import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from napari_sr.evaluation import Specimen
+    from napari_sr.evaluation.protocol import Specimen
 
 PHOTONS = 200.0
 LARGEST, SIDE, N_PLACES = 384, 32, 6

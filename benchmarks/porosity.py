@@ -21,11 +21,11 @@ from scipy.stats import wasserstein_distance
 import napari_sr as sr
 from benchmarks.evaluate import specimens
 from benchmarks.real_images import add_data_argument
-from napari_sr.evaluation import DATA_RANGE, noise_of, on_scale, recorded
+from napari_sr.evaluation.protocol import DATA_RANGE, noise_of, on_scale, recorded
 from napari_sr.metrics import bright_share
-from napari_sr.model import SRModel
+from napari_sr.metrics.quality import as_markdown
+from napari_sr.models.sr_model import SRModel
 from napari_sr.phantoms import make_phantom
-from napari_sr.quality import as_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tifffile
 
-from napari_sr.evaluation import BLACK, DATA_RANGE, on_scale, recorded
+from napari_sr.evaluation.protocol import BLACK, DATA_RANGE, on_scale, recorded
+from napari_sr.image.sampling import binned
 from napari_sr.phantoms import make_phantom
-from napari_sr.sampling import binned
 
 if TYPE_CHECKING:
     import argparse

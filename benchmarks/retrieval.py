@@ -27,14 +27,20 @@ from skimage.io import imread
 
 import napari_sr as sr
 from benchmarks.real_images import add_data_argument, rows_of, sharp_planes
-from napari_sr.evaluation import BORDER, DATA_RANGE, noise_of, on_scale, recorded
+from napari_sr.evaluation.protocol import (
+    BORDER,
+    DATA_RANGE,
+    noise_of,
+    on_scale,
+    recorded,
+)
+from napari_sr.image.sampling import binned
 from napari_sr.methods.bank import write_bank
 from napari_sr.metrics import psnr
+from napari_sr.metrics.quality import as_markdown
 from napari_sr.networks.resampling import resample
 from napari_sr.phantoms import make_phantom
-from napari_sr.quality import as_markdown
-from napari_sr.sampling import binned
-from napari_sr.stepping import found_by
+from napari_sr.upscaling.progress import found_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

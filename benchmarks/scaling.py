@@ -25,14 +25,14 @@ import psutil
 from distributed import Client, LocalCluster
 
 import napari_sr as sr
-from napari_sr.batching import FileJob, FileResult, run_job
-from napari_sr.cluster import Workers
 from napari_sr.files import create_stack, open_stack
-from napari_sr.quality import as_markdown
-from napari_sr.regions import region_side
+from napari_sr.image.regions import region_side
+from napari_sr.image.stack import Axis
+from napari_sr.metrics.quality import as_markdown
+from napari_sr.runs.one_file import FileJob, FileResult, run_job
+from napari_sr.runs.workers import Workers
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Axis
-from napari_sr.upscaling import as_upscaler
+from napari_sr.upscaling.flow import as_upscaler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from benchmarks.screenshots import FOLDER, nothing_remembered, wait_until
 if TYPE_CHECKING:
     import napari
 
-    from napari_sr._napari.fine_tune import FineTune
+    from napari_sr._napari.fine_tune.widget import FineTune
 
 WINDOW = (1400, 950)
 BASE = "general-x2"

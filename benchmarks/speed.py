@@ -37,7 +37,7 @@ from benchmarks.peers import WAYS, way_named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_sr.model import SRModel
+    from napari_sr.models.sr_model import SRModel
 
 RESULT = Path(__file__).parent / "results" / "speed.md"
 FACTOR = 4
@@ -50,8 +50,8 @@ FLOORS = {"plain PyTorch": 2.0, "plain PyTorch, channels_last": 1.1}
 
 def made_model(architecture: str) -> SRModel:
     """Make a model with weights that all count; the pace does not depend on them."""
-    from napari_sr.card import ModelCard
-    from napari_sr.model import SRModel
+    from napari_sr.cards.model_card import ModelCard
+    from napari_sr.models.sr_model import SRModel
     from napari_sr.networks import build_generator
 
     torch.manual_seed(0)

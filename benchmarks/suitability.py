@@ -24,12 +24,12 @@ from skimage import color, data
 
 from benchmarks.evaluate import shipped, specimens
 from benchmarks.real_images import add_data_argument
-from napari_sr.catalogue import SHIPPED
-from napari_sr.descriptors import SMALLEST, describe_plane
-from napari_sr.evaluation import Specimen, on_scale, recorded
-from napari_sr.model import SRModel, save_model
-from napari_sr.quality import as_markdown
-from napari_sr.suitability import TrainingStatistics, suitability_of
+from napari_sr.cards.descriptors import SMALLEST, describe_plane
+from napari_sr.cards.suitability import TrainingStatistics, suitability_of
+from napari_sr.catalogue.lookup import SHIPPED
+from napari_sr.evaluation.protocol import Specimen, on_scale, recorded
+from napari_sr.metrics.quality import as_markdown
+from napari_sr.models.sr_model import SRModel, save_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

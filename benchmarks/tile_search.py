@@ -21,7 +21,7 @@ import torch
 import napari_sr as sr
 from benchmarks.speed import FAST, PAPER, made_model
 from napari_sr.device import choose_tile
-from napari_sr.quality import as_markdown
+from napari_sr.metrics.quality import as_markdown
 from napari_sr.settings import SHARE_OF_MEMORY
 
 TILES = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)

@@ -44,19 +44,25 @@ from benchmarks.real_images import (
     sharp_planes,
     training_images,
 )
-from napari_sr.card import TrainingImage
-from napari_sr.degradation import blur
-from napari_sr.evaluation import noise_of
-from napari_sr.feature_training import (
+from napari_sr.cards.model_card import TrainingImage
+from napari_sr.evaluation.protocol import noise_of
+from napari_sr.instrument.degradation import blur
+from napari_sr.models.feature_file import (
+    SHIPPED,
+    FeatureCard,
+    load_features,
+    read_features,
+    save_features,
+)
+from napari_sr.networks.features import DomainFeatures
+from napari_sr.training.auxiliary.features import (
     FeatureSettings,
     FeatureTraining,
     bring_level,
     train_features,
 )
-from napari_sr.losses import content_loss
-from napari_sr.networks.feature_file import FeatureCard, read_features, save_features
-from napari_sr.networks.features import SHIPPED, DomainFeatures, load_features
-from napari_sr.patches import PatchSource
+from napari_sr.training.losses import content_loss
+from napari_sr.training.patches import PatchSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

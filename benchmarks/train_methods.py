@@ -18,11 +18,11 @@ import torch
 
 from benchmarks.real_images import add_data_argument, training_images
 from benchmarks.train_shipped import domain_of, trained, with_sources
-from napari_sr.blind_training import KernelTraining
-from napari_sr.catalogue import FOR_COMPARISON
-from napari_sr.model import SRModel, save_model
-from napari_sr.networks.blind import Sftmd
+from napari_sr.catalogue.lookup import FOR_COMPARISON
+from napari_sr.models.sr_model import SRModel, save_model
+from napari_sr.networks.generators.ikc import Sftmd
 from napari_sr.recipes import Recipe
+from napari_sr.training.auxiliary.kernel_predictor import KernelTraining
 
 if TYPE_CHECKING:
     from napari_sr.networks.weights import Weights

@@ -29,20 +29,20 @@ from benchmarks.real_images import (
     sharp_planes,
     training_images,
 )
-from napari_sr.card import TrainingImage
-from napari_sr.catalogue import SHIPPED
-from napari_sr.describing import describe_step
-from napari_sr.model import SRModel, save_model
-from napari_sr.noise_training import train_noise_estimator
+from napari_sr.cards.model_card import TrainingImage
+from napari_sr.catalogue.lookup import SHIPPED
+from napari_sr.cli.training import describe_step
+from napari_sr.datasets import gather_images
+from napari_sr.models.sr_model import SRModel, save_model
 from napari_sr.recipes import Recipe
-from napari_sr.training_data import gather_images
-from napari_sr.validation import held_out
-from napari_sr.verdict import judge
+from napari_sr.training.auxiliary.noise_estimator import train_noise_estimator
+from napari_sr.training.validation import held_out
+from napari_sr.training.verdict import judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sr.card import ModelCard
+    from napari_sr.cards.model_card import ModelCard
     from napari_sr.networks.weights import Weights
 
 RUNS = Path("training_runs")

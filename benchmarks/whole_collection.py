@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.real_images import add_data_argument
 from napari_sr.cli import main as napari_sr
 from napari_sr.files import open_stack
-from napari_sr.output_names import name_outputs
+from napari_sr.runs.output_names import name_outputs
 
 FACTOR = 2
 

@@ -10,30 +10,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from napari_sr._version import __version__
+
 if TYPE_CHECKING:
-    from napari_sr.assessing import assess
-    from napari_sr.assessment import Assessment
-    from napari_sr.batching import upscale_file, upscale_files
-    from napari_sr.card import ModelCard, ModelFormatError
-    from napari_sr.catalogue import list_models, load_model
+    from napari_sr.cards.model_card import ModelCard, ModelFormatError
+    from napari_sr.catalogue.lookup import list_models, load_model
     from napari_sr.files import open_stack
-    from napari_sr.finetuning import finetune, settings_for, train
-    from napari_sr.instrument_estimation import estimate_instrument
-    from napari_sr.intensity import IntensityRange, NoiseLevel
-    from napari_sr.lazily import upscale
-    from napari_sr.model import SRModel, save_model
-    from napari_sr.report import write_report
-    from napari_sr.session import Training
+    from napari_sr.image.intensity import IntensityRange, NoiseLevel
+    from napari_sr.image.stack import Axis, Stack, StackError
+    from napari_sr.instrument.estimation import estimate_instrument
+    from napari_sr.models.sr_model import SRModel, save_model
+    from napari_sr.runs.one_file import upscale_file, upscale_files
     from napari_sr.settings import (
         AdversarialSettings,
         TrainingSettings,
         UpscaleSettings,
     )
-    from napari_sr.stack import Axis, Stack, StackError
-    from napari_sr.uncertainty import upscale_with_interval
-    from napari_sr.upscaling import upscale_planes
-
-__version__ = "0.1.0"
+    from napari_sr.training.presets import finetune, settings_for, train
+    from napari_sr.training.session import Training
+    from napari_sr.trust.assessment import Assessment
+    from napari_sr.trust.flow import assess
+    from napari_sr.trust.report import write_report
+    from napari_sr.trust.uncertainty import upscale_with_interval
+    from napari_sr.upscaling.dask_arrays import upscale
+    from napari_sr.upscaling.flow import upscale_planes
 
 __all__ = [
     "AdversarialSettings",
@@ -69,33 +69,33 @@ __all__ = [
 
 _ROOM_OF = {
     "AdversarialSettings": "settings",
-    "Assessment": "assessment",
-    "Axis": "stack",
-    "IntensityRange": "intensity",
-    "ModelCard": "card",
-    "ModelFormatError": "card",
-    "NoiseLevel": "intensity",
-    "SRModel": "model",
-    "Stack": "stack",
-    "StackError": "stack",
-    "Training": "session",
+    "Assessment": "trust.assessment",
+    "Axis": "image.stack",
+    "IntensityRange": "image.intensity",
+    "ModelCard": "cards.model_card",
+    "ModelFormatError": "cards.model_card",
+    "NoiseLevel": "image.intensity",
+    "SRModel": "models.sr_model",
+    "Stack": "image.stack",
+    "StackError": "image.stack",
+    "Training": "training.session",
     "TrainingSettings": "settings",
     "UpscaleSettings": "settings",
-    "assess": "assessing",
-    "estimate_instrument": "instrument_estimation",
-    "finetune": "finetuning",
-    "list_models": "catalogue",
-    "load_model": "catalogue",
+    "assess": "trust.flow",
+    "estimate_instrument": "instrument.estimation",
+    "finetune": "training.presets",
+    "list_models": "catalogue.lookup",
+    "load_model": "catalogue.lookup",
     "open_stack": "files",
-    "save_model": "model",
-    "settings_for": "finetuning",
-    "train": "finetuning",
-    "upscale": "lazily",
-    "upscale_file": "batching",
-    "upscale_files": "batching",
-    "upscale_planes": "upscaling",
-    "upscale_with_interval": "uncertainty",
-    "write_report": "report",
+    "save_model": "models.sr_model",
+    "settings_for": "training.presets",
+    "train": "training.presets",
+    "upscale": "upscaling.dask_arrays",
+    "upscale_file": "runs.one_file",
+    "upscale_files": "runs.one_file",
+    "upscale_planes": "upscaling.flow",
+    "upscale_with_interval": "trust.uncertainty",
+    "write_report": "trust.report",
 }
 
 

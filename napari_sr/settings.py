@@ -6,12 +6,13 @@ viewer, so that help and validation are quick.
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from napari_sr.card import Instrument
-from napari_sr.intensity import NoiseLevel
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.instrument.ranges import Instrument
 
 SHARE_OF_MEMORY = 0.25
 """Of the memory that is free, how much a tile may take: estimates are estimates."""
@@ -224,3 +225,35 @@ class TrainingSettings(BaseModel):
                     f"'steps', got {stage.drops} with schedule {stage.schedule!r}."
                 )
         return self
+
+
+_NOISE = ("gain", "read", "offset")
+
+
+def read_noise(text: str) -> object:
+    """Read `auto`, `0` or `gain=2,read=5,offset=100`."""
+    if text == "auto":
+        return text
+    try:
+        if "=" not in text:
+            return _no_noise(float(text))
+        parts = [part.split("=", 1) for part in text.split(",")]
+        level = {name.strip(): float(value) for name, value in parts}
+    except ValueError as error:
+        raise ArgumentTypeError(_expected_noise(text)) from error
+    if len(level) < len(parts) or not level.keys() <= set(_NOISE):
+        raise ArgumentTypeError(_expected_noise(text))
+    return level
+
+
+def _no_noise(value: float) -> float:
+    if value != 0:
+        raise ArgumentTypeError(
+            f"expected auto, 0 or a level, got {value:g}; for a standard deviation of "
+            f"{value:g} counts write read={value:g}"
+        )
+    return value
+
+
+def _expected_noise(text: str) -> str:
+    return f"expected auto, 0 or gain=G,read=R,offset=O, got {text!r}"

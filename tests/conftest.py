@@ -7,14 +7,20 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
+# Before torch is loaded: tests are small, and threads only get into each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pretend_device
 import pytest
+
+from napari_sr import device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Before torch is loaded: tests are small, and threads only get into each other's way.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+if not pretend_device.WHY_NOT:
+    pretend_device.register()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,6 +29,18 @@ def _no_models_of_the_user(tmp_path_factory) -> Iterator[None]:
         patch.setenv("NAPARI_SR_MODELS", str(tmp_path_factory.mktemp("models")))
         patch.setenv("NAPARI_SR_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture
+def accelerator(monkeypatch) -> Iterator[pretend_device.Machine]:
+    """A pretend accelerator, which `auto` finds; see `pretend_device`."""
+    if pretend_device.WHY_NOT:
+        pytest.skip(pretend_device.WHY_NOT)
+    kind = device.Kind(tile=64, pins=True)
+    kinds = {pretend_device.NAME: kind, **device.KINDS}
+    monkeypatch.setattr(device, "KINDS", kinds)
+    with pretend_device.installed() as machine:
+        yield machine
 
 
 @pytest.fixture
@@ -55,7 +73,7 @@ def cached(torchvision, tmp_path):
     import torch
     from thin_vgg import FILE, thin_vgg19
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         network = thin_vgg19(weights=None)
     path = tmp_path / "hub" / "checkpoints" / FILE

@@ -14,8 +14,8 @@ import zarr
 from napari_sr import files
 from napari_sr.cli import main
 from napari_sr.files import open_stack
+from napari_sr.image.stack import StackError
 from napari_sr.recipes import RecipeError, read_upscale_recipe
-from napari_sr.stack import StackError
 
 
 def bomb(path, side):
@@ -99,7 +99,7 @@ def test_frames_that_no_file_has_room_for_are_refused(tmp_path):
     pytest.importorskip("pydicom", reason="pydicom is not installed")
     from pydicom.data import get_testdata_file
 
-    from napari_sr.files.dicom_header import _looked_at
+    from napari_sr.files.dicom.header import _looked_at
 
     header = pytest.importorskip("pydicom").dcmread(get_testdata_file("CT_small.dcm"))
     header.NumberOfFrames = 10**9
@@ -121,7 +121,7 @@ def test_a_recipe_may_begin_with_the_mark_of_windows_editors(tmp_path):
 
 
 def test_a_writer_of_countless_planes_lists_none(tmp_path):
-    from napari_sr.axis import Axis
+    from napari_sr.image.axis import Axis
 
     writer = files.create_stack(
         tmp_path / "a.ome.zarr",

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_sr.agreement import BEYOND, check, in_words, level_of
-from napari_sr.consistency import recorded_again
-from napari_sr.intensity import NoiseLevel
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.instrument.data_consistency import recorded_again
+from napari_sr.trust.agreement import BEYOND, check, in_words, level_of
 
 NOISE = NoiseLevel(gain=40.0, read=12.0, offset=100.0)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from itertools import count, islice
 
 import pytest
 
-from napari_sr.ahead import ahead
+from napari_sr.upscaling.prefetch import ahead, made_ahead
 
 
 def test_items_come_in_their_order_from_another_thread():
@@ -66,3 +67,29 @@ def test_a_fault_comes_in_its_turn(error):
         next(coming)
     assert caught.value is error
     assert list(coming) == []
+
+
+def test_several_threads_make_items_in_the_order_of_their_keys():
+    together = threading.Barrier(3, timeout=10)  # broken if fewer than three make them
+    begun = []
+
+    def make(key):
+        if key < 3:
+            together.wait()
+        return key * key
+
+    made = made_ahead(make, count(), 3, begin=lambda: begun.append(1))
+
+    assert list(islice(made, 8)) == [key * key for key in range(8)]
+    made.close()
+    assert len(begun) == 3
+    assert not any(one.name.startswith("napari-sr") for one in threading.enumerate())
+
+
+def test_keys_that_end_are_all_made_and_errors_come_in_their_turn():
+    assert list(made_ahead(str, iter("abc"), 2)) == ["a", "b", "c"]
+
+    made = made_ahead(lambda key: 1 / key, iter([1, 0, 2]), 2)
+    assert next(made) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(made)

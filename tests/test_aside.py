@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from napari_sr.aside import (
+from napari_sr.files import create_stack
+from napari_sr.files.atomic import (
     displaced_by,
     hidden_beside,
     remove_leftovers,
     written_aside,
 )
-from napari_sr.axis import Axis
-from napari_sr.files import create_stack
+from napari_sr.image.axis import Axis
 
 
 def test_what_was_written_is_there_under_its_name(tmp_path):
@@ -46,7 +46,7 @@ def test_what_was_half_written_leaves_the_old_file(error, tmp_path):
 
 KILLED = """
 import os, pathlib, sys
-from napari_sr.aside import displaced_by, hidden_beside
+from napari_sr.files.atomic import displaced_by, hidden_beside
 hidden = hidden_beside(pathlib.Path(sys.argv[1]))
 hidden.write_text("half")
 displaced_by(hidden).write_text("old")

@@ -10,15 +10,15 @@ import pytest
 from tiny_models import tiny_fast
 
 import napari_sr as sr
-from napari_sr.assessing import assess_steps
-from napari_sr.comparing import compare
-from napari_sr.descriptors import describe_plane
-from napari_sr.interval import Interval
-from napari_sr.model import SRModel, save_model
+from napari_sr.cards.descriptors import describe_plane
+from napari_sr.cards.interval import Interval
+from napari_sr.cards.suitability import TrainingStatistics
+from napari_sr.evaluation.comparison import compare
+from napari_sr.image.stack import Stack, StackError
+from napari_sr.models.sr_model import SRModel, save_model
 from napari_sr.phantoms import make_phantom
-from napari_sr.provenance import NOTICE
-from napari_sr.stack import Stack, StackError
-from napari_sr.suitability import TrainingStatistics
+from napari_sr.trust.flow import assess_steps
+from napari_sr.upscaling.provenance import NOTICE
 
 DIAL = 0.5
 INTERVAL = Interval(
@@ -80,7 +80,7 @@ def plane_of(path):
 
 def _written(path, array):
     from napari_sr.files import create_stack
-    from napari_sr.stack import Axis
+    from napari_sr.image.stack import Axis
 
     axes = (Axis("y", 0.2, "µm"), Axis("x", 0.2, "µm"))
     with create_stack(
@@ -165,7 +165,7 @@ def test_intervals_are_those_of_the_model_at_the_dial(made, found):
 
 def test_intervals_of_a_large_plane_are_found_in_its_middle(made, found, monkeypatch):
     low, _, result = made
-    monkeypatch.setattr("napari_sr.dissecting.SURE_SIDE", 80)
+    monkeypatch.setattr("napari_sr.trust.plane.SURE_SIDE", 80)
 
     part = sr.assess(low, result).maps["interval"]
 

@@ -14,7 +14,7 @@ from stacks_on_disk import counts, write_stack
 from tiny_models import tiny_fast
 
 from napari_sr.cli import main
-from napari_sr.model import save_model
+from napari_sr.models.sr_model import save_model
 
 GRAY = {"photometric": "minisblack", "metadata": None}
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0

@@ -12,22 +12,22 @@ import tifffile
 from stacks_on_disk import counts, names_in, provenance_of, read_stack, write_stack
 from tiny_models import tiny_fast
 
-from napari_sr.batching import (
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.image.stack import Stack, StackError
+from napari_sr.methods.interpolation import Interpolation
+from napari_sr.runs.many_files import FileSkipped, resume_job
+from napari_sr.runs.one_file import (
     FileFailure,
     FileJob,
     FileResult,
     upscale_file,
     upscale_files,
 )
-from napari_sr.folders import FileSkipped, resume_job
-from napari_sr.intensity import NoiseLevel
-from napari_sr.methods.interpolation import Interpolation
-from napari_sr.output_names import choose_outputs, name_outputs
-from napari_sr.planning import Plan
-from napari_sr.provenance import NOTICE
+from napari_sr.runs.output_names import choose_outputs, name_outputs
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack, StackError
-from napari_sr.upscaling import Step, upscale
+from napari_sr.upscaling.flow import Step, upscale
+from napari_sr.upscaling.plan import Plan
+from napari_sr.upscaling.provenance import NOTICE
 
 NEAREST = Interpolation("nearest", 2)
 BICUBIC = Interpolation("bicubic", 2)

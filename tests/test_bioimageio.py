@@ -11,8 +11,8 @@ import pytest
 import torch
 from tiny_models import tiny_fast, tiny_srresnet
 
-from napari_sr.exporting import export_model
-from napari_sr.tiling import pad_plane
+from napari_sr.catalogue.exporting import export_model
+from napari_sr.image.tiling import pad_plane
 
 pytest.importorskip("onnxscript", reason="napari-sr[onnx] is not installed")
 pytestmark = pytest.mark.slow

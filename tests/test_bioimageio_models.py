@@ -18,12 +18,12 @@ from packages import REACH, code_package, description, network, onnx_package, pa
 from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
-from napari_sr.card import ModelFormatError
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.catalogue.exporting import export_model
 from napari_sr.cli import main
-from napari_sr.exporting import export_model
+from napari_sr.image.tiling import pad_plane
 from napari_sr.interop.bioimageio.processing import Linear
-from napari_sr.interop.kinds import is_foreign
-from napari_sr.tiling import pad_plane
+from napari_sr.interop.recognizing import is_foreign
 
 pytest.importorskip("bioimageio.spec", reason="napari-sr[bioimageio] is not installed")
 pytest.importorskip("onnx", reason="napari-sr[onnx] is not installed")
@@ -247,7 +247,7 @@ def test_code_is_run_only_where_it_is_trusted(tmp_path, kind):
 
 def test_no_file_can_say_that_it_is_trusted(tmp_path):
     path = code_package(tmp_path / "a.zip", "pytorch_state_dict")
-    from napari_sr.catalogue import load_with_options
+    from napari_sr.catalogue.lookup import load_with_options
 
     with pytest.raises(ModelFormatError, match="not run"):
         load_with_options(path, None, {"trust": True})
@@ -476,8 +476,8 @@ def test_an_imported_package_is_listed_described_and_used_by_name(
     installed.write_bytes(installed.read_bytes() + b"x")
     with pytest.raises(ModelFormatError, match="not the file that was imported"):
         sr.load_model("theirs")
-    from napari_sr.catalogue import list_entries
-    from napari_sr.installing import remove_model
+    from napari_sr.catalogue.installing import remove_model
+    from napari_sr.catalogue.lookup import list_entries
 
     (entry,) = (one for one in list_entries() if one.card.name == "theirs")
     remove_model(entry)
@@ -525,8 +525,8 @@ def test_what_another_user_trusted_in_a_shared_folder_is_not_run(
 
 
 def test_trust_goes_with_the_model(tmp_path, own_folder, monkeypatch):
-    from napari_sr.catalogue import list_entries
-    from napari_sr.installing import install_foreign, remove_model
+    from napari_sr.catalogue.installing import install_foreign, remove_model
+    from napari_sr.catalogue.lookup import list_entries
 
     monkeypatch.setenv("NAPARI_SR_CONFIG", str(tmp_path / "ours"))
     path = code_package(tmp_path / "theirs.zip", "pytorch_state_dict")
@@ -550,7 +550,7 @@ def test_a_folder_is_imported_as_an_archive_of_what_is_used(tmp_path, own_folder
 
 
 def test_results_of_two_packages_of_one_name_are_told_apart(tmp_path):
-    from napari_sr.provenance import identity_of
+    from napari_sr.upscaling.provenance import identity_of
 
     first = sr.load_model(onnx_package(tmp_path / "a.zip"))
     other = sr.load_model(onnx_package(tmp_path / "a.zip", name="Another"))

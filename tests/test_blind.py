@@ -7,13 +7,14 @@ import pytest
 import torch
 from tiny_models import tiny_blind
 
-from napari_sr.blind import N_CORRECTIONS, BlindModel
-from napari_sr.blind_training import KernelTraining
-from napari_sr.catalogue import load_model
-from napari_sr.intensity import IntensityRange, NoiseLevel
-from napari_sr.model import save_model
+from napari_sr.catalogue.lookup import load_model
+from napari_sr.image.intensity import IntensityRange, NoiseLevel
+from napari_sr.image.stack import Stack
+from napari_sr.instrument.psf import gaussian_psf
+from napari_sr.models.blind_model import N_CORRECTIONS, BlindModel
+from napari_sr.models.sr_model import save_model
 from napari_sr.networks import build_generator
-from napari_sr.networks.blind import (
+from napari_sr.networks.generators.ikc import (
     N_CODE,
     Corrector,
     Predictor,
@@ -23,11 +24,10 @@ from napari_sr.networks.blind import (
 )
 from napari_sr.networks.resampling import resample
 from napari_sr.phantoms import make_phantom
-from napari_sr.planning import Plan, make_plan
-from napari_sr.psf import gaussian_psf
 from napari_sr.settings import TrainingSettings, UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.upscaling import upscale
+from napari_sr.training.auxiliary.kernel_predictor import KernelTraining
+from napari_sr.upscaling.flow import upscale
+from napari_sr.upscaling.plan import Plan, make_plan
 
 BLURRED = TrainingSettings(
     architecture="sftmd",

@@ -8,7 +8,10 @@ from scipy import ndimage
 from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
-from napari_sr.calibrating import (
+from napari_sr.cards.interval import scale_for
+from napari_sr.evaluation.protocol import noise_of, on_scale, recorded
+from napari_sr.settings import TrainingSettings
+from napari_sr.training.calibration import (
     BORDER,
     Known,
     errors_and_spreads,
@@ -16,9 +19,6 @@ from napari_sr.calibrating import (
     middle,
     tried,
 )
-from napari_sr.evaluation import noise_of, on_scale, recorded
-from napari_sr.interval import scale_for
-from napari_sr.settings import TrainingSettings
 
 SIDE = 48
 

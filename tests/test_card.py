@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 import napari_sr
-from napari_sr.card import (
+from napari_sr.cards.model_card import (
     SCHEMA_VERSION,
     Instrument,
     ModelCard,
@@ -22,8 +22,8 @@ from napari_sr.card import (
     as_header,
     read_card,
 )
-from napari_sr.intensity import IntensityPolicy
-from napari_sr.quality import Measured, Quality
+from napari_sr.image.intensity import IntensityPolicy
+from napari_sr.metrics.quality import Measured, Quality
 
 CARD = ModelCard(
     name="nuclei-x2",
@@ -110,7 +110,7 @@ def test_reading_a_card_reads_no_tensors(path):
 def test_reading_a_card_loads_no_torch(path):
     write(path, as_header(CARD))
     code = (
-        "import sys; from napari_sr.card import read_card; "
+        "import sys; from napari_sr.cards.model_card import read_card; "
         f"print(read_card({str(path)!r}).name, 'torch' in sys.modules)"
     )
 

@@ -7,17 +7,17 @@ import torch
 from tiny_models import tiny_fast
 from upscalers import NEEDED
 
-from napari_sr import catalogue
-from napari_sr.card import ModelFormatError
-from napari_sr.catalogue import (
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.catalogue import lookup as catalogue
+from napari_sr.catalogue.lookup import (
     list_models,
     load_model,
     model_folder,
     new_model_path,
     training_folder,
 )
-from napari_sr.methods import METHODS
-from napari_sr.model import SRModel, save_model
+from napari_sr.methods.names import METHODS
+from napari_sr.models.sr_model import SRModel, save_model
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional
 
 import napari_sr as sr
-from napari_sr.card import ModelFormatError
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.catalogue.installing import install_foreign
 from napari_sr.cli import main
-from napari_sr.installing import install_foreign
 from napari_sr.interop.layouts import LAYOUTS
 
 N_BLOCKS, CHANNELS = 5, 8

@@ -21,13 +21,13 @@ from tiny_models import tiny_fast
 
 import napari_sr
 from napari_sr.cli import main
-from napari_sr.inputs import find_stacks
-from napari_sr.intensity import NoiseLevel
-from napari_sr.methods import METHODS
+from napari_sr.files.finding import find_stacks
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.image.stack import StackError
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.model import save_model
-from napari_sr.stack import StackError
-from napari_sr.upscaling import upscale
+from napari_sr.methods.names import METHODS
+from napari_sr.models.sr_model import save_model
+from napari_sr.upscaling.flow import upscale
 
 NEAREST = ("-m", "nearest", "--factor", "2")
 COMMANDS = ("upscale", "models", "info", "demo", "samples")

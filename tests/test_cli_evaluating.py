@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from tiny_models import tiny_fast
 
-from napari_sr.card import read_card
+from napari_sr.cards.model_card import read_card
 from napari_sr.cli import main
-from napari_sr.model import save_model
+from napari_sr.models.sr_model import save_model
 from napari_sr.phantoms import make_phantom
 
 

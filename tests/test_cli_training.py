@@ -15,9 +15,9 @@ import tifffile
 from scipy import ndimage
 from tiny_models import tiny_fast
 
-from napari_sr.card import read_card
+from napari_sr.cards.model_card import read_card
 from napari_sr.cli import main
-from napari_sr.model import save_model
+from napari_sr.models.sr_model import save_model
 
 RECIPE = """
 name = "small"
@@ -42,7 +42,7 @@ def here(tmp_path, monkeypatch):
     (folder / "sharp").mkdir(parents=True)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr("napari_sr.session.N_RECORDINGS", 40)
+    monkeypatch.setattr("napari_sr.training.session.N_RECORDINGS", 40)
     save_model(tiny_fast(tail=0.3), tmp_path / "models" / "tiny.safetensors")
     for seed in range(4):
         noise = np.random.default_rng(seed).normal(size=(80, 80))
@@ -193,7 +193,7 @@ def test_an_interrupt_loses_no_step(by, here, monkeypatch, capsys):
         return ""
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_sr.describing.describe_step", interrupt_at_the_third)
+        patch.setattr("napari_sr.cli.training.describe_step", interrupt_at_the_third)
         assert tune("--keep-anyway", iterations=12) == 130
     assert len(steps) == 3
     assert "--resume goes on" in capsys.readouterr().err

@@ -23,12 +23,12 @@ from stacks_on_disk import contents, counts, names_in, read_stack, write_stack
 from tiny_models import tiny_fast
 
 import napari_sr
-from napari_sr.batching import FileJob, FileResult, run_job, upscale_file
-from napari_sr.cluster import Workers, _Station, _trailing_number, connected
+from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
+from napari_sr.runs.one_file import FileJob, FileResult, run_job, upscale_file
+from napari_sr.runs.workers import Workers, _Station, _trailing_number, connected
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack, StackError
-from napari_sr.upscaling import upscale
+from napari_sr.upscaling.flow import upscale
 
 NEAREST = Interpolation("nearest", 2)
 SETTINGS = UpscaleSettings(device="cpu")

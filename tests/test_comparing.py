@@ -7,14 +7,14 @@ import csv
 import numpy as np
 import pytest
 
-from napari_sr.comparing import LARGEST, compare
-from napari_sr.evaluation import BORDER
-from napari_sr.figures import FIGURES
+from napari_sr.evaluation.comparison import LARGEST, compare
+from napari_sr.evaluation.protocol import BORDER
+from napari_sr.image.sampling import binned
+from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.quality import Agreement, Quality, measure, measure_agreement
-from napari_sr.sampling import binned
-from napari_sr.stack import Stack, StackError
-from napari_sr.upscaling import upscale
+from napari_sr.metrics.descriptions import FIGURES
+from napari_sr.metrics.quality import Agreement, Quality, measure, measure_agreement
+from napari_sr.upscaling.flow import upscale
 
 
 def picture(*shape) -> np.ndarray:

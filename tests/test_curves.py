@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from napari_sr.curves import draw_curves, write_table
+from napari_sr.training.curves import draw_curves, write_table
 
 HISTORY = [
     {"stage": "fidelity", "iteration": 100, "pixels": 0.02, "psnr": 30.0},

@@ -7,8 +7,13 @@ import math
 import pytest
 import torch
 
-from napari_sr.defects import DrawnDefects, draw_defects, with_defects, with_flat_drift
-from napari_sr.instrument import Defects
+from napari_sr.instrument.defects import (
+    DrawnDefects,
+    draw_defects,
+    with_defects,
+    with_flat_drift,
+)
+from napari_sr.instrument.ranges import Defects
 
 
 def seeded(seed=0):

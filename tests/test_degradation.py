@@ -11,15 +11,15 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sr.defects import DrawnDefects
-from napari_sr.degradation import (
+from napari_sr.instrument.defects import DrawnDefects
+from napari_sr.instrument.degradation import (
     blur,
     draw_instrument,
     draw_noise,
     record,
     record_with,
 )
-from napari_sr.instrument import Defects, Instrument
+from napari_sr.instrument.ranges import Defects, Instrument
 
 
 def seeded(seed=0):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from napari_sr.demo import HEADING, MODEL, run_demo
+from napari_sr.cli.demo import HEADING, MODEL, run_demo
 from napari_sr.files import open_stack
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_sr.device import (
-    PREFERRED_TILE,
+    KINDS,
     SHARE_OF_MEMORY,
     choose_device,
     choose_precision,
@@ -19,7 +19,7 @@ from napari_sr.device import (
     release_memory,
     smallest_tile,
 )
-from napari_sr.tiling import plan_tiles
+from napari_sr.image.tiling import plan_tiles
 
 CPU = torch.device("cpu")
 GIB = 2**30
@@ -155,7 +155,7 @@ def test_more_memory_gives_larger_tiles_up_to_a_useful_size(memory):
 
     assert sides == sorted(set(sides))
     # with next to nothing per pixel, any machine could do more than is useful
-    assert choose_tile(1, 12, CPU) == (PREFERRED_TILE["cpu"] + 24) // 16 * 16
+    assert choose_tile(1, 12, CPU) == (KINDS["cpu"].tile + 24) // 16 * 16
 
 
 def test_a_larger_share_of_memory_gives_a_larger_tile(memory):
@@ -192,7 +192,11 @@ OUT_OF_MEMORY = [
     MemoryError(),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+    RuntimeError("Invalid buffer size: 12.00 GiB"),
     RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("Unable to find an engine to execute this computation"),
 ]
 SOMETHING_ELSE = [
     RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"),

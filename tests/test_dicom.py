@@ -23,9 +23,9 @@ from stacks_on_disk import names_in
 import napari_sr as sr
 from napari_sr.cli import main
 from napari_sr.files import create_stack, open_stack
-from napari_sr.inputs import find_stacks
+from napari_sr.files.finding import find_stacks
+from napari_sr.image.stack import StackError
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.stack import StackError
 
 NEAREST = Interpolation("nearest", 2)
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"

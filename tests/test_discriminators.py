@@ -10,7 +10,6 @@ from safetensors.torch import load, save
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from napari_sr.losses import adversarial_loss, content_loss, discriminator_loss
 from napari_sr.networks.discriminators import (
     DISCRIMINATORS,
     SRGANDiscriminator,
@@ -18,6 +17,7 @@ from napari_sr.networks.discriminators import (
     build_discriminator,
     frozen,
 )
+from napari_sr.training.losses import adversarial_loss, content_loss, discriminator_loss
 
 PATCH = 32
 every_discriminator = pytest.mark.parametrize("name", sorted(DISCRIMINATORS))

@@ -7,13 +7,13 @@ import pytest
 import tifffile
 import torch
 
-from napari_sr.catalogue import load_model
+from napari_sr.catalogue.lookup import load_model
+from napari_sr.image.sampling import binned
+from napari_sr.instrument.psf import blur
 from napari_sr.methods.edge_prior import MOST, steepening
 from napari_sr.methods.patch_book import PatchBook
 from napari_sr.phantoms import make_phantom
-from napari_sr.psf import blur
-from napari_sr.sampling import binned
-from napari_sr.upscaling import upscale
+from napari_sr.upscaling.flow import upscale
 
 
 def specimen(kind="nuclei", seed=3, size=128):

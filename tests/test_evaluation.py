@@ -10,8 +10,8 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from tiny_models import tiny_fast, tiny_srresnet
 
-from napari_sr.baselines import baselines, denoised
-from napari_sr.evaluation import (
+from napari_sr.evaluation.baselines import baselines, denoised
+from napari_sr.evaluation.protocol import (
     BLACK,
     DATA_RANGE,
     N_PLANES,
@@ -27,11 +27,11 @@ from napari_sr.evaluation import (
     specimens_of,
     ways_of,
 )
-from napari_sr.intensity import NoiseLevel
-from napari_sr.model import SRModel
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.image.sampling import binned
+from napari_sr.image.stack import StackError
+from napari_sr.models.sr_model import SRModel
 from napari_sr.phantoms import make_phantom
-from napari_sr.sampling import binned
-from napari_sr.stack import StackError
 
 
 def sharp_image(name="filaments"):

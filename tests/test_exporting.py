@@ -10,13 +10,13 @@ import torch
 from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
+from napari_sr.catalogue.exporting import export_model
 from napari_sr.cli import main
-from napari_sr.exporting import export_model
-from napari_sr.intensity import NoiseLevel
-from napari_sr.interop.plain import PlainNetwork
-from napari_sr.model import SRModel, save_model
-from napari_sr.noise import noise_map
-from napari_sr.tiling import pad_plane
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.image.tiling import pad_plane
+from napari_sr.instrument.noise import noise_map
+from napari_sr.interop.single_network import PlainNetwork
+from napari_sr.models.sr_model import SRModel, save_model
 
 
 def textured(model):

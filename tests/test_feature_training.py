@@ -11,19 +11,19 @@ import torch
 from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
-from napari_sr import feature_training
-from napari_sr.card import Instrument
-from napari_sr.degradation import blur, record
-from napari_sr.feature_training import (
+from napari_sr.cards.model_card import Instrument
+from napari_sr.instrument.degradation import blur, record
+from napari_sr.networks.resampling import resample
+from napari_sr.training.auxiliary import features as feature_training
+from napari_sr.training.auxiliary.features import (
     FeatureSettings,
     FeatureTraining,
     bring_level,
     degraded,
     train_features,
 )
-from napari_sr.losses import content_loss
-from napari_sr.networks.resampling import resample
-from napari_sr.patches import PatchSource
+from napari_sr.training.losses import content_loss
+from napari_sr.training.patches import PatchSource
 
 SMALL = FeatureSettings(iterations=4, batch=3, patch=24)
 NO_NOISE = {"share_clean": 1.0}

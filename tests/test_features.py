@@ -12,19 +12,18 @@ from thin_vgg import FILE, VGG_BLOCKS, thin_vgg19
 from torch import nn
 from torch.nn import functional
 
-from napari_sr.card import ModelFormatError, TrainingImage
-from napari_sr.degradation import blur
-from napari_sr.losses import content_loss
-from napari_sr.networks import features
-from napari_sr.networks.feature_file import FeatureCard, read_features, save_features
-from napari_sr.networks.features import (
-    CENTRE,
+from napari_sr.cards.model_card import ModelFormatError, TrainingImage
+from napari_sr.instrument.degradation import blur
+from napari_sr.models import feature_file
+from napari_sr.models.feature_file import (
     SHIPPED,
-    SPREAD,
-    DomainFeatures,
+    FeatureCard,
     load_features,
-    places_of,
+    read_features,
+    save_features,
 )
+from napari_sr.networks.features import CENTRE, SPREAD, DomainFeatures, places_of
+from napari_sr.training.losses import content_loss
 
 ALL_LAYERS = ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "4_1", "4_2")
 CARD = FeatureCard(
@@ -38,7 +37,7 @@ def random_image(*shape, seed=0):
 
 
 def untrained(*layers, seed=0):
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return DomainFeatures(layers or None)
 
@@ -163,7 +162,7 @@ def shipped(tmp_path, monkeypatch):
     """The place of the shipped file, with an untrained network in it."""
     path = tmp_path / "domain.safetensors"
     save_features(untrained(seed=7), CARD, path)
-    monkeypatch.setattr(features, "SHIPPED", path)
+    monkeypatch.setattr(feature_file, "SHIPPED", path)
     return path
 
 

@@ -11,15 +11,11 @@ import pytest
 import tifffile
 import zarr
 
-from napari_sr.files import (
-    create_stack,
-    has_readable_suffix,
-    has_writable_suffix,
-    ome_zarr,
-    open_stack,
-    tiff,
-)
-from napari_sr.stack import Axis
+from napari_sr.files import create_stack, open_stack
+from napari_sr.files.formats import has_readable_suffix, has_writable_suffix
+from napari_sr.files.tiff import images as tiff
+from napari_sr.files.zarr import images as ome_zarr
+from napari_sr.image.stack import Axis
 
 PLACE = {
     "p": Axis("p"),

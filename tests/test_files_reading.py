@@ -10,7 +10,7 @@ import tifffile
 from sample_files import GRAY, LAYOUTS, PLAIN, RAMP, axes_of, read, read_file
 
 from napari_sr.files import open_stack
-from napari_sr.stack import Axis, StackError
+from napari_sr.image.stack import Axis, StackError
 
 
 def write_pages(path, array, **options):

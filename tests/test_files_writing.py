@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sr.files import create_stack, ome_zarr, open_stack, tiff
-from napari_sr.stack import Axis, StackError
+from napari_sr.files import create_stack, open_stack
+from napari_sr.files.tiff import images as tiff
+from napari_sr.files.zarr import images as ome_zarr
+from napari_sr.image.stack import Axis, StackError
 
 AXES = [Axis("z", 2, "um"), Axis("y", 0.5, "um"), Axis("x", 0.5, "um")]
 

@@ -9,7 +9,7 @@ import zarr
 from sample_files import RAMP, axes_of, read_file, write_zarr
 
 from napari_sr.files import SeveralChannelsError, open_stack
-from napari_sr.stack import Axis, StackError
+from napari_sr.image.stack import Axis, StackError
 
 
 def write_channels(path, array):

@@ -11,12 +11,12 @@ from scipy import ndimage
 from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
-from napari_sr.card import Instrument
-from napari_sr.finetuning import FINETUNING_MINUTES, finetune, settings_for
-from napari_sr.model import SRModel
-from napari_sr.session import Training
+from napari_sr.cards.model_card import Instrument
+from napari_sr.models.sr_model import SRModel
 from napari_sr.settings import AdversarialSettings
-from napari_sr.training_state import CheckpointError
+from napari_sr.training.checkpoint import CheckpointError
+from napari_sr.training.presets import FINETUNING_MINUTES, finetune, settings_for
+from napari_sr.training.session import Training
 
 BLURRED = Instrument(share_clean=1, psf_sigma=(1.2, 1.2))
 TEXTURE = AdversarialSettings(
@@ -96,7 +96,7 @@ def test_what_the_base_knows_of_noise_is_kept():
 
 
 def test_without_a_base_the_noise_estimator_is_trained(monkeypatch):
-    monkeypatch.setattr("napari_sr.session.N_RECORDINGS", 40)
+    monkeypatch.setattr("napari_sr.training.session.N_RECORDINGS", 40)
     settings = quick(None, arguments={"channels": 4, "n_blocks": 1})
 
     training = Training(images(), settings)

@@ -16,12 +16,12 @@ import pytest
 from stacks_on_disk import axes_of, contents, counts, names_in, read_stack, write_stack
 from tiny_models import tiny_fast
 
-from napari_sr.batching import FileJob, FileResult, run_job, upscale_file
 from napari_sr.cli import main
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.model import save_model
+from napari_sr.models.sr_model import save_model
+from napari_sr.runs.one_file import FileJob, FileResult, run_job, upscale_file
 from napari_sr.settings import UpscaleSettings
-from napari_sr.upscaling import upscale
+from napari_sr.upscaling.flow import upscale
 
 SUFFIXES = (".ome.tif", ".ome.zarr")
 NEAREST = Interpolation("nearest", 2)

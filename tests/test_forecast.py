@@ -10,13 +10,13 @@ import pytest
 from stacks_on_disk import counts, names_in, write_stack
 from tiny_models import tiny_fast
 
-from napari_sr import forecast as forecasting
-from napari_sr.batching import upscale_file
 from napari_sr.cli import main
-from napari_sr.forecast import forecast, free_disk, try_out
+from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
+from napari_sr.runs import forecast as forecasting
+from napari_sr.runs.forecast import forecast, free_disk, try_out
+from napari_sr.runs.one_file import upscale_file
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack, StackError
 
 BICUBIC = Interpolation("bicubic", 2)
 NEAREST = Interpolation("nearest", 2)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
-from napari_sr.intensity import IntensityPolicy
-from napari_sr.stack import Axis, Stack
-from napari_sr.training_data import gather_images, groups_of, hold_out
+from napari_sr.datasets import gather_images, groups_of, hold_out
+from napari_sr.image.intensity import IntensityPolicy
+from napari_sr.image.stack import Axis, Stack
 
 FIXED = IntensityPolicy(kind="fixed", low=0, high=1)
 SHARES = st.floats(0.01, 1 / 3)

@@ -10,12 +10,12 @@ import pytest
 import tifffile
 from stacks_on_disk import counts, write_stack
 
-from napari_sr.card import ModelFormatError
-from napari_sr.catalogue import read_foreign
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.catalogue.lookup import read_foreign
 from napari_sr.cli import main
 from napari_sr.cli.saying import printable
 from napari_sr.files import open_stack
-from napari_sr.stack import StackError
+from napari_sr.image.stack import StackError
 
 NEAREST = ("-m", "nearest", "--factor", "2")
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")

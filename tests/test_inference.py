@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from napari_sr.networks import build_generator, pieces
-from napari_sr.networks.as_trained import working_memory
-from napari_sr.networks.fold import before_shuffle
-from napari_sr.networks.inference import for_inference
-from napari_sr.networks.pieces import Maps, in_pieces
-from napari_sr.networks.winograd import Winograd, is_worth_it
+from napari_sr.networks import build_generator
+from napari_sr.networks.inference import cache_pieces as pieces
+from napari_sr.networks.inference.as_trained import working_memory
+from napari_sr.networks.inference.cache_pieces import Maps, in_pieces
+from napari_sr.networks.inference.fold import before_shuffle
+from napari_sr.networks.inference.runners import for_inference
+from napari_sr.networks.inference.winograd import Winograd, is_worth_it
 
 SMALL = {"channels": 8, "n_blocks": 2}
 every_factor = pytest.mark.parametrize("factor", [2, 3, 4, 8])

@@ -7,11 +7,12 @@ import shutil
 import pytest
 from tiny_models import tiny_fast
 
-from napari_sr import catalogue, installing
-from napari_sr.card import ModelFormatError
-from napari_sr.catalogue import list_entries, load_model, prefer_model_folder
-from napari_sr.installing import install_model, remove_model
-from napari_sr.model import save_model
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.catalogue import installing
+from napari_sr.catalogue import lookup as catalogue
+from napari_sr.catalogue.installing import install_model, remove_model
+from napari_sr.catalogue.lookup import list_entries, load_model, prefer_model_folder
+from napari_sr.models.sr_model import save_model
 
 
 @pytest.fixture

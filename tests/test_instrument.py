@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from napari_sr.instrument import Defects, Instrument
+from napari_sr.instrument.ranges import Defects, Instrument
 
 BEAD = ((0.0, 1.0), (2.0, 5.0))
 

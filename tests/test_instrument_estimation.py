@@ -11,19 +11,19 @@ import tifffile
 import torch
 from scipy import ndimage
 
-from napari_sr.degradation import draw_instrument, record
-from napari_sr.instrument_estimation import (
+from napari_sr.image.intensity import IntensityRange
+from napari_sr.instrument.degradation import draw_instrument, record
+from napari_sr.instrument.estimation import (
     InstrumentEstimator,
     draw_estimate,
     estimate_instrument,
 )
-from napari_sr.instrument_estimation.blocks import (
+from napari_sr.instrument.estimation.blocks import (
     N_BANDS,
     recorded_blocks,
     simulated_blocks,
     white_noise_left,
 )
-from napari_sr.intensity import IntensityRange
 
 BLACK, WHITE = 500, 8500
 RANGE = WHITE - BLACK

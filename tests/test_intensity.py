@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_sr import sampling
-from napari_sr.intensity import (
+from napari_sr.image import sampling
+from napari_sr.image.intensity import (
     IntensityPolicy,
     IntensityRange,
     NoiseLevel,
     fill_gaps,
     restore_gaps,
 )
-from napari_sr.stack import Axis, Stack, StackError
+from napari_sr.image.stack import Axis, Stack, StackError
 
 INTEGERS = ["uint8", "uint16", "int16"]
 PERCENTILES = IntensityPolicy()

@@ -10,17 +10,12 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from napari_sr.intensity import IntensityPolicy, IntensityRange, NoiseLevel
+from napari_sr.image.factor import FACTORS, check_factor
+from napari_sr.image.intensity import IntensityPolicy, IntensityRange, NoiseLevel
+from napari_sr.image.stack import Stack
+from napari_sr.image.tiling import Mosaic, pad_plane, plan_tiles
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.networks.resampling import (
-    FACTORS,
-    check_factor,
-    kernel_radius,
-    phase_kernel,
-    resample,
-)
-from napari_sr.stack import Stack
-from napari_sr.tiling import Mosaic, pad_plane, plan_tiles
+from napari_sr.networks.resampling import kernel_radius, phase_kernel, resample
 
 RADII = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos": 3}
 KERNELS = list(RADII)

@@ -13,8 +13,8 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from napari_sr.card import read_card
-from napari_sr.training_state import TrainingState
+from napari_sr.cards.model_card import read_card
+from napari_sr.training.checkpoint import TrainingState
 
 N_KILLS = 20
 RECIPE = """
@@ -52,7 +52,7 @@ def train(*more):
 def processes():
     """A server that forks processes which have imported everything already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["napari_sr.cli", "napari_sr.session"])
+    context.set_forkserver_preload(["napari_sr.cli", "napari_sr.training.session"])
     return context
 
 

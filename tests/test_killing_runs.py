@@ -27,8 +27,8 @@ def run(folder, n_workers):
     """Do, or go on with, what is killed; in a process of its own."""
     from contextlib import nullcontext
 
-    from napari_sr.batching import FileJob, run_job
-    from napari_sr.cluster import Workers, connected
+    from napari_sr.runs.one_file import FileJob, run_job
+    from napari_sr.runs.workers import Workers, connected
     from napari_sr.settings import UpscaleSettings
 
     upscaler = Counting(folder / "log", seconds=0.05)
@@ -43,7 +43,9 @@ def run(folder, n_workers):
 def processes():
     """A server that forks processes which have imported everything already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["napari_sr.batching", "napari_sr.cluster"])
+    context.set_forkserver_preload(
+        ["napari_sr.runs.one_file", "napari_sr.runs.workers"]
+    )
     return context
 
 

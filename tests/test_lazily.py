@@ -8,8 +8,8 @@ from stacks_on_disk import counts
 from tiny_models import tiny_fast
 
 import napari_sr as sr
-from napari_sr import lazily
 from napari_sr.methods.interpolation import Interpolation
+from napari_sr.upscaling import dask_arrays as lazily
 
 dask_array = pytest.importorskip("dask.array", reason="dask is not installed")
 NEAREST = Interpolation("nearest", 2)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
-from napari_sr.losses import (
+from napari_sr.training.losses import (
     ADVERSARIAL_WEIGHT,
     CONTENT_SCALE,
     adversarial_loss,

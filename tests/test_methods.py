@@ -12,20 +12,20 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from upscalers import BLUR, EVERY, WEIGHTLESS
 
-from napari_sr.batching import provenance_of
-from napari_sr.catalogue import load_model
-from napari_sr.inputs import read_options
-from napari_sr.intensity import IntensityRange, NoiseLevel
-from napari_sr.methods import METHODS
+from napari_sr.catalogue.lookup import load_model
+from napari_sr.cli.arguments import read_options
+from napari_sr.image.intensity import IntensityRange, NoiseLevel
+from napari_sr.image.regions import Region
+from napari_sr.image.sampling import binned
+from napari_sr.image.stack import Stack
+from napari_sr.instrument.psf import convolve, gaussian_psf
 from napari_sr.methods.deconvolution import blur_of, pixel_area, wiener_filter
+from napari_sr.methods.names import METHODS
 from napari_sr.phantoms import make_phantom
-from napari_sr.planning import Plan, make_plan
-from napari_sr.psf import convolve, gaussian_psf
-from napari_sr.regions import Region
-from napari_sr.sampling import binned
+from napari_sr.runs.one_file import provenance_of
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.upscaling import region_steps, upscale, upscale_plane
+from napari_sr.upscaling.flow import region_steps, upscale, upscale_plane
+from napari_sr.upscaling.plan import Plan, make_plan
 
 DECONVOLUTIONS = ["richardson-lucy", "wiener"]
 every_upscaler = pytest.mark.parametrize("upscaler", EVERY)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from napari_sr.losses import ms_ssim_loss
 from napari_sr.metrics import (
     gradient_similarity,
     ms_ssim,
@@ -23,6 +22,7 @@ from napari_sr.metrics import (
     spectrum_error,
     ssim,
 )
+from napari_sr.training.losses import ms_ssim_loss
 
 
 def noisy_pair(shape=(24, 31), seed=0):

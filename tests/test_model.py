@@ -7,12 +7,12 @@ import pytest
 import torch
 from tiny_models import tiny_fast, tiny_srresnet
 
-from napari_sr import model as model_room
-from napari_sr.card import ModelFormatError
-from napari_sr.intensity import IntensityRange, NoiseLevel
-from napari_sr.model import SRModel
-from napari_sr.noise import noise_map
-from napari_sr.stack import Stack
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.image.intensity import IntensityRange, NoiseLevel
+from napari_sr.image.stack import Stack
+from napari_sr.instrument.noise import noise_map
+from napari_sr.models import sr_model as model_room
+from napari_sr.models.sr_model import SRModel
 
 SCALE = IntensityRange(100, 1100)
 MAKERS = {"fast": tiny_fast, "srresnet": tiny_srresnet}

@@ -13,9 +13,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_fast, tiny_srresnet
 
-from napari_sr.card import ModelFormatError, as_header, parse_card, read_card
-from napari_sr.model import SRModel, read_model, save_model
-from napari_sr.model_file import digest_of, digests_of
+from napari_sr.cards.model_card import (
+    ModelFormatError,
+    as_header,
+    parse_card,
+    read_card,
+)
+from napari_sr.models.file import digest_of, digests_of
+from napari_sr.models.sr_model import SRModel, read_model, save_model
 
 MAKERS = {"fast": tiny_fast, "srresnet": tiny_srresnet}
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from napari_sr.card import ModelFormatError
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.image.factor import FACTORS
 from napari_sr.networks import ARCHITECTURES, build_generator
-from napari_sr.networks.fold import fold_batch_norm
-from napari_sr.networks.resampling import FACTORS, kernel_radius, resample
+from napari_sr.networks.inference.fold import fold_batch_norm
+from napari_sr.networks.resampling import kernel_radius, resample
 from napari_sr.networks.weights import between, fitting
 
 SMALL = {"channels": 4, "n_blocks": 2}

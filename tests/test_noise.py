@@ -12,8 +12,8 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sr.intensity import NoiseLevel
-from napari_sr.noise import (
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.instrument.noise import (
     FLOOR,
     N_FEATURES,
     NoiseEstimator,
@@ -21,8 +21,8 @@ from napari_sr.noise import (
     noise_map,
     noise_statistics,
 )
-from napari_sr.noise_training import train_noise_estimator
 from napari_sr.settings import TrainingSettings
+from napari_sr.training.auxiliary.noise_estimator import train_noise_estimator
 
 N_FILTERS, N_LEVELS = 7, 5
 LOG_ENERGIES = slice(0, N_FILTERS * N_LEVELS)
@@ -55,8 +55,9 @@ def test_on_a_flat_field_the_map_is_the_equation(signal, gain, read, offset):
 
     expected = math.sqrt(gain * max(0.0, signal - offset) + read**2)
     assert told.shape == flat.shape
+    # Where signal and offset are equal, their rounding is under the root.
     torch.testing.assert_close(
-        told, torch.full_like(flat, expected), rtol=1e-4, atol=1e-4
+        told, torch.full_like(flat, expected), rtol=1e-4, atol=1e-3
     )
 
 

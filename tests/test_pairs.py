@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from stacks_on_disk import write_stack
 
-from napari_sr.intensity import IntensityPolicy, IntensityRange
-from napari_sr.pairs import PairError, gather_pairs
-from napari_sr.pairs.names import match_names
-from napari_sr.registration import area_means, register
-from napari_sr.stack import Stack
-from napari_sr.training_data import PlaneCache, hold_out
+from napari_sr.datasets import PlaneCache, hold_out
+from napari_sr.datasets.pairs import PairError, gather_pairs
+from napari_sr.datasets.pairs.names import match_names
+from napari_sr.datasets.registration import area_means, register
+from napari_sr.image.intensity import IntensityPolicy, IntensityRange
+from napari_sr.image.stack import Stack
 
 FIXED = IntensityPolicy(kind="fixed", low=0, high=10_000)
 EVERYTHING = (slice(None), slice(None))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_sr.losses import CONTENT_SCALE
 from napari_sr.recipes import read_recipe
-from napari_sr.session import Training
+from napari_sr.training.losses import CONTENT_SCALE
+from napari_sr.training.session import Training
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 RECIPE = read_recipe(RECIPES / "srgan-paper-x4.toml")

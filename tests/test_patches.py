@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sr.intensity import IntensityRange
-from napari_sr.pairs import MeasuredPair, PairReport
-from napari_sr.patches import PairPatchSource, PatchSource
-from napari_sr.training_data import SharpImage
-from napari_sr.training_data.plane_cache import FilledPlane
+from napari_sr.datasets import SharpImage
+from napari_sr.datasets.pairs import MeasuredPair, PairReport
+from napari_sr.datasets.plane_cache import FilledPlane
+from napari_sr.image.intensity import IntensityRange
+from napari_sr.training.patches import PairPatchSource, PatchSource
 
 SIZE = 8
 WIDTH = 40

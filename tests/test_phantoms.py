@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import zoom
 
 from napari_sr.files import open_stack
+from napari_sr.image.stack import StackError
 from napari_sr.phantoms import PHANTOM_NAMES, Phantom, make_phantom, write_samples
-from napari_sr.stack import StackError
 
 SAMPLES = Path(__file__).parent.parent / "sample_data"
 SAMPLES_LIMIT_BYTES = 4_000_000

@@ -10,7 +10,13 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sr.psf import blur, convolve, gaussian_psf, measured_psf, mirrored
+from napari_sr.instrument.psf import (
+    blur,
+    convolve,
+    gaussian_psf,
+    measured_psf,
+    mirrored,
+)
 
 
 def random_image(n=1, height=40, width=31):

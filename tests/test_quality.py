@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from napari_sr import metrics
-from napari_sr.figures import FIGURES
-from napari_sr.quality import (
+from napari_sr.image.sampling import binned
+from napari_sr.metrics.descriptions import FIGURES
+from napari_sr.metrics.quality import (
     Agreement,
     FlatField,
     Measured,
@@ -24,7 +25,6 @@ from napari_sr.quality import (
     measure_agreement,
     summary_table,
 )
-from napari_sr.sampling import binned
 
 
 def quality(psnr, ssim=0.9, **others):

@@ -9,8 +9,8 @@ import tifffile
 from stacks_on_disk import write_stack
 
 import napari_sr as sr
+from napari_sr.catalogue.summary import models_table, quality_tables
 from napari_sr.cli import main
-from napari_sr.describing import models_table, quality_tables
 from napari_sr.phantoms import make_phantom
 
 ROOT = Path(__file__).parents[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_sr.intensity import NoiseLevel
+from napari_sr.image.intensity import NoiseLevel
 from napari_sr.recipes import (
     RecipeError,
     UpscaleRecipe,

@@ -10,7 +10,7 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sr.registration import (
+from napari_sr.datasets.registration import (
     area_means,
     has_detail,
     likeness,

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import napari_sr as sr
-from napari_sr.figures import PLANE_FIGURES
-from napari_sr.interval import Interval
-from napari_sr.output_names import find_source
+from napari_sr.cards.interval import Interval
+from napari_sr.image.stack import Stack, StackError
+from napari_sr.metrics.descriptions import PLANE_FIGURES
 from napari_sr.phantoms import make_phantom
-from napari_sr.report import as_html, methods_paragraph
-from napari_sr.stack import Stack, StackError
+from napari_sr.runs.output_names import find_source
+from napari_sr.trust.report import as_html, methods_paragraph
 
 
 @pytest.fixture(scope="module")

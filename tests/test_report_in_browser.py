@@ -15,9 +15,9 @@ import pytest
 from skimage.io import imread
 
 import napari_sr as sr
+from napari_sr.image.stack import Stack
 from napari_sr.phantoms import make_phantom
-from napari_sr.report import as_html
-from napari_sr.stack import Stack
+from napari_sr.trust.report import as_html
 
 BROWSER = next(
     filter(

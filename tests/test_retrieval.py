@@ -8,18 +8,18 @@ import tifffile
 import torch
 from tiny_models import tiny_fast
 
-from napari_sr.catalogue import load_model
+from napari_sr.catalogue.lookup import load_model
 from napari_sr.cli import main
+from napari_sr.image.sampling import binned
+from napari_sr.image.stack import Stack
 from napari_sr.methods.bank import Bank, described, write_bank
 from napari_sr.methods.retrieval import Retrieval
 from napari_sr.methods.trust import trusted
 from napari_sr.phantoms import make_phantom
-from napari_sr.planning import make_plan
-from napari_sr.sampling import binned
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.stepping import found_by
-from napari_sr.upscaling import upscale
+from napari_sr.upscaling.flow import upscale
+from napari_sr.upscaling.plan import make_plan
+from napari_sr.upscaling.progress import found_by
 
 SHIFT = (7, 12)
 """Rows and columns by which the bank's field lies elsewhere."""

@@ -11,6 +11,7 @@ import pytest
 import napari_sr
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "napari_sr"
 
 VIEWER = {"magicgui", "napari", "qtpy", "superqt", "vispy"}
 BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
@@ -26,13 +27,15 @@ except SystemExit as leaving:
 """
 READ_CARDS = "from napari_sr import list_models, UpscaleSettings; list_models()"
 OPEN_FILES = "from napari_sr import open_stack, IntensityRange, Stack"
-COMPUTE = "from napari_sr import upscale, upscale_file; import napari_sr.training"
-WIDGET = "import napari_sr._napari.super_resolve, napari_sr._napari.samples"
+COMPUTE = "from napari_sr import upscale, upscale_file; import napari_sr.training.flow"
+WIDGET = (
+    "import napari_sr._napari.super_resolve.widget, napari_sr._napari.layers.samples"
+)
 OPEN_FINE_TUNE = """
 from qtpy.QtWidgets import QApplication
 application = QApplication([])
 from napari.components import ViewerModel
-from napari_sr._napari.fine_tune import FineTune
+from napari_sr._napari.fine_tune.widget import FineTune
 widget = FineTune(ViewerModel())
 """
 
@@ -94,6 +97,27 @@ def test_public_names_resolve_to_the_same_thing_each_time(name):
 def test_an_unknown_name_is_refused():
     with pytest.raises(AttributeError, match="'nothing'"):
         _ = napari_sr.nothing
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports for types and imports inside functions included."""
+    grimp = pytest.importorskip("grimp", reason="import-linter is not installed")
+    graph = grimp.build_graph("napari_sr", cache_dir=None)
+    below = {
+        module: graph.find_modules_directly_imported_by(module)
+        for module in graph.modules
+    }
+    # Take away whatever imports nothing that is left; what stays is in a circle, or
+    # imports one.
+    while free := [module for module, needs in below.items() if not needs & set(below)]:
+        for module in free:
+            del below[module]
+    assert not below
+
+
+@pytest.mark.parametrize("folder", sorted({p.parent for p in PACKAGE.rglob("*.py")}))
+def test_a_folder_holds_few_modules(folder):
+    assert len(list(folder.glob("*.py"))) <= 18
 
 
 def test_import_contracts_hold():

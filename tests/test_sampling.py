@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
-from napari_sr import sampling
-from napari_sr.sampling import binned, sample_pixels, spread_indices
-from napari_sr.stack import Stack
+from napari_sr.image import sampling
+from napari_sr.image.sampling import binned, sample_pixels, spread_indices
+from napari_sr.image.stack import Stack
 
 
 class Watched:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+import torch
 from tiny_models import tiny_fast
 
-from napari_sr import selfcheck
-from napari_sr.cli import main
-from napari_sr.model import SRModel
-from napari_sr.model_file import save_model
-from napari_sr.selfcheck import self_check
+from napari_sr.cli import main, selfcheck
+from napari_sr.cli.selfcheck import self_check
+from napari_sr.models.sr_model import SRModel, save_model
 
 
 def found(model):
@@ -16,13 +18,19 @@ def found(model):
 
 
 def test_a_cpu_agrees_with_itself_and_gets_over_full_memory():
-    device, cpu, memory, pace = found(tiny_fast())
+    device, software, cpu, memory, pace, *training = found(tiny_fast())
 
-    assert all(one.is_well for one in (device, cpu, memory, pace))
+    assert all(one.is_well for one in (device, cpu, memory, pace, *training))
     assert device.text.startswith("CPU, ")
+    assert f"torch {torch.__version__}" in software.text
     assert "at most 0e+00 of the range" in cpu.text
-    assert "memory ran out with tiles of 52 px" in memory.text
-    assert "megapixels of results a second; busy " in pace.text
+    assert "ran out with tiles of 52 px" in memory.text
+    assert "s per megapixel of results; busy " in pace.text
+    assert [one.name for one in training] == [
+        "training, fidelity stage",
+        "training, adversarial stage",
+    ]
+    assert all("by 0.0% after 3 steps" in one.text for one in training)
 
 
 def test_a_device_that_computes_otherwise_is_found(monkeypatch):
@@ -33,7 +41,7 @@ def test_a_device_that_computes_otherwise_is_found(monkeypatch):
         return compute(self, batch) + 0.01 * (len(n_runs) <= 5)
 
     monkeypatch.setattr(SRModel, "__call__", wrong_at_first)
-    _, cpu, memory, _ = found(tiny_fast())
+    _, _, cpu, memory, *_ = found(tiny_fast())
 
     assert not cpu.is_well
     assert not memory.is_well
@@ -42,7 +50,28 @@ def test_a_device_that_computes_otherwise_is_found(monkeypatch):
 def test_memory_that_does_not_run_out_is_not_called_well(monkeypatch):
     monkeypatch.setattr(selfcheck, "_TOO_LARGE", 1)
 
-    assert not found(tiny_fast())[2].is_well
+    assert not found(tiny_fast())[3].is_well
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("pixels", 1.1), ("adversarial", math.nan)]
+)
+def test_a_training_that_goes_otherwise_is_found(monkeypatch, name, wrong):
+    teach = selfcheck._steps_of_training
+    devices = []
+
+    def wrong_at_first(recorded, stage, device):
+        losses, seconds = teach(recorded, stage, device)
+        devices.append(device)
+        if name in losses and len(devices) % 2:
+            losses[name] *= wrong
+        return losses, seconds
+
+    monkeypatch.setattr(selfcheck, "_steps_of_training", wrong_at_first)
+    *_, fidelity, adversarial = found(tiny_fast())
+
+    assert not adversarial.is_well
+    assert fidelity.is_well is (name == "adversarial")
 
 
 def test_the_command(tmp_path, capsys):
@@ -50,4 +79,8 @@ def test_the_command(tmp_path, capsys):
 
     assert main(["selfcheck", "--device", "cpu", "-m", str(path)]) == 0
 
-    assert capsys.readouterr().out.count("well: ") == 4
+    header, rule, *rows = capsys.readouterr().out.splitlines()
+    assert rule == "|---|---|---|"
+    assert len(rows) == 7
+    assert all(row.endswith("| well |") and row.count("|") == 4 for row in rows)
+    assert header.count("|") == 4

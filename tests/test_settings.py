@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from napari_sr.card import Instrument
-from napari_sr.intensity import NoiseLevel
+from napari_sr.cards.model_card import Instrument
+from napari_sr.image.intensity import NoiseLevel
 from napari_sr.settings import TrainingSettings, UpscaleSettings
 
 UNDERSTOOD = [

@@ -10,10 +10,10 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import napari_sr as sr
-from napari_sr.baselines import baselines
-from napari_sr.catalogue import FOR_COMPARISON, SHIPPED, list_models
+from napari_sr.catalogue.lookup import FOR_COMPARISON, SHIPPED, list_models
 from napari_sr.cli import main
-from napari_sr.evaluation import (
+from napari_sr.evaluation.baselines import baselines
+from napari_sr.evaluation.protocol import (
     BLACK,
     BORDER,
     DATA_RANGE,
@@ -24,8 +24,12 @@ from napari_sr.evaluation import (
     recorded,
     way_at,
 )
+from napari_sr.metrics.quality import (
+    lattice_on_scale,
+    most_on_flat_fields,
+    most_on_images,
+)
 from napari_sr.phantoms import make_phantom
-from napari_sr.quality import lattice_on_scale, most_on_flat_fields, most_on_images
 
 SHIPPED_NAMES = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 DATA = os.environ.get("NAPARI_SR_DATA")
@@ -204,7 +208,7 @@ def test_the_estimated_noise_serves_nearly_as_well_as_the_true_one(name):
 @pytest.mark.skipif(not DATA, reason="NAPARI_SR_DATA does not name the real images")
 def test_a_real_image_that_was_not_trained_on_gains_over_bicubic():
     from benchmarks.evaluate import specimens
-    from napari_sr.evaluation import evaluate_specimen, methods_for
+    from napari_sr.evaluation.protocol import evaluate_specimen, methods_for
 
     model = sr.load_model("fluorescence-x2")
     _, specimen = next(iter(specimens(Path(DATA), "fluorescence", "test")))

@@ -11,18 +11,22 @@ import tifffile
 from PIL import Image
 from tiny_models import tiny_fast
 
-from napari_sr.catalogue import load_model
+from napari_sr.catalogue.lookup import load_model
 from napari_sr.cli import main
-from napari_sr.evaluation import BORDER
-from napari_sr.inputs import read_method
-from napari_sr.model import save_model
+from napari_sr.cli.arguments import read_method
+from napari_sr.evaluation.protocol import BORDER
+from napari_sr.evaluation.side_by_side import (
+    load_methods,
+    put_side_by_side,
+    record_stack,
+)
+from napari_sr.image.sampling import binned
+from napari_sr.image.stack import Stack, StackError
+from napari_sr.metrics.quality import measure
+from napari_sr.models.sr_model import save_model
 from napari_sr.phantoms import make_phantom
-from napari_sr.quality import measure
-from napari_sr.report.contact_sheet import draw_contact_sheet, write_side_by_side
-from napari_sr.sampling import binned
-from napari_sr.side_by_side import load_methods, put_side_by_side, record_stack
-from napari_sr.stack import Stack, StackError
-from napari_sr.upscaling import upscale
+from napari_sr.trust.report.contact_sheet import draw_contact_sheet, write_side_by_side
+from napari_sr.upscaling.flow import upscale
 
 
 def sharp_planes(n=2, size=160):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sr.card import Instrument
+from napari_sr.cards.model_card import Instrument
+from napari_sr.instrument.noise import noise_map
 from napari_sr.networks.resampling import resample
-from napari_sr.noise import noise_map
 from napari_sr.settings import TrainingSettings
-from napari_sr.simulation import simulated, typical_recording
+from napari_sr.training.simulation import simulated, typical_recording
 
 CLEAN = Instrument(share_clean=1)
 SMALL = TrainingSettings(

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import napari_sr as sr
-from napari_sr.card import ModelFormatError
+from napari_sr.cards.model_card import ModelFormatError
 from napari_sr.cli import main
-from napari_sr.tiling import pad_plane
+from napari_sr.image.tiling import pad_plane
 
 pytest.importorskip("spandrel", reason="napari-sr[spandrel] is not installed")
 
@@ -30,7 +30,7 @@ NETWORKS = {
 
 
 def saved(tmp_path, name, colours=3):
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = NETWORKS[name](colours)
     path = tmp_path / "theirs.pth"

@@ -7,15 +7,16 @@ import pytest
 import torch
 from tiny_models import tiny_scn
 
-from napari_sr.catalogue import load_model
-from napari_sr.finetuning import train
-from napari_sr.model import save_model
+from napari_sr.catalogue.lookup import load_model
+from napari_sr.image.factor import FACTORS
+from napari_sr.models.sr_model import save_model
 from napari_sr.networks import build_generator
-from napari_sr.networks.resampling import FACTORS, resample
-from napari_sr.networks.sparse import CONTRAST
+from napari_sr.networks.generators.scn import CONTRAST
+from napari_sr.networks.resampling import resample
 from napari_sr.phantoms import make_phantom
 from napari_sr.settings import TrainingSettings
-from napari_sr.upscaling import upscale
+from napari_sr.training.presets import train
+from napari_sr.upscaling.flow import upscale
 
 
 def test_the_layers_are_those_of_the_paper():

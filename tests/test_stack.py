@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_sr
-from napari_sr.stack import Axis, Stack, StackError
-from napari_sr.units import convert, normalize_unit
+from napari_sr.image.stack import Axis, Stack, StackError
+from napari_sr.image.units import convert, normalize_unit
 
 RAMP = np.arange(2 * 3 * 4 * 5, dtype=np.uint16).reshape(2, 3, 4, 5)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_sr.stepping import found_by, retold
+from napari_sr.upscaling.progress import found_by, retold
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -11,15 +11,15 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sr.descriptors import (
+from napari_sr.cards.descriptors import (
     DESCRIPTORS,
     SMALLEST,
     describe_plane,
     describe_recording,
     noise_deviation,
 )
-from napari_sr.stack import Stack
-from napari_sr.suitability import Suitability, TrainingStatistics, suitability_of
+from napari_sr.cards.suitability import Suitability, TrainingStatistics, suitability_of
+from napari_sr.image.stack import Stack
 
 
 @cache

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sr.tiling import Mosaic, Tile, pad_plane, plan_tiles
+from napari_sr.image.tiling import Mosaic, Tile, pad_plane, plan_tiles
 
 # (shape, tile, halo, overlap)
 PLANS = [

@@ -11,15 +11,17 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_sr import lessons, pace, training
-from napari_sr.card import Instrument
-from napari_sr.examples import SimulatedExamples
+from napari_sr.cards.model_card import Instrument
 from napari_sr.networks import build_generator
-from napari_sr.pace import MOST_ROLLBACKS, WARM_UP
 from napari_sr.settings import AdversarialSettings, TrainingSettings
-from napari_sr.training import train_steps
-from napari_sr.training_state import CheckpointError, TrainingState
-from napari_sr.validation import held_out
+from napari_sr.training import flow as training
+from napari_sr.training import schedule as pace
+from napari_sr.training import steps as lessons
+from napari_sr.training.batches import SimulatedExamples
+from napari_sr.training.checkpoint import CheckpointError, TrainingState
+from napari_sr.training.flow import train_steps
+from napari_sr.training.schedule import MOST_ROLLBACKS, WARM_UP
+from napari_sr.training.validation import held_out
 
 CLEAN = Instrument(share_clean=1)
 SMALL = TrainingSettings(
@@ -177,12 +179,9 @@ def test_adam_and_its_clipping_are_as_asked():
     state = TrainingState(settings)
     assert state.optimizer.param_groups[0]["betas"] == (0.9, 0.999)
 
-    lessons._take_step(
-        state,
-        torch.optim.SGD(state.generator.parameters()),
-        1.0,
-        1e3 * sum(weight.square().sum() for weight in state.generator.parameters()),
-    )
+    loss = sum(weight.square().sum() for weight in state.generator.parameters())
+    optimizer = torch.optim.SGD(state.generator.parameters())
+    lessons._take_step(state, optimizer, 1.0, [(1, 1e3 * loss, {})], 1)
 
     norms = [weight.grad.norm() for weight in state.generator.parameters()]
     assert max(norms) > 1
@@ -274,7 +273,7 @@ def test_the_generator_step_does_not_move_the_discriminator():
     parameters = [p.detach().clone() for p in state.discriminator.parameters()]
     generator = state.generator.tail.weight.detach().clone()
 
-    lesson._teach_generator(result, truth, told)
+    lesson._teach_generator([(result, truth, told)], len(result))
 
     after = list(state.discriminator.parameters())
     assert all(torch.equal(a, b) for a, b in zip(parameters, after, strict=True))

@@ -15,12 +15,12 @@ from sample_files import write_zarr
 from scipy import ndimage
 from stacks_on_disk import counts, write_stack
 
+from napari_sr.datasets import PlaneCache, SharpImage, gather_images
+from napari_sr.datasets.plane_cache import FilledPlane
 from napari_sr.files import open_stack
-from napari_sr.intensity import IntensityPolicy, IntensityRange
-from napari_sr.patches import PatchSource
-from napari_sr.stack import Axis, Stack, StackError
-from napari_sr.training_data import PlaneCache, SharpImage, gather_images
-from napari_sr.training_data.plane_cache import FilledPlane
+from napari_sr.image.intensity import IntensityPolicy, IntensityRange
+from napari_sr.image.stack import Axis, Stack, StackError
+from napari_sr.training.patches import PatchSource
 
 FIXED = IntensityPolicy(kind="fixed", low=100, high=1100)
 MEASURED = IntensityPolicy(low=1, high=99)

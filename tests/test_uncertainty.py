@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_sr as sr
-from napari_sr.interval import (
+from napari_sr.cards.interval import (
     FLOORS,
     Interval,
     doubt,
@@ -14,15 +14,15 @@ from napari_sr.interval import (
     mean_coverage,
     scale_for,
 )
-from napari_sr.planning import make_plan
+from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
-from napari_sr.uncertainty import (
+from napari_sr.trust.uncertainty import (
     spread,
     turn_back,
     turns,
     upscale_with_interval,
 )
+from napari_sr.upscaling.plan import make_plan
 from tests.shared.tiny_models import tiny_fast
 
 FLOOR = 2e-3

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sr import unfinished
-from napari_sr.axis import Axis
+from napari_sr.image.axis import Axis
+from napari_sr.image.stack import Stack, StackError
 from napari_sr.recipes import Recipe
 from napari_sr.settings import TrainingSettings
-from napari_sr.stack import Stack, StackError
-from napari_sr.unfinished import begin, unfinished_trainings
+from napari_sr.training import unsaved as unfinished
+from napari_sr.training.unsaved import begin, unfinished_trainings
 
 SETTINGS = TrainingSettings(minutes=2.5, seed=7)
 

@@ -17,12 +17,12 @@ from hypothesis.extra import numpy as hnp
 from tiny_models import tiny_fast, tiny_srresnet
 
 from napari_sr.files import create_stack
-from napari_sr.intensity import NoiseLevel
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.image.stack import Axis, Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.model import save_model
+from napari_sr.models.sr_model import save_model
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Axis, Stack, StackError
-from napari_sr.upscaling import (
+from napari_sr.upscaling.flow import (
     Plan,
     as_upscaler,
     make_plan,
@@ -558,7 +558,7 @@ def test_what_is_not_told_the_noise_has_none_in_its_plan():
 
 def auto_tiles_of(monkeypatch, side):
     """Let `auto` mean this, whatever the machine of the test has."""
-    monkeypatch.setattr("napari_sr.planning.choose_tile", lambda *_: side)
+    monkeypatch.setattr("napari_sr.upscaling.plan.choose_tile", lambda *_: side)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from napari_sr import load_model, open_stack, upscale, upscale_file
-from napari_sr.axis import Axis
 from napari_sr.cli import main
 from napari_sr.files import create_stack
+from napari_sr.files.finding import find_sources
 from napari_sr.files.url import Url, as_place
-from napari_sr.inputs import find_sources
-from napari_sr.output_names import name_outputs
-from napari_sr.stack import StackError
+from napari_sr.image.axis import Axis
+from napari_sr.image.stack import StackError
+from napari_sr.runs.output_names import name_outputs
 
 numbers = count()
 

@@ -11,8 +11,8 @@ from napari_sr.metrics import psnr
 from napari_sr.networks import build_generator
 from napari_sr.phantoms import make_phantom
 from napari_sr.settings import TrainingSettings
-from napari_sr.simulation import Recording
-from napari_sr.validation import HeldOut, held_out
+from napari_sr.training.simulation import Recording
+from napari_sr.training.validation import HeldOut, held_out
 
 NO_NOISE = [torch.zeros(1, 1, 1, 1)] * 3
 

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sr.intensity import NoiseLevel
+from napari_sr.image.intensity import NoiseLevel
 from napari_sr.networks import build_generator
 from napari_sr.settings import TrainingSettings
-from napari_sr.validation import SIDE, HeldOut, held_out, held_out_pairs
-from napari_sr.verdict import DIAL_LOSS, Texture, Verdict, judge, recommended_dial
+from napari_sr.training.validation import SIDE, HeldOut, held_out, held_out_pairs
+from napari_sr.training.verdict import (
+    DIAL_LOSS,
+    Texture,
+    Verdict,
+    judge,
+    recommended_dial,
+)
 
 SETTINGS = TrainingSettings(arguments={"channels": 4, "n_blocks": 1}, device="cpu")
 
@@ -75,7 +81,7 @@ def textures(n=2, shape=(48, 52), seed=0):
 
 
 def generator(tail=0.0):
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         network = build_generator("fast", 2, SETTINGS.arguments)
         torch.nn.init.normal_(network.tail.weight, std=tail)

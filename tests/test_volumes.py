@@ -13,15 +13,17 @@ import zarr
 from stacks_on_disk import counts, names_in, read_stack, write_stack
 from tiny_models import tiny_fast
 
-from napari_sr import regions, run_folder
-from napari_sr.batching import FileJob, FileResult, FileShared, run_job
-from napari_sr.files import open_stack, zarr_regions
+from napari_sr.files import open_stack
+from napari_sr.files.zarr import regions as zarr_regions
+from napari_sr.image import regions
+from napari_sr.image.regions import Region, Regions
+from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.regions import Region, Regions
+from napari_sr.runs import resume as run_folder
+from napari_sr.runs.one_file import FileJob, FileResult, FileShared, run_job
+from napari_sr.runs.volume import Share
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack, StackError
-from napari_sr.upscaling import make_plan, region_steps, upscale
-from napari_sr.volumes import Share
+from napari_sr.upscaling.flow import make_plan, region_steps, upscale
 
 SETTINGS = UpscaleSettings(device="cpu")
 NEAREST = Interpolation("nearest", 2)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from napari.viewer import Viewer
 
-from napari_sr._napari.preferences import follow_preferences
-from napari_sr._napari.preview_here import preview_here
+from napari_sr._napari.parts.preferences import follow_preferences
+from napari_sr._napari.super_resolve.preview_here import preview_here
 
 if TYPE_CHECKING:
     from npe2 import PluginContext

@@ -17,38 +17,29 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-import napari_sr
+from napari_sr._version import __version__
+from napari_sr.catalogue.summary import describe_model
+from napari_sr.cli.arguments import read_options, read_output, read_tile
 from napari_sr.cli.comparing import add_bank, add_compare
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.exporting import add_export
+from napari_sr.cli.info import describe_stack, stack_as_json
 from napari_sr.cli.reporting import add_report
 from napari_sr.cli.running import add_running, jobs_for, plan_jobs, run_jobs
 from napari_sr.cli.saying import say
 from napari_sr.cli.selfchecking import add_selfcheck
 from napari_sr.cli.training import add_finetune, add_train
-from napari_sr.describing import (
-    describe_model,
-    describe_stack,
-    stack_as_json,
-)
-from napari_sr.files import COMPRESSIONS
+from napari_sr.files.finding import find_sources, find_stacks
+from napari_sr.files.formats import COMPRESSIONS
 from napari_sr.files.url import as_path
-from napari_sr.inputs import (
-    find_sources,
-    find_stacks,
-    read_noise,
-    read_options,
-    read_output,
-    read_tile,
-)
-from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings
+from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings, read_noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from napari_sr.output_names import Source
+    from napari_sr.runs.output_names import Source
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Super-resolve X-ray and microscopy stacks in their own counts.",
     )
     parser.add_argument(
-        "--version", action="version", version=f"napari-sr {napari_sr.__version__}"
+        "--version", action="version", version=f"napari-sr {__version__}"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_upscale(commands.add_parser("upscale", help="super-resolve files or folders"))
@@ -197,8 +188,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
     else:
         sources = [*find_sources(arguments.inputs, leave_out=arguments.output)]
 
-    from napari_sr.catalogue import load_with_options
-    from napari_sr.upscaling import as_upscaler
+    from napari_sr.catalogue.lookup import load_with_options
+    from napari_sr.upscaling.flow import as_upscaler
 
     options = arguments.options or {}
     model = load_with_options(arguments.model, arguments.factor, options)
@@ -247,8 +238,8 @@ _FROM_RECIPE = (
 
 
 def _models(_arguments: argparse.Namespace) -> int:
-    from napari_sr.catalogue import list_models
-    from napari_sr.methods import METHODS
+    from napari_sr.catalogue.lookup import list_models
+    from napari_sr.methods.names import METHODS
 
     cards = list_models()
     width = max(len(name) for name in [*METHODS, *(card.name for card in cards)])
@@ -260,8 +251,8 @@ def _models(_arguments: argparse.Namespace) -> int:
 
 
 def _import_model(arguments: argparse.Namespace) -> int:
-    from napari_sr.catalogue import list_entries
-    from napari_sr.installing import install_foreign, install_model
+    from napari_sr.catalogue.installing import install_foreign, install_model
+    from napari_sr.catalogue.lookup import list_entries
 
     if arguments.file.suffix == ".safetensors":
         path = install_model(arguments.file)
@@ -279,11 +270,11 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _description(name: str, as_json: bool) -> str:
     """Find out what a name or a path stands for, and describe it."""
-    from napari_sr.card import read_card
-    from napari_sr.catalogue import list_models, read_foreign
+    from napari_sr.cards.model_card import read_card
+    from napari_sr.catalogue.lookup import list_models, read_foreign
     from napari_sr.files import open_stack
-    from napari_sr.interop.kinds import is_foreign
-    from napari_sr.methods import METHODS
+    from napari_sr.interop.recognizing import is_foreign
+    from napari_sr.methods.names import METHODS
 
     named = {card.name: card for card in list_models()}
     if name in named or name.endswith(".safetensors") or is_foreign(name):
@@ -301,7 +292,7 @@ def _description(name: str, as_json: bool) -> str:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from napari_sr.demo import HEADING, run_demo
+    from napari_sr.cli.demo import HEADING, run_demo
 
     say(HEADING)
     for line in run_demo(arguments.output, arguments.samples):

@@ -7,16 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_sr.cli.arguments import read_method
 from napari_sr.cli.evaluating import read_photons
 from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.progress import followed
 from napari_sr.cli.saying import say
-from napari_sr.inputs import read_method
 
 if TYPE_CHECKING:
     import argparse
 
-    from napari_sr.side_by_side import SideBySide
+    from napari_sr.evaluation.side_by_side import SideBySide
 
 USUAL = ("bicubic", "lanczos", "wiener", "edge-prior")
 """Compared when nothing is named, beside the general model of the factor."""
@@ -53,7 +53,7 @@ def add_bank(parser: argparse.ArgumentParser) -> None:
 
 
 def _bank(arguments: argparse.Namespace) -> int:
-    from napari_sr.inputs import find_stacks
+    from napari_sr.files.finding import find_stacks
     from napari_sr.methods.bank import write_bank
 
     if arguments.output.suffix != ".npz":
@@ -76,7 +76,7 @@ def _recorded_with(text: str) -> float | str:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from napari_sr.report.contact_sheet import check_sheet, write_side_by_side
+    from napari_sr.trust.report.contact_sheet import check_sheet, write_side_by_side
 
     image: Path = arguments.image
     output = arguments.output or Path(f"{image.name.split('.')[0]}.compared.png")
@@ -95,8 +95,12 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _followed(arguments: argparse.Namespace) -> SideBySide:
     """Compare behind a progress bar."""
+    from napari_sr.evaluation.side_by_side import (
+        load_methods,
+        put_side_by_side,
+        record_stack,
+    )
     from napari_sr.files import open_stack
-    from napari_sr.side_by_side import load_methods, put_side_by_side, record_stack
 
     if arguments.record is not None and arguments.reference is not None:
         raise ValueError(
@@ -118,7 +122,7 @@ def _followed(arguments: argparse.Namespace) -> SideBySide:
 
 
 def _usual(factor: int | None) -> list[tuple[str, dict[str, float | str]]]:
-    from napari_sr.catalogue import list_models
+    from napari_sr.catalogue.lookup import list_models
 
     general = f"general-x{factor or 2}"
     models = [card.name for card in list_models() if card.name == general]

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.saying import say
-from napari_sr.inputs import find_stacks
-from napari_sr.quality import (
+from napari_sr.files.finding import find_stacks
+from napari_sr.metrics.quality import (
     as_csv,
     averaged,
     dataset_table,
@@ -21,8 +21,8 @@ from napari_sr.quality import (
 if TYPE_CHECKING:
     import argparse
 
-    from napari_sr.model import SRModel
-    from napari_sr.quality import Measured
+    from napari_sr.metrics.quality import Measured
+    from napari_sr.models.sr_model import SRModel
 
 FLOOR_EACH = 8
 """Every so many images choose the floor of an interval, the others its scale."""
@@ -59,7 +59,7 @@ def read_photons(text: str) -> float | None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from napari_sr.evaluation import PROTOCOL, flat_fields_of, ways_of
+    from napari_sr.evaluation.protocol import PROTOCOL, flat_fields_of, ways_of
 
     files = find_stacks(arguments.images)
     models = [_loaded(name) for name in arguments.model]
@@ -80,7 +80,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _place_of(name: str) -> Path:
     """Find the file of a user's own model."""
-    from napari_sr.catalogue import list_entries
+    from napari_sr.catalogue.lookup import list_entries
 
     entry = {one.card.name: one for one in list_entries()}.get(name)
     if entry is not None and entry.is_shipped:
@@ -95,9 +95,9 @@ def _calibrate(
     model: SRModel, place: Path, files: list[Path], photons: list[float | None]
 ) -> None:
     """Find the interval of a model, and store it; a few images are for its floor."""
-    from napari_sr.calibrating import Known, find_interval, middle
-    from napari_sr.evaluation import noise_of, recorded, specimens_of
-    from napari_sr.model import SRModel, save_model
+    from napari_sr.evaluation.protocol import noise_of, recorded, specimens_of
+    from napari_sr.models.sr_model import SRModel, save_model
+    from napari_sr.training.calibration import Known, find_interval, middle
 
     groups = _groups(files, model)
     if len(set(groups)) < 2:
@@ -126,7 +126,7 @@ def _calibrate(
 
 def _groups(files: list[Path], model: SRModel) -> list[int]:
     """Tell which image each file belongs to: files may be slices of one volume."""
-    from napari_sr.training_data import gather_images, groups_of
+    from napari_sr.datasets import gather_images, groups_of
 
     planes = gather_images(files, model.intensity_policy)
     of_stack = {
@@ -137,9 +137,9 @@ def _groups(files: list[Path], model: SRModel) -> list[int]:
 
 
 def _loaded(name: str) -> SRModel:
-    from napari_sr.catalogue import load_model
-    from napari_sr.methods import METHODS
-    from napari_sr.model import SRModel
+    from napari_sr.catalogue.lookup import load_model
+    from napari_sr.methods.names import METHODS
+    from napari_sr.models.sr_model import SRModel
 
     if name in METHODS:
         raise ValueError(
@@ -159,7 +159,11 @@ def _measured(
     files: list[Path], models: list[SRModel], photons: list[float | None]
 ) -> list[Measured]:
     """Measure file by file, behind a progress bar."""
-    from napari_sr.evaluation import evaluate_specimen, methods_for, specimens_of
+    from napari_sr.evaluation.protocol import (
+        evaluate_specimen,
+        methods_for,
+        specimens_of,
+    )
 
     methods, factor = methods_for(models), models[0].factor
     found: list[Measured] = []

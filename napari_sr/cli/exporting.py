@@ -25,7 +25,7 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from napari_sr.exporting import export_model
+    from napari_sr.catalogue.exporting import export_model
 
     path = export_model(
         arguments.model,

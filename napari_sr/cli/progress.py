@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
-from napari_sr.stepping import found_by
+from napari_sr.upscaling.progress import found_by
 
 if TYPE_CHECKING:
     from collections.abc import Generator

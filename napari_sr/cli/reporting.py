@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.progress import followed
 from napari_sr.cli.saying import say
-from napari_sr.output_names import find_source
+from napari_sr.runs.output_names import find_source
 
 if TYPE_CHECKING:
     import argparse
 
-    from napari_sr.assessment import Assessment
+    from napari_sr.trust.assessment import Assessment
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from napari_sr.report import check_form, write_report
+    from napari_sr.trust.report import check_form, write_report
 
     result: Path = arguments.result
     recording = arguments.recording or find_source(result)
@@ -53,8 +53,8 @@ def _assessed(
     recording: Path, result: Path, reference: Path | None, model: str | None
 ) -> Assessment:
     """Assess behind a progress bar."""
-    from napari_sr.assessing import assess_steps
     from napari_sr.files import open_stack
+    from napari_sr.trust.flow import assess_steps
 
     with ExitStack() as files:
         low, high = (files.enter_context(open_stack(p)) for p in (recording, result))

@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from napari_sr.cli.arguments import read_count, read_seconds, read_share
 from napari_sr.cli.exit_codes import FAILED, OK
 from napari_sr.cli.saying import printable, say
-from napari_sr.describing import (
+from napari_sr.files.formats import has_writable_suffix
+from napari_sr.runs.output_names import OUTPUT_SUFFIXES
+from napari_sr.runs.summary import (
     describe_failure,
     describe_forecast,
     describe_many,
     describe_result,
     describe_share,
 )
-from napari_sr.files import has_writable_suffix
-from napari_sr.inputs import read_count, read_seconds, read_share
-from napari_sr.output_names import OUTPUT_SUFFIXES
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator
 
-    from napari_sr.batching import FileJob
-    from napari_sr.cluster import Workers
-    from napari_sr.folders import Outcome
-    from napari_sr.output_names import Source
+    from napari_sr.models.upscaler import Upscaler
+    from napari_sr.runs.many_files import Outcome
+    from napari_sr.runs.one_file import FileJob
+    from napari_sr.runs.output_names import Source
+    from napari_sr.runs.workers import Workers
     from napari_sr.settings import UpscaleSettings
-    from napari_sr.upscaler import Upscaler
-    from napari_sr.upscaling import Step
+    from napari_sr.upscaling.flow import Step
 
     Events = Generator[tuple[int, Step | Outcome], None, None]
 
@@ -65,8 +65,8 @@ def plan_jobs(
     jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings
 ) -> int:
     """Print what the jobs will take, from a trial on the first."""
-    from napari_sr.batching import opened
-    from napari_sr.forecast import forecast, suffix_of, try_out
+    from napari_sr.runs.forecast import forecast, suffix_of, try_out
+    from napari_sr.runs.one_file import opened
 
     trial, shapes = None, []
     for job in jobs:
@@ -91,8 +91,8 @@ def jobs_for(
     arguments: argparse.Namespace, sources: list[Source], factor: int
 ) -> list[FileJob]:
     """Say what is to be done with each source."""
-    from napari_sr.batching import FileJob
-    from napari_sr.output_names import choose_outputs
+    from napari_sr.runs.one_file import FileJob
+    from napari_sr.runs.output_names import choose_outputs
 
     output = arguments.output
     outputs = choose_outputs(sources, output, factor, arguments.format)
@@ -110,7 +110,7 @@ def run_jobs(
     settings: UpscaleSettings,
 ) -> int:
     """Do them all, with progress and time left on a terminal."""
-    from napari_sr.volumes import Share
+    from napari_sr.runs.volume import Share
 
     with ExitStack() as stack:
         workers = _workers(arguments, upscaler, stack)
@@ -132,7 +132,7 @@ def _workers(
         arguments.misuse(
             "--shard is without workers, and --scheduler has its own: leave one out"
         )
-    from napari_sr.cluster import PATIENCE, PATIENCE_IN_A_QUEUE, Workers, connected
+    from napari_sr.runs.workers import PATIENCE, PATIENCE_IN_A_QUEUE, Workers, connected
 
     patience = arguments.patience
     if patience is None:
@@ -143,7 +143,7 @@ def _workers(
 
 
 def _run_one(job: FileJob, upscaler: Upscaler, settings: UpscaleSettings) -> int:
-    from napari_sr.batching import run_job_safely
+    from napari_sr.runs.one_file import run_job_safely
 
     events = ((0, event) for event in run_job_safely(job, upscaler, settings))
     statuses = [_told(outcome) for _, outcome in _followed(events, [job])]
@@ -157,7 +157,7 @@ def _run_many(
     settings: UpscaleSettings,
     workers: Workers | None,
 ) -> int:
-    from napari_sr import folders
+    from napari_sr.runs import many_files as folders
 
     name = folders.REPORT
     if arguments.shard:
@@ -181,7 +181,7 @@ def _run_many(
 
 def _followed(events: Events, jobs: list[FileJob]) -> Events:
     """Show a bar for each job that tells of its steps; pass the outcomes on."""
-    from napari_sr.upscaling import Step
+    from napari_sr.upscaling.flow import Step
 
     bar = None
     with closing(events):
@@ -202,8 +202,8 @@ def _followed(events: Events, jobs: list[FileJob]) -> Events:
 
 def _told(outcome: Step | Outcome) -> str:
     """Print what became of a file, and name it."""
-    from napari_sr import folders
-    from napari_sr.batching import FileFailure, FileResult, FileShared
+    from napari_sr.runs import many_files as folders
+    from napari_sr.runs.one_file import FileFailure, FileResult, FileShared
 
     if isinstance(outcome, FileFailure):
         say(describe_failure(outcome), file=sys.stderr)

@@ -20,9 +20,9 @@ def add_selfcheck(parser: argparse.ArgumentParser) -> None:
 
 
 def _selfcheck(arguments: argparse.Namespace) -> int:
-    from napari_sr.catalogue import load_model
-    from napari_sr.model import SRModel
-    from napari_sr.selfcheck import self_check
+    from napari_sr.catalogue.lookup import load_model
+    from napari_sr.cli.selfcheck import self_check
+    from napari_sr.models.sr_model import SRModel
 
     model = load_model(arguments.model)
     if not isinstance(model, SRModel):
@@ -31,7 +31,9 @@ def _selfcheck(arguments: argparse.Namespace) -> int:
             "checked. Choose another of `napari-sr models`."
         )
     is_well = True
+    say("| looked at | found | |\n|---|---|---|")  # a table where issues are written
     for finding in self_check(model, arguments.device):
-        say(f"{'well' if finding.is_well else 'WRONG'}: {finding.text}", flush=True)
+        verdict = "well" if finding.is_well else "WRONG"
+        say(f"| {finding.name} | {finding.text} | {verdict} |", flush=True)
         is_well = is_well and finding.is_well
     return OK if is_well else FAILED

@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from napari_sr.card import Instrument
-    from napari_sr.model import SRModel
-    from napari_sr.session import Training
+    from napari_sr.cards.model_card import Instrument
+    from napari_sr.models.sr_model import SRModel
+    from napari_sr.training.session import Training
+from math import isfinite
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_sr.training.flow import Step
 
 
 LINE_EVERY = 15.0
@@ -87,7 +92,7 @@ def _train(arguments: argparse.Namespace) -> int:
     output = arguments.output or arguments.recipe.with_name(name)
 
     def begin(checkpoint: Path) -> Training:
-        from napari_sr.session import Training
+        from napari_sr.training.session import Training
 
         return Training(
             list(recipe.images),
@@ -106,8 +111,8 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _finetune(arguments: argparse.Namespace) -> int:
     def begin(checkpoint: Path) -> Training:
-        from napari_sr.finetuning import settings_for
-        from napari_sr.session import Training
+        from napari_sr.training.presets import settings_for
+        from napari_sr.training.session import Training
 
         settings = settings_for(
             arguments.base,
@@ -139,8 +144,8 @@ def _estimated(arguments: argparse.Namespace) -> Instrument | None:
             "Measured pairs (--low) need no estimate of the instrument (--recordings). "
             "Give one of the two."
         )
-    from napari_sr.catalogue import load_model
-    from napari_sr.instrument_estimation import estimate_instrument
+    from napari_sr.catalogue.lookup import load_model
+    from napari_sr.instrument.estimation import estimate_instrument
 
     found = estimate_instrument(
         arguments.recordings,
@@ -174,7 +179,7 @@ def _follow(
         interrupted = True
     if interrupted:
         say("Interrupted; finishing with what was found.", flush=True)
-    from napari_sr.calibrating import calibrated_model
+    from napari_sr.training.calibration import calibrated_model
 
     model = calibrated_model(training)
     say(model.card.verdict)
@@ -246,8 +251,6 @@ def _check_places(
 
 def _show(training: Training, asked: Event) -> None:
     """Follow a training on one line; without a terminal, on one now and then."""
-    from napari_sr.describing import describe_step
-
     last = monotonic()
     with tqdm(total=1000, disable=None, leave=False, bar_format="{desc}|{bar}|") as bar:
         for step in training:
@@ -264,16 +267,31 @@ def _show(training: Training, asked: Event) -> None:
 
 
 def _write(model: SRModel, output: Path) -> None:
-    from napari_sr.model import save_model
+    from napari_sr.models.sr_model import save_model
 
     say(save_model(model, output))
 
 
 def _write_curves(training: Training, output: Path) -> None:
-    from napari_sr.curves import draw_curves, write_table
+    from napari_sr.training.curves import draw_curves, write_table
 
     if not training.state.history:
         return
     write_table(training.state.history, output.with_suffix(".curves.csv"))
     figure = draw_curves(training.state.history, training.rivals())
     figure.savefig(output.with_suffix(".curves.png"), dpi=120)
+
+
+def describe_step(step: Step) -> str:
+    """Say in one line how a training goes."""
+    if step.message:
+        return f"{step.stage} {step.iteration}: {step.message}"
+    parts = [f"{step.stage} {step.iteration}"]
+    parts += [f"{name} {value:.4f}" for name, value in step.losses.items()]
+    if step.validation is not None:
+        parts.append(f"held out {step.validation.psnr:.2f} dB")
+        parts.append(f"spectrum error {step.validation.spectrum_error:.3f}")
+    if isfinite(step.seconds_left):
+        minutes, seconds = divmod(round(step.seconds_left), 60)
+        parts.append(f"{minutes}:{seconds:02} left")
+    return ", ".join(parts)

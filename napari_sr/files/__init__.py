@@ -1,32 +1,40 @@
 """Paths to stacks and stacks to paths.
 
-This package alone touches image files. This module alone knows which formats there
-are; what reads them is imported when it is needed.
+This package alone touches image files. `formats` knows which formats there are; what
+reads them is imported when it is needed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sr.axis import check_axes
 from napari_sr.files.channel import SeveralChannelsError
-from napari_sr.files.signs import DICOM_SUFFIXES, holds_dicom, is_dicom
+from napari_sr.files.dicom.sniff import holds_dicom, is_dicom
+from napari_sr.files.formats import (
+    COMPRESSIONS,
+    FORMATS,
+    Format,
+    expected_suffixes,
+    find_format,
+    has_readable_suffix,
+    has_writable_suffix,
+    module_of,
+)
 from napari_sr.files.url import Url, as_path, as_place
 from napari_sr.files.writing import StackWriter
-from napari_sr.stack import Stack, StackError, check_pixels
+from napari_sr.image.axis import check_axes
+from napari_sr.image.stack import Stack, StackError, check_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import DTypeLike
 
-    from napari_sr.axis import Axis
+    from napari_sr.image.axis import Axis
 
 __all__ = [
     "COMPRESSIONS",
@@ -43,73 +51,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One file format: its name, its suffixes and the module that knows it."""
-
-    name: str
-    suffixes: tuple[str, ...]
-    """Lower case, with the dot; what is read is also written."""
-    module: str
-    """Has `open_file` and `create_file`."""
-    markers: tuple[str, ...] = ()
-    """Where an image is a folder: files of which one is in it, whatever its name."""
-    extra: str = ""
-    """What must be installed for it, as `napari-sr[extra]`."""
-    needs_source: bool = False
-    """Whether a result is written with the header of what it was made from."""
-
-
-FORMATS = (
-    Format("TIFF", (".tif", ".tiff", ".btf", ".tf8"), "napari_sr.files.tiff"),
-    Format(
-        "OME-Zarr",
-        (".zarr",),
-        "napari_sr.files.ome_zarr",
-        markers=("zarr.json", ".zgroup", ".zattrs"),
-    ),
-    Format(
-        "DICOM",
-        DICOM_SUFFIXES,
-        "napari_sr.files.dicom",
-        extra="dicom",
-        needs_source=True,
-    ),
-)
 _TIFF, _ZARR, _DICOM = FORMATS
-
-COMPRESSIONS = ("zlib", "zstd", "none")
-"""All lossless. zlib has a checksum and is read everywhere; zstd is faster."""
-
-
-class FormatModule(Protocol):
-    """What the module of a format offers."""
-
-    def open_file(self, path: Path | Url, channel: int | None) -> Stack:
-        """Open what is at a path."""
-
-    def create_file(
-        self,
-        path: Path,
-        *,
-        shape: Sequence[int],
-        dtype: np.dtype,
-        axes: Sequence[Axis],
-        provenance: Mapping[str, object],
-        compression: str,
-        overwrite: bool,
-    ) -> StackWriter:
-        """Create a file that is filled plane by plane."""
-
-
-def has_readable_suffix(path: str | PathLike[str]) -> bool:
-    """Say whether a name looks like one of the formats that can be read."""
-    return _find_format(Path(path)) is not None
-
-
-def has_writable_suffix(path: str | PathLike[str]) -> bool:
-    """Say whether a name looks like one of the formats that can be written."""
-    return _find_format(Path(path)) is not None
 
 
 def open_stack(
@@ -150,10 +92,10 @@ def open_stack(
                 f"A {type(source).__name__} was given; expected the path of a file, or "
                 "paths. Join planes that are in memory with numpy.stack."
             ) from error
-        return open_sequence(paths, channel)
+        return open_sequence(paths, channel, open_stack)
     place = source if isinstance(source, Url) else as_place(source)
     known = _ZARR if isinstance(place, Url) else _recognize(place)
-    return _load(known).open_file(place, channel)
+    return module_of(known).open_file(place, channel)
 
 
 def create_stack(
@@ -195,9 +137,9 @@ def create_stack(
         If the place cannot be written, or the pixels or axes are not usable.
     """
     path, pixel, compression = as_path(path), np.dtype(dtype), compression or "none"
-    known = _find_format(path)
+    known = find_format(path)
     if known is None:
-        raise StackError(f"{path} cannot be written; expected {_expected()}.")
+        raise StackError(f"{path} cannot be written; expected {expected_suffixes()}.")
     if compression not in COMPRESSIONS:
         raise StackError(
             f"Compression {compression!r} is not known; use {', '.join(COMPRESSIONS)}."
@@ -205,7 +147,7 @@ def create_stack(
     check_pixels(str(path), shape, pixel)
     check_axes(str(path), axes, shape)
     source: dict[str, Any] = {"made_from": made_from} if known.needs_source else {}
-    return _load(known).create_file(
+    return module_of(known).create_file(
         path,
         shape=tuple(int(n) for n in shape),
         dtype=pixel.newbyteorder("="),
@@ -215,12 +157,6 @@ def create_stack(
         overwrite=overwrite,
         **source,
     )
-
-
-def _find_format(path: Path) -> Format | None:
-    """Find the format that a suffix stands for."""
-    suffix = path.suffix.lower()
-    return next((known for known in FORMATS if suffix in known.suffixes), None)
 
 
 def _recognize(path: Path) -> Format:
@@ -241,29 +177,11 @@ def _recognize(path: Path) -> Format:
         raise StackError(
             f"{path} is a pipe, a socket or a device, which is not read; give a file."
         )
-    found = _find_format(path) or (_DICOM if is_dicom(path) else None)
+    found = find_format(path) or (_DICOM if is_dicom(path) else None)
     if found is None:
-        raise StackError(f"{path} cannot be read; expected {_expected()}.")
+        raise StackError(f"{path} cannot be read; expected {expected_suffixes()}.")
     if found.markers:
         raise StackError(f"{path} is a file, but an image of {found.name} is a folder.")
     if path.stat().st_size == 0:
         raise StackError(f"{path} is an empty file; copy it again from its source.")
     return found
-
-
-def _load(known: Format) -> FormatModule:
-    """Import the module of a format, or say what must be installed for it."""
-    try:
-        return cast("FormatModule", import_module(known.module))
-    except Exception as error:  # libraries of others that do not fit raise anything
-        if not known.extra:
-            raise
-        raise StackError(
-            f"{known.name} needs libraries that cannot be loaded here ({error}). "
-            f'Install them with: pip install "napari-sr[{known.extra}]"'
-        ) from error
-
-
-def _expected() -> str:
-    """List the suffixes of all formats."""
-    return ", ".join(f"{known.name} ({' '.join(known.suffixes)})" for known in FORMATS)

@@ -5,7 +5,7 @@ This module alone knows what is said when a file has several and none is chosen.
 
 from __future__ import annotations
 
-from napari_sr.stack import StackError
+from napari_sr.image.stack import StackError
 
 
 class SeveralChannelsError(StackError):

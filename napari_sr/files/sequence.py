@@ -8,21 +8,25 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from napari_sr.axis import Axis
-from napari_sr.files import open_stack
-from napari_sr.stack import Stack, StackError
+from napari_sr.image.axis import Axis
+from napari_sr.image.stack import Stack, StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    Opener = Callable[..., Stack]
+    """Opens one file: path, and `channel` by name."""
 
 _NAMES = "ztpuvw"
 """The new axis is the first of these that the files do not have."""
 
 
-def open_sequence(paths: Sequence[Path], channel: int | None) -> Stack:
+def open_sequence(
+    paths: Sequence[Path], channel: int | None, open_file: Opener
+) -> Stack:
     """Open files as one stack; each is looked at now, and read when it is its turn.
 
     Parameters
@@ -31,6 +35,8 @@ def open_sequence(paths: Sequence[Path], channel: int | None) -> Stack:
         At least one; all of the same shape and dtype. Order is kept.
     channel
         Which channel of each, from 0; None where there is only one.
+    open_file
+        Opens one of them.
 
     Raises
     ------
@@ -39,11 +45,11 @@ def open_sequence(paths: Sequence[Path], channel: int | None) -> Stack:
     """
     if not paths:
         raise StackError("There is no file to open; give at least one path.")
-    with open_stack(paths[0], channel=channel) as first:
+    with open_file(paths[0], channel=channel) as first:
         shape, dtype, axes = first.shape, first.dtype, first.axes
         name = first.name
     for path in paths[1:]:
-        with open_stack(path, channel=channel) as other:
+        with open_file(path, channel=channel) as other:
             if (other.shape, other.dtype) != (shape, dtype):
                 raise StackError(
                     f"{path} is {other.shape} {other.dtype} but {paths[0]} is "
@@ -51,7 +57,7 @@ def open_sequence(paths: Sequence[Path], channel: int | None) -> Stack:
                 )
     taken = {axis.name for axis in axes}
     leading = Axis(next(letter for letter in _NAMES if letter not in taken))
-    files = _OneAtATime(paths, channel)
+    files = _OneAtATime(paths, channel, open_file)
     return Stack(
         files.read,
         axes=(leading, *axes),
@@ -65,7 +71,10 @@ def open_sequence(paths: Sequence[Path], channel: int | None) -> Stack:
 class _OneAtATime:
     """Reads planes from many files with one of them open."""
 
-    def __init__(self, paths: Sequence[Path], channel: int | None) -> None:
+    def __init__(
+        self, paths: Sequence[Path], channel: int | None, open_file: Opener
+    ) -> None:
+        self._open_file = open_file
         self._paths = [path.absolute() for path in paths]
         self._channel = channel
         self._lock = threading.Lock()
@@ -77,7 +86,9 @@ class _OneAtATime:
         with self._lock:
             if self._open is None or self._number != index[0]:
                 self._close()
-                self._open = open_stack(self._paths[index[0]], channel=self._channel)
+                self._open = self._open_file(
+                    self._paths[index[0]], channel=self._channel
+                )
                 self._number = index[0]
             return self._open.plane(index[1:])
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sr.stack import StackError
+from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from napari_sr.aside import displaced_by, hidden_beside, remove, remove_leftovers
-from napari_sr.stack import StackError
+from napari_sr.files.atomic import displaced_by, hidden_beside, remove, remove_leftovers
+from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from napari_sr.card import ModelCard, ModelFormatError
-from napari_sr.intensity import IntensityPolicy
+from napari_sr.cards.model_card import ModelCard, ModelFormatError
+from napari_sr.image.intensity import IntensityPolicy
 from napari_sr.interop.layouts import LAYOUTS
-from napari_sr.interop.reading import read_weights
-from napari_sr.interop.self_test import look_at
-from napari_sr.model import SRModel
+from napari_sr.interop.probe import look_at
+from napari_sr.interop.safe_loading import read_weights
+from napari_sr.models.sr_model import SRModel
 from napari_sr.networks import build_generator
 from napari_sr.networks.bounded import no_larger_than
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 
-from napari_sr.card import ModelCard
-from napari_sr.interop.self_test import look_at
+from napari_sr.cards.model_card import ModelCard
+from napari_sr.interop.probe import look_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-    from napari_sr.blur import Prepared
-    from napari_sr.intensity import IntensityPolicy, IntensityRange, NoiseLevel
-    from napari_sr.stack import Stack
+    from napari_sr.image.intensity import IntensityPolicy, IntensityRange, NoiseLevel
+    from napari_sr.image.stack import Stack
+    from napari_sr.models.upscaler import Prepared
 
 LARGEST_REACH = 40
 """Recorded pixels of halo that are worth exact tiles."""

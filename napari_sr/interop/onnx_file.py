@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_sr.aside import written_aside
-from napari_sr.interop.plain import PlainNetwork
+from napari_sr.files.atomic import written_aside
+from napari_sr.interop.single_network import PlainNetwork
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_sr.model import SRModel
+    from napari_sr.models.sr_model import SRModel
 
 OPSET = 18
 INPUTS, OUTPUT = ("image", "noise"), "result"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from napari_sr.card import ModelFormatError
-from napari_sr.intensity import IntensityPolicy
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.image.intensity import IntensityPolicy
 from napari_sr.interop.foreign import Foreign, Origin
-from napari_sr.interop.reading import read_weights
-from napari_sr.networks.as_trained import working_memory
+from napari_sr.interop.safe_loading import read_weights
 from napari_sr.networks.bounded import no_larger_than
+from napari_sr.networks.inference.as_trained import working_memory
 
 if TYPE_CHECKING:
     import os

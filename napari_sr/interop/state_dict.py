@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_sr.aside import written_aside
-from napari_sr.interop.plain import weights_at_dial
+from napari_sr.files.atomic import written_aside
+from napari_sr.interop.single_network import weights_at_dial
 
 if TYPE_CHECKING:
     import os
 
     from torch import Tensor
 
-    from napari_sr.model import SRModel
+    from napari_sr.models.sr_model import SRModel
 
 _ARCHITECTURE = "srresnet"
 _NAMES = (

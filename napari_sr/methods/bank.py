@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from napari_sr.aside import written_aside
 from napari_sr.files import open_stack
-from napari_sr.intensity import IntensityPolicy, IntensityRange, fill_gaps
-from napari_sr.sampling import binned
-from napari_sr.stack import Stack
+from napari_sr.files.atomic import written_aside
+from napari_sr.image.intensity import IntensityPolicy, IntensityRange, fill_gaps
+from napari_sr.image.sampling import binned
+from napari_sr.image.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

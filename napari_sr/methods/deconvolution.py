@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_sr.image.factor import check_factor
+from napari_sr.instrument.psf import gaussian_psf
 from napari_sr.methods.weightless import Weightless
-from napari_sr.networks.resampling import check_factor, kernel_radius, resample
-from napari_sr.psf import gaussian_psf
+from napari_sr.networks.resampling import kernel_radius, resample
 
 BLACK = -0.1
 """Network value that Richardson–Lucy takes as no light. Below the darkest pixels, since

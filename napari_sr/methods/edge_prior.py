@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from napari_sr.instrument.psf import blur
 from napari_sr.methods.back_projection import REACH, back_projected
 from napari_sr.methods.weightless import Weightless
 from napari_sr.networks.resampling import kernel_radius, resample
-from napari_sr.psf import blur
 
 if TYPE_CHECKING:
     from torch import Tensor

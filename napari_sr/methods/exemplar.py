@@ -17,18 +17,18 @@ import torch
 from torch.nn import functional
 
 from napari_sr.files import open_stack
-from napari_sr.intensity import IntensityPolicy, IntensityRange, fill_gaps
+from napari_sr.image.factor import check_factor
+from napari_sr.image.intensity import IntensityPolicy, IntensityRange, fill_gaps
 from napari_sr.methods.back_projection import REACH, back_projected
 from napari_sr.methods.edge_prior import reach_of_sharpening, steepening
 from napari_sr.methods.patch_book import REACH as LOOKING_UP
 from napari_sr.methods.patch_book import SEEN, PatchBook
 from napari_sr.methods.weightless import Weightless
-from napari_sr.networks.resampling import check_factor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_sr.stack import Stack
+    from napari_sr.image.stack import Stack
 
 N_PATCHES = 4096
 LARGEST = 512

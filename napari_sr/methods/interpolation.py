@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_sr.image.factor import check_factor
 from napari_sr.methods.weightless import Weightless
-from napari_sr.networks.resampling import check_factor, kernel_radius, resample
+from napari_sr.networks.resampling import kernel_radius, resample
 
 if TYPE_CHECKING:
     from torch import Tensor

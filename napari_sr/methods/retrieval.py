@@ -25,11 +25,10 @@ from napari_sr.networks.resampling import kernel_radius, resample
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_sr.blur import Prepared
-    from napari_sr.intensity import IntensityRange, NoiseLevel
+    from napari_sr.image.intensity import IntensityRange, NoiseLevel
+    from napari_sr.image.stack import Stack
     from napari_sr.methods.laying import Laid
-    from napari_sr.stack import Stack
-    from napari_sr.upscaler import Upscaler
+    from napari_sr.models.upscaler import Prepared, Upscaler
 
 N_PLACES = (2 * AROUND + 1) ** 2
 
@@ -99,6 +98,11 @@ class Retrieval(Weightless):
         # A matrix of the images for each recorded pixel, and what solving it takes.
         self.bytes_per_pixel += FLOAT_BYTES * 4 * self.n_images**2
         self.bytes_per_pixel += base.bytes_per_pixel
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the weights of the base lie, if it has any."""
+        return self.base.device
 
     def to(self, device: torch.device | str) -> Self:
         """Give the same upscaler with its base on a device."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from napari_sr.intensity import IntensityPolicy
-from napari_sr.methods import METHODS
-from napari_sr.networks.resampling import check_factor
+from napari_sr.image.factor import check_factor
+from napari_sr.image.intensity import IntensityPolicy
+from napari_sr.methods.names import METHODS
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from napari_sr.blur import Prepared
-    from napari_sr.intensity import IntensityRange, NoiseLevel
-    from napari_sr.stack import Stack
+    from napari_sr.image.intensity import IntensityRange, NoiseLevel
+    from napari_sr.image.stack import Stack
+    from napari_sr.models.upscaler import Prepared
 
 FLOAT_BYTES = 4
 
@@ -49,6 +49,11 @@ class Weightless:
     overlap = 0
     sees_whole_planes = False
 
+    @property
+    def device(self) -> torch.device | None:
+        """No place of its own: it has no weights and computes where its input is."""
+        return None
+
     def __init__(
         self, name: str, factor: int, halo: int, copies: int, **options: float | str
     ) -> None:
@@ -60,7 +65,7 @@ class Weightless:
         self.options = options
 
     def to(self, device: torch.device | str) -> Self:
-        """Give the same upscaler: it has no weights and computes where its input is."""
+        """Give the same upscaler, which has no place of its own."""
         return self
 
     def prepare(

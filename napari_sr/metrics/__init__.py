@@ -1,7 +1,7 @@
 """How far a result is from the truth, and what it is made of: arrays in, numbers out.
 
-This package alone knows how a figure is taken; `napari_sr.quality` knows which are
-taken together.
+This package alone knows how a figure is taken; `metrics.quality` knows which are taken
+together.
 """
 
 from napari_sr.metrics.heights import levelled, roughness, slope_rmse

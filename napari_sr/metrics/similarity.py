@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from napari_sr.sampling import binned
+from napari_sr.image.sampling import binned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sr.networks.blind import Sftmd
-from napari_sr.networks.fast import Fast
+from napari_sr.image.factor import check_factor
 from napari_sr.networks.generator import Generator, OutputStep
-from napari_sr.networks.others import (
+from napari_sr.networks.generators.fast import Fast
+from napari_sr.networks.generators.ikc import Sftmd
+from napari_sr.networks.generators.scn import SparseCoding
+from napari_sr.networks.generators.srresnet import SRResNet
+from napari_sr.networks.generators.srresnet_variants import (
     ClampedSRResNet,
     MSRResNet,
     TanhSRResNet,
 )
-from napari_sr.networks.resampling import check_factor
-from napari_sr.networks.sparse import SparseCoding
-from napari_sr.networks.srresnet import SRResNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import ParametrizationList
 
-from napari_sr.networks.fast import NOISE_GAIN
+from napari_sr.networks.generators.fast import NOISE_GAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

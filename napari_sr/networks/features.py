@@ -7,24 +7,16 @@ weights lie. φ(i,j) is the j-th convolution after its ReLU, before the i-th max
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-
-from napari_sr.card import ModelFormatError
-from napari_sr.networks.feature_file import read_features
-from napari_sr.networks.weights import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
-    from napari_sr.networks.weights import Weights
 
 CHANNELS = (16, 32, 64, 128)
 """Feature channels of the blocks of `DomainFeatures`; each block has two layers."""
@@ -32,7 +24,6 @@ CENTRE, SPREAD = 0.25, 0.25
 """Mean and deviation of the patches that `DomainFeatures` was trained on, about."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of the images that VGG-19 was trained on, for each colour."""
-SHIPPED = Path(__file__).parents[1] / "zoo_features" / "domain.safetensors"
 
 
 class FeatureNetwork(nn.Module):
@@ -162,76 +153,3 @@ def _domain_layers() -> Iterator[nn.Module]:
 
 
 # ── by name ─────────────────────────────────────────────────────────────────────────
-
-
-def load_features(name: str, layers: Sequence[str]) -> FeatureNetwork:
-    """Load a trained feature network, ready for a content loss.
-
-    Parameters
-    ----------
-    name
-        `domain`, which comes with the package, or `vgg19`, torchvision's, whose weights
-        the user has fetched.
-    layers
-        Names of the feature maps to give.
-
-    Returns
-    -------
-    FeatureNetwork
-        In evaluation mode; its weights need no gradient, and gradients reach the image.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name or layer, or if something that it needs is not there.
-    """
-    builders = {"domain": _load_domain, "vgg19": _load_vgg19}
-    if name not in builders:
-        raise ValueError(
-            f"There are no content features {name!r}. Use one of {', '.join(builders)}."
-        )
-    return builders[name](layers).requires_grad_(False).eval()
-
-
-def _load_domain(layers: Sequence[str]) -> FeatureNetwork:
-    network = DomainFeatures(layers)
-    _, weights = read_features(SHIPPED)
-    network.load_state_dict(fitting(network, weights, SHIPPED.name))
-    return network
-
-
-def _load_vgg19(layers: Sequence[str]) -> FeatureNetwork:
-    try:
-        models = importlib.import_module("torchvision.models")
-    except (ImportError, RuntimeError) as error:  # the latter: made for another torch
-        raise ValueError(
-            f"The content features 'vgg19' need torchvision, which cannot be loaded: "
-            f"{error}. Run `pip install 'napari-sr[vgg]'`, or use 'domain'."
-        ) from error
-    address = models.VGG19_Weights.IMAGENET1K_V1.url
-    path = Path(torch.hub.get_dir(), "checkpoints", address.rpartition("/")[2])
-    with torch.device("meta"):  # without memory: most of the weights are not needed
-        stack = models.vgg19(weights=None).features
-    network = FeatureNetwork(stack, layers, *IMAGENET)
-    weights = fitting(stack, _vgg19_weights(path), "vgg19")
-    stack.load_state_dict(weights, assign=True)
-    return network
-
-
-def _vgg19_weights(path: Path) -> Weights:
-    """Read the convolutions of the weight file, under their names in the stack."""
-    fetch = "torchvision.models.vgg19(weights='IMAGENET1K_V1')"
-    if not path.is_file():
-        raise ValueError(
-            f"The content features 'vgg19' need the file {path}, which is not there "
-            f"and is not downloaded unasked. Run `{fetch}` once in Python to get it."
-        )
-    try:
-        everything = torch.load(path, map_location="cpu", weights_only=True)
-        named = [(name.partition("."), tensor) for name, tensor in everything.items()]
-    except (RuntimeError, OSError, EOFError, AttributeError, UnpicklingError) as error:
-        raise ModelFormatError(
-            f"{path} is damaged or no weight file. Remove it and run `{fetch}` once in "
-            f"Python to get it again."
-        ) from error
-    return {name: tensor for (part, _, name), tensor in named if part == "features"}

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn import functional
 
+from napari_sr.image.factor import check_factor
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 Kernel = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-
-FACTORS = (2, 3, 4, 8)
-"""The super-resolution factors of this package."""
 
 
 def _box(distance: float) -> float:
@@ -60,21 +59,6 @@ _KERNELS = {
     "bicubic": (_keys, 2),
     "lanczos": (_lanczos, 3),
 }
-
-
-def check_factor(factor: int) -> None:
-    """Refuse a factor that no network or interpolation here is made for.
-
-    Raises
-    ------
-    ValueError
-        If it is not one of `FACTORS`.
-    """
-    if factor not in FACTORS:
-        raise ValueError(
-            f"The super-resolution factor is 2, 3, 4 or 8, not {factor!r}. Use the "
-            f"nearest of these."
-        )
 
 
 def kernel_radius(kernel: Kernel) -> int:

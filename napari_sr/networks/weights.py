@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_sr.card import ModelFormatError
+from napari_sr.cards.model_card import ModelFormatError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from napari_sr.image.stack import Axis
 from napari_sr.phantoms.curves import splat, wandering_path
 from napari_sr.phantoms.drawing import (
     OVERSAMPLING,
@@ -20,7 +21,6 @@ from napari_sr.phantoms.drawing import (
     to_truth_pixels,
 )
 from napari_sr.phantoms.specimen import Specimen
-from napari_sr.stack import Axis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,17 +14,17 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from napari_sr.degradation import record
 from napari_sr.files import create_stack
+from napari_sr.image.stack import Axis
+from napari_sr.instrument.degradation import record
 from napari_sr.phantoms import filaments, foam, mammogram, nuclei, surface
-from napari_sr.stack import Axis
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import NDArray
 
-    from napari_sr.intensity import NoiseLevel
+    from napari_sr.image.intensity import NoiseLevel
     from napari_sr.phantoms.specimen import Specimen
 
 _SPECIMENS = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from napari_sr.image.stack import Axis
 from napari_sr.phantoms.curves import draw_paths, wandering_path
 from napari_sr.phantoms.drawing import (
     blurred,
@@ -25,7 +26,6 @@ from napari_sr.phantoms.drawing import (
     window,
 )
 from napari_sr.phantoms.specimen import Specimen
-from napari_sr.stack import Axis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sr.intensity import NoiseLevel
+from napari_sr.image.intensity import NoiseLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from napari_sr.stack import Axis
+    from napari_sr.image.stack import Axis
 
     Draw = Callable[[int, tuple[int, int], np.random.Generator], NDArray[np.float64]]
 

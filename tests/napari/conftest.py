@@ -52,8 +52,8 @@ def tiny_card(tmp_path, monkeypatch):
     """Put a small model that is told the noise into the catalogue; give its card."""
     from tiny_models import tiny_fast
 
-    from napari_sr.catalogue import list_models
-    from napari_sr.model import save_model
+    from napari_sr.catalogue.lookup import list_models
+    from napari_sr.models.sr_model import save_model
 
     folder = tmp_path / "models"
     folder.mkdir()

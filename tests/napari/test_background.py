@@ -12,7 +12,7 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from qtpy.QtWidgets import QWidget
 
-from napari_sr._napari.background import Background, when_closed
+from napari_sr._napari.parts.background import Background, when_closed
 
 WAIT = 10_000
 """Milliseconds within which a flow must end."""

@@ -13,14 +13,14 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from stacks_on_disk import write_stack
 
 import napari_sr
-from napari_sr import batching
-from napari_sr._napari.batch import Batch
-from napari_sr._napari.batch_form import LAYERS
-from napari_sr._napari.geometry import upscaled_placement
-from napari_sr._napari.reader import read_layers
+from napari_sr._napari.batch.form import LAYERS
+from napari_sr._napari.batch.widget import Batch
+from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr._napari.layers.reader import read_layers
 from napari_sr.files import open_stack
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.upscaling import Step
+from napari_sr.runs import one_file as batching
+from napari_sr.upscaling.flow import Step
 
 WAIT = 60_000
 """Milliseconds within which a batch must end."""

@@ -13,10 +13,10 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_sr._napari.compare import Compare
-from napari_sr._napari.geometry import upscaled_placement
-from napari_sr.side_by_side import load_methods, put_side_by_side
-from napari_sr.stack import Stack
+from napari_sr._napari.compare.widget import Compare
+from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr.evaluation.side_by_side import load_methods, put_side_by_side
+from napari_sr.image.stack import Stack
 
 WAIT = 60_000
 """Milliseconds within which the figures must come."""

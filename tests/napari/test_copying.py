@@ -12,11 +12,17 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from napari.layers import Image
 from napari.layers._source import layer_source
 
-from napari_sr._napari.copying import PLACEHOLDER, python_script, recipe_of
-from napari_sr._napari.flow import Request, as_stack, run
-from napari_sr._napari.preparing import Preparer
+from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.super_resolve.as_script import (
+    PLACEHOLDER,
+    python_script,
+    recipe_of,
+)
+from napari_sr._napari.super_resolve.flow import run
+from napari_sr._napari.super_resolve.prepared import Preparer
+from napari_sr._napari.super_resolve.request import Request
 from napari_sr.cli import main
-from napari_sr.intensity import NoiseLevel
+from napari_sr.image.intensity import NoiseLevel
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.settings import UpscaleSettings
 
@@ -100,7 +106,7 @@ def test_without_a_file_there_is_a_place_for_its_path(pixels):
 def test_the_widget_copies_and_saves(layer, viewer, qtbot, tmp_path, monkeypatch):
     from qtpy.QtWidgets import QApplication, QFileDialog
 
-    from napari_sr._napari.super_resolve import SuperResolve
+    from napari_sr._napari.super_resolve.widget import SuperResolve
 
     path = tmp_path / "here.toml"
     monkeypatch.setattr(

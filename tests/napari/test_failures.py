@@ -12,15 +12,16 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from stacks_on_disk import write_stack
 
-from napari_sr import batching
-from napari_sr._napari import batch, fine_tune
-from napari_sr._napari.batch import Batch
-from napari_sr._napari.fine_tune import FineTune
-from napari_sr._napari.super_resolve import SuperResolve
-from napari_sr._napari.writer import write_tiff, write_zarr
-from napari_sr.catalogue import list_models, model_folder
+from napari_sr._napari.batch import widget as batch
+from napari_sr._napari.batch.widget import Batch
+from napari_sr._napari.fine_tune import widget as fine_tune
+from napari_sr._napari.fine_tune.widget import FineTune
+from napari_sr._napari.layers.writer import write_tiff, write_zarr
+from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.catalogue.lookup import list_models, model_folder
 from napari_sr.files import writing
-from napari_sr.stack import StackError
+from napari_sr.image.stack import StackError
+from napari_sr.runs import one_file as batching
 
 WAIT = 60_000
 """Milliseconds within which a flow must end."""

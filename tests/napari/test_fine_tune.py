@@ -15,14 +15,14 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 from tiny_models import tiny_fast
 
 import napari_sr as sr
-from napari_sr._napari import fine_tune
-from napari_sr._napari.examples_panel import MEASURED
-from napari_sr._napari.fine_tune import FineTune
-from napari_sr._napari.fine_tune_flow import Update
-from napari_sr._napari.training_form import TrainingForm
-from napari_sr.catalogue import list_models
-from napari_sr.pace import N_LOOKS
-from napari_sr.unfinished import unfinished_trainings
+from napari_sr._napari.fine_tune import widget as fine_tune
+from napari_sr._napari.fine_tune.examples_panel import MEASURED
+from napari_sr._napari.fine_tune.flow import Update
+from napari_sr._napari.fine_tune.form import TrainingForm
+from napari_sr._napari.fine_tune.widget import FineTune
+from napari_sr.catalogue.lookup import list_models
+from napari_sr.training.schedule import N_LOOKS
+from napari_sr.training.unsaved import unfinished_trainings
 
 WAIT = 60_000
 """Milliseconds within which a training of the tests must have come that far."""

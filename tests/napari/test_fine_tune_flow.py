@@ -13,12 +13,12 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 from tiny_models import tiny_fast
 
 import napari_sr as sr
-from napari_sr._napari.fine_tune_flow import Request, resume, save, train
-from napari_sr.catalogue import new_model_path
-from napari_sr.instrument import Instrument
-from napari_sr.pace import N_LOOKS
-from napari_sr.stack import Stack
-from napari_sr.unfinished import training_folder, unfinished_trainings
+from napari_sr._napari.fine_tune.flow import Request, resume, save, train
+from napari_sr.catalogue.lookup import new_model_path
+from napari_sr.image.stack import Stack
+from napari_sr.instrument.ranges import Instrument
+from napari_sr.training.schedule import N_LOOKS
+from napari_sr.training.unsaved import training_folder, unfinished_trainings
 
 QUICK = {"iterations": 8, "validate_every": 4, "batch": 2, "patch": 16}
 
@@ -141,7 +141,7 @@ def test_exhausted_memory_is_said_with_what_to_do(monkeypatch):
     def refuse(*_args, **_more):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("napari_sr.session.Training.__init__", refuse)
+    monkeypatch.setattr("napari_sr.training.session.Training.__init__", refuse)
 
     with pytest.raises(MemoryError, match="choose the CPU"):
         follow(train(request(), Event()))

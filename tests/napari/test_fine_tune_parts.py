@@ -12,18 +12,18 @@ from qtpy.QtCore import QPointF, Qt
 from scipy import ndimage
 from tiny_models import tiny_fast
 
-from napari_sr._napari.curve_plot import Curve, CurvePlot, ticks
-from napari_sr._napari.examples_panel import MEASURED, ExamplesPanel
-from napari_sr._napari.fine_tune_flow import Update
-from napari_sr._napari.image_sources import SourcePicker
-from napari_sr._napari.image_view import LinkedViews
-from napari_sr._napari.instrument_panel import InstrumentPanel
-from napari_sr._napari.live_view import LiveView
-from napari_sr._napari.range_row import RangeRow
-from napari_sr._napari.remembered import recall, remember
-from napari_sr.instrument import Instrument
-from napari_sr.stack import StackError
-from napari_sr.validation import Preview
+from napari_sr._napari.fine_tune.examples_panel import MEASURED, ExamplesPanel
+from napari_sr._napari.fine_tune.flow import Update
+from napari_sr._napari.fine_tune.image_sources import SourcePicker
+from napari_sr._napari.fine_tune.instrument_panel import InstrumentPanel
+from napari_sr._napari.fine_tune.live_view import LiveView
+from napari_sr._napari.fine_tune.range_row import RangeRow
+from napari_sr._napari.parts.curve_plot import Curve, CurvePlot, ticks
+from napari_sr._napari.parts.image_view import LinkedViews
+from napari_sr._napari.parts.remembered import recall, remember
+from napari_sr.image.stack import StackError
+from napari_sr.instrument.ranges import Instrument
+from napari_sr.training.validation import Preview
 
 WAIT = 60_000
 

@@ -9,10 +9,12 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 
 from napari.layers import Image
 
-from napari_sr._napari.flow import Request, as_stack, run
-from napari_sr._napari.preparing import Preparer
+from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.super_resolve.flow import run
+from napari_sr._napari.super_resolve.prepared import Preparer
+from napari_sr._napari.super_resolve.request import Request
+from napari_sr.image.stack import StackError
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import StackError
 
 
 def test_a_lazy_layer_is_read_plane_by_plane():

@@ -11,10 +11,10 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from napari.layers import Layer
 from places import HELD, KEPT, assert_same_place
 
-from napari_sr._napari.layer_place import describe_unheld, unheld
-from napari_sr._napari.reader import read_layers
-from napari_sr._napari.super_resolve import SuperResolve
-from napari_sr._napari.writer import write_tiff, write_zarr
+from napari_sr._napari.layers.place import describe_unheld, unheld
+from napari_sr._napari.layers.reader import read_layers
+from napari_sr._napari.layers.writer import write_tiff, write_zarr
+from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.files import open_stack
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")

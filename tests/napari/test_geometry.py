@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Image
 
-from napari_sr._napari.geometry import (
+from napari_sr._napari.layers.geometry import (
     placement_of,
     upscaled_look,
     upscaled_placement,
 )
-from napari_sr.axis import Axis
+from napari_sr.image.axis import Axis
 
 # napari shows a stack that is turned out of its planes only roughly, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")

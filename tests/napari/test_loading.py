@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
-from napari_sr._napari.loading import load
+from napari_sr._napari.parts.heavy_imports import load
 
 MANY = "kept = [[number] for number in range(20_000)]\n"
 

@@ -17,8 +17,8 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 from napari.layers import Image, Layer
 from npe2 import PluginManifest
 
-from napari_sr._napari.reader import SUFFIXES
-from napari_sr._napari.samples import open_phantom
+from napari_sr._napari.layers.reader import SUFFIXES
+from napari_sr._napari.layers.samples import open_phantom
 from napari_sr.phantoms import PHANTOM_NAMES
 
 ROOT = Path(__file__).parents[2]

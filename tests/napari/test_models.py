@@ -11,14 +11,14 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QMessageBox
 from tiny_models import tiny_fast
 
-from napari_sr._napari import models
-from napari_sr._napari.model_picker import ModelPicker
-from napari_sr._napari.models import Models
-from napari_sr.card import ModelCard, TrainingImage
-from napari_sr.catalogue import list_models, model_folder
-from napari_sr.describing import card_as_markdown
-from napari_sr.model import save_model
-from napari_sr.quality import Measured, Quality
+from napari_sr._napari.models import widget as models
+from napari_sr._napari.models.widget import Models
+from napari_sr._napari.parts.model_picker import ModelPicker
+from napari_sr.cards.model_card import ModelCard, TrainingImage
+from napari_sr.catalogue.lookup import list_models, model_folder
+from napari_sr.catalogue.summary import card_as_markdown
+from napari_sr.metrics.quality import Measured, Quality
+from napari_sr.models.sr_model import save_model
 
 WAIT = 60_000
 """Milliseconds within which an import must end."""

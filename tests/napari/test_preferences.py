@@ -13,19 +13,19 @@ from napari import settings
 from napari.viewer import Viewer as NapariViewer
 from npe2 import PluginManager, PluginManifest
 
-from napari_sr import catalogue
-from napari_sr._napari import preferences as module
 from napari_sr._napari.activation import KEY
-from napari_sr._napari.batch_form import BatchForm
-from napari_sr._napari.preferences import (
+from napari_sr._napari.batch.form import BatchForm
+from napari_sr._napari.parts import preferences as module
+from napari_sr._napari.parts.preferences import (
     DEVICES,
     Preferences,
     follow_preferences,
     preferences,
     preferred_settings,
 )
-from napari_sr._napari.preview_here import preview_here
-from napari_sr.files import COMPRESSIONS
+from napari_sr._napari.super_resolve.preview_here import preview_here
+from napari_sr.catalogue import lookup as catalogue
+from napari_sr.files.formats import COMPRESSIONS
 from napari_sr.settings import UpscaleSettings
 
 newer = pytest.mark.skipif(

@@ -8,10 +8,11 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
-from napari_sr._napari.flow import Request, as_stack
-from napari_sr._napari.guessing import is_only_looked_at
-from napari_sr._napari.preparing import Preparer
-from napari_sr._napari.preview import KEY, Preview
+from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.layers.roles import is_only_looked_at
+from napari_sr._napari.super_resolve.prepared import Preparer
+from napari_sr._napari.super_resolve.preview import KEY, Preview
+from napari_sr._napari.super_resolve.request import Request
 from napari_sr.settings import UpscaleSettings
 
 WAIT = 30_000

@@ -13,13 +13,13 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_sr._napari.geometry import upscaled_placement
-from napari_sr._napari.map_layers import add_maps
-from napari_sr._napari.quality_table import QualityTable
-from napari_sr.assessment import Map
-from napari_sr.comparing import compare
-from napari_sr.figures import FIGURES
-from napari_sr.stack import Stack
+from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr._napari.quality.map_layers import add_maps
+from napari_sr._napari.quality.widget import QualityTable
+from napari_sr.evaluation.comparison import compare
+from napari_sr.image.stack import Stack
+from napari_sr.metrics.descriptions import FIGURES
+from napari_sr.trust.assessment import Map
 
 WAIT = 60_000
 """Milliseconds within which the figures must come."""

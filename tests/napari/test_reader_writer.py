@@ -18,17 +18,17 @@ from places import HELD, KEPT, assert_same_place
 from stacks_on_disk import write_stack
 from tifffile import TiffWriter
 
-from napari_sr._napari import reader
-from napari_sr._napari.layer_place import KEPT as KEPT_KEY
-from napari_sr._napari.layer_place import axes_of, placed, unheld
-from napari_sr._napari.preferences import Preferences
-from napari_sr._napari.reader import get_reader, read_layers
-from napari_sr._napari.writer import write_tiff, write_zarr
-from napari_sr.axis import Axis
-from napari_sr.batching import upscale_file
+from napari_sr._napari.layers import reader
+from napari_sr._napari.layers.place import KEPT as KEPT_KEY
+from napari_sr._napari.layers.place import axes_of, placed, unheld
+from napari_sr._napari.layers.reader import get_reader, read_layers
+from napari_sr._napari.layers.writer import write_tiff, write_zarr
+from napari_sr._napari.parts.preferences import Preferences
 from napari_sr.files import create_stack, open_stack
+from napari_sr.image.axis import Axis
+from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
-from napari_sr.stack import Stack, StackError
+from napari_sr.runs.one_file import upscale_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
 
@@ -153,8 +153,8 @@ def test_a_full_disk_is_told_and_no_missing_plugin(tmp_path, suffix, monkeypatch
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_sr.files.tiff.TiffSink.put", full)
-    monkeypatch.setattr("napari_sr.files.ome_zarr.ZarrSink.put", full)
+    monkeypatch.setattr("napari_sr.files.tiff.images.TiffSink.put", full)
+    monkeypatch.setattr("napari_sr.files.zarr.images.ZarrSink.put", full)
     viewer = ViewerModel()
     viewer.add_image(counts((9, 7)))
 
@@ -183,7 +183,7 @@ def test_compression_is_the_preferred_one(tmp_path, monkeypatch):
     sizes = []
     for name in ("none", "zlib"):
         monkeypatch.setattr(
-            "napari_sr._napari.writer.preferences",
+            "napari_sr._napari.layers.writer.preferences",
             lambda name=name: Preferences(compression=name),
         )
         path = tmp_path / f"{name}.ome.tif"

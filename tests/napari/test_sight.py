@@ -7,12 +7,13 @@ import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
-from napari_sr._napari.flow import Request, run
-from napari_sr._napari.preparing import Preparer
-from napari_sr._napari.sight import preview_steps
-from napari_sr._napari.view import View
+from napari_sr._napari.super_resolve.flow import run
+from napari_sr._napari.super_resolve.prepared import Preparer
+from napari_sr._napari.super_resolve.preview_pixels import preview_steps
+from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.view import View
+from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
-from napari_sr.stack import Stack
 
 N_ROWS, N_COLUMNS = 70, 90
 VIEWS = {  # rows and columns of 70 × 90
@@ -97,7 +98,7 @@ def test_before_the_curtain_is_the_recording_itself():
 
 
 def test_range_and_noise_are_measured_once_whatever_the_dial(tiny_card, monkeypatch):
-    from napari_sr.intensity import IntensityRange
+    from napari_sr.image.intensity import IntensityRange
 
     measured = []
     measure = IntensityRange.measure

@@ -17,13 +17,14 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 import napari_sr
-from napari_sr._napari import model_picker, running
-from napari_sr._napari.flow import run
-from napari_sr._napari.geometry import upscaled_placement
-from napari_sr._napari.super_resolve import SuperResolve
-from napari_sr.card import ModelCard
-from napari_sr.methods import METHODS, NEED_FILES
-from napari_sr.upscaling import Step
+from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr._napari.parts import model_picker
+from napari_sr._napari.super_resolve import run as running
+from napari_sr._napari.super_resolve.flow import run
+from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.cards.model_card import ModelCard
+from napari_sr.methods.names import METHODS, NEED_FILES
+from napari_sr.upscaling.flow import Step
 
 WAIT = 30_000
 """Milliseconds within which a run must end."""
@@ -185,7 +186,7 @@ def test_layers_of_every_kind_are_taken(viewer, widget, qtbot, tmp_path, kind):
 
 
 def test_a_very_large_result_gets_a_pyramid(viewer, widget, qtbot, monkeypatch):
-    from napari_sr._napari import pyramid
+    from napari_sr._napari.layers import pyramid
 
     monkeypatch.setattr(pyramid, "LARGEST_SIDE", 64)
     monkeypatch.setattr(pyramid, "COARSE_ENOUGH", 32)
@@ -534,7 +535,7 @@ def test_the_widget_opens_without_torch():
     code = (
         "import sys; from qtpy.QtWidgets import QApplication; app = QApplication([])\n"
         "from napari.components import ViewerModel\n"
-        "from napari_sr._napari.super_resolve import SuperResolve\n"
+        "from napari_sr._napari.super_resolve.widget import SuperResolve\n"
         "widget = SuperResolve(ViewerModel())\n"
         "sys.exit('torch' in sys.modules)"
     )

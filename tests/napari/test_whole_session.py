@@ -26,10 +26,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
 import napari_sr
-from napari_sr._napari import running
-from napari_sr._napari.fine_tune import FineTune
-from napari_sr._napari.flow import run
-from napari_sr._napari.super_resolve import SuperResolve
+from napari_sr._napari.fine_tune.widget import FineTune
+from napari_sr._napari.super_resolve import run as running
+from napari_sr._napari.super_resolve.flow import run
+from napari_sr._napari.super_resolve.widget import SuperResolve
 
 WAIT = 180_000
 """Milliseconds within which what was asked for must have come."""

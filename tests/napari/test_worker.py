@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
-from napari_sr._napari.worker import FlowError, start_flow
+from napari_sr._napari.parts.worker import FlowError, start_flow
 
 WAIT = 10_000
 """Milliseconds within which a signal must come."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_sr.files import create_stack, open_stack
-from napari_sr.stack import Axis
+from napari_sr.image.stack import Axis
 
 PLACED = {
     "t": Axis("t", 0.5, "s", 3.0),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from napari_sr.blind import BlindModel
-from napari_sr.card import ModelCard
-from napari_sr.model import SRModel
+from napari_sr.cards.model_card import ModelCard
+from napari_sr.instrument.noise import NoiseEstimator
+from napari_sr.models.blind_model import BlindModel
+from napari_sr.models.sr_model import SRModel
 from napari_sr.networks import build_generator
-from napari_sr.networks.blind import Corrector, Predictor
-from napari_sr.noise import NoiseEstimator
+from napari_sr.networks.generators.ikc import Corrector, Predictor
 
 
 def tiny_fast(factor=2, *, tail=0.05, seed=0, name="tiny"):
     """A model that is told the noise; with `tail=0` it is bicubic."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         arguments = {"channels": 8, "n_blocks": 2}
         network = build_generator("fast", factor, arguments)
@@ -25,7 +25,7 @@ def tiny_fast(factor=2, *, tail=0.05, seed=0, name="tiny"):
 
 def tiny_srresnet(factor=2, *, seed=0):
     """The paper's shape, small: a model that is not told the noise."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         arguments = {"channels": 8, "n_blocks": 2}
         network = build_generator("srresnet", factor, arguments)
@@ -34,7 +34,7 @@ def tiny_srresnet(factor=2, *, seed=0):
 
 def tiny_scn(factor=2, *, n_views=1, seed=0):
     """Sparse coding, small, with a step that does something."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         arguments = {"n_features": 30, "n_atoms": 32, "n_views": n_views}
         network = build_generator("scn", factor, arguments)
@@ -44,7 +44,7 @@ def tiny_scn(factor=2, *, n_views=1, seed=0):
 
 def tiny_blind(factor=2, *, seed=0):
     """A blind model that does something with what it guesses."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         arguments = {"channels": 4, "n_blocks": 1}
         network = build_generator("sftmd", factor, arguments)

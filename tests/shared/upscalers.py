@@ -9,11 +9,11 @@ import pytest
 import tifffile
 from tiny_models import tiny_blind, tiny_fast, tiny_scn, tiny_srresnet
 
-from napari_sr.catalogue import load_model
-from napari_sr.methods import METHODS
+from napari_sr.catalogue.lookup import load_model
 from napari_sr.methods.bank import write_bank
+from napari_sr.methods.names import METHODS
 from napari_sr.phantoms import make_phantom
-from napari_sr.stepping import found_by
+from napari_sr.upscaling.progress import found_by
 
 FACTORS = (2, 3, 4)
 EXAMPLE = Path(mkdtemp(prefix="napari-sr-")) / "example.tif"

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_sr.card import ModelFormatError
+from napari_sr.cards.model_card import ModelFormatError
 from napari_sr.interop.bioimageio.processing import read_processing
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from napari_sr.card import ModelFormatError
-from napari_sr.interop.kinds import DESCRIBED, DESCRIPTIONS
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.interop.recognizing import DESCRIBED, DESCRIPTIONS
 
 if TYPE_CHECKING:
     import os

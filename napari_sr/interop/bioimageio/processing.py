@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import inf, isclose, isfinite
 from typing import TYPE_CHECKING, Any
 
-from napari_sr.card import ModelFormatError
-from napari_sr.intensity import IntensityPolicy
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.image.intensity import IntensityPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

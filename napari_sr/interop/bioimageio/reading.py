@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_sr.card import ModelFormatError
+from napari_sr.cards.model_card import ModelFormatError
+from napari_sr.image.tiling import Mosaic, pad_plane, plan_tiles
 from napari_sr.interop.bioimageio.description import read_description
 from napari_sr.interop.bioimageio.files import Package
 from napari_sr.interop.bioimageio.weights import choose_weights
 from napari_sr.interop.foreign import Foreign, Origin
-from napari_sr.tiling import Mosaic, pad_plane, plan_tiles
 
 if TYPE_CHECKING:
     import os

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_sr.card import ModelFormatError
+from napari_sr.cards.model_card import ModelFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

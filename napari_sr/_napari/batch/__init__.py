@@ -1,0 +1,1 @@
+"""Super-resolving many files from napari."""

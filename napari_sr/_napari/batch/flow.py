@@ -1,0 +1,183 @@
+"""Many recordings, one after the other, as a flow for a thread.
+
+This module alone knows how files, folders and layers become jobs, and what the widget
+is told of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr._napari.layers.place import KEPT, layer_stack, unheld
+from napari_sr.settings import UpscaleSettings
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_sr.image.stack import Stack
+    from napari_sr.runs.many_files import Outcome
+    from napari_sr.runs.one_file import FileJob
+    from napari_sr.upscaling.flow import Step
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """What the user asked for."""
+
+    patterns: tuple[str, ...]
+    """Files and folders; empty when layers are taken."""
+    layers: tuple[LayerSource, ...]
+    folder: Path
+    model: str
+    factor: int | None
+    settings: UpscaleSettings
+    compression: str
+    replace: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSource:
+    """A layer as it was when the batch was started."""
+
+    stack: Stack
+    notes: dict[int, dict[str, object]] = field(default_factory=dict)
+    """By factor: what else to say about the result of it."""
+
+    def notes_at(self, factor: int) -> dict[str, object]:
+        """Give what to say about a result of that factor."""
+        return self.notes.get(factor, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The batch is about to begin with these."""
+
+    names: tuple[str, ...]
+    outputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one of them is."""
+
+    number: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of one of them."""
+
+    number: int
+    status: str
+    """"done", "exists" or "failed"."""
+    text: str
+    """One line about it."""
+
+
+def take_layer(layer: Image, factors: Sequence[int]) -> LayerSource:
+    """Take a layer as a source; to be called in the main thread.
+
+    Raises
+    ------
+    StackError
+        If its pixels are not usable, in one sentence.
+    """
+    placed = {factor: upscaled_placement(layer, factor) for factor in factors}
+    kept = {factor: unheld(place, layer.ndim) for factor, place in placed.items()}
+    notes: dict[int, dict[str, object]] = {
+        factor: {KEPT: one} if one else {} for factor, one in kept.items()
+    }
+    return LayerSource(layer_stack(layer), notes)
+
+
+def run_batch(
+    request: BatchRequest,
+) -> Generator[Listed | Progress | Ended, None, None]:
+    """Do one job after the other; what fails is told, and the rest goes on.
+
+    Parameters
+    ----------
+    request
+        What the user asked for.
+
+    Yields
+    ------
+    Listed
+        Once, at the beginning.
+    Progress
+        After each tile.
+    Ended
+        After each job.
+    """
+    from napari_sr.catalogue.lookup import load_model
+    from napari_sr.device import choose_device, release_memory
+    from napari_sr.runs.many_files import REPORT, Report, run_jobs
+    from napari_sr.upscaling.flow import Step, as_upscaler
+
+    device = choose_device(request.settings.device)
+    try:
+        loaded = load_model(request.model, factor=request.factor)
+        upscaler = as_upscaler(loaded, request.settings)
+        del loaded
+        jobs = _jobs(request, upscaler.factor)
+        yield Listed(tuple(job.name for job in jobs), tuple(job.output for job in jobs))
+        with ExitStack() as stack:
+            report = None
+            if len(jobs) > 1:
+                path = request.folder / f"{REPORT}.csv"
+                report = stack.enter_context(Report(path))
+            for number, event in run_jobs(jobs, upscaler, request.settings):
+                if report is not None and not isinstance(event, Step):
+                    report.add(jobs[number], event)
+                yield _told(number, event)
+    finally:
+        upscaler = None  # type: ignore[assignment]
+        release_memory(device)
+
+
+def _jobs(request: BatchRequest, factor: int) -> list[FileJob]:
+    from napari_sr.files.finding import find_stacks
+    from napari_sr.runs.one_file import FileJob
+    from napari_sr.runs.output_names import name_outputs
+
+    rest = (request.replace, request.compression)
+    if not request.patterns:
+        stacks = [layer.stack for layer in request.layers]
+        outputs = name_outputs(stacks, request.folder, factor)
+        return [
+            FileJob(layer.stack, output, *rest, notes=layer.notes_at(factor))
+            for layer, output in zip(request.layers, outputs, strict=True)
+        ]
+    files = find_stacks(request.patterns, leave_out=request.folder)
+    outputs = name_outputs(files, request.folder, factor)
+    return [
+        FileJob(file, output, *rest)
+        for file, output in zip(files, outputs, strict=True)
+    ]
+
+
+def _told(number: int, event: Step | Outcome) -> Progress | Ended:
+    """Tell how a job goes."""
+    from napari_sr.runs.many_files import status_of
+    from napari_sr.runs.one_file import FileFailure, FileResult
+    from napari_sr.runs.summary import describe_failure
+    from napari_sr.upscaling.flow import Step
+
+    if isinstance(event, Step):
+        return Progress(number, event.tiles_done, event.n_tiles)
+    if isinstance(event, FileResult):
+        shape = " × ".join(map(str, event.shape))
+        clipped = f", {event.share_clipped:.2%} clipped" if event.share_clipped else ""
+        text = f"{event.path}: {shape}{clipped}"
+    elif isinstance(event, FileFailure):
+        text = describe_failure(event)
+    else:
+        text = f"{event.path} was there already."
+    return Ended(number, status_of(event), text)

@@ -1,0 +1,193 @@
+"""The widget: many recordings into a folder, one after the other.
+
+This module alone knows when what of it can be used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari.layers import Image
+from napari.utils.notifications import show_error
+from napari.viewer import Viewer
+from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+
+from napari_sr._napari.batch.file_list import BatchList
+from napari_sr._napari.batch.flow import (
+    BatchRequest,
+    Ended,
+    LayerSource,
+    Listed,
+    Progress,
+    run_batch,
+    take_layer,
+)
+from napari_sr._napari.batch.form import BatchForm
+from napari_sr._napari.layers.roles import is_only_looked_at
+from napari_sr._napari.parts.background import Background, when_closed
+from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
+from napari_sr._napari.parts.messages import tell_error
+from napari_sr._napari.parts.model_picker import FACTORS
+
+NOT_READY = "Choose recordings and a folder for the results."
+_BAR = 1000
+
+
+class Batch(QWidget):
+    """Super-resolve many files or all layers into a folder.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose layers can be taken, and in which results are opened.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._background = Background(self._refresh)
+        self._outcome = ""
+        self._ended: dict[str, int] = {}
+        self._n_files = 0
+        self.form = BatchForm(self)
+        self.run_button = button("Run", "Do one recording after the other.")
+        self.run_button.setObjectName("run")
+        self.stop_button = button(
+            "Stop", "Stop after this tile; results done are kept."
+        )
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.bar.setRange(0, _BAR)
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.list = BatchList()
+        self.told = QLabel()
+        self.told.setObjectName("hint")
+        self.told.setWordWrap(True)
+        self.setStyleSheet(STYLE)
+        whole = QVBoxLayout(self)
+        whole.addWidget(self.form)
+        whole.addWidget(line())
+        whole.addLayout(row(self.run_button, self.stop_button))
+        whole.addWidget(self.bar)
+        whole.addWidget(self.status)
+        whole.addWidget(self.list, 1)
+        whole.addWidget(self.told)
+        order_by_tab(
+            [*self.form.in_order(), self.run_button, self.stop_button, self.list]
+        )
+        self.form.changed.connect(self._refresh)
+        self.run_button.clicked.connect(lambda: self.run())
+        self.stop_button.clicked.connect(lambda: self.stop())
+        self.list.chosen.connect(self._open)
+        self.list.told.connect(self._tell)
+        when_closed(self, self._background.leave)
+        self._refresh()
+
+    def reset_choices(self, *_: object) -> None:
+        """Offer the models that there are now."""
+        self.form.models.refresh()
+
+    def run(self) -> None:
+        """Start the batch."""
+        try:
+            request = self._request()
+        except ValueError as error:
+            show_error(str(error))
+            return
+        self.form.remember()
+        self._ended, self._n_files, self._outcome = {}, 0, ""
+        self.list.clear()
+        self.status.setText("Preparing …")
+        self._background.start(
+            run_batch,
+            request,
+            title="Batch",
+            step=self._show_event,
+            end=self._end,
+        )
+
+    def stop(self) -> None:
+        """Stop after the current tile; running again does the rest."""
+        self._background.stop()
+        self._refresh()
+
+    def _request(self) -> BatchRequest:
+        """Gather what the user wants; a ValueError says what is missing."""
+        form = self.form
+        if form.folder is None:
+            raise ValueError("There is no folder for the results; choose one.")
+        if not (form.takes_layers or form.patterns):
+            raise ValueError("There are no recordings; choose files or a folder.")
+        layers = self._layers() if form.takes_layers else ()
+        if form.takes_layers and not layers:
+            raise ValueError("There are no image layers; open one, or choose files.")
+        return BatchRequest(
+            patterns=() if form.takes_layers else form.patterns,
+            layers=layers,
+            folder=form.folder,
+            model=form.models.name,
+            factor=form.models.factor,
+            settings=form.settings,
+            compression=form.compression_box.currentData(),
+            replace=form.replace_box.isChecked(),
+        )
+
+    def _layers(self) -> tuple[LayerSource, ...]:
+        images = [one for one in self._viewer.layers if isinstance(one, Image)]
+        taken = [one for one in images if not is_only_looked_at(one)]
+        return tuple(take_layer(one, FACTORS) for one in taken)
+
+    def _show_event(self, event: Listed | Progress | Ended) -> None:
+        if isinstance(event, Listed):
+            self._n_files = len(event.names)
+            self.list.show_files(event)
+        elif isinstance(event, Progress):
+            self.list.show_progress(event)
+            self._show_share(event.number + event.done / event.total)
+        else:
+            self.list.show_end(event)
+            self._ended[event.status] = self._ended.get(event.status, 0) + 1
+            self._show_share(event.number + 1)
+
+    def _show_share(self, n_files_done: float) -> None:
+        """Show how much of the batch is done."""
+        done = round(_BAR * n_files_done / max(1, self._n_files))
+        self.bar.setValue(done)
+        place = min(int(n_files_done) + 1, self._n_files)
+        self.status.setText(f"{place} of {self._n_files} …")
+        self._background.show_progress(done, _BAR)
+
+    def _end(self, outcome: str) -> None:
+        names = {"done": "done", "exists": "there already", "failed": "failed"}
+        counts = [
+            f"{self._ended[key]} {names[key]}" for key in names if key in self._ended
+        ]
+        total = f"{outcome.capitalize()}: " if outcome != "done" else ""
+        summary = ", ".join(counts) or "nothing done"
+        share = f" of {self._n_files}" if self._n_files else ""
+        self._outcome = f"{total}{summary}{share}."
+        self.list.settle()
+        self.bar.setValue(_BAR if outcome == "done" else 0)
+
+    def _tell(self, text: str) -> None:
+        # A long path may be broken after each slash, or it would widen the dock.
+        self.told.setText(text.replace("/", "/\u200b"))
+
+    def _open(self, path: Path) -> None:
+        """Open a result beside the other layers."""
+        try:
+            self._viewer.open(str(path), plugin="napari-sr")
+        except Exception as error:  # whatever napari makes of it
+            tell_error(error)
+
+    def _refresh(self) -> None:
+        """Enable what can be used now."""
+        form, is_on = self.form, self._background.is_busy
+        ready = form.folder is not None and (form.takes_layers or bool(form.patterns))
+        form.setEnabled(not is_on)
+        self.run_button.setEnabled(ready and not is_on)
+        self.stop_button.setEnabled(is_on and not self._background.is_stopping)
+        if not is_on:
+            self.status.setText(self._outcome or ("" if ready else NOT_READY))

@@ -1,0 +1,1 @@
+"""Comparing methods on a recording in napari."""

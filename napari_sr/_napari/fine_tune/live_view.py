@@ -1,0 +1,95 @@
+"""A training to look at: its curves, and a held-out patch as it is now.
+
+This module alone knows what of a training is shown, and in which words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_sr._napari.parts.curve_plot import Curve, CurvePlot
+from napari_sr._napari.parts.image_view import LinkedViews, limits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_sr._napari.fine_tune.flow import Update
+    from napari_sr.training.validation import Preview
+
+    Row = Mapping[str, float | str]
+
+BLUE, ORANGE, GREEN = "#4c8dff", "#f08a3c", "#35a978"
+
+
+class LiveView(QWidget):
+    """Curves and a patch, both of held-out images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rivals: Mapping[str, float] = {}
+        self.quality = CurvePlot("PSNR on held-out images / dB")
+        self.quality.setToolTip(
+            "How near the model comes to the truth on images it does not learn from; "
+            "higher is better."
+        )
+        self.losses = CurvePlot("Loss")
+        self.losses.setToolTip("What the training lowers: mean difference of pixels.")
+        self.texture = CurvePlot("Spectrum error on held-out images")
+        self.texture.setToolTip(
+            "How much of the fine texture is missing or too much; lower is better. By "
+            "this the textured end is chosen."
+        )
+        self.patch = LinkedViews(("recorded", "now", "truth"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (self.patch, self.quality, self.losses, self.texture):
+            column.addWidget(part)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the training before."""
+        self._rivals = {}
+        self._show_history(())
+        for view in self.patch.views:
+            view.clear()
+
+    def show_update(self, update: Update) -> None:
+        """Show what is new."""
+        if update.rivals is not None:
+            self._rivals = update.rivals
+        if update.history is not None:
+            self._show_history(update.history)
+        if update.preview is not None:
+            self._show_patch(update.preview)
+
+    def _show_history(self, history: Sequence[Row]) -> None:
+        last = max((float(row["seconds"]) / 60 for row in history), default=0.0)
+        start = [{"seconds": 0.0, "psnr": self._rivals["base"]}] if self._rivals else []
+        now = _curve([*start, *history], "psnr", "now", BLUE)
+        self.quality.show_curves([now], self._rivals, last)
+        pixels = _curve(history, "pixels", "pixels", ORANGE)
+        self.losses.show_curves([pixels], until=last)
+        spectrum = _curve(history, "spectrum_error", "now", GREEN)
+        self.texture.show_curves([spectrum], until=last)
+        textured = [row for row in history if row["stage"] == "adversarial"]
+        self.texture.setVisible(bool(textured))
+
+    def _show_patch(self, preview: Preview) -> None:
+        """Show all three with the truth's black and white."""
+        limits = limits_of(preview.truth)
+        low, now, truth = self.patch.views
+        low.show_image(preview.low, limits, f"bicubic {preview.psnr_bicubic:.1f} dB")
+        now.show_image(preview.now, limits, f"{preview.psnr:.1f} dB")
+        truth.show_image(preview.truth, limits)
+
+
+def _curve(history: Sequence[Row], figure: str, name: str, colour: str) -> Curve:
+    """Draw a figure over the minutes spent."""
+    points = tuple(
+        (float(row["seconds"]) / 60, float(row[figure]))
+        for row in history
+        if figure in row
+    )
+    return Curve(name, points, colour)

@@ -1,0 +1,1 @@
+"""Between napari's layers and stacks: reading, writing, where they lie."""

@@ -1,0 +1,76 @@
+"""Sample data: each phantom as it was recorded, with its truth as a second layer.
+
+This module alone knows how a phantom is shown. A phantom is drawn when it is opened;
+nothing is loaded before that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_sr._napari.layers.geometry import placement_of
+
+SampleLayer = tuple[np.ndarray, dict[str, Any], str]
+
+SHOWN = (0.1, 99.9)
+"""Percentiles of the recording that are black and white."""
+
+
+def open_phantom(name: str) -> list[SampleLayer]:
+    """Draw a phantom, for napari to show.
+
+    Parameters
+    ----------
+    name
+        One of `napari_sr.phantoms.PHANTOM_NAMES`.
+
+    Returns
+    -------
+    list of layer data tuples
+        The recording, then the truth, which is hidden at first. Both cover the same
+        field and have the same contrast limits.
+    """
+    from napari_sr.phantoms import make_phantom
+
+    phantom = make_phantom(name)
+    limits = np.percentile(phantom.recorded, SHOWN).tolist()
+    recorded: dict[str, Any] = {
+        "name": name,
+        "contrast_limits": limits,
+        "metadata": {"napari_sr": {"content": phantom.title, "origin": "synthetic"}},
+        **placement_of(phantom.axes),
+    }
+    truth: dict[str, Any] = {
+        **recorded,
+        "name": f"{name} (truth)",
+        "visible": False,
+        **placement_of(phantom.truth_axes),
+    }
+    return [(phantom.recorded, recorded, "image"), (phantom.truth, truth, "image")]
+
+
+def filaments() -> list[SampleLayer]:
+    """Open fluorescent filaments, a confocal z stack."""
+    return open_phantom("filaments")
+
+
+def nuclei() -> list[SampleLayer]:
+    """Open stained nuclei, a widefield time series."""
+    return open_phantom("nuclei")
+
+
+def foam() -> list[SampleLayer]:
+    """Open a polymer foam, slices of a micro-CT."""
+    return open_phantom("foam")
+
+
+def mammogram() -> list[SampleLayer]:
+    """Open a patch of a mammogram."""
+    return open_phantom("mammogram")
+
+
+def surface() -> list[SampleLayer]:
+    """Open height maps of a surface at three stages of wear."""
+    return open_phantom("surface")

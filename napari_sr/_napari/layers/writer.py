@@ -1,0 +1,102 @@
+"""An image layer as an OME-TIFF or OME-Zarr that keeps its place.
+
+This module alone knows how napari asks for a file: after a dialog in which the user has
+agreed to replace what has exactly that name, and nothing else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_info
+
+from napari_sr._napari.layers.place import KEPT, describe_unheld, stack_of, unheld
+from napari_sr._napari.parts.preferences import preferences
+from napari_sr.files import create_stack
+from napari_sr.files.formats import FORMATS
+
+if TYPE_CHECKING:
+    from napari_sr._napari.layers.place import Pixels
+
+_SUFFIXES = {one.name: one.suffixes for one in FORMATS}
+
+
+def write_tiff(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
+    """Write an image layer to an OME-TIFF; see `write_layer`."""
+    return _as_napari_hears(path, data, meta, _SUFFIXES["TIFF"], ".ome.tif")
+
+
+def write_zarr(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
+    """Write an image layer to an OME-Zarr; see `write_layer`."""
+    return _as_napari_hears(path, data, meta, _SUFFIXES["OME-Zarr"], ".ome.zarr")
+
+
+def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401
+    """Write a layer; a refusal is no ValueError.
+
+    napari takes those to mean that no plugin could be found, and says that instead.
+    """
+    try:
+        return write_layer(path, *rest)
+    except ValueError as error:
+        is_of_system = isinstance(error.__cause__, OSError)
+        kind = OSError if is_of_system else RuntimeError
+        raise kind(str(error)) from error
+
+
+def write_layer(
+    path: str,
+    data: Pixels,
+    meta: dict[str, Any],
+    suffixes: tuple[str, ...],
+    default: str,
+) -> list[str]:
+    """Write an image layer plane by plane; the file is complete or absent.
+
+    Parameters
+    ----------
+    path
+        As the user named it. If it lacks the suffix of the format, it gets one, and a
+        file of that name is not replaced: nobody was asked about it.
+    data, meta
+        Of the layer, as napari hands them over; of several levels the finest is
+        written.
+    suffixes
+        Those of the format.
+    default
+        The suffix that is added.
+
+    Returns
+    -------
+    list of str
+        The file.
+
+    Raises
+    ------
+    StackError
+        If the layer or the place is not usable, in one sentence.
+    """
+    is_agreed = path.lower().endswith(suffixes)
+    target = Path(path if is_agreed else f"{path}{default}")
+    stack = stack_of(data, meta)
+    kept = unheld(meta, len(stack.shape))
+    said = (meta.get("metadata") or {}).get("napari_sr")
+    provenance = {**said} if isinstance(said, dict) else {}
+    with create_stack(
+        target,
+        shape=stack.shape,
+        dtype=stack.dtype,
+        axes=stack.axes,
+        provenance=provenance | ({KEPT: kept} if kept else {}),
+        compression=preferences().compression,
+        overwrite=is_agreed,
+    ) as writer:
+        for index in stack.indices():
+            writer.write(index, stack.plane(index))
+    if kept:
+        show_info(
+            f"{target.name}: the format cannot hold the {describe_unheld(kept)} of "
+            f"this layer; kept as metadata that only napari-sr reads."
+        )
+    return [str(target)]

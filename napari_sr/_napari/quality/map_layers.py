@@ -1,0 +1,70 @@
+"""The maps of an assessment as layers, where their pixels lie.
+
+This module alone knows what a map looks like in the viewer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sr._napari.layers.geometry import upscaled_placement
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_sr.trust.assessment import Assessment, Map
+
+SHOWN = ("out_of_band", "interval", "disagreement", "texture", "error")
+"""Maps that become layers, as far as there are any; the last one lies on top."""
+MOST_DEVIATIONS = 10.0
+"""Ends of the scale where 5 is already more than noise explains."""
+
+
+def add_maps(viewer: ViewerModel, recording: Image, found: Assessment) -> list[Image]:
+    """Add the maps of a result above everything; only the first is visible.
+
+    Parameters
+    ----------
+    viewer
+        Gets the layers.
+    recording
+        Layer that the result was made from: it says where pixels lie.
+    found
+        The assessment.
+    """
+    added = []
+    for name in (name for name in SHOWN if name in found.maps):
+        one = found.maps[name]
+        added.append(
+            viewer.add_image(
+                one.pixels.reshape(*[1] * (recording.ndim - 2), *one.pixels.shape),
+                name=f"{name.replace('_', ' ')}: {found.name}",
+                visible=name == "disagreement",
+                metadata={"napari_sr": {**found.provenance, "map": name}},
+                **_look_of(one),
+                **_placement_of(one, recording, found),
+            )
+        )
+    return added
+
+
+def _look_of(one: Map) -> dict[str, Any]:
+    """Colour a map so that nothing to see is white, and 0 the middle or the end."""
+    if one.kind == "amount":
+        most = max(float(np.percentile(one.pixels, 99.7)), 1e-6)
+        return {"colormap": "gray_r", "contrast_limits": (0, most), "rgb": False}
+    most = MOST_DEVIATIONS
+    if one.unit != "deviations":
+        most = max(float(np.percentile(np.abs(one.pixels), 99.7)), 1e-6)
+    return {"colormap": "PiYG", "contrast_limits": (-most, most), "rgb": False}
+
+
+def _placement_of(one: Map, recording: Image, found: Assessment) -> dict[str, Any]:
+    """Put a map where the part lies that was looked at."""
+    place = found.place
+    top, left = one.corner
+    start = (*place.index, place.top + top, place.left + left)
+    return upscaled_placement(recording, found.factor // one.factor, start)

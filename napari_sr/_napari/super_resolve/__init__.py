@@ -1,0 +1,1 @@
+"""Super-resolving a layer in napari."""

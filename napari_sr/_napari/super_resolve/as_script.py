@@ -1,0 +1,103 @@
+"""The same run elsewhere: as a Python script, and as a recipe for the command line.
+
+This module alone knows how a request is written down, so that it gives the same pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sr.recipes import UpscaleRecipe
+from napari_sr.settings import UpscaleSettings
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_sr._napari.super_resolve.request import Request
+
+PLACEHOLDER = "PATH/TO/RECORDING.ome.tif"
+_NO_FILE = (
+    "# The layer was not opened from one file: save it and write its path below.\n"
+)
+
+
+def file_of(layer: Image) -> str | None:
+    """Find the file that a layer was opened from; None where there is none."""
+    path = layer.source.path
+    return str(path) if path and Path(path).exists() else None
+
+
+def python_script(layer: Image, request: Request) -> str:
+    """Write a request as a script.
+
+    Parameters
+    ----------
+    layer
+        The recording.
+    request
+        What a run would do.
+
+    Returns
+    -------
+    str
+        Runnable where the layer was opened from a file, otherwise after its path has
+        been filled in.
+    """
+    path = file_of(layer)
+    source = path or PLACEHOLDER
+    factor = "" if request.factor is None else f", factor={request.factor}"
+    options = _options(request.settings)
+    imports = "NoiseLevel, " if "noise" in options else ""
+    lines = [
+        f"from napari_sr import {imports}load_model, upscale_file",
+        "",
+        f"{'' if path else _NO_FILE}result = upscale_file(",
+        f"    {source!r},",
+        f"    {_output_of(source, request)!r},",
+        f"    load_model({request.model_name!r}{factor}),",
+        *(f"    {name}={value!r}," for name, value in options.items()),
+        ")",
+        "print(result.path)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def recipe_of(layer: Image, request: Request) -> UpscaleRecipe:
+    """Write a request as a recipe for `napari-sr upscale --recipe`.
+
+    Parameters
+    ----------
+    layer
+        The recording. Where it was not opened from a file, the input is left to be
+        typed beside the recipe.
+    request
+        What a run would do.
+    """
+    path = file_of(layer)
+    return UpscaleRecipe(
+        inputs=(str(Path(path).resolve()),) if path else (),
+        output=_output_of(path, request) if path else None,
+        model=request.model_name,
+        factor=request.factor,
+        settings=request.settings,
+    )
+
+
+def _options(settings: UpscaleSettings) -> dict[str, object]:
+    """List the settings that are not as by default."""
+    default = UpscaleSettings()
+    said = {name: getattr(settings, name) for name in UpscaleSettings.model_fields}
+    return {k: v for k, v in said.items() if v != getattr(default, k)}
+
+
+def _output_of(source: str, request: Request) -> str:
+    """Name the output after the source, in the folder where the script is run."""
+    model = request.model
+    factor = request.factor if isinstance(model, str) else model.factor
+    stem = Path(source).name
+    for suffix in Path(source).suffixes[::-1]:
+        if suffix.lower() in (".ome", ".tif", ".tiff", ".zarr", ".dcm"):
+            stem = stem.removesuffix(suffix)
+    return f"{stem}_x{factor}.ome.tif"

@@ -1,0 +1,149 @@
+"""From a layer to its super-resolved pixels.
+
+This module alone knows which layers the upscaling flow can take, and collects the
+flow's planes in memory. It loads torch when the flow begins, which is in a thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from napari_sr._napari.layers.pyramid import empty_levels, write_plane
+from napari_sr._napari.super_resolve.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from napari_sr._napari.super_resolve.prepared import Preparer
+    from napari_sr.upscaling.flow import Plan, Step
+
+SHOWN_AFTER_S = 0.5
+"""A run waits at most so long for its first plane to be shown."""
+
+
+@dataclass(eq=False, slots=True)
+class Result:
+    """What has come of a request so far."""
+
+    request: Request
+    plan: Plan
+    """How it is made, decided before the first plane."""
+    provenance: dict[str, Any]
+    """What is said about it, as in an output file."""
+    levels: list[NDArray]
+    """`(..., factor·y, factor·x)` in counts, and coarser copies of a very large one."""
+    done: list[tuple[int, ...]] = field(default_factory=list)
+    """Planes that hold the result; the others are still black."""
+    n_clipped: int = 0
+    """Pixels beyond the limits of the pixel type."""
+    is_shown: Event = field(default_factory=Event)
+    """To be set by whoever shows it, once it is shown."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every plane is done."""
+        return len(self.done) == self.request.stack.n_planes
+
+    @property
+    def share_clipped(self) -> float:
+        """Share of the planes done that is beyond the limits of the pixel type."""
+        height, width = self.levels[0].shape[-2:]
+        share: float = self.n_clipped / max(1, len(self.done) * height * width)
+        return share
+
+    def missing(self, first: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """List the planes still to do, from `first` on and then around."""
+        planes = [*self.request.stack.indices()]
+        start = planes.index(first) if first in planes else 0
+        done = set(self.done)
+        return [i for i in planes[start:] + planes[:start] if i not in done]
+
+    def take(self, step: Step) -> None:
+        """Keep the plane of a step."""
+        if step.plane is not None:
+            write_plane(self.levels, step.index, step.plane)
+            self.n_clipped += step.n_clipped
+            self.done.append(step.index)
+
+
+def run(
+    request: Request,
+    preparer: Preparer,
+    unfinished: Result | None = None,
+    first: tuple[int, ...] = (),
+) -> Generator[tuple[Result, Step], None, Result]:
+    """Super-resolve a recording in memory, and give the device's memory back.
+
+    Parameters
+    ----------
+    request
+        What the user asked for.
+    preparer
+        Loads the model and decides on the plan.
+    unfinished
+        An earlier result of the same request, to be completed by the same plan.
+    first
+        Plane to begin with.
+
+    Yields
+    ------
+    tuple of Result and Step
+        After each tile. A plane is in the result before its step is yielded.
+
+    Returns
+    -------
+    Result
+        With all planes.
+    """
+    from napari_sr.device import choose_device, release_memory
+
+    device = choose_device(request.settings.device)
+    try:
+        return (yield from _collect(request, preparer, unfinished, first))
+    finally:
+        release_memory(device)
+
+
+def _collect(
+    request: Request,
+    preparer: Preparer,
+    unfinished: Result | None,
+    first: tuple[int, ...],
+) -> Generator[tuple[Result, Step], None, Result]:
+    """Do the missing planes one by one."""
+    from napari_sr.upscaling.flow import upscale_steps
+
+    upscaler, plan = preparer.prepare(request)
+    result = unfinished or _begin(request, plan)
+    missing = result.missing(first)
+    for step in upscale_steps(request.stack, upscaler, result.plan, missing):
+        result.take(step)
+        yield result, step
+        if len(result.done) == 1:
+            # A new layer keeps the viewer busy, and longer if there is no core for it.
+            result.is_shown.wait(SHOWN_AFTER_S)
+    return result
+
+
+def _begin(request: Request, plan: Plan) -> Result:
+    """Make room for all planes."""
+    import torch
+
+    from napari_sr.device import free_memory
+    from napari_sr.upscaling.provenance import provenance_of
+
+    stack = request.stack
+    shape = stack.upscaled_shape(plan.factor)
+    levels = empty_levels(shape, plan.dtype)
+    needed, free = levels[0].nbytes, free_memory(torch.device("cpu"))
+    if needed > free:
+        raise MemoryError(
+            f"The result takes {needed / 2**30:.1f} GB and {free / 2**30:.1f} GB of "
+            f"memory are free. Save a recipe here and run it from file to file: "
+            f"napari-sr upscale --recipe FILE."
+        )
+    return Result(request, plan, provenance_of(stack, plan), levels)

@@ -1,0 +1,119 @@
+"""What preview and run have in common: the model on its device, and the plan.
+
+This module alone knows what can be kept while the user turns knobs: a model is read
+once, and range and noise are measured once per recording and model. It is called in
+threads, and loads torch there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from napari_sr._napari.parts.heavy_imports import load
+from napari_sr._napari.parts.preferences import DEVICES
+from napari_sr.settings import UpscaleSettings
+
+if TYPE_CHECKING:
+    from napari_sr._napari.super_resolve.request import Request
+    from napari_sr.cards.model_card import ModelCard
+    from napari_sr.models.upscaler import Upscaler
+    from napari_sr.upscaling.plan import Plan
+
+_Kept = tuple[Any, Any] | None
+"""A question with its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to compute with."""
+
+    devices: dict[str, str]
+    """What each choice of device is now, and how much is free."""
+    tile: int | None
+    """What `auto` means for the chosen model and device; None where it cannot be."""
+
+
+class Preparer:
+    """Loads an upscaler and decides on a plan, again only if something has changed."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._loaded: _Kept = None
+        self._set_up: _Kept = None
+        self._planned: _Kept = None
+
+    def prepare(self, request: Request) -> tuple[Upscaler, Plan]:
+        """Give what computes, and everything that is the same for all planes.
+
+        Parameters
+        ----------
+        request
+            What the user asked for.
+        """
+        load("napari_sr.upscaling.flow")
+        from napari_sr.upscaling.flow import make_plan
+
+        with self._lock:
+            upscaler = self._upscaler(request.model, request.factor, request.settings)
+            # The dial changes neither range nor noise.
+            settings = request.settings.model_copy(update={"dial": None})
+            question = replace(request, settings=settings)
+            if self._planned is None or self._planned[0] != question:
+                plan = make_plan(request.stack, upscaler, settings)
+                self._planned = (question, plan)
+            plan = self._planned[1]
+            dial = getattr(upscaler, "dial", None)
+            return upscaler, plan.model_copy(update={"dial": dial})
+
+    def look(
+        self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings
+    ) -> Machine:
+        """Find out what the machine has, and which tile suits model and device.
+
+        Parameters
+        ----------
+        model, factor, settings
+            As in a `Request`.
+        """
+        load("napari_sr.upscaling.flow")
+        from napari_sr.device import describe_device
+
+        devices = {name: describe_device(name) for name in DEVICES}
+        try:
+            return Machine(devices, self._tile(model, factor, settings))
+        except (OSError, ValueError):  # a run says why
+            return Machine(devices, None)
+
+    def _tile(
+        self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings
+    ) -> int:
+        from napari_sr.device import choose_device, choose_tile
+
+        device = choose_device(settings.device)
+        with self._lock:
+            upscaler = self._upscaler(model, factor, settings)
+            return choose_tile(
+                upscaler.bytes_per_pixel,
+                upscaler.halo,
+                device,
+                settings.share_of_memory,
+            )
+
+    def _upscaler(
+        self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings
+    ) -> Upscaler:
+        from napari_sr.catalogue.lookup import load_model
+        from napari_sr.upscaling.flow import as_upscaler
+
+        # A card has the digests of its weights: a file that was replaced is read again.
+        if self._loaded is None or self._loaded[0] != (model, factor):
+            name = model if isinstance(model, str) else model.name
+            self._loaded = ((model, factor), load_model(name, factor=factor))
+            self._set_up = None
+        wanted = (settings.dial, settings.device)
+        if self._set_up is None or self._set_up[0] != wanted:
+            self._set_up = (wanted, as_upscaler(self._loaded[1], settings))
+        upscaler: Upscaler = self._set_up[1]
+        return upscaler

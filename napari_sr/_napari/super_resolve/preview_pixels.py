@@ -1,0 +1,88 @@
+"""A part of a plane, before and after: the pixels of a preview.
+
+This module alone knows how a part gets the same pixels as in a run: by the plan of that
+run, and with so much around it that the network sees no edge of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sr.image.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from napari_sr._napari.super_resolve.prepared import Preparer
+    from napari_sr._napari.super_resolve.request import Request
+    from napari_sr._napari.super_resolve.view import View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """A part of a plane, before and after."""
+
+    view: View
+    factor: int
+    before: NDArray
+    """`(factor·h, factor·w)`: the recording, its pixels repeated."""
+    after: NDArray
+    """`(factor·h, factor·w)`: the same pixels as those of a run."""
+
+
+def preview_steps(
+    request: Request, preparer: Preparer, view: View
+) -> Generator[Sight | None, None, None]:
+    """Super-resolve a part of a plane, as a flow for a thread.
+
+    Parameters
+    ----------
+    request
+        What a run would do.
+    preparer
+        Gives the model, and the plan of that run.
+    view
+        Which part.
+
+    Yields
+    ------
+    Sight or None
+        After each tile; the last one is there.
+    """
+    from napari_sr.instrument.noise import SIGNAL_RADIUS
+    from napari_sr.upscaling.flow import reach_of, upscale_steps
+
+    upscaler, plan = preparer.prepare(request)
+    margin = reach_of(plan)
+    if request.stack.dtype.kind == "f":
+        # Where pixels hold no number, their neighbours stand in for them.
+        margin += 2 * (plan.halo + SIGNAL_RADIUS)
+    crop, (top, left) = _crop(request.stack, view, margin)
+    height, width = (_length(view.rows), _length(view.columns))
+    inner = np.s_[top : top + height, left : left + width]
+    for step in upscale_steps(Stack.from_array(crop), upscaler, plan):
+        if step.plane is None:
+            yield None
+            continue
+        f = plan.factor
+        fine = np.s_[f * top : f * (top + height), f * left : f * (left + width)]
+        before = crop[inner].astype(plan.dtype).repeat(f, 0).repeat(f, 1)
+        yield Sight(view, f, before, np.ascontiguousarray(step.plane[fine]))
+
+
+def _crop(stack: Stack, view: View, margin: int) -> tuple[NDArray, tuple[int, int]]:
+    """Read a part with what the network sees around it; say where the part begins."""
+    starts = [max(0, side.start - margin) for side in (view.rows, view.columns)]
+    stops = [side.stop + margin for side in (view.rows, view.columns)]
+    rows, columns = map(slice, starts, stops)
+    crop = stack.plane(view.index)[rows, columns]
+    return crop, (view.rows.start - starts[0], view.columns.start - starts[1])
+
+
+def _length(side: slice) -> int:
+    return int(side.stop - side.start)

@@ -1,0 +1,73 @@
+"""The layer of a result, from its first plane to its last.
+
+This module alone knows how a result appears: where the recording lies, in its look, and
+marked for as long as planes are missing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_sr._napari.super_resolve.flow import Result
+
+
+class ResultLayer:
+    """A result in the viewer; to be used in the main thread.
+
+    Parameters
+    ----------
+    viewer
+        Gets the layer.
+    source
+        The recording's layer.
+    result
+        With its first plane done.
+    """
+
+    def __init__(self, viewer: ViewerModel, source: Image, result: Result) -> None:
+        self.result = result
+        self._name = f"{source.name} [{result.plan.model}]"
+        levels = result.levels
+        self.layer: Image = viewer.add_image(
+            levels if len(levels) > 1 else levels[0],
+            name=self._name,
+            rgb=False,
+            multiscale=len(levels) > 1,
+            metadata={"napari_sr": dict(result.provenance)},
+            # The recording's, and so set once: the planes to come change nothing.
+            **upscaled_look(source),
+            **upscaled_placement(source, result.plan.factor),
+        )
+        self.layer.contrast_limits_range = source.contrast_limits_range
+        self._mark()
+
+    def refresh(self) -> None:
+        """Draw what has been done since the last time."""
+        # The thumbnail waits for the end: it costs as much as all the rest.
+        self.layer.refresh(extent=False, highlight=False, thumbnail=False)
+        self._mark()
+
+    def settle(self) -> None:
+        """Draw everything that is done, and say in the name what is missing."""
+        self.layer.refresh(extent=False)
+        self._mark()
+        result = self.result
+        counts = f"{len(result.done)} of {result.request.stack.n_planes} planes"
+        self.layer.name = (
+            self._name if result.is_complete else f"{self._name} ({counts})"
+        )
+
+    def _mark(self) -> None:
+        """Say which planes are done for as long as some are missing."""
+        said = self.layer.metadata["napari_sr"]
+        if self.result.is_complete:
+            said.pop("partial", None)
+        else:
+            done = [list(index) for index in self.result.done]
+            said["partial"] = {"planes_done": done}

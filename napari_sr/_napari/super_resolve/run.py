@@ -1,0 +1,225 @@
+"""A run: planes appear as they are done; what is stopped can be completed.
+
+This module alone knows how a run goes on from one request to the next: which results
+are unfinished, what is said on the way, and what ends it.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from superqt.utils import QSignalThrottler
+
+from napari_sr._napari.parts.background import Background
+from napari_sr._napari.super_resolve.flow import Result, run
+from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.result_layer import ResultLayer
+from napari_sr._napari.super_resolve.view import plane_in_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_sr._napari.super_resolve.prepared import Preparer
+    from napari_sr.upscaling.flow import Step
+
+REDRAW_MS = 250
+"""The layer is drawn again at most so often while planes come in."""
+
+
+class Running:
+    """Runs one request at a time.
+
+    Parameters
+    ----------
+    viewer
+        Gets the result.
+    preparer
+        Shared with the preview.
+    changed
+        Called when what is said here has changed.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        preparer: Preparer,
+        changed: Callable[[], None],
+    ) -> None:
+        self._viewer, self._preparer = viewer, preparer
+        self._changed = changed
+        self._background = Background(changed)
+        self.sentence = ""
+        """How the run goes, or went."""
+        self.progress = (0, 0)
+        """Tiles done, and all; (0, 0) as long as that is not known."""
+        self._source: Image | None = None
+        self._current: ResultLayer | None = None
+        self._unfinished: list[ResultLayer] = []
+        self._started = 0.0
+        self._is_adding = False
+        self._throttler = QSignalThrottler()
+        self._throttler.setTimeout(REDRAW_MS)
+        self._throttler.triggered.connect(self._redraw)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether something is being computed."""
+        return self._background.is_busy
+
+    def missing_of(self, request: Request) -> int:
+        """Count the planes that are missing in the unfinished result of a request."""
+        known = self._find(request)
+        return len(known.result.missing(())) if known else 0
+
+    def start(self, source: Image, request: Request) -> None:
+        """Super-resolve a layer, or what is missing of it."""
+        if self.is_on:
+            return
+        self._source, self._current = source, self._find(request)
+        self._started = monotonic()
+        self.progress, self.sentence = (0, 0), "Preparing: measuring the stack …"
+        self._background.start(
+            run,
+            request,
+            self._preparer,
+            self._current.result if self._current else None,
+            plane_in_view(source, self._viewer),
+            title=f"{source.name} [{request.model_name}]",
+            step=self._show_step,
+            end=self._end,
+        )
+
+    def stop(self) -> None:
+        """Stop after the current tile and keep the planes that are done."""
+        if self.is_on:
+            self._background.stop()
+            self.sentence = "Stopping after this tile …"
+            self._changed()
+
+    def leave(self) -> None:
+        """Stop and say nothing more: nobody is there to listen."""
+        self._background.leave()
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._throttler.cancel()
+        self._settle()
+        self._current = self._source = None
+        self._unfinished.clear()
+
+    def _find(self, request: Request) -> ResultLayer | None:
+        for known in self._unfinished:
+            if known.result.request == request and known.layer in self._viewer.layers:
+                return known
+        return None
+
+    def _show_step(self, come: tuple[Result, Step]) -> None:
+        if self._source is None:
+            return
+        result, step = come
+        self.progress = (step.tiles_done, step.n_tiles)
+        if not self._background.is_stopping:
+            self.sentence = self._how_it_goes(result, step)
+        self._changed()
+        is_new = step.plane is not None and self._current is None
+        if step.plane is not None:
+            self._show_plane(self._source, result)
+        if is_new:
+            return  # adding a layer takes napari long enough: the bar is for later
+        self._background.show_progress(step.tiles_done, step.n_tiles)
+
+    def _show_plane(self, source: Image, result: Result) -> None:
+        if self._current is not None:
+            self._throttler.throttle()
+        elif not self._is_adding:
+            self._is_adding = True
+            self._current = ResultLayer(self._viewer, source, result)
+            self._is_adding = False
+            result.is_shown.set()
+            self._unfinished.append(self._current)
+
+    def _how_it_goes(self, result: Result, step: Step) -> str:
+        passed = monotonic() - self._started
+        left = passed / step.tiles_done * (step.n_tiles - step.tiles_done)
+        n_planes = result.request.stack.n_planes
+        number = min(n_planes, len(result.done) + 1)
+        parts = [f"Plane {number} of {n_planes}", describe_time_left(left)]
+        if step.tile is not None and step.tile < result.plan.tile:
+            parts.append(f"memory ran out, so tiles are now {step.tile} px")
+        return ", ".join(parts)
+
+    def _redraw(self) -> None:
+        if self._current is not None and not self._is_gone():
+            self._current.refresh()
+
+    def _settle(self) -> None:
+        if self._current is not None and not self._is_gone():
+            self._current.settle()
+
+    def _is_gone(self) -> bool:
+        """Tell whether the layer of the result has been removed."""
+        layer = self._current.layer if self._current is not None else None
+        return layer is not None and layer not in self._viewer.layers
+
+    def _end(self, outcome: str) -> None:
+        """Say what came of it, and be ready for the next run."""
+        self._throttler.cancel()
+        self._settle()
+        result = self._current.result if self._current else None
+        if self._is_gone():
+            self.sentence = "Stopped: the layer was removed."
+        elif outcome == "failed":
+            self.sentence = "Failed"
+        else:
+            self.sentence = _outcome(result)
+        self._unfinished = [u for u in self._unfinished if not u.result.is_complete]
+        self._current = self._source = None
+        self.progress = (0, 0)
+
+    def _on_removed(self, event: object) -> None:
+        """End the run of a layer that is gone, be it the recording or the result."""
+        gone = getattr(event, "value", None)
+        # Equal, not the same: napari gives plugins a wrapped viewer and wrapped layers.
+        self._unfinished = [u for u in self._unfinished if u.layer != gone]
+        of_run = (self._source, self._current.layer if self._current else None)
+        if self.is_on and gone is not None and gone in of_run:
+            self.stop()
+
+
+def describe_time_left(seconds: float) -> str:
+    """Say how long something will take, as exactly as can be known.
+
+    Parameters
+    ----------
+    seconds
+        Estimated.
+
+    Returns
+    -------
+    str
+        Such as "about 40 s left".
+    """
+    if seconds < 10:
+        return "a few seconds left"
+    if seconds < 90:
+        return f"about {round(seconds, -1):.0f} s left"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} min left"
+    return f"about {seconds / 3600:.1f} h left"
+
+
+def _outcome(result: Result | None) -> str:
+    if result is None:
+        return "Stopped before the first plane was done."
+    if not result.is_complete:
+        n_planes = result.request.stack.n_planes
+        return (
+            f"Stopped with {len(result.done)} of {n_planes} planes done; "
+            f"Run does the rest."
+        )
+    shape = " × ".join(map(str, result.levels[0].shape))
+    clipped = f", {result.share_clipped:.2%} of pixels clipped"
+    return f"Done: {shape} px{clipped if result.share_clipped else ''}."

@@ -1,0 +1,1 @@
+"""Models and rivals on sharp images; results and methods side by side."""

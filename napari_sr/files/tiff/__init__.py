@@ -1,0 +1,1 @@
+"""TIFF, ImageJ TIFF and OME-TIFF, read and written."""

@@ -1,0 +1,1 @@
+"""What pixels are: stacks, axes, units, counts and network range, tiles. No torch."""

@@ -1,0 +1,1 @@
+"""The instrument: what it makes of a specimen, and data consistency with it."""

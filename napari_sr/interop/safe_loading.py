@@ -1,0 +1,126 @@
+"""A checkpoint of PyTorch → named tensors; nothing in it is ever executed.
+
+This module alone opens files that may be hostile, and knows in what the weights of a
+network are usually wrapped.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_sr.cards.model_card import ModelFormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+_WRAPPERS = (
+    *("model_state_dict", "state_dict", "params_ema", "params-ema", "params"),
+    *("model", "net", "generator", "netG", "ema_state_dict", "g"),
+)
+_PREFIXES = ("module.", "_orig_mod.", "netG.", "generator.", "net.")
+_DEEPEST = 4
+
+
+def read_weights(path: Path, *, only_floats: bool = True) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint by name, floats in float32.
+
+    Parameters
+    ----------
+    path
+        What `torch.save` wrote of a state dict, bare or in one of the usual wrappers.
+    only_floats
+        Whether tensors of integers are refused; else they are kept as they are.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Common prefixes are taken off, counters of batch norms left out.
+
+    Raises
+    ------
+    ModelFormatError
+        If it is missing, damaged, holds code or no weights, in one sentence.
+    """
+    if not path.is_file():
+        raise ModelFormatError(f"There is no checkpoint {path}. Check the path.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelFormatError(
+            f"{path.name}: is damaged, or holds more than weights, such as a whole "
+            f"module or code; nothing of it was run. Save its state_dict() instead."
+        ) from error
+    except Exception as error:  # a damaged file can raise anything
+        raise ModelFormatError(
+            f"{path.name}: not a readable checkpoint of PyTorch "
+            f"({type(error).__name__}). Get it again."
+        ) from error
+    tensors = {
+        key: tensor
+        for key, tensor in _without_prefixes(_unwrapped(path.name, held)).items()
+        if key.rpartition(".")[2] not in ("num_batches_tracked", "n_averaged")
+    }
+    checked = {key: _checked(path.name, key, one) for key, one in tensors.items()}
+    integers = [key for key, one in checked.items() if not one.is_floating_point()]
+    if only_floats and integers:
+        raise ModelFormatError(
+            f"{path.name}: {integers[0]} is no dense tensor of floats. Export float "
+            "weights."
+        )
+    return checked
+
+
+def _unwrapped(name: str, held: object) -> dict[str, Tensor]:
+    """Find the state dict in what was read."""
+    for _ in range(_DEEPEST):
+        if not isinstance(held, dict) or not held:
+            break
+        if all(
+            isinstance(key, str) and isinstance(value, torch.Tensor)
+            for key, value in held.items()
+        ):
+            return held
+        held = next((held[key] for key in _WRAPPERS if key in held), None)
+    raise ModelFormatError(
+        f"{name}: holds no state dict of one network, bare or under one of "
+        f"{', '.join(_WRAPPERS)}. Save the generator's state_dict()."
+    )
+
+
+def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off what all names begin with, as wrappers of modules add it."""
+    found = True
+    while found:
+        found = False
+        for prefix in _PREFIXES:
+            named = [key for key in tensors if key != "n_averaged"]
+            if named and all(key.startswith(prefix) for key in named):
+                tensors = {key.removeprefix(prefix): tensors[key] for key in named}
+                found = True
+    return tensors
+
+
+def _checked(name: str, key: str, tensor: Tensor) -> Tensor:
+    """Refuse what cannot be a weight: not dense, not finite, stretched over memory."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        raise ModelFormatError(
+            f"{name}: {key} is no dense tensor of floats. Export float weights."
+        )
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ModelFormatError(
+            f"{name}: {key} claims more numbers than are stored. Get the file again."
+        )
+    if not torch.isfinite(tensor).all():
+        raise ModelFormatError(
+            f"{name}: {key} holds NaN or infinity. Use an earlier checkpoint."
+        )
+    tensor = tensor.detach().clone()
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -1,0 +1,432 @@
+"""The model: networks and the card that says how they are to be used.
+
+This module alone knows how the parts of a model file become something that computes:
+two ends and a dial between them, and what the network is told about the noise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import torch
+from torch.nn import functional
+
+from napari_sr.cards.model_card import PARTS, ModelFormatError, read_card
+from napari_sr.image.intensity import NoiseLevel, fill_gaps
+from napari_sr.image.sampling import spread_indices
+from napari_sr.instrument.noise import NoiseEstimator, noise_map
+from napari_sr.models.file import PartsOnDisk, digests_of
+from napari_sr.networks import ARCHITECTURES, build_generator
+from napari_sr.networks.bounded import no_larger_than
+from napari_sr.networks.inference.fold import fold_batch_norm
+from napari_sr.networks.inference.runners import for_inference
+from napari_sr.networks.weights import between, fitting
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from napari_sr.cards.model_card import ModelCard
+    from napari_sr.image.intensity import IntensityPolicy, IntensityRange
+    from napari_sr.image.stack import Stack
+    from napari_sr.models.upscaler import Prepared
+    from napari_sr.networks import Generator
+    from napari_sr.networks.inference.runners import Runner
+    from napari_sr.networks.weights import Weights
+from typing import TYPE_CHECKING
+
+from safetensors.torch import save
+
+from napari_sr.cards.model_card import as_header
+from napari_sr.files.atomic import written_aside
+from napari_sr.networks.weights import Weights
+
+if TYPE_CHECKING:
+    import os
+
+    from napari_sr.cards.model_card import ModelCard
+
+__all__ = ["SRModel", "read_model", "save_model"]
+
+COMPUTES = {
+    "factor",
+    "architecture",
+    "arguments",
+    "intensity",
+    "halo",
+    "output_scale",
+    "output_offset",
+    "instrument",
+}
+"""Fields of a card on which pixels depend."""
+N_PLANES_FOR_NOISE = 8
+"""The noise of a stack is estimated from so many planes, evenly spread."""
+
+
+class SRModel:
+    """A trained super-resolution model: an upscaler.
+
+    Calling it maps a batch `(n, c, h, w)` in network range to `(n, 1, f·h, f·w)`; `c`
+    is 1 (the image) or 2 (with its noise map, see `inputs`). The batch is taken as it
+    is: who calls pads by `halo` and crops.
+
+    Parameters
+    ----------
+    card
+        What the model is.
+    weights
+        For each part of `PARTS` that there is, its tensors by name.
+    dial
+        From faithful (0) to textured (1); the card's recommendation if `None`.
+    device
+        Where the network runs.
+
+    Raises
+    ------
+    ValueError
+        If a part is unknown or missing, or the dial is where there is nothing.
+    """
+
+    sees_whole_planes = False
+
+    def __init__(
+        self,
+        card: ModelCard,
+        weights: Mapping[str, Weights],
+        *,
+        dial: float | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.card = card
+        self.weights = weights
+        self.dial = card.recommended_dial if dial is None else dial
+        self.device = torch.device(device)
+        self.options: dict[str, float | str] = {}
+        """What was chosen of its architecture when it was loaded."""
+        wrong = (set(weights) - set(PARTS)) | ({"faithful"} - set(weights))
+        if wrong:
+            raise ValueError(
+                f"A model has a faithful end, and may have others of "
+                f"{', '.join(PARTS)}. Missing or unknown: {', '.join(sorted(wrong))}."
+            )
+        if not 0 <= self.dial <= 1:
+            raise ValueError(f"The dial goes from 0 to 1, got {self.dial}.")
+        if self.dial > 0 and "textured" not in weights:
+            raise ValueError(
+                f"Model {card.name!r} has no textured end, so its dial stays at 0, got "
+                f"{self.dial}. Leave the dial out or choose another model."
+            )
+
+    def __repr__(self) -> str:
+        """Show name, factor and domain."""
+        return f"<SRModel {self.name}: ×{self.factor}, {self.domain}>"
+
+    @property
+    def name(self) -> str:
+        """Short name, as the catalogue lists it."""
+        return self.card.name
+
+    @property
+    def description(self) -> str:
+        """One line for whoever chooses."""
+        return self.card.description
+
+    @property
+    def domain(self) -> str:
+        """Kind of images it was trained on."""
+        return self.card.domain
+
+    @property
+    def factor(self) -> int:
+        """Super-resolution factor."""
+        return self.card.factor
+
+    @property
+    def halo(self) -> int:
+        """Recorded pixels that the network sees around each pixel."""
+        return self.card.halo
+
+    @property
+    def overlap(self) -> int:
+        """Recorded pixels over which tiles are blended: none, they are local."""
+        return 0
+
+    @cached_property
+    def bytes_per_pixel(self) -> int:
+        """Working memory per recorded pixel in float32, of a large tile."""
+        return self.runner.bytes_per_pixel
+
+    @property
+    def intensity_policy(self) -> IntensityPolicy:
+        """How the intensity range of a stack is measured."""
+        return self.card.intensity
+
+    def to(self, device: torch.device | str) -> Self:
+        """Give the same model on a device; itself, network and all, if it is there."""
+        if torch.device(device) == self.device:
+            return self
+        return self._with(device=device)
+
+    def at_dial(self, dial: float) -> Self:
+        """Give the same model at another place between faithful and textured."""
+        return self._with(dial=dial)
+
+    def used_with(self, options: Mapping[str, object]) -> Self:
+        """Give the same model with arguments that may be chosen when it is used.
+
+        Parameters
+        ----------
+        options
+            Such as `n_views`, where the architecture has it.
+
+        Raises
+        ------
+        ValueError
+            If the architecture leaves nothing of that name, or that value, to choose.
+        """
+        known = getattr(ARCHITECTURES[self.card.architecture], "at_use", ())
+        if unknown := set(options) - set(known):
+            takes = f"only the options {', '.join(known)}" if known else "no options"
+            raise ValueError(
+                f"Model {self.name!r} takes {takes}, got "
+                f"{', '.join(sorted(unknown))}. Leave them out: its card says how it "
+                f"is used."
+            )
+        chosen = {name: int(value) for name, value in options.items()}  # type: ignore[call-overload]
+        arguments = {**self.card.arguments, **chosen}
+        changed = self._with(card=self.card.model_copy(update={"arguments": arguments}))
+        changed.options = {name: float(value) for name, value in chosen.items()}
+        _ = changed.network  # refused now, not in the middle of a run
+        return changed
+
+    def _with(self, **changes: object) -> Self:
+        """Give the same model but for its card, dial or device."""
+        said: dict[str, Any] = {
+            "card": self.card,
+            "dial": self.dial,
+            "device": self.device,
+            **changes,
+        }
+        same = type(self)(said.pop("card"), self.weights, **said)
+        same.options = self.options
+        return same
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 that says which model this is: of all that its pixels depend on.
+
+        What else a card tells (figures, a better description) may change: results stay
+        reproducible, and trainings from this model can go on.
+        """
+        told = self.card.model_dump(mode="json", include=COMPUTES)
+        told["digests"] = digests_of(self.weights)
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def network(self) -> Generator:
+        """The generator at the dial, on the device; `runner` is what computes."""
+        card = self.card
+        faithful = self.weights["faithful"]
+        with no_larger_than(faithful, self.name, card.arguments):
+            network = build_generator(
+                card.architecture, card.factor, card.arguments, card.output_step
+            )
+        if network.halo > self.halo:
+            raise ModelFormatError(
+                f"The card of model {self.name!r} says a halo of {self.halo} px, but "
+                f"its network sees {network.halo} px around it. Correct the card."
+            )
+        weights = fitting(network, faithful, self.name)
+        if self.dial > 0:
+            textured = fitting(network, self.weights["textured"], self.name)
+            weights = between(weights, textured, self.dial)
+        network.load_state_dict(weights)
+        fold_batch_norm(network.eval().requires_grad_(False)).to(self.device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The generator at the dial, arranged for inference, on the device."""
+        runner = for_inference(self.network).to(self.device).requires_grad_(False)
+        runner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return runner
+
+    @cached_property
+    def noise_estimator(self) -> NoiseEstimator:
+        """What answers `noise="auto"`."""
+        estimator = NoiseEstimator()
+        estimator.load_state_dict(
+            fitting(estimator, self.weights["noise_estimator"], self.name)
+        )
+        return estimator.eval()
+
+    @property
+    def is_told_noise(self) -> bool:
+        """Whether the network takes a noise map beside the image."""
+        return self.network.in_channels == 2
+
+    def prepare(
+        self,
+        stack: Stack,
+        intensity: IntensityRange,
+        noise: Literal["auto"] | NoiseLevel,
+    ) -> Prepared:
+        """Find out, once per stack, how much noise to remove.
+
+        Parameters
+        ----------
+        stack
+            The recording.
+        intensity
+            Its range.
+        noise
+            What the user asked for.
+
+        Returns
+        -------
+        NoiseLevel or None
+            In counts; `None` when the network is not told the noise.
+
+        Raises
+        ------
+        ValueError
+            If a level is asked of a model that cannot be told one.
+        """
+        if not self.is_told_noise:
+            if noise != "auto":
+                raise ValueError(
+                    f"Model {self.name!r} is not told the noise, so it cannot keep or "
+                    f"remove a given level. Leave noise at 'auto'."
+                )
+            return None
+        if noise != "auto":
+            return noise
+        if "noise_estimator" not in self.weights:
+            raise ValueError(
+                f"Model {self.name!r} has no noise estimator. Give the noise: 0, or "
+                f"NoiseLevel(gain=…, read=…, offset=…) in counts."
+            )
+        planes = (
+            torch.from_numpy(intensity.normalize(fill_gaps(stack.plane(index))[0]))
+            for index in spread_indices(stack, N_PLANES_FOR_NOISE)
+        )
+        return intensity.noise_to_counts(self.noise_estimator.estimate(planes))
+
+    def inputs(
+        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
+    ) -> Tensor:
+        """Put beside a whole plane what the network is told about it.
+
+        Parameters
+        ----------
+        plane
+            `(1, 1, y, x)` float32 in network range.
+        intensity
+            The stack's range.
+        prepared
+            What `prepare` found for the stack.
+
+        Returns
+        -------
+        Tensor
+            `(1, c, y, x)` float32.
+        """
+        if not isinstance(prepared, NoiseLevel):
+            return plane
+        level = intensity.noise_to_network(prepared)
+        told = noise_map(plane, level.gain, level.read, level.offset)
+        return torch.cat([plane, told], dim=1)
+
+    @torch.inference_mode()
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Super-resolve a batch `(n, c, h, w)` to `(n, 1, f·h, f·w)`, network range.
+
+        Pixels within the network's halo of the border are zero: a caller crops them.
+        """
+        ring = self.factor * self.runner.halo
+        if min(batch.shape[-2:]) <= 2 * self.runner.halo:
+            height, width = (self.factor * side for side in batch.shape[-2:])
+            return batch.new_zeros((len(batch), 1, height, width))
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        inner: Tensor = self.runner(batch)
+        return functional.pad(inner, [ring] * 4)
+
+
+def read_model(path: str | os.PathLike[str]) -> SRModel:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path
+        A `.safetensors` file that `save_model` wrote.
+
+    Returns
+    -------
+    SRModel
+        On the CPU, at the recommended dial. What every use needs has been read and
+        checked; the other parts are read when they are first used.
+
+    Raises
+    ------
+    ModelFormatError
+        If the file is not a usable model, in one sentence.
+    """
+    path = Path(path)
+    card = read_card(path)
+    weights = PartsOnDisk(path, card)
+    try:
+        model = SRModel(card, weights)
+        # What cannot be built is refused now, not in the middle of a run.
+        _ = model.network
+        if "noise_estimator" in weights:
+            _ = model.noise_estimator
+    except ModelFormatError:
+        raise
+    except ValueError as error:  # an unknown architecture, a dial without its end
+        raise ModelFormatError(f"{path.name}: not usable: {error}") from error
+    return model
+
+
+def save_model(model: SRModel, path: str | os.PathLike[str]) -> Path:
+    """Write a model with all its parts to one `.safetensors` file.
+
+    The file is written aside and renamed: it is whole or absent.
+
+    Parameters
+    ----------
+    model
+        What to write.
+    path
+        Where; an existing file is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If the name does not end in `.safetensors`.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"A model file ends in .safetensors, got {path.name!r}.")
+    weights = {part: dict(model.weights[part]) for part in model.weights}
+    card = model.card.model_copy(update={"digests": digests_of(weights)})
+    tensors = {
+        f"{part}.{name}": tensor.detach().cpu().contiguous()
+        for part, named in weights.items()
+        for name, tensor in named.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path) as partial:
+        partial.write_bytes(save(tensors, metadata=as_header(card)))
+    return path

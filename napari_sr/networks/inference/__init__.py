@@ -1,0 +1,1 @@
+"""The generators as they run: the same functions, arranged for speed."""

@@ -1,0 +1,272 @@
+"""What a run will take, found out before it is begun: disk, memory, time.
+
+This module alone knows how a short trial on the middle of a recording is carried over
+to all of it, and when a disk is too small.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tracemalloc
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+
+from napari_sr.files import create_stack
+from napari_sr.files.zarr.regions import level_shapes
+from napari_sr.image.axis import Axis
+from napari_sr.image.regions import CHUNK, Region, Regions, region_side
+from napari_sr.image.stack import StackError
+from napari_sr.upscaling.flow import reach_of, region_steps
+from napari_sr.upscaling.plan import make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sr.image.stack import Stack
+    from napari_sr.models.upscaler import Upscaler
+    from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaling.plan import Plan
+
+    Shape = tuple[int, ...]
+
+TIFF, ZARR = ".ome.tif", ".ome.zarr"
+SIDE = 512
+"""Of what a trial computes, in recorded pixels."""
+
+_MOST_COMPRESSION = 100
+"""No recording is stored in fewer bytes than this part of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a small part of a recording took."""
+
+    plan: Plan
+    seconds: float
+    """For each recorded pixel that is looked at, compression included."""
+    suffix: str
+    """Of the results."""
+    share_stored: float
+    """Of the bytes of the result, what compression leaves; 1 where there is none."""
+    n_bytes: float
+    """Of arrays at a time, for each recorded pixel of a region."""
+    n_bytes_of_tile: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run will take, about; bytes and seconds."""
+
+    shapes: tuple[Shape, ...]
+    """Of the results."""
+    plan: Plan
+    n_regions: int
+    """Parts that are done and kept one by one: of planes, or planes, or files."""
+    n_bytes_raw: int
+    """Of all pixels, coarser levels included, before compression."""
+    disk: int
+    free: int
+    memory: int
+    seconds: float
+    """In one process on this machine."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the disk can hold it."""
+        return self.disk <= self.free
+
+
+def try_out(
+    stack: Stack,
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+    suffix: str,
+    compression: str | None,
+) -> Trial:
+    """Super-resolve the middle of a recording, twice: for memory, then for time."""
+    plan = make_plan(stack, upscaler, settings)
+    middle = tuple(length // 2 for length in stack.leading_shape)
+    cuts = [
+        slice(max(0, (side - SIDE) // 2), min(side, (side + SIDE) // 2))
+        for side in stack.plane_shape
+    ]
+    region = Region(middle, cuts[0], cuts[1])
+    n_pixels = prod(region.window(stack.plane_shape, reach_of(plan)).shape)
+    tracemalloc.start()
+    try:
+        _pixels_of(stack, upscaler, plan, region)
+        n_bytes = tracemalloc.get_traced_memory()[1] / n_pixels
+    finally:
+        tracemalloc.stop()
+    started = perf_counter()
+    pixels = _pixels_of(stack, upscaler, plan, region)
+    share_stored = _share_stored(pixels, suffix, compression)
+    return Trial(
+        plan=plan,
+        seconds=(perf_counter() - started) / n_pixels,
+        suffix=suffix,
+        share_stored=share_stored,
+        n_bytes=n_bytes,
+        n_bytes_of_tile=upscaler.bytes_per_pixel * plan.tile**2,
+    )
+
+
+def forecast(trial: Trial, shapes: Sequence[Shape], output: Path) -> Forecast:
+    """Carry a trial over to recordings of these shapes, of which it tried a part.
+
+    Parameters
+    ----------
+    trial
+        From `try_out`.
+    shapes
+        Of the recordings.
+    output
+        Of one of the results, or the folder of all.
+    """
+    plan, stored = trial.plan, trial.share_stored
+    seen = [_looked_at(shape, plan, trial.suffix == ZARR) for shape in shapes]
+    results = [_upscaled(shape, plan.factor) for shape in shapes]
+    rest = (plan.dtype, trial.suffix, stored == 1)
+    raw = sum(raw_bytes(shape, *rest) for shape in results)
+    at_once = max(one.largest for one in seen) * trial.n_bytes
+    return Forecast(
+        shapes=tuple(results),
+        plan=plan,
+        n_regions=sum(one.n_regions for one in seen),
+        n_bytes_raw=raw,
+        disk=int(raw * stored),
+        free=free_disk(output),
+        memory=int(psutil.Process().memory_info().rss + at_once)
+        + trial.n_bytes_of_tile,
+        seconds=sum(one.n_pixels for one in seen) * trial.seconds,
+    )
+
+
+def refuse_what_cannot_fit(
+    stack: Stack,
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+    output: Path,
+    compression: str | None,
+) -> None:
+    """Refuse to begin what the disk cannot hold; a trial is only made in doubt.
+
+    Raises
+    ------
+    StackError
+        With what is needed and what there is.
+    """
+    dtype = stack.dtype.name if settings.dtype == "same" else settings.dtype
+    shape, suffix = stack.upscaled_shape(upscaler.factor), suffix_of(output)
+    padded = compression in (None, "none")
+    raw, free = raw_bytes(shape, dtype, suffix, padded), free_disk(output)
+    if raw <= free:
+        return
+    if raw > _MOST_COMPRESSION * free:
+        raise StackError(
+            f"{output} would be {' x '.join(map(str, shape))} pixels, {raw / 1e9:.3g} "
+            f"GB, but only {free / 1e9:.3g} GB are free there, which no compression "
+            f"makes up for. Check the recording: its size may be damaged."
+        )
+    trial = try_out(stack, upscaler, settings, suffix, compression)
+    found = forecast(trial, [stack.shape], output)
+    if not found.fits:
+        raise StackError(
+            f"{output} needs about {found.disk / 1e9:.3g} GB, but only "
+            f"{found.free / 1e9:.3g} GB are free there. Choose another place, or "
+            f"stronger compression."
+        )
+
+
+def raw_bytes(shape: Shape, dtype: str, suffix: str, padded: bool = False) -> int:
+    """Count the bytes of a result before compression, with its coarser levels.
+
+    `padded` counts whole chunks: not compressed, those at the far edges are stored so.
+    """
+    levels = level_shapes(shape) if suffix == ZARR else [shape]
+    if padded and suffix == ZARR:
+        levels = [(*one[:-2], *map(_whole_chunks, one[-2:])) for one in levels]
+    return sum(map(prod, levels)) * np.dtype(dtype).itemsize
+
+
+def _whole_chunks(side: int) -> int:
+    return -(-side // CHUNK) * CHUNK if side > CHUNK else side
+
+
+def suffix_of(output: Path) -> str:
+    """Tell the two formats of results apart, whatever their suffix is exactly."""
+    return ZARR if output.suffix.lower() == ".zarr" else TIFF
+
+
+def free_disk(path: Path) -> int:
+    """Count the bytes that are free where something is to be written."""
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _pixels_of(
+    stack: Stack, upscaler: Upscaler, plan: Plan, region: Region
+) -> np.ndarray:
+    *_, last = region_steps(stack, upscaler, plan, [region])
+    assert last.plane is not None  # it comes with the last tile
+    return last.plane
+
+
+def _share_stored(pixels: np.ndarray, suffix: str, compression: str | None) -> float:
+    """Write pixels as they would be in a result, and look how large that is."""
+    if compression in (None, "none"):
+        return 1.0
+    with TemporaryDirectory() as folder:
+        path = Path(folder, f"trial{suffix}")
+        with create_stack(
+            path,
+            shape=pixels.shape,
+            dtype=pixels.dtype,
+            axes=[Axis("y"), Axis("x")],
+            provenance={},
+            compression=compression,
+        ) as writer:
+            writer.write((), pixels)
+        files = [path] if path.is_file() else path.rglob("*")
+        n_bytes = sum(one.stat().st_size for one in files if one.is_file())
+    return min(n_bytes / pixels.nbytes, 0.999)
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """What is looked at for all regions of a recording, counted and not listed."""
+
+    n_regions: int
+    n_pixels: int
+    """Recorded, those that several regions look at counted for each of them."""
+    largest: int
+    """Recorded pixels that one region looks at."""
+
+
+def _looked_at(shape: Shape, plan: Plan, is_zarr: bool) -> _LookedAt:
+    plane = (shape[-2], shape[-1])
+    side = region_side(plan.factor) if is_zarr else max(plane)
+    margin = reach_of(plan)
+    sides = []  # of what is seen: a region is as high as its row, as wide as its column
+    for length in plane:
+        line = Regions((length, 1), side)
+        sides.append([one.window((length, 1), margin).shape[0] for one in line])
+    n_planes = prod(shape[:-2])
+    return _LookedAt(
+        n_regions=n_planes * prod(map(len, sides)),
+        n_pixels=n_planes * prod(map(sum, sides)),
+        largest=prod(map(max, sides)),
+    )
+
+
+def _upscaled(shape: Shape, factor: int) -> Shape:
+    return (*shape[:-2], shape[-2] * factor, shape[-1] * factor)

@@ -1,0 +1,182 @@
+"""Many files, one after the other or on workers; running again does what is missing.
+
+This module alone knows when a result that is there is the one asked for, and what is
+written about a run of many: what fails is told, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from napari_sr.files import open_stack
+from napari_sr.image.stack import StackError
+from napari_sr.runs.one_file import FileFailure, FileResult, FileShared, run_job_safely
+from napari_sr.runs.output_names import files_of, name_of
+from napari_sr.runs.summary import describe_failure
+from napari_sr.upscaling.provenance import differing
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+    from typing import Self
+
+    from napari_sr.models.upscaler import Upscaler
+    from napari_sr.runs.one_file import FileJob
+    from napari_sr.runs.output_names import Source
+    from napari_sr.runs.workers import Workers
+    from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaling.flow import Step
+
+
+REPORT = "napari-sr-report"
+_COLUMNS = ("recording", "result", "status", "seconds", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class FileSkipped:
+    """One file whose result was there already, as it is asked for."""
+
+    source: Source
+    path: Path
+    """The output."""
+
+
+Outcome: TypeAlias = FileResult | FileShared | FileFailure | FileSkipped
+"""What became of a file."""
+
+
+def run_jobs(
+    jobs: Sequence[FileJob],
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+    workers: Workers | None = None,
+) -> Generator[tuple[int, Step | Outcome], None, None]:
+    """Do many files; of each tell by its number how it goes and what became of it.
+
+    Parameters
+    ----------
+    jobs
+        What to do.
+    upscaler
+        Already on its device.
+    settings
+        The same for all.
+    workers
+        Who does it, file by file; this process when not given.
+
+    Yields
+    ------
+    int
+        Which job, from 0. Workers end them in any order.
+    Step or FileResult or FileShared or FileFailure or FileSkipped
+        Steps as it goes, where it is done here, and one outcome. What exists and is as
+        it is asked for is skipped, so that a run which was stopped goes on.
+    """
+    if workers is None:
+        for number, job in enumerate(jobs):
+            for event in resume_job(job, upscaler, settings):
+                yield number, event
+    else:
+        tasks = [(number, job, settings) for number, job in enumerate(jobs)]
+        yield from workers.results(_at_worker, tasks)
+
+
+def resume_job(
+    job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
+) -> Generator[Step | Outcome, None, None]:
+    """Do one file of many as `run_job_safely`, unless its result is there already."""
+    if not job.output.exists() or job.overwrite:
+        yield from run_job_safely(job, upscaler, settings)
+        return
+    try:
+        _refuse_another(job, upscaler, settings)
+    except (StackError, OSError) as error:
+        yield FileFailure(job.source, error)
+    else:
+        yield FileSkipped(job.source, job.output)
+
+
+def _at_worker(
+    station: Any,  # noqa: ANN401 - what holds the upscaler, see `cluster`
+    number: int,
+    job: FileJob,
+    settings: UpscaleSettings,
+) -> tuple[int, Step | Outcome]:
+    """Do a file where the upscaler is; only the outcome is told."""
+    upscaler = station.on(settings.device)
+    *_, outcome = resume_job(job, upscaler, settings)
+    return number, outcome
+
+
+def _refuse_another(
+    job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
+) -> None:
+    """Refuse to take a result for the one that is asked for where it is not."""
+    with open_stack(job.output) as result:
+        others = differing(result.provenance, upscaler, settings)
+    advice = "choose another folder, or ask to overwrite it"
+    if others is None:
+        raise StackError(
+            f"{job.output} exists and does not say what made it; {advice}."
+        )
+    if others:
+        names = " and ".join(others)
+        raise StackError(f"{job.output} exists, made with another {names}; {advice}.")
+    made = job.output.stat().st_mtime_ns
+    if any(file.stat().st_mtime_ns > made for file in files_of(job.source)):
+        raise StackError(
+            f"{job.output} is older than its recording {name_of(job.source)}; {advice}."
+        )
+
+
+class Report:
+    """A table of a run of many files, a line as each ends; a context manager.
+
+    Parameters
+    ----------
+    path
+        The CSV file; one of an earlier run is replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file = path.open(
+            "w", encoding="utf-8", newline="", errors="backslashreplace"
+        )
+        self._table = csv.writer(self._file)
+        self._table.writerow(_COLUMNS)
+        self._last = monotonic()
+
+    def add(self, job: FileJob, outcome: Step | Outcome) -> None:
+        """Write what became of a file; it is on its way to the disk afterwards."""
+        now = monotonic()
+        seconds, self._last = round(now - self._last, 2), now
+        said = describe_failure(outcome) if isinstance(outcome, FileFailure) else ""
+        first = next(iter(files_of(job.source)), job.name)
+        texts = (_as_text(str(one)) for one in (first, job.output))
+        row = (*texts, status_of(outcome), seconds, _as_text(said))
+        self._table.writerow(row)
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        """Give the report itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _as_text(cell: str) -> str:
+    """Mark as text what a spreadsheet would take for a formula and compute."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def status_of(outcome: Step | Outcome) -> str:
+    """Name what became of a file: done, exists, failed or shared."""
+    names = {FileResult: "done", FileSkipped: "exists", FileFailure: "failed"}
+    return names.get(type(outcome), "shared")

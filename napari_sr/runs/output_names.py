@@ -1,0 +1,157 @@
+"""What an output is called.
+
+This module alone decides it, for one source or many.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sr.files.formats import has_writable_suffix
+from napari_sr.files.url import Url
+from napari_sr.image.stack import Stack, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr")
+
+OUTPUT_SUFFIXES = (".ome.tif", ".ome.zarr")
+"""Of results in a folder; the first where none is asked for."""
+
+Source = Path | Url | tuple[Path, ...] | Stack
+"""A file, its address, files whose planes are one stack, or an open stack."""
+
+
+def files_of(source: Source) -> tuple[Path, ...]:
+    """List the files of a source; none where it is not on this machine's disks."""
+    if isinstance(source, Stack | Url):
+        return ()
+    return (source,) if isinstance(source, Path) else source
+
+
+def name_of(source: Source) -> str:
+    """Name a source as a person would: the file, the first of several, the stack."""
+    if isinstance(source, Stack | Url):
+        return source.name
+    return files_of(source)[0].name
+
+
+def choose_outputs(
+    sources: Sequence[Source], output: Path, factor: int, suffix: str | None = None
+) -> list[Path]:
+    """Decide where the result of each source goes.
+
+    Parameters
+    ----------
+    sources
+        At least one.
+    output
+        The one file to write, or a folder for all. A folder with a dot in its name
+        must exist: `result.png` is more likely a mistake.
+    factor
+        Super-resolution factor, for the names in a folder.
+    suffix
+        One of `OUTPUT_SUFFIXES`, for the names in a folder.
+
+    Returns
+    -------
+    list of Path
+        One for each source, in order.
+
+    Raises
+    ------
+    StackError
+        If the output cannot be written or cannot hold all results.
+    """
+    if has_writable_suffix(output):
+        if suffix is not None:
+            raise StackError(
+                f"{output} says its format itself; the format is for a folder."
+            )
+        if len(sources) == 1:
+            return [output]
+        raise StackError(
+            f"{len(sources)} results cannot be one file, {output}. Give a folder."
+        )
+    if output.suffix and not output.is_dir():
+        raise StackError(
+            f"{output} cannot be written: expected a name that ends in .ome.tif or "
+            f".ome.zarr, or a folder. A folder with a dot in its name must exist."
+        )
+    return name_outputs(sources, output, factor, suffix or OUTPUT_SUFFIXES[0])
+
+
+def name_outputs(
+    sources: Sequence[Source],
+    folder: Path,
+    factor: int,
+    suffix: str = OUTPUT_SUFFIXES[0],
+) -> list[Path]:
+    """Name an output in `folder` after each source, keeping the folders between.
+
+    Raises
+    ------
+    StackError
+        If two sources would be written to the same output.
+    """
+    # Not resolved: a link is named as it is called. But `..` must not lead outside.
+    paths = [Path(os.path.abspath(_first(source))) for source in sources]
+    base = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        name = f"{_stem(path)}_x{factor}.{suffix.lstrip('.')}"
+        output = folder / path.parent.relative_to(base) / name
+        if output in seen:
+            raise StackError(
+                f"{seen[output]} and {path} would both be written to {output.name}. "
+                f"Rename one of them, or do them separately."
+            )
+        seen[output] = path
+    return list(seen)
+
+
+def find_source(output: Path) -> Path:
+    """Find what an output was made from by its name: `a.tif` beside `a_x2.ome.tif`.
+
+    Raises
+    ------
+    StackError
+        If there is no such file, or there are several.
+    """
+    named = re.fullmatch(r"(.+)_x\d+", _stem(output))
+    stem = named[1] if named else None
+    found = [path for path in sorted(output.parent.glob("*")) if _stem(path) == stem]
+    if len(found) != 1:
+        seen = " and ".join(path.name for path in found) or "none"
+        raise StackError(
+            f"What {output.name} was made from is looked for beside it, under the same "
+            f"name without _x2, and there is {seen}. Say which with --recording FILE."
+        )
+    return found[0]
+
+
+def _first(source: Source) -> Path:
+    """Give what an output is named after."""
+    if isinstance(source, Stack | Url):
+        is_address = isinstance(source, Url)
+        name = _stem(Path(source.name)) if is_address else source.name
+        return Path(f"{_clean(name)}.tif")
+    return files_of(source)[0]
+
+
+def _clean(name: str) -> str:
+    """Make a name that any system takes for a file."""
+    return re.sub(r"[^\w .()+-]+", "_", name).strip(" ._") or "image"
+
+
+def _stem(path: Path) -> str:
+    """Name a file without the suffixes of its format."""
+    for suffix in SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    # A series is a folder that may be called 1.2.840.
+    return path.stem if has_writable_suffix(path) else path.name

@@ -1,0 +1,103 @@
+"""What a run comes to, in words: shares, forecasts, results, failures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from napari_sr.runs.forecast import Forecast
+    from napari_sr.runs.one_file import FileFailure, FileResult, FileShared
+
+
+ROUND = 0.95
+"""Widths along both axes whose ratio is less are told apart."""
+
+
+def describe_share(shared: FileShared) -> str:
+    """Say in one line what others still have to do."""
+    left = (
+        f"{shared.n_missing} regions are left to the others"
+        if shared.n_missing
+        else "another one finishes; if that was ended, run this without --shard"
+    )
+    return f"{shared.path}: this share is done; {left}"
+
+
+def describe_forecast(found: Forecast) -> str:
+    """Say what a run will take, and whether the disk can hold it."""
+    plan = found.plan
+    if len(found.shapes) == 1:
+        shape = " × ".join(map(str, found.shapes[0]))
+        what = f"{shape} {plan.dtype} in {found.n_regions} regions"
+    else:
+        what = f"{len(found.shapes)} results, {found.n_regions} planes or regions"
+    minutes = round(found.seconds / 60)
+    time = (
+        f"{minutes // 60} h {minutes % 60} min" if minutes > 1 else "a minute or less"
+    )
+    lines = [
+        what,
+        f"disk: about {_size(found.disk)} ({_size(found.n_bytes_raw)} before "
+        f"compression), {_size(found.free)} are free",
+        f"memory: about {_size(found.memory)}",
+        f"time: about {time} in one process on {plan.device}, tile {plan.tile}",
+    ]
+    if not found.fits:
+        lines.append("The disk cannot hold it. Choose another place, or zstd.")
+    return "\n".join(lines)
+
+
+def _size(n_bytes: int) -> str:
+    """Write a size as people do."""
+    size, units = float(n_bytes), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}"
+
+
+def describe_many(statuses: Sequence[str], n_files: int, report: Path) -> str:
+    """Say in one line what became of many files."""
+    n_failed, n_there = statuses.count("failed"), statuses.count("exists")
+    there = f", {n_there} of them were there already" if n_there else ""
+    text = f"{len(statuses) - n_failed} of {n_files} files done{there}, "
+    return f"{text}{n_failed} failed{f'; see {report}' if n_failed else ''}."
+
+
+def describe_result(result: FileResult) -> str:
+    """Say in one line what was written and how."""
+    plan = result.plan
+    shape = " × ".join(map(str, result.shape))
+    tile = f"auto ({plan.tile})" if plan.tile_is_auto else str(plan.tile)
+    parts = [f"{result.path}: {shape} {plan.dtype}, tile {tile}"]
+    parts.append(f"range {plan.intensity.low:g} to {plan.intensity.high:g}")
+    if plan.noise is not None:
+        parts.append(f"noise {_as_typed(asdict(plan.noise))}")
+    if plan.blur is not None:
+        parts.append(_blur_as_text(plan.blur.model_dump()))
+    if result.share_clipped:
+        parts.append(f"{result.share_clipped:.2%} of pixels clipped")
+    if result.n_repeated:
+        parts.append(f"tiles computed again in float32: {result.n_repeated}")
+    return ", ".join(parts)
+
+
+def _blur_as_text(blur: Mapping[str, Any]) -> str:
+    """Write the blur that a blind model found."""
+    round_off = f", ratio {blur['ratio']:.2f}" if blur["ratio"] < ROUND else ""
+    return f"blur found: σ {blur['sigma']:.2f} px of the result{round_off}"
+
+
+def _as_typed(noise: Mapping[str, float]) -> str:
+    """Write a noise level as `--noise` takes it."""
+    names = ("gain", "read", "offset")
+    return ",".join(f"{name}={noise[name] + 0:.5g}" for name in names)
+
+
+def describe_failure(failure: FileFailure) -> str:
+    """Say in one line what went wrong with which file."""
+    text = " ".join(str(failure.error).split()) or type(failure.error).__name__
+    return text if failure.name in text else f"{failure.name}: {text}"

@@ -1,0 +1,207 @@
+"""Flow D: a stack of any size → an OME-Zarr, region by region, by one or by many.
+
+This module alone knows the order: begin or go on, do what is missing of the finest
+level, then each coarser level, then put the result in its place. Who does the regions
+is a `Crew`: this process, or the workers of a cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from napari_sr._version import __version__
+from napari_sr.device import choose_device
+from napari_sr.image.sampling import spread_indices
+from napari_sr.runs.resume import RunFolder, Target, begin_or_go_on
+from napari_sr.upscaling.flow import Step, region_steps
+from napari_sr.upscaling.plan import Plan, make_plan
+from napari_sr.upscaling.provenance import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_sr.image.stack import Stack
+    from napari_sr.models.upscaler import Upscaler
+    from napari_sr.settings import UpscaleSettings
+
+_GLANCES, _GLANCE = 16, 256
+"""Planes, and side of the part of each, by which a recording is known again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of several runs of the same command, each of which does its part."""
+
+    number: int
+    """From 1."""
+    n: int
+
+    def of(self, numbers: Sequence[int]) -> list[int]:
+        """Take what falls to this one: every n-th, whoever else is there."""
+        return [one for one in numbers if one % self.n == self.number - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeDone:
+    """A result is in its place."""
+
+    plan: Plan
+    share_clipped: float
+    """Share of its pixels beyond the limits of its pixel type."""
+    n_repeated: int
+    """Tiles that half precision could not hold, computed again in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareDone:
+    """A share is done, and the result waits for others."""
+
+    plan: Plan
+    n_missing: int
+    """Regions that others still have to do; 0 where another one is finishing."""
+
+
+class Crew(Protocol):
+    """Who decides on the plan of a run and does its regions."""
+
+    def plan(self, settings: UpscaleSettings) -> Plan:
+        """Decide what is the same for all regions."""
+
+    def do(self, run: RunFolder, level: int, numbers: Sequence[int]) -> Iterator[Step]:
+        """Do regions of a level, by number, and write them; the order is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One process, which does one region after the other."""
+
+    stack: Stack
+    upscaler: Upscaler
+    """Already on its device."""
+
+    def plan(self, settings: UpscaleSettings) -> Plan:
+        """Decide what is the same for all regions."""
+        return make_plan(self.stack, self.upscaler, settings)
+
+    def do(self, run: RunFolder, level: int, numbers: Sequence[int]) -> Iterator[Step]:
+        """Do regions of a level; the one before is complete."""
+        if level == 0:
+            yield from self._finest(run, numbers)
+            return
+        for done, number in enumerate(numbers, start=1):
+            run.coarsen(level, number)
+            yield Step(run.levels[level][number].index, done, len(numbers))
+
+    def _finest(self, run: RunFolder, numbers: Sequence[int]) -> Iterator[Step]:
+        """Super-resolve regions."""
+        plan = run.record.plan
+        recorded = [run.levels[0][number].recorded(plan.factor) for number in numbers]
+        on_device = self.upscaler.to(choose_device(plan.device))
+        waiting = iter(numbers)
+        steps = region_steps(
+            self.stack, on_device, plan, recorded, is_one_at_a_time=True
+        )
+        for step in steps:
+            if step.plane is not None:
+                counted = (step.n_clipped, step.n_repeated)
+                run.put(0, next(waiting), step.plane, *counted)
+            yield step
+
+
+def upscale_volume(
+    target: Target,
+    stack: Stack,
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+    *,
+    files: Sequence[Path] = (),
+    share: Share | None = None,
+    crew: Crew | None = None,
+) -> Generator[Step, None, VolumeDone | ShareDone]:
+    """Super-resolve a stack into an OME-Zarr, or go on with it.
+
+    Parameters
+    ----------
+    target
+        Where the result goes.
+    stack
+        The recording.
+    upscaler
+        Already on its device.
+    settings
+        What the user asked for.
+    files
+        From which the recording is read, so that a change of them is noticed.
+    share
+        Which part to do; all when not given.
+    crew
+        Who does it; this process when not given.
+
+    Yields
+    ------
+    Step
+        After each tile or region. To stop iterating is to stop; nothing is lost.
+
+    Returns
+    -------
+    VolumeDone or ShareDone
+        What has come of it.
+
+    Raises
+    ------
+    StackError
+        See `begin_or_go_on`; or if the disk refuses, or the recording is damaged.
+    """
+    identity = _identity(stack, upscaler, settings, files, target.compression)
+    crew = crew or Alone(stack, upscaler)
+    run = begin_or_go_on(target, stack, identity, lambda: crew.plan(settings))
+    missing = run.missing(0)
+    yield from crew.do(run, 0, share.of(missing) if share else missing)
+    plan = run.record.plan
+    if share is not None:
+        left = len(run.missing(0)) if run.folder.exists() else 0
+        if left or not run.claim_the_end():
+            return ShareDone(plan, left)
+    for level in range(1, len(run.levels)):
+        yield from crew.do(run, level, run.missing(level))
+    return VolumeDone(plan, *run.finish(target))
+
+
+def _identity(
+    stack: Stack,
+    upscaler: Upscaler,
+    settings: UpscaleSettings,
+    files: Sequence[Path],
+    compression: str,
+) -> dict[str, object]:
+    """Tell by what a run is known again; what is the same in JSON is the same."""
+    known = [path.stat() for path in files if path.is_file()]
+    return {
+        "recording": {
+            "shape": list(stack.shape),
+            "dtype": stack.dtype.name,
+            "axes": [[a.name, a.spacing, a.unit, a.origin] for a in stack.axes],
+            "files": [[one.st_size, one.st_mtime_ns] for one in known],
+            "glance": _glance(stack),
+        },
+        "model": identity_of(upscaler),
+        "setting": settings.model_dump(mode="json", exclude={"share_of_memory"}),
+        "compression": compression,
+        "version of napari-sr": __version__,
+    }
+
+
+def _glance(stack: Stack) -> str:
+    """Condense the middles of some planes to a number."""
+    starts = [max(0, (side - _GLANCE) // 2) for side in stack.plane_shape]
+    part = tuple(
+        slice(start, min(start + _GLANCE, side))
+        for start, side in zip(starts, stack.plane_shape, strict=True)
+    )
+    digest = hashlib.sha256()
+    for index in spread_indices(stack, _GLANCES):
+        digest.update(stack.window(index, (part[0], part[1])).tobytes())
+    return digest.hexdigest()

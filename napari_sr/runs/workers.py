@@ -1,0 +1,400 @@
+"""The workers of dask.distributed: each loads the model once and does region by region.
+
+This module alone knows dask. What a worker is told is a run and a number: pixels go
+from the store to the worker and back, never through the scheduler. Where a worker is
+lost, another one does its region.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+import tomllib
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from itertools import islice
+from queue import Empty, SimpleQueue
+from threading import Lock, current_thread, main_thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import torch
+
+from napari_sr._version import __version__
+from napari_sr.device import choose_device
+from napari_sr.files import open_stack
+from napari_sr.files.url import Url
+from napari_sr.image.stack import Stack, StackError
+from napari_sr.runs.resume import RunFolder
+from napari_sr.runs.volume import Alone
+from napari_sr.upscaling.flow import Step
+
+try:
+    import dask
+    from distributed import (
+        CancelledError,
+        Client,
+        KilledWorker,
+        LocalCluster,
+        get_worker,
+    )
+    from distributed.diagnostics.plugin import WorkerPlugin
+except ImportError as error:
+    raise ImportError(
+        "Workers need dask.distributed; pip install 'napari-sr[dask]'."
+    ) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from napari_sr.models.upscaler import Upscaler
+    from napari_sr.runs.output_names import Source
+    from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaling.plan import Plan
+
+    _Recording = tuple[Path | Url | tuple[Path, ...], int | None]
+    """Absolute paths or an address, and which channel."""
+
+_LOSSES = 10
+"""Workers that may be lost over one region before it is given up."""
+PATIENCE = 60.0
+"""Seconds that a run waits for a worker when there is none."""
+PATIENCE_IN_A_QUEUE = 86_400.0
+"""The same where workers are jobs of SLURM, which may have to wait for their turn."""
+_LOOK_EVERY = 1.0
+"""Seconds between two counts of the workers while nothing ends."""
+_ANSWER = 10.0
+"""Seconds that a scheduler has for an answer before it counts as gone."""
+_KEPT = "What is done is kept: run the same again."
+
+
+@contextmanager
+def connected(
+    n_workers: int | None = None,
+    scheduler: str | None = None,
+    slurm: Path | None = None,
+) -> Iterator[Client]:
+    """Connect to workers for a while: those of a scheduler, of SLURM, or local ones.
+
+    Parameters
+    ----------
+    n_workers
+        Local processes, or jobs of SLURM; 1 when not given.
+    scheduler
+        Address of a scheduler, such as `tcp://node:8786`; its workers are used.
+    slurm
+        A TOML file with what `dask_jobqueue.SLURMCluster` takes: queue, account,
+        cores, memory, walltime, …
+
+    Raises
+    ------
+    StackError
+        If the scheduler does not answer.
+    ValueError
+        If the file of SLURM is not usable.
+    """
+    settings = {
+        "distributed.scheduler.allowed-failures": _LOSSES,
+        "distributed.scheduler.worker-saturation": 1.0,
+    }
+    with dask.config.set(settings), ExitStack() as stack:
+        try:
+            if scheduler is not None:
+                client = Client(scheduler)
+            else:
+                cluster = _slurm(slurm, n_workers) if slurm else _local(n_workers or 1)
+                client = Client(stack.enter_context(cluster))
+                if slurm is None:
+                    client.register_plugin(_Deaf(), name="napari-sr-deaf")
+        except OSError as error:
+            if scheduler is None:
+                raise StackError(f"No workers could be started ({error}).") from error
+            raise StackError(
+                f"No scheduler answers at {scheduler} ({error}). Start one with `dask "
+                f"scheduler`, or ask for --workers."
+            ) from error
+        yield stack.enter_context(client)
+
+
+def _local(n_workers: int) -> LocalCluster:
+    """Start processes on this machine, which share its cores."""
+    return LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=max(1, torch.get_num_threads() // n_workers),
+        memory_limit=0,  # settings bound it; a worker that is paused would never go on
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,  # what a user should know is said by us
+    )
+
+
+def _slurm(path: Path, n_jobs: int | None) -> Any:  # noqa: ANN401 - it has no types
+    """Start a cluster whose workers are jobs of SLURM, one process each."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise ImportError(
+            "SLURM needs dask-jobqueue; pip install 'napari-sr[dask]'."
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)  # which that import takes over
+    try:
+        said = tomllib.loads(path.read_text("utf-8-sig"))
+        cluster = SLURMCluster(**{"processes": 1, **said})
+    except (RecursionError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not what dask_jobqueue.SLURMCluster takes: {error}"
+        ) from error
+    cluster.scale(jobs=n_jobs or 1)
+    return cluster
+
+
+class Workers:
+    """The workers of a client, each with the same upscaler.
+
+    Parameters
+    ----------
+    client
+        From `connected`, or any other.
+    upscaler
+        Sent to each worker once, whenever it joins.
+    patience
+        Seconds that a run goes on without any worker. Then it ends, and what is done
+        is kept.
+    """
+
+    def __init__(
+        self, client: Client, upscaler: Upscaler, patience: float = PATIENCE
+    ) -> None:
+        here = upscaler.to(choose_device("cpu"))
+        _ = here.bytes_per_pixel  # what lies in files has been read then, and is sent
+        self._client = client
+        self._patience, self._last_seen = patience, monotonic()
+        self._station = f"napari-sr-{uuid4().hex}"
+        client.register_plugin(_Station(here, __version__), name=self._station)
+
+    @property
+    def dashboard(self) -> str:
+        """Where to look at them."""
+        return str(self._client.dashboard_link)
+
+    def crew(self, source: Source, channel: int | None) -> Crew:
+        """Give those who do the regions of a recording.
+
+        Raises
+        ------
+        StackError
+            If it is in no file.
+        """
+        if isinstance(source, Stack):
+            raise StackError(
+                "Workers read a recording from its file, and this one is in memory. "
+                "Save it first, or do without workers."
+            )
+        if isinstance(source, Url):
+            return Crew(self, (source, channel))
+        if isinstance(source, tuple):
+            return Crew(self, (tuple(path.absolute() for path in source), channel))
+        return Crew(self, (source.absolute(), channel))
+
+    def results(
+        self, do: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
+    ) -> Generator[Any, None, None]:
+        """Have something done for each of many; give what comes of it as it comes.
+
+        Parameters
+        ----------
+        do
+            Called on a worker with its station and a task. What it has done already
+            must do no harm: a worker may be lost before it says so.
+        tasks
+            What else it is called with.
+
+        Raises
+        ------
+        StackError
+            If one of them ends worker after worker, no worker is left, or the scheduler
+            is gone.
+        """
+        waiting, ended = iter(tasks), SimpleQueue[Any]()
+        held: set[Any] = set()
+        self._last_seen = monotonic()
+        try:
+            while True:
+                # No more than are worked on: what waits at a lost worker looks guilty.
+                n_free = max(1, self._count()) - len(held)
+                for task in islice(waiting, max(0, n_free)):
+                    future = self._client.submit(
+                        _at_station, self._station, do, task, pure=False
+                    )
+                    held.add(future)
+                    future.add_done_callback(ended.put)
+                if not held:
+                    return
+                with suppress(Empty):  # workers may have come or gone
+                    future = ended.get(timeout=_LOOK_EVERY)
+                    held.remove(future)
+                    yield self._result(future)
+        finally:
+            self._forget(held)
+
+    def _result(self, future: Any) -> Any:  # noqa: ANN401 - distributed has no types
+        try:
+            while True:
+                try:
+                    return future.result(timeout=_ANSWER)
+                except TimeoutError:
+                    if future.status == "error":  # it is the worker's
+                        raise
+                    self._count()  # lost with its worker, and done again by another
+        except KilledWorker as error:
+            raise StackError(
+                f"{_LOSSES + 1} workers were lost over the same part; they may need "
+                f"more memory. {_KEPT}"
+            ) from error
+        except CancelledError as error:
+            raise StackError(
+                f"The scheduler of the workers is gone. {_KEPT}"
+            ) from error
+        finally:
+            future.release()
+
+    def _count(self) -> int:
+        """Count the workers there are; refuse to wait for ever for the next one."""
+        try:
+            scheduler = self._client.scheduler
+            n = len(self._client.sync(scheduler.ncores, callback_timeout=_ANSWER))
+        except (
+            AttributeError,
+            OSError,
+            RuntimeError,
+        ):  # it is gone, or does not answer
+            n = 0
+        now = monotonic()
+        if n:
+            self._last_seen = now
+        elif now - self._last_seen >= self._patience:
+            raise StackError(
+                f"No worker is left, and none came for {self._patience:g} s "
+                f"(--patience). {_KEPT}"
+            )
+        return n
+
+    def _forget(self, held: Iterable[Any]) -> None:
+        """Have nothing more done, as far as anybody is there to be told."""
+        with suppress(OSError, RuntimeError):
+            self._client.cancel(list(held))
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Workers who do the regions of one recording; see `volumes.Crew`."""
+
+    workers: Workers
+    recording: _Recording
+
+    def plan(self, settings: UpscaleSettings) -> Plan:
+        """Have a worker decide: its device and its memory count, not ours."""
+        plan: Plan
+        (plan,) = self.workers.results(_plan, [(self.recording, settings)])
+        return plan
+
+    def do(self, run: RunFolder, level: int, numbers: Sequence[int]) -> Iterator[Step]:
+        """Have regions of a level done; the one before is complete."""
+        folder = run.folder.absolute()
+        tasks = [(self.recording, folder, level, number) for number in numbers]
+        for done, number in enumerate(self.workers.results(_region, tasks), start=1):
+            yield Step(run.levels[level][number].index, done, len(tasks))
+
+
+class _Deaf(WorkerPlugin):
+    """Ctrl-C reaches all processes of a terminal; ours alone ends the others."""
+
+    def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
+        """Begin on a worker."""
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Station(WorkerPlugin):
+    """What a worker keeps: the upscaler, and the recording that it reads."""
+
+    def __init__(self, upscaler: Upscaler, version: str) -> None:
+        self.upscaler = upscaler
+        self._version = version
+
+    def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
+        """Begin on a worker, which has just been told or has just joined."""
+        self._lock = Lock()
+        self._n_threads = worker.state.nthreads
+        self._number = _trailing_number(str(worker.name))
+        self._opened: tuple[_Recording, Stack] | None = None
+
+    def teardown(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
+        """Close what was opened."""
+        self._close()
+
+    def call(self, do: Callable[..., Any], task: tuple[Any, ...]) -> Any:  # noqa: ANN401
+        """Do one thing at a time, with all threads and a GPU of our own."""
+        if __version__ != self._version:
+            raise StackError(
+                f"A worker has napari-sr {__version__}, but the run was "
+                f"begun with {self._version}. Install the same version everywhere."
+            )
+        with self._lock, self._own_gpu():
+            torch.set_num_threads(self._n_threads)
+            return do(self, *task)
+
+    def _own_gpu(self) -> AbstractContextManager[object]:
+        """Take turns with the other workers of this machine in choosing a GPU."""
+        n_gpus = torch.cuda.device_count()
+        return torch.cuda.device(self._number % n_gpus) if n_gpus else nullcontext()
+
+    def alone(self, recording: _Recording, device: str) -> Alone:
+        """Give what does regions of a recording in this process."""
+        if self._opened is None or self._opened[0] != recording:
+            self._close()
+            source, channel = recording
+            self._opened = recording, open_stack(source, channel=channel)
+        return Alone(self._opened[1], self.on(device))
+
+    def on(self, device: str) -> Upscaler:
+        """Give the upscaler on a device, where it then stays."""
+        self.upscaler = self.upscaler.to(choose_device(device))
+        return self.upscaler
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
+
+
+def _trailing_number(name: str) -> int:
+    """Read the number of a worker from its name, such as 3 or SLURMCluster-3."""
+    found = re.search(r"[0-9]+$", name)
+    return int(found[0]) if found else 0
+
+
+def _at_station(name: str, do: Callable[..., Any], task: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    """Do something on the worker that this runs on."""
+    return get_worker().plugins[name].call(do, task)
+
+
+def _plan(station: _Station, recording: _Recording, settings: UpscaleSettings) -> Plan:
+    return station.alone(recording, settings.device).plan(settings)
+
+
+def _region(
+    station: _Station, recording: _Recording, folder: Path, level: int, number: int
+) -> int:
+    """Do a region, unless it is done: by a worker that was only taken for lost."""
+    run = RunFolder(folder)
+    if not run.is_done(level, number):
+        alone = station.alone(recording, run.record.plan.device)
+        for _ in alone.do(run, level, [number]):
+            pass
+    return number

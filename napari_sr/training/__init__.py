@@ -1,0 +1,1 @@
+"""Sharp images to a trained model."""

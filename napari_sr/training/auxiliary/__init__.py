@@ -1,0 +1,1 @@
+"""How the small networks beside the generators are trained."""

@@ -1,0 +1,155 @@
+"""The short ways in to a training, and settings that suit what it starts from.
+
+This module alone knows what is sensible when little is said: how long, how fast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_sr.settings import AdversarialSettings, TrainingSettings
+from napari_sr.training.calibration import calibrated_model
+from napari_sr.training.session import Training, as_base
+
+if TYPE_CHECKING:
+    import os
+
+    from napari_sr.cards.model_card import Instrument
+    from napari_sr.datasets import Sources
+    from napari_sr.models.sr_model import SRModel
+
+FINETUNING_MINUTES = 5.0
+FINETUNING_RATE = 5e-4
+"""Highest learning rate from trained weights; from none it is twice that."""
+NO_END = 1_000_000
+"""Steps of a training that ends with its time."""
+
+
+def settings_for(
+    base: SRModel | str | os.PathLike[str] | None,
+    *,
+    minutes: float | None = None,
+    iterations: int | None = None,
+    adversarial: bool | AdversarialSettings | None = None,
+    instrument: Instrument | None = None,
+    **others: object,
+) -> TrainingSettings:
+    """Choose settings that suit a base and the time there is.
+
+    Parameters
+    ----------
+    base
+        The model to start from; `None` trains from nothing.
+    minutes
+        Time to spend.
+    iterations
+        Steps of the fidelity stage. With neither, five minutes from a base, and the
+        default number of steps from nothing.
+    adversarial
+        Whether an adversarial stage follows, or how.
+    instrument
+        To train for; the base's when not given.
+    **others
+        Further fields of `TrainingSettings`.
+    """
+    model = as_base(base)
+    chosen: dict[str, Any] = {"minutes": minutes, **others}
+    if model is not None:
+        card = model.card
+        chosen = {
+            "factor": card.factor,
+            "architecture": card.architecture,
+            "arguments": card.arguments,
+            "instrument": card.instrument,
+            "learning_rate": FINETUNING_RATE,
+            "batch": 8,
+            **chosen,
+        }
+        if minutes is None and iterations is None:
+            chosen["minutes"] = FINETUNING_MINUTES
+    if iterations is not None:
+        chosen["iterations"] = iterations
+    elif chosen["minutes"] is not None:
+        chosen["iterations"] = NO_END
+    if instrument is not None:
+        chosen["instrument"] = instrument
+    if adversarial is True:
+        adversarial = AdversarialSettings()
+        if model is not None and "discriminator" in model.weights:
+            # It knows its trade: no time is spent on it alone, and few images do not
+            # make it forget what it sees.
+            adversarial = AdversarialSettings(head_start=0, discriminator_learns="end")
+    if adversarial:
+        chosen["adversarial"] = adversarial
+    return TrainingSettings(**chosen)
+
+
+def train(
+    images: Sources,
+    settings: TrainingSettings | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Training:
+    """Train a generator; iterate over what is returned.
+
+    Parameters
+    ----------
+    images, **options
+        As for `Training`.
+    settings
+        Those that suit the base (an option), when not given.
+
+    Returns
+    -------
+    Training
+        Yields a `Step` after each training step; its `model` is the best so far.
+    """
+    chosen = settings or settings_for(options.get("base"))
+    return Training(images, chosen, **options)
+
+
+def finetune(
+    images: Sources,
+    base: SRModel | str | os.PathLike[str],
+    *,
+    minutes: float | None = None,
+    iterations: int | None = None,
+    adversarial: bool | AdversarialSettings | None = None,
+    instrument: Instrument | None = None,
+    settings: TrainingSettings | None = None,
+    **options: Any,  # noqa: ANN401
+) -> SRModel:
+    """Adapt a model to a lab's own images.
+
+    Parameters
+    ----------
+    images
+        Sharp images of the lab's own kind, or the sharp half of measured pairs.
+    base
+        The model to start from.
+    minutes
+        Time to spend; 5 when neither iterations nor settings are given.
+    iterations, adversarial, instrument
+        As for `settings_for`.
+    settings
+        All settings at once, instead of these four.
+    **options
+        As for `Training`: low_images, checkpoint, name, ….
+
+    Returns
+    -------
+    SRModel
+        The best that was found. `model.card.verdict` compares it with the base and with
+        bicubic on held-out images; `model.card.is_better` is false where it is no gain.
+    """
+    if settings is None:
+        settings = settings_for(
+            base,
+            minutes=minutes,
+            iterations=iterations,
+            adversarial=adversarial,
+            instrument=instrument,
+        )
+    training = Training(images, settings, base=base, **options)
+    for _ in training:
+        pass
+    return calibrated_model(training)

@@ -1,0 +1,372 @@
+"""One training: what it learns from, where it stands, and the model it has found.
+
+This module alone gathers and checks the images of a training, keeps some back, and puts
+what was found into a model and its card.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_sr.cards.model_card import ModelCard, TrainingImage
+from napari_sr.catalogue.lookup import load_model
+from napari_sr.datasets import gather_images, hold_out
+from napari_sr.datasets.pairs import gather_pairs
+from napari_sr.image.intensity import IntensityPolicy, NoiseLevel
+from napari_sr.methods.names import METHODS
+from napari_sr.models.sr_model import SRModel
+from napari_sr.training.auxiliary.noise_estimator import train_noise_estimator
+from napari_sr.training.batches import Examples, MeasuredExamples, SimulatedExamples
+from napari_sr.training.checkpoint import CheckpointError, TrainingState
+from napari_sr.training.content_losses import check_losses
+from napari_sr.training.flow import train_steps
+from napari_sr.training.validation import held_out, held_out_pairs
+from napari_sr.training.verdict import Verdict, judge, recommended_dial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torch import nn
+
+    from napari_sr.datasets import SharpImage, Sources
+    from napari_sr.datasets.pairs import MeasuredPair
+    from napari_sr.networks import Generator
+    from napari_sr.networks.weights import Weights
+    from napari_sr.settings import TrainingSettings
+    from napari_sr.training.flow import Step
+    from napari_sr.training.validation import HeldOut
+
+N_RECORDINGS = 3_000
+"""From which the noise estimator of a model without a base learns."""
+SMALLEST_PATCH = 16
+"""Smaller ones have hardly any inside left."""
+
+
+class Training:
+    """A training: iterate to go on with it, ask for its `model` at any time.
+
+    Parameters
+    ----------
+    images
+        Sharp images, as `gather_images` takes them; with `low_images`, the sharp half
+        of measured pairs.
+    settings
+        How to train.
+    low_images
+        Recordings of the same fields as `images`, `factor` times coarser.
+    base
+        A model, or its name or path, to start from.
+    checkpoint
+        Where to keep what is needed to go on. If it exists, the training goes on.
+    name, domain, description
+        Of the model.
+    weights
+        How often each image is drawn; equally when not given.
+    judged_by
+        Sharp images to judge by; without, some of `images` are kept back.
+
+    Raises
+    ------
+    ValueError
+        For images, pairs, a base or a checkpoint that cannot be used, in one sentence.
+    """
+
+    def __init__(
+        self,
+        images: Sources,
+        settings: TrainingSettings,
+        *,
+        low_images: Sources | None = None,
+        base: SRModel | str | os.PathLike[str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        name: str = "trained",
+        domain: str | None = None,
+        description: str = "",
+        weights: Sequence[float] | None = None,
+        judged_by: Sources | None = None,
+    ) -> None:
+        self.base = as_base(base)
+        self.settings = settings
+        _check_base(self.base, self.settings)
+        self.name, self.domain, self.description = name, domain, description
+        self.checkpoint = Path(checkpoint) if checkpoint is not None else None
+        self._weights = weights
+        self.notes: list[str] = []
+        """What was found about the images: sentences for a person."""
+        if low_images is None:
+            self._take_images(images, judged_by)
+        elif judged_by is not None:
+            raise ValueError(
+                "Measured pairs are judged by some of them that are kept back. Leave "
+                "out judged_by."
+            )
+        else:
+            self._take_pairs(low_images, images)
+        check_losses(self.settings)
+        self.state = self._state()
+        self._estimator: Weights | None = None
+
+    def __iter__(self) -> Iterator[Step]:
+        """Train from where it stands; each step says how it goes."""
+        yield from train_steps(
+            self.state, self.examples, self.held_out, self.checkpoint
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint now, between two steps, if there is to be one."""
+        if self.checkpoint is not None:
+            self.state.save(self.checkpoint)
+
+    # ── what it learns from ─────────────────────────────────────────────────────
+
+    @property
+    def policy(self) -> IntensityPolicy:
+        """How intensity ranges are measured: as the base does."""
+        return self.base.intensity_policy if self.base else IntensityPolicy()
+
+    learnt_recordings: Callable[[], HeldOut]
+    """Makes recordings of some of what is learnt from, like those that are held out."""
+    _images: Sequence[SharpImage | MeasuredPair]
+    _learnt: list[SharpImage]
+
+    def _take_images(self, images: Sources, judged_by: Sources | None) -> None:
+        gathered = gather_images(images, self.policy)
+        self._images = gathered
+        if judged_by is None:
+            learnt, kept, how = hold_out(
+                gathered, self.settings.share_held_out, self.settings.seed
+            )
+            self.notes.append(how)
+        else:
+            learnt, kept = gathered, gather_images(judged_by, self.policy)
+        self._learnt = learnt
+        self._fit_patch(max(min(image.shape) for image in learnt))
+        self.examples: Examples = SimulatedExamples(
+            learnt, self.settings, self._weights
+        )
+        self.held_out = held_out(kept, self.settings)
+        self.learnt_recordings = partial(held_out, learnt, self.settings)
+
+    def _fit_patch(self, side: int) -> None:
+        """Take smaller patches where no image is as large as the usual ones."""
+        largest = side // self.settings.factor
+        if SMALLEST_PATCH <= largest < self.settings.patch:
+            self.notes.append(
+                f"Patches are {largest} px, not {self.settings.patch}: the images are "
+                f"no larger."
+            )
+            self.settings = self.settings.model_copy(update={"patch": largest})
+
+    def _take_pairs(self, low: Sources, sharp: Sources) -> None:
+        found = gather_pairs(low, sharp, self.settings.factor, self.policy)
+        pairs = found.pairs
+        self._images = pairs
+        self.notes += found.notes
+        learnt, kept, how = hold_out(
+            pairs, self.settings.share_held_out, self.settings.seed
+        )
+        self.notes.append(how)
+        self._learnt = [pair.high for pair in learnt]
+        self._fit_patch(max(min(image.shape) for image in self._learnt))
+        noise = [self._noise_of(pair) for pair in learnt]
+        self.examples = MeasuredExamples(learnt, self.settings, noise, self._weights)
+        kept_noise = [self._noise_of(pair) for pair in kept]
+        factor = self.settings.factor
+        self.held_out = held_out_pairs(kept, kept_noise, factor)
+        self.learnt_recordings = partial(held_out_pairs, learnt, noise, factor)
+
+    def _noise_of(self, pair: MeasuredPair) -> NoiseLevel:
+        """Estimate what the generator is to be told, as it will be in use."""
+        if self.base is None or "noise_estimator" not in self.base.weights:
+            return NoiseLevel()
+        low = torch.from_numpy(pair.low[:, :])
+        return self.base.noise_estimator.estimate([low])
+
+    # ── where it stands ─────────────────────────────────────────────────────────
+
+    @property
+    def origin(self) -> str:
+        """What a checkpoint must have started from to be gone on with."""
+        base = self.base.digest if self.base else "none"
+        names = ";".join(f"{image.name}{image.shape}" for image in self._images)
+        return hashlib.sha256(f"{base}|{names}".encode()).hexdigest()
+
+    def _state(self) -> TrainingState:
+        path = self.checkpoint
+        if path is not None and path.exists():
+            state = TrainingState.load(path)
+            if other := self._what_differs(state):
+                raise CheckpointError(
+                    f"{path} belongs to a training with {other}. Remove it to start "
+                    f"again, or use those."
+                )
+            return state
+        state = TrainingState(
+            self.settings,
+            start=_part(self.base, "faithful"),
+            discriminator=_part(self.base, "discriminator"),
+            output_step=self.base.card.output_step if self.base else None,
+        )
+        state.origin = self.origin
+        return state
+
+    def _what_differs(self, state: TrainingState) -> str:
+        """Name the settings in which a checkpoint differs; empty if it is of this."""
+        now, then = self.settings.model_dump(), state.settings.model_dump()
+        differing = [
+            f"{name.replace('_', ' ')} {then[name]!r} instead of {now[name]!r}"
+            for name in now
+            if now[name] != then[name]
+        ]
+        if not differing and state.origin != self.origin:
+            return "other images or another base"
+        return " and ".join(differing)
+
+    # ── what it has found ───────────────────────────────────────────────────────
+
+    @property
+    def model(self) -> SRModel:
+        """The best model so far, with the verdict in its card."""
+        state = self.state
+        faithful = state.faithful or state.best.weights or state.averaged_weights()
+        textured = state.textured
+        if state.stage == "adversarial":
+            textured = state.best.weights or None
+        parts: dict[str, Weights] = {"faithful": faithful}
+        if textured is not None:
+            parts["textured"] = textured
+            if state.settings.adversarial and state.discriminator is not None:
+                parts["discriminator"] = state.discriminator.state_dict()
+        network = self._network()
+        dial = self._dial(network, faithful, textured)
+        if network.in_channels == 2:
+            parts["noise_estimator"] = self._noise_estimator()
+        verdict = judge(
+            network,
+            faithful,
+            textured,
+            self.held_out,
+            self._base_network(),
+            is_texture_sought=self.settings.adversarial is not None,
+        )
+        return SRModel(self._card(verdict, network, dial), _on_cpu(parts))
+
+    def _dial(
+        self, network: nn.Module, faithful: Weights, textured: Weights | None
+    ) -> float:
+        if textured is None:
+            return 0.0
+        adversarial = self.settings.adversarial
+        if adversarial is not None and adversarial.recommended_dial is not None:
+            return adversarial.recommended_dial
+        return recommended_dial(network, faithful, textured, self.held_out)
+
+    def rivals(self) -> dict[str, float]:
+        """PSNR on the held-out images of what the training is compared with."""
+        found = {"bicubic": self.held_out.judge_bicubic().psnr}
+        if (base := self._base_network()) is not None:
+            found["base"] = self.held_out.judge(base).psnr
+        return found
+
+    def _network(self) -> Generator:
+        """Copy the generator: same output step, same device, weights to be loaded."""
+        network: Generator = copy.deepcopy(self.state.generator)
+        return network.eval()
+
+    def _base_network(self) -> Generator | None:
+        if self.base is None:
+            return None
+        network = self._network()
+        network.load_state_dict(self.base.weights["faithful"])
+        return network
+
+    def _noise_estimator(self) -> Weights:
+        """Take the base's; without one, train on recordings like the generator's."""
+        found = _part(self.base, "noise_estimator") or self._estimator
+        if found is None:
+            estimator = train_noise_estimator(
+                self._learnt, self._weights, self.settings, N_RECORDINGS
+            )
+            found = self._estimator = estimator.state_dict()
+        return found
+
+    def _card(self, verdict: Verdict, network: Generator, dial: float) -> ModelCard:
+        settings, base = self.settings, self.base
+        description = self.description
+        if not description and base is not None:
+            description = f"Fine-tuned from {base.name}."
+        return ModelCard(
+            name=self.name,
+            description=description,
+            domain=self.domain or (base.domain if base else "any"),
+            factor=settings.factor,
+            architecture=settings.architecture,
+            arguments=settings.arguments,
+            intensity=self.policy,
+            halo=network.halo,
+            output_scale=network.output_step[0],
+            output_offset=network.output_step[1],
+            instrument=settings.instrument,
+            recommended_dial=dial,
+            training_settings=settings.model_dump(mode="json"),
+            training_images=tuple(
+                TrainingImage(file=image.name, licence="not stated", source="the user")
+                for image in self._images
+            ),
+            verdict=str(verdict),
+            is_better=verdict.is_better,
+            base=f"{base.name} {base.digest[:12]}" if base else "",
+        )
+
+
+def as_base(base: SRModel | str | os.PathLike[str] | None) -> SRModel | None:
+    """Load the model to start from; a method without weights has nothing to."""
+    if base is None or isinstance(base, SRModel):
+        return base
+    if isinstance(base, str | os.PathLike) and base not in METHODS:
+        model = load_model(base)
+        if isinstance(model, SRModel):
+            return model
+    raise ValueError(
+        f"{getattr(base, 'name', base)!r} has no weights that could be fine-tuned "
+        f"here. Choose a trained model as the base."
+    )
+
+
+def _on_cpu(parts: Mapping[str, Weights]) -> dict[str, Weights]:
+    """Copy what was trained on a device, so that the model holds nothing there."""
+    return {
+        part: {name: tensor.cpu() for name, tensor in weights.items()}
+        for part, weights in parts.items()
+    }
+
+
+def _part(base: SRModel | None, part: str) -> Weights | None:
+    return base.weights[part] if base is not None and part in base.weights else None
+
+
+def _check_base(base: SRModel | None, settings: TrainingSettings) -> None:
+    adversarial = settings.adversarial
+    if adversarial is not None and adversarial.discriminator_learns == "end":
+        if _part(base, "discriminator") is None or adversarial.discriminator != "unet":
+            raise ValueError(
+                "Only a U-Net discriminator that comes with the base can keep what it "
+                "sees. Choose such a base, or discriminator_learns='all'."
+            )
+    if base is None:
+        return
+    card = base.card
+    wanted = (settings.factor, settings.architecture, settings.arguments)
+    if wanted != (card.factor, card.architecture, card.arguments):
+        raise ValueError(
+            f"The settings ask for ×{settings.factor} {settings.architecture} "
+            f"{settings.arguments}, but the base {base.name!r} is ×{card.factor} "
+            f"{card.architecture} {card.arguments}. Use settings_for(base)."
+        )

@@ -1,0 +1,158 @@
+"""Recordings to learn from: sharp patches as a user's instrument might give them.
+
+This module alone decides what is simulated around the instrument itself: how bright a
+recording is, where its black lies, and how often there is nothing but a flat field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_sr.device import to_device
+from napari_sr.instrument.degradation import draw_instrument, record_with
+from napari_sr.instrument.noise import noise_map
+from napari_sr.instrument.ranges import typical
+from napari_sr.networks.generators.ikc import Sftmd, as_kernel, with_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from napari_sr.instrument.ranges import Instrument
+    from napari_sr.settings import TrainingSettings
+
+_SPAN, _BLACK = (-0.5, 0.1), (-0.02, 0.08)
+"""Ranges of the log scale and of the black level of a recording, in network units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A batch as the instrument gave it, beside what it should have been."""
+
+    sharp: Tensor
+    """`(n, 1, factor·h, factor·w)` float32 in network range."""
+    low: Tensor
+    """`(n, 1, h, w)` float32 in network range."""
+    gain: Tensor
+    """`(n, 1, 1, 1)`: variance = gain × (signal − offset) + read²."""
+    read: Tensor
+    """`(n, 1, 1, 1)`."""
+    offset: Tensor
+    """`(n, 1, 1, 1)`."""
+    psf: Tensor | None = None
+    """`(n, 1, k, k)` on sharp pixels; `None` where it is a point, or nobody knows."""
+
+    def to(self, device: torch.device) -> Recording:
+        """Give the same recording on another device."""
+        return self._with(lambda part: to_device(part, device))
+
+    def parts(self, n: int) -> list[Recording]:
+        """Divide the batch into `n` parts, or as many as it has patches."""
+        if n == 1:
+            return [self]
+        chunks = {
+            one.name: part.chunk(n)
+            for one in fields(self)
+            if (part := getattr(self, one.name)) is not None
+        }
+        return [
+            replace(self, **dict(zip(chunks, part, strict=True)))
+            for part in zip(*chunks.values(), strict=True)
+        ]
+
+    def pinned(self) -> Recording:
+        """Give the same recording in memory from which a device can be fed."""
+        return self._with(lambda part: part.pin_memory())
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Recording:
+        parts = {one.name: getattr(self, one.name) for one in fields(self)}
+        there = {name: change(part) for name, part in parts.items() if part is not None}
+        return replace(self, **there)
+
+    def inputs_of(self, network: nn.Module) -> Tensor:
+        """Put beside the recording what a generator is told, `(n, c, h, w)`."""
+        if isinstance(network, Sftmd):
+            return with_code(self.low, network.code_of(self._kernel()))
+        told = [self.noise_map()] if network.in_channels == 2 else []
+        return torch.cat([self.low, *told], dim=1)
+
+    def _kernel(self) -> Tensor:
+        if self.psf is not None:
+            return as_kernel(self.psf)
+        point = torch.zeros(len(self.low), 1, 1, 1, device=self.low.device)
+        return as_kernel(point + 1)
+
+    def noise_map(self) -> Tensor:
+        """Map the noise that was drawn, `(n, 1, h, w)`."""
+        return noise_map(self.low, self.gain, self.read, self.offset)
+
+
+def simulated(
+    sharp: Tensor, settings: TrainingSettings, random: torch.Generator
+) -> Recording:
+    """Record sharp patches with an instrument drawn at random, as a user might have.
+
+    Parameters
+    ----------
+    sharp
+        `(n, 1, factor·h, factor·w)` float32; 0 is no light, 1 nearly the brightest.
+    settings
+        Which instruments, and how many flat fields.
+    random
+        Source of everything that is drawn.
+    """
+    n = len(sharp)
+    sharp = _with_flat_fields(sharp, settings.share_flat, random)
+    drawn = draw_instrument(settings.instrument, n, random)
+    low = record_with(drawn, sharp, settings.factor, random)
+    # A range measured on a noisy recording lies a little beyond that of the specimen.
+    span = torch.exp(torch.empty(n, 1, 1, 1).uniform_(*_SPAN, generator=random))
+    black = torch.empty(n, 1, 1, 1).uniform_(*_BLACK, generator=random)
+    return Recording(
+        sharp=sharp * span + black,
+        low=low * span + black,
+        gain=drawn.gain * span,
+        read=drawn.read * span,
+        offset=drawn.offset * span + black,
+        psf=drawn.psf,
+    )
+
+
+def typical_recording(
+    sharp: NDArray, instrument: Instrument, factor: int, seed: int = 0
+) -> NDArray:
+    """Record a sharp image with the instrument in the middle of a range, to look at.
+
+    Parameters
+    ----------
+    sharp
+        `(factor · y, factor · x)` float32 in network range.
+    instrument
+        The range.
+    factor
+        Recorded pixel over sharp pixel.
+    seed
+        The same gives the same noise.
+
+    Returns
+    -------
+    ndarray
+        `(y, x)` float32 in network range.
+    """
+    random = torch.Generator().manual_seed(seed)
+    drawn = draw_instrument(typical(instrument), 1, random)
+    low = record_with(drawn, torch.from_numpy(sharp)[None, None], factor, random)
+    plane: NDArray = low[0, 0].numpy()
+    return plane
+
+
+def _with_flat_fields(sharp: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """Replace some patches by flat ones: nothing is to be invented there."""
+    flat = torch.rand(len(sharp), 1, 1, 1, generator=random) < share
+    brightness = torch.rand(len(sharp), 1, 1, 1, generator=random)
+    return torch.where(flat, brightness.expand_as(sharp), sharp)

@@ -1,0 +1,170 @@
+"""What a training has come to, in numbers and in plain words.
+
+This module alone decides whether a model is better than what there was, and how much of
+its texture is recommended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_sr.metrics.quality import most_on_images
+from napari_sr.networks.weights import between
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from napari_sr.networks.weights import Weights
+    from napari_sr.training.validation import HeldOut, Validation
+
+NOTICEABLE = 0.05
+"""Decibels of PSNR below which two results are called equal."""
+DIAL_LOSS = 0.15
+"""Decibels of PSNR that the recommended dial may cost on the held-out images: half of
+what it may on others (0.3), since a few images are an uncertain judge."""
+NO_TEXTURE = (
+    "No textured end was found that is worth having, so the dial stays at 0: give the "
+    "adversarial stage more time."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """What the textured end changes on held-out images."""
+
+    gain: float
+    """In PSNR over the faithful end, in decibels; mostly below 0."""
+    spectrum_errors: tuple[float, float]
+    """Of the faithful and of the textured end."""
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        before, after = self.spectrum_errors
+        return (
+            f"The textured end brings the spectrum error from {before:.2f} to "
+            f"{after:.2f}, at {self.gain:+.2f} dB."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Gains of the faithful end in PSNR on held-out images, in decibels."""
+
+    over_bicubic: float
+    over_base: float | None
+    """`None` where there was no base."""
+    n_images: int
+    texture: Texture | None = None
+    """`None` where no textured end was found."""
+    is_texture_missed: bool = False
+    """Whether one was looked for in vain."""
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the model is worth having: by its pixels, or by new texture alone."""
+        over_base = self.over_bicubic if self.over_base is None else self.over_base
+        if over_base < NOTICEABLE and self.texture is not None:
+            return self.over_bicubic >= NOTICEABLE and over_base > -NOTICEABLE
+        return min(self.over_bicubic, over_base) >= NOTICEABLE
+
+    def __str__(self) -> str:
+        """Say it in a sentence, and in a second one if there is texture."""
+        images = f"{self.n_images} held-out image{'s' if self.n_images > 1 else ''}"
+        parts = [_compared(self.over_bicubic, "bicubic")]
+        if self.over_base is not None:
+            parts.insert(0, _compared(self.over_base, "the base"))
+        text = " and ".join(parts) + f" on {images}."
+        text = text[0].upper() + text[1:] if self.is_better else f"Not better: {text}"
+        if self.is_texture_missed:
+            return f"{text} {NO_TEXTURE}"
+        return text if self.texture is None else f"{text} {self.texture}"
+
+
+def _compared(gain: float, rival: str) -> str:
+    if abs(gain) < NOTICEABLE:
+        return f"equal to {rival} ({gain:+.2f} dB)"
+    return f"{'better' if gain > 0 else 'worse'} than {rival} by {abs(gain):.2f} dB"
+
+
+def judge(
+    network: nn.Module,
+    faithful: Weights,
+    textured: Weights | None,
+    held_out: HeldOut,
+    base: nn.Module | None,
+    *,
+    is_texture_sought: bool = False,
+) -> Verdict:
+    """Compare a generator with bicubic and with the one it started from.
+
+    Parameters
+    ----------
+    network
+        A generator of the same shape as the ends; its weights are changed.
+    faithful, textured
+        The two ends; `None` where there is no texture.
+    held_out
+        What is looked at.
+    base
+        The generator it started from, if there was one.
+    is_texture_sought
+        Whether a textured end was to be trained.
+    """
+    network.load_state_dict(faithful)
+    found = held_out.judge(network)
+    texture = None
+    if textured is not None:
+        network.load_state_dict(textured)
+        texture = _texture(found, held_out.judge(network))
+    return Verdict(
+        over_bicubic=found.psnr - held_out.judge_bicubic().psnr,
+        over_base=None if base is None else found.psnr - held_out.judge(base).psnr,
+        n_images=held_out.n_images,
+        texture=texture,
+        is_texture_missed=is_texture_sought and texture is None,
+    )
+
+
+def _texture(faithful: Validation, textured: Validation) -> Texture:
+    return Texture(
+        gain=textured.psnr - faithful.psnr,
+        spectrum_errors=(faithful.spectrum_error, textured.spectrum_error),
+    )
+
+
+def recommended_dial(
+    network: nn.Module, faithful: Weights, textured: Weights, held_out: HeldOut
+) -> float:
+    """Find the most texture that costs little on held-out images, and has no lattice.
+
+    It costs no more than `DIAL_LOSS`, and the lattice is within the bound for images.
+
+    Parameters
+    ----------
+    network
+        A generator of the same shape; its weights are changed.
+    faithful, textured
+        The two ends.
+    held_out
+        What is looked at.
+
+    Returns
+    -------
+    float
+        From 0 to 1 in tenths.
+    """
+    network.load_state_dict(faithful)
+    lowest = held_out.judge(network).psnr - DIAL_LOSS
+    # Both grow along the dial, so the bracket of where it is too much is halved.
+    enough, most = 0, 10
+    while enough < most:
+        tenths = (enough + most + 1) // 2
+        network.load_state_dict(between(faithful, textured, tenths / 10))
+        found = held_out.judge(network)
+        has_lattice = found.lattice > most_on_images(found.true_lattice)
+        if found.psnr >= lowest and not has_lattice:
+            enough = tenths
+        else:
+            most = tenths - 1
+    return enough / 10

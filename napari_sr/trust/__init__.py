@@ -1,0 +1,1 @@
+"""How far a result can be trusted: a result and its recording to a report."""

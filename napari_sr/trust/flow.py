@@ -1,0 +1,203 @@
+"""Flow C: a result, its recording and perhaps a reference → an `Assessment`.
+
+This module alone knows the order of the steps: figures over the planes, then one plane
+taken apart: recorded again, split at the recorded Nyquist, its rings correlated, beside
+the faithful end of the model that made it, and beside what that model has seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from napari_sr._version import __version__
+from napari_sr.cards.descriptors import SMALLEST, describe_recording
+from napari_sr.cards.suitability import suitability_of
+from napari_sr.evaluation.comparison import compare
+from napari_sr.evaluation.protocol import N_PLANES
+from napari_sr.image.sampling import spread_indices
+from napari_sr.metrics.quality import BASELINE
+from napari_sr.trust.agreement import check, in_words, level_of
+from napari_sr.trust.assessment import Assessment
+from napari_sr.trust.plane import (
+    figures_of,
+    interval_steps,
+    look,
+    maps_of,
+    rings_of,
+    spectra_of,
+    with_interval,
+)
+from napari_sr.trust.result_origin import find_origin, on_cpu
+from napari_sr.trust.uncertainty import N_TURNS
+from napari_sr.upscaling.flow import opened
+from napari_sr.upscaling.progress import found_by, retold
+from napari_sr.upscaling.provenance import NOTICE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_sr.cards.suitability import Suitability
+    from napari_sr.image.stack import Stack
+    from napari_sr.trust.assessment import Map
+    from napari_sr.trust.plane import View
+    from napari_sr.trust.result_origin import Origin
+    from napari_sr.upscaling.flow import ModelLike, StackLike
+
+INVENTED = (
+    "Detail that a model invents can look like resolution: only the comparison with a "
+    "reference tells whether it is at its place."
+)
+
+
+def assess(
+    low: StackLike,
+    high: StackLike,
+    reference: StackLike | None = None,
+    model: ModelLike | None = None,
+) -> Assessment:
+    """Find out how far a result can be trusted.
+
+    Parameters
+    ----------
+    low
+        `(…, y, x)` the recording: a stack, a path or an array.
+    high
+        `(…, factor·y, factor·x)` the result. A file of this package says which model
+        made it, with which noise and blur.
+    reference
+        What the result should be, in its shape, if that is known.
+    model
+        The model, where the result does not say, or the model is in no catalogue.
+
+    Returns
+    -------
+    Assessment
+        Write it with `write_report`, or look at its figures and maps.
+
+    Raises
+    ------
+    StackError
+        If the stacks do not fit each other, or hold nothing to compare.
+    """
+    with ExitStack() as stack:
+        recording, result = (stack.enter_context(opened(one)) for one in (low, high))
+        truth = None if reference is None else stack.enter_context(opened(reference))
+        return found_by(assess_steps(recording, result, truth, model))
+
+
+def assess_steps(
+    recording: Stack,
+    result: Stack,
+    reference: Stack | None = None,
+    model: ModelLike | None = None,
+) -> Generator[tuple[int, int], None, Assessment]:
+    """Do what `assess` does, step by step.
+
+    Yields
+    ------
+    tuple of int
+        Steps done, and how many there are.
+    """
+    n_before = len(spread_indices(result, N_PLANES)) + 2
+    comparison = yield from retold(
+        compare(result, recording, reference), lambda step: (step[0], n_before)
+    )
+    origin = find_origin(result, recording, model)
+    n_steps = n_before + (0 if origin.interval is None else N_TURNS)
+    yield n_before - 1, n_steps
+    view = look(recording, result, reference)
+    checked = {
+        name: check(picture, view.low, origin.noise, view.factor, origin.psf_sigma)
+        for name, picture in view.fine.items()
+    }
+    faithful = origin.faithful(view.low)
+    suitability = _suitability(origin, recording)
+    yield n_before, n_steps
+    maps = maps_of(view, checked["result"], faithful)
+    of_plane = figures_of(view, checked, origin.has_heights)
+    turns = retold(_interval(view, origin, maps), lambda n: (n_before + n, n_steps))
+    if (half := (yield from turns)) is not None:
+        maps["interval"] = half
+        of_plane = with_interval(view, of_plane, half)
+    own = checked["result"]
+    decibels = comparison.figures["result"].agreement
+    level = level_of(own.chi_square, own.share_beyond, decibels)
+    return Assessment(
+        name=result.name,
+        factor=view.factor,
+        comparison=comparison,
+        level=level,
+        badge=in_words(level, own.share_beyond, decibels),
+        remarks=(
+            *origin.remarks,
+            *_remarks(suitability, has_reference=reference is not None),
+        ),
+        figures=of_plane,
+        pictures={"recording": view.low, **view.fine},
+        maps=maps,
+        spectra=spectra_of(view),
+        rings=rings_of(view),
+        interval=origin.interval,
+        sureness=origin.sureness,
+        suitability=suitability,
+        place=view.place,
+        pixel=(result.axes[-1].spacing, result.axes[-1].unit or "px"),
+        provenance=_provenance(view, result, origin),
+    )
+
+
+def _interval(
+    view: View, origin: Origin, maps: Mapping[str, Map]
+) -> Generator[int, None, Map | None]:
+    """Map the intervals turn by turn, where the model is calibrated."""
+    if origin.interval is None or origin.plan is None or origin.model is None:
+        return None
+    made = (origin.model.at_dial(0.0).to("cpu"), on_cpu(origin.plan))
+    moved = maps["texture"].pixels if "texture" in maps else None
+    return (yield from interval_steps(view, origin.interval, made, moved))
+
+
+def _suitability(origin: Origin, recording: Stack) -> Suitability | None:
+    """Compare the recording with what the model has seen, where that is known."""
+    statistics = None if origin.card is None else origin.card.training_statistics
+    if statistics is None or min(recording.plane_shape) < SMALLEST:
+        return None
+    return suitability_of(describe_recording(recording), statistics)
+
+
+def _remarks(suitability: Suitability | None, *, has_reference: bool) -> list[str]:
+    found = [] if has_reference else [INVENTED]
+    if suitability is not None and not suitability.is_suited:
+        found.insert(0, suitability.in_words())
+    return found
+
+
+def _provenance(view: View, result: Stack, origin: Origin) -> dict[str, Any]:
+    """Say how the result came about and which pixels were looked at; no path."""
+    return {
+        **result.provenance,
+        "notice": NOTICE,
+        "assessed": {
+            "software": f"napari-sr {__version__}",
+            "noise": {
+                name: getattr(origin.noise, name) for name in ("gain", "read", "offset")
+            },
+            "noise_from": origin.noise_from,
+            "psf_sigma": origin.psf_sigma,
+            "model": None if origin.card is None else origin.card.name,
+            "pixels_sha256": {
+                name: _digest(one)
+                for name, one in {"recording": view.low, **view.fine}.items()
+                if name != BASELINE
+            },
+        },
+    }
+
+
+def _digest(pixels: NDArray) -> str:
+    """SHA-256 of the pixels that were looked at, as little-endian float32."""
+    return hashlib.sha256(pixels.astype("<f4").tobytes()).hexdigest()

@@ -1,0 +1,242 @@
+"""One plane of a result taken apart: pictures, figures, curves and maps.
+
+This module alone knows what is looked at in a plane. Arrays in counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sr.catalogue.lookup import load_model
+from napari_sr.evaluation.comparison import LARGEST, middle_of
+from napari_sr.metrics import (
+    bright_share,
+    out_of_band_share,
+    radial_spectrum,
+    resolution_of,
+    ring_correlation,
+    roughness,
+    slope_rmse,
+    split_bands,
+    split_pixels,
+)
+from napari_sr.metrics.quality import BASELINE
+from napari_sr.trust.assessment import Curve, Map, Place, PlaneFigures
+from napari_sr.trust.uncertainty import half_width, spread_steps
+from napari_sr.upscaling.flow import upscale
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from napari_sr.cards.interval import Interval
+    from napari_sr.image.stack import Stack
+    from napari_sr.models.sr_model import SRModel
+    from napari_sr.trust.agreement import Check
+    from napari_sr.upscaling.plan import Plan
+
+SURE_SIDE = 512
+"""Side of the part whose intervals are found, in pixels of the result: it takes the
+model eight times as long as the result did."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The plane that is taken apart, as seen by everything."""
+
+    place: Place
+    factor: int
+    low: NDArray
+    """`(y, x)` float32 counts, recorded."""
+    fine: dict[str, NDArray]
+    """`(factor·y, factor·x)` float32 counts: result, bicubic, perhaps reference."""
+
+
+def look(recording: Stack, result: Stack, reference: Stack | None) -> View:
+    """Read the middle of the middle plane."""
+    factor = result.plane_shape[0] // recording.plane_shape[0]
+    index = tuple(length // 2 for length in recording.leading_shape)
+    n_most = LARGEST // factor
+    low = middle_of(recording, index, n_most)
+    fine = {"result": middle_of(result, index, n_most, factor)}
+    bicubic = load_model(BASELINE, factor=factor)
+    fine[BASELINE] = upscale(low, bicubic, dtype="float32", device="cpu")
+    if reference is not None:
+        fine["reference"] = middle_of(reference, index, n_most, factor)
+    top, left = (max(0, side - n_most) // 2 for side in recording.plane_shape)
+    return View(Place(index, top, left), factor, low, fine)
+
+
+def figures_of(
+    view: View, checked: dict[str, Check], has_heights: bool
+) -> dict[str, PlaneFigures]:
+    """Take the figures of each picture, the recording last."""
+    truth = view.fine.get("reference")
+    found = {}
+    for name, picture in view.fine.items():
+        one = PlaneFigures(
+            chi_square=checked[name].chi_square,
+            share_beyond=checked[name].share_beyond,
+            out_of_band=out_of_band_share(picture, view.factor),
+            own_resolution=_resolution(*_halves(picture, 1)),
+            bright_share=bright_share(picture)[0],
+            **_surface(picture, has_heights),
+        )
+        if truth is not None and name != "reference":
+            added: dict[str, Any] = {
+                "true_resolution": _resolution(*ring_correlation(picture, truth))
+            }
+            if has_heights:
+                added["slope_rmse"] = slope_rmse(picture, truth)
+            one = one.model_copy(update=added)
+        found[name] = one
+    found["recording"] = PlaneFigures(
+        own_resolution=_resolution(*_halves(view.low, view.factor)),
+        bright_share=bright_share(view.low)[0],
+        **_surface(view.low, has_heights),
+    )
+    return found
+
+
+def _surface(picture: NDArray, has_heights: bool) -> dict[str, float]:
+    return (
+        dict(zip(("sa", "sq"), roughness(picture), strict=True)) if has_heights else {}
+    )
+
+
+def _resolution(frequencies: NDArray, correlation: NDArray) -> float:
+    """Give the resolution; where there is no crossing, that of the last ring."""
+    found = resolution_of(frequencies, correlation)
+    return float(1 / frequencies[-1]) if found is None else found
+
+
+def _halves(picture: NDArray, unit: int) -> Curve:
+    """Correlate both halves of a picture whose pixels are so many of the result's."""
+    frequencies, correlation = ring_correlation(*split_pixels(picture))
+    return Curve(frequencies / (2 * unit), correlation)
+
+
+def rings_of(view: View) -> dict[str, Curve]:
+    """Correlate the rings of halves, and of result and bicubic with the reference.
+
+    Of one picture split by pixels there is nothing beyond half of its own Nyquist.
+    """
+    found = {
+        "recording, pixels split": _halves(view.low, view.factor),
+        "result, pixels split": _halves(view.fine["result"], 1),
+    }
+    if (truth := view.fine.get("reference")) is not None:
+        for name in ("result", BASELINE):
+            pair = ring_correlation(view.fine[name], truth)
+            found[f"{name} with reference"] = Curve(*pair)
+    return found
+
+
+def spectra_of(view: View) -> dict[str, Curve]:
+    """Measure power; that of the recording per area of a pixel of the result."""
+    found = {name: Curve(*radial_spectrum(one)) for name, one in view.fine.items()}
+    frequencies, power = radial_spectrum(view.low)
+    found["recording"] = Curve(frequencies / view.factor, power * view.factor**2)
+    return found
+
+
+def maps_of(view: View, own: Check, faithful: NDArray | None) -> dict[str, Map]:
+    """Make the maps of the result."""
+    result = view.fine["result"]
+    in_band, out_of_band = split_bands(result, view.factor)
+    maps = {
+        "in_band": Map(
+            "In band",
+            "What the recording can confirm: the result up to the recorded Nyquist.",
+            "counts", in_band, kind="picture",
+        ),
+        "out_of_band": Map(
+            "Out of band",
+            "What no recording can confirm: the rest, from what the model has learnt.",
+            "counts", out_of_band,
+        ),
+        "disagreement": Map(
+            "Disagreement with the recording",
+            "The result recorded again, less the recording, in standard deviations of "
+            "noise: beyond ±5 it says something else than was recorded.",
+            "deviations", own.deviations, view.factor,
+        ),
+        "residual": Map(
+            "Residual",
+            "The same difference in counts: noise that was removed looks like noise.",
+            "counts", own.residual, view.factor,
+        ),
+    }  # fmt: skip
+    if faithful is not None:
+        maps["texture"] = Map(
+            "Where the adversarial prior acted",
+            "The result less the faithful end of its model.",
+            "counts",
+            result - faithful,
+        )
+    if (truth := view.fine.get("reference")) is not None:
+        maps["error"] = Map(
+            "Error", "The result less the reference.", "counts", result - truth
+        )
+    return maps
+
+
+def interval_steps(
+    view: View, interval: Interval, made: tuple[SRModel, Plan], moved: NDArray | None
+) -> Generator[int, None, Map]:
+    """Map half the interval of each pixel, in the middle of the view.
+
+    Parameters
+    ----------
+    view
+        The plane.
+    interval
+        Of the model.
+    made
+        The model at the faithful end, and the plan of the result.
+    moved
+        `(factor·y, factor·x)` what the dial has changed; `None` at the faithful end.
+
+    Yields
+    ------
+    int
+        Turns done, of `N_TURNS`.
+    """
+    n_most = SURE_SIDE // view.factor
+    top, left = (max(0, side - n_most) // 2 for side in view.low.shape)
+    low = view.low[top : top + n_most, left : left + n_most]
+    _, deviation = yield from spread_steps(low, *made)
+    half = half_width(deviation, interval, made[1])
+    if moved is not None:
+        half = half + np.abs(_part(moved, view.factor, (top, left), half.shape))
+    return Map(
+        "How sure each pixel is",
+        f"Half the width of the {interval.level:.0%} interval: the result, plus or "
+        "minus this.",
+        "counts", half, kind="amount", corner=(top, left),
+    )  # fmt: skip
+
+
+def with_interval(
+    view: View, figures: dict[str, PlaneFigures], half: Map
+) -> dict[str, PlaneFigures]:
+    """Add to the figures of the result how wide intervals are, and if they hold."""
+    added: dict[str, float] = {"half_width": float(half.pixels.mean())}
+    if (truth := view.fine.get("reference")) is not None:
+        error = _part(
+            truth - view.fine["result"], view.factor, half.corner, half.pixels.shape
+        )
+        added["held"] = float(np.mean(np.abs(error) <= half.pixels))
+    return {**figures, "result": figures["result"].model_copy(update=added)}
+
+
+def _part(
+    image: NDArray, factor: int, corner: tuple[int, int], shape: tuple[int, ...]
+) -> NDArray:
+    """Cut out of a result what begins at a recorded pixel."""
+    top, left = (factor * start for start in corner)
+    return image[top : top + shape[0], left : left + shape[1]]

@@ -1,0 +1,188 @@
+"""The pictures of a report: what was seen, maps, and curves over frequency.
+
+This module alone knows colours and sizes. Nothing opens a window.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy import ndimage
+
+from napari_sr.metrics import bright_share
+from napari_sr.metrics.resolution import THRESHOLD
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+    from numpy.typing import NDArray
+
+    from napari_sr.trust.assessment import Assessment, Curve, Map
+
+COLORS = {
+    "result": "#c2410c",
+    "bicubic": "#6b7280",
+    "recording": "#0369a1",
+    "reference": "#15803d",
+}
+"""One colour for each picture, in all curves; told apart in grey by their dashes."""
+_DASHES = {"result": "-", "bicubic": "--", "recording": ":", "reference": "-."}
+_CLOSE_UP = 96
+"""Side of what is shown enlarged, in pixels of the result."""
+_MOST = 640
+"""Side of the largest picture, in pixels: larger planes are averaged down."""
+_N_BINS = 80
+
+
+def draw_pictures(found: Assessment) -> Figure:
+    """Show every picture whole, and below it where there is most detail."""
+    names = list(found.pictures)
+    figure = Figure(figsize=(2.7 * len(names), 5.6), layout="constrained")
+    axes = figure.subplots(2, len(names), squeeze=False)
+    rows, columns = busiest(found.pictures["result"])
+    limits = np.percentile(found.pictures["result"], (0.5, 99.8))
+    for (name, picture), whole, part in zip(
+        found.pictures.items(), axes[0], axes[1], strict=True
+    ):
+        unit = found.factor if name == "recording" else 1
+        inside = tuple(
+            slice(place.start // unit, place.stop // unit) for place in (rows, columns)
+        )
+        for place, pixels in ((whole, smaller(picture)), (part, picture[inside])):
+            show(place, pixels, "gray", *limits)
+        whole.set_title(name)
+    axes[1][0].set_ylabel("enlarged")
+    return figure
+
+
+def draw_map(one: Map) -> Figure:
+    """Show a map with its scale."""
+    pixels = smaller(one.pixels, keep_peaks=one.kind != "picture")
+    if one.kind == "difference":
+        most = 10.0 if one.unit == "deviations" else _typical_peak(one.pixels)
+        low, high, colors = -most, most, "RdBu_r"
+    elif one.kind == "amount":
+        low, high, colors = 0.0, _typical_peak(one.pixels), "Oranges"
+    else:
+        low, high = np.percentile(one.pixels, (0.5, 99.8)).tolist()
+        colors = "gray"
+    height, width = pixels.shape
+    figure = Figure(figsize=(4.6, 3.8 * min(1.4, height / width)), layout="constrained")
+    axes = figure.subplots()
+    image = show(axes, pixels, colors, low, high)
+    figure.colorbar(image, ax=axes, label=one.unit, shrink=0.8, pad=0.02)
+    return figure
+
+
+def draw_spectra(found: Assessment) -> Figure:
+    """Show the power of all pictures in one plot, with the recorded Nyquist."""
+    figure, axes = _curves_of(found, found.spectra)
+    axes.set(yscale="log", ylabel="power / counts²")
+    _mark_nyquist(axes, found.factor)
+    return figure
+
+
+def draw_rings(found: Assessment) -> Figure:
+    """Show the Fourier ring correlations in one plot, with the threshold."""
+    figure, axes = _curves_of(found, found.rings)
+    axes.axhline(THRESHOLD, color="0.5", linewidth=0.8)
+    axes.text(0.002, THRESHOLD + 0.02, "1/7", color="0.4", fontsize=8)
+    axes.set(ylim=(-0.2, 1.05), ylabel="ring correlation")
+    _mark_nyquist(axes, found.factor)
+    return figure
+
+
+def draw_histograms(found: Assessment) -> Figure:
+    """Show how often each number of counts is, before and after."""
+    figure = Figure(figsize=(6.6, 2.8), layout="constrained")
+    axes = figure.subplots()
+    whole = np.concatenate([one.ravel() for one in found.pictures.values()])
+    low, high = np.percentile(whole, (0.05, 99.95)).tolist()
+    edges = np.linspace(low, high, _N_BINS)
+    for name, picture in found.pictures.items():
+        share = np.histogram(picture, edges)[0] / picture.size
+        style: dict[str, Any] = {"color": COLORS[name], "linestyle": _DASHES[name]}
+        axes.step(edges[:-1], share, where="post", label=name, **style)
+        if name in ("recording", "result"):
+            axes.axvline(bright_share(picture)[1], linewidth=0.8, **style)
+    axes.set(yscale="log", xlabel="counts (upright: Otsu's threshold)")
+    axes.set_ylabel("share of the pixels")
+    return _tidy(figure, axes)
+
+
+def _curves_of(found: Assessment, curves: Mapping[str, Curve]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for name, curve in curves.items():
+        kind = name.split(",")[0].split()[0]
+        # one picture may have two curves: by itself, and with the reference
+        width = 1.6 if "with" not in name else 2.6
+        axes.plot(
+            *curve, label=name, color=COLORS[kind], linestyle=_DASHES[kind],
+            linewidth=width,
+        )  # fmt: skip
+    size, unit = found.pixel
+    axes.set(xlim=(0, 0.5), xlabel=f"cycles per pixel of the result ({size:g} {unit})")
+    return _tidy(figure, axes), axes
+
+
+def _tidy(figure: Figure, axes: Axes) -> Figure:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _mark_nyquist(axes: Axes, factor: int) -> None:
+    axes.axvline(0.5 / factor, color="0.5", linewidth=0.8, linestyle="--")
+    axes.text(
+        0.5 / factor, 1.01, "recorded Nyquist: beyond, the model's prior",
+        color="0.4", fontsize=8, va="bottom", transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
+
+
+def show(
+    axes: Axes, pixels: NDArray, colors: str, low: float, high: float
+) -> AxesImage:
+    """Show pixels as they are, without ticks."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return axes.imshow(
+        pixels, cmap=colors, vmin=low, vmax=high, interpolation="nearest"
+    )
+
+
+def smaller(pixels: NDArray, keep_peaks: bool = False) -> NDArray:
+    """Reduce a large picture; of a map the strongest pixel of each block stays."""
+    step = -(-max(pixels.shape) // _MOST)
+    if step == 1:
+        return pixels
+    height, width = (side // step * step for side in pixels.shape)
+    blocks = pixels[:height, :width].reshape(height // step, step, width // step, step)
+    if not keep_peaks:
+        means: NDArray = blocks.mean((1, 3))
+        return means
+    highest, lowest = blocks.max((1, 3)), blocks.min((1, 3))
+    peaks: NDArray = np.where(highest > -lowest, highest, lowest)
+    return peaks
+
+
+def _typical_peak(pixels: NDArray) -> float:
+    """Give a scale that shows the strong parts of a map and outlives a single pixel."""
+    return max(float(np.percentile(np.abs(pixels), 99.7)), 1e-6)
+
+
+def busiest(picture: NDArray) -> tuple[slice, slice]:
+    """Find the part with most detail, on the recorded grid."""
+    side = min(_CLOSE_UP, *picture.shape)
+    edges = np.hypot(*np.gradient(picture.astype(np.float32)))
+    busy = ndimage.uniform_filter(edges, side, mode="constant")
+    centre = np.unravel_index(np.argmax(busy), busy.shape)
+    starts = [
+        int(np.clip(middle - side // 2, 0, length - side)) // 8 * 8
+        for middle, length in zip(centre, picture.shape, strict=True)
+    ]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)

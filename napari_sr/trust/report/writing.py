@@ -1,0 +1,186 @@
+"""From an assessment to a file.
+
+This module alone knows which forms there are and what stands where on the page. The
+page holds everything it shows: no script, no font and no picture is fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from napari_sr.files.atomic import written_aside
+from napari_sr.metrics.descriptions import FIGURES, PLANE_FIGURES
+from napari_sr.trust.report.drawing import (
+    draw_histograms,
+    draw_map,
+    draw_pictures,
+    draw_rings,
+    draw_spectra,
+)
+from napari_sr.trust.report.methods import methods_paragraph
+from napari_sr.trust.report.sections import facts_of, sections_of
+
+if TYPE_CHECKING:
+    import os
+
+    from matplotlib.figure import Figure
+
+    from napari_sr.trust.assessment import Assessment
+
+FORMS = (".html", ".json")
+_DPI = 110
+
+
+def write_report(found: Assessment, path: str | os.PathLike[str]) -> Path:
+    """Write an assessment to a file.
+
+    Parameters
+    ----------
+    found
+        From `napari_sr.assess`.
+    path
+        Ends in `.html`: one page that holds everything, to be read, printed and kept.
+        Ends in `.json`: every figure and curve, without pictures. An existing file is
+        replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If the name ends in something else.
+    """
+    path = check_form(path)
+    if path.suffix == ".json":
+        text = json.dumps(found.as_json(), indent=1, ensure_ascii=False, default=str)
+    else:
+        text = as_html(found)
+    with written_aside(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return path
+
+
+def check_form(path: str | os.PathLike[str]) -> Path:
+    """Refuse the name of a report that would not be written, before one is made.
+
+    Raises
+    ------
+    ValueError
+        If it does not end as a report does, or there is no such folder.
+    """
+    path = Path(path)
+    if path.suffix not in FORMS:
+        raise ValueError(
+            f"A report ends in {' or '.join(FORMS)}, got {path.name!r}. Choose one."
+        )
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"There is no folder {path.parent} to write {path.name!r} to, or it is a "
+            "folder itself. Choose another name, or make the folder first."
+        )
+    return path
+
+
+def as_html(found: Assessment) -> str:
+    """Write an assessment as one page of HTML that needs no other file.
+
+    Parameters
+    ----------
+    found
+        From `napari_sr.assess`; the same one gives the same page.
+    """
+    environment = Environment(
+        loader=PackageLoader("napari_sr.trust.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    with mpl.rc_context({"svg.hashsalt": "napari-sr", "font.size": 9}):
+        return environment.get_template("page.html.jinja").render(_contents(found))
+
+
+def _contents(found: Assessment) -> dict[str, Any]:
+    """Gather what the page shows."""
+    size, unit = found.pixel
+    return {
+        "name": found.name,
+        "notice": str(found.provenance["notice"]).capitalize(),
+        "factor": found.factor,
+        "place": found.place.text,
+        "pixel": f"{size:.4g} {unit}",
+        "software": found.provenance["assessed"]["software"],
+        "level": found.level,
+        "badge": found.badge,
+        "remarks": found.remarks,
+        "pictures": _picture(
+            draw_pictures(found),
+            meaning="The whole plane, and where the result has most detail; all on one "
+            "scale of counts.",
+        ),
+        "means": {"head": found.comparison.figures, "rows": found.comparison.rows()},
+        "basis": found.comparison.basis,
+        "single": {"head": found.figures, "rows": found.rows()},
+        "sections": [
+            {
+                **section,
+                "maps": [
+                    _picture(draw_map(one), one.title, one.meaning)
+                    for one in section["maps"]
+                ],
+                "curves": [_CURVES[name](found) for name in section["curves"]],
+            }
+            for section in sections_of(found)
+        ],
+        "methods": methods_paragraph(found),
+        "facts": facts_of(found),
+        "meanings": [
+            (figure.title, figure.meaning)
+            for known, names in (
+                (FIGURES, found.comparison.names),
+                (PLANE_FIGURES, found.names),
+            )
+            for figure in (known[name] for name in names)
+        ],
+    }
+
+
+def _picture(figure: Figure, title: str = "", meaning: str = "") -> dict[str, str]:
+    return {"source": _embedded(figure, "png"), "title": title, "meaning": meaning}
+
+
+def _curve(figure: Figure, meaning: str) -> dict[str, str]:
+    return {"source": _embedded(figure, "svg"), "title": "", "meaning": meaning}
+
+
+_CURVES = {
+    "spectra": lambda found: _curve(
+        draw_spectra(found), "Radial power spectrum of every picture."
+    ),
+    "rings": lambda found: _curve(draw_rings(found), "Fourier ring correlation."),
+    "histograms": lambda found: _curve(
+        draw_histograms(found), "Histogram before and after."
+    ),
+}
+
+
+def _embedded(figure: Figure, form: str) -> str:
+    """Write a figure into the page itself."""
+    kind = {"png": "image/png", "svg": "image/svg+xml"}[form]
+    held = io.BytesIO()
+    figure.savefig(
+        held, format=form, dpi=_DPI, metadata=_UNDATED[form], bbox_inches="tight"
+    )
+    return f"data:{kind};base64,{base64.b64encode(held.getvalue()).decode()}"
+
+
+_UNDATED: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
+"""The same assessment gives the same page, whenever it is written."""

@@ -1,0 +1,1 @@
+"""Recorded planes to super-resolved planes."""

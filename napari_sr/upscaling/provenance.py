@@ -1,0 +1,63 @@
+"""What every output says about how it came about: no path, nothing personal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sr._version import __version__
+from napari_sr.interop.foreign import Foreign
+from napari_sr.methods.weightless import Weightless
+from napari_sr.models.sr_model import SRModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_sr.image.stack import Stack
+    from napari_sr.models.upscaler import Upscaler
+    from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaling.plan import Plan
+
+NOTICE = "computed, not measured; not for diagnosis"
+ASKED = "asked"
+"""Under which an output says what was asked for."""
+_NO_PIXEL_DEPENDS_ON = {"device", "share_of_memory", "tile"}
+
+
+def provenance_of(stack: Stack, plan: Plan) -> dict[str, object]:
+    """Say how the result of a stack by a plan came about."""
+    return {
+        "software": f"napari-sr {__version__}",
+        "notice": NOTICE,
+        "plan": plan.model_dump(mode="json"),
+        "source": {"shape": list(stack.shape), "dtype": stack.dtype.name},
+    }
+
+
+def identity_of(upscaler: Upscaler) -> list[object]:
+    """Tell by what an upscaler is known again; what is the same in JSON is the same."""
+    chosen: object = None
+    digest = None
+    if isinstance(upscaler, SRModel):
+        digest, chosen = upscaler.digest, upscaler.dial
+    elif isinstance(upscaler, Foreign):
+        digest = upscaler.digest
+    elif isinstance(upscaler, Weightless):
+        chosen = dict(upscaler.options)
+    return [upscaler.name, upscaler.factor, digest, chosen]
+
+
+def asked_for(upscaler: Upscaler, settings: UpscaleSettings) -> dict[str, object]:
+    """Say what was asked for, by name, as far as pixels depend on it."""
+    said = settings.model_dump(mode="json", exclude=_NO_PIXEL_DEPENDS_ON)
+    return {"model": identity_of(upscaler), **said}
+
+
+def differing(
+    provenance: Mapping[str, object], upscaler: Upscaler, settings: UpscaleSettings
+) -> list[str] | None:
+    """List in what an output is not what is asked for now; None if it does not say."""
+    before = provenance.get(ASKED)
+    if not isinstance(before, dict):
+        return None
+    now = asked_for(upscaler, settings)
+    return [name for name in now if before.get(name) != now[name]]
