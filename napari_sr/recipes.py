@@ -164,7 +164,11 @@ def _model(folder: Path, name: str | None) -> str | None:
 def _read(path: Path, kind: type[_AnyRecipe]) -> _AnyRecipe:
     """Read a TOML file as a kind of recipe."""
     try:
-        return kind.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return kind.model_validate(tomllib.loads(path.read_text("utf-8-sig")))
+    except RecursionError as error:
+        raise RecipeError(
+            f"{path.name} is nested too deeply to be a recipe."
+        ) from error
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -27,6 +27,7 @@ if not pretend_device.WHY_NOT:
 def _no_models_of_the_user(tmp_path_factory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_SR_MODELS", str(tmp_path_factory.mktemp("models")))
+        patch.setenv("NAPARI_SR_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
 
 

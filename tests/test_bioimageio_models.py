@@ -502,6 +502,42 @@ def test_code_that_was_trusted_at_import_is_bound_to_that_file(
     assert not trace.exists()
 
 
+def test_what_another_user_trusted_in_a_shared_folder_is_not_run(
+    tmp_path, own_folder, monkeypatch
+):
+    trace = tmp_path / "ran"
+    evil = f"import os; os.makedirs({str(trace)!r}, exist_ok=True)\n{packages.SOURCE}"
+    path = code_package(tmp_path / "theirs.zip", "pytorch_state_dict", source=evil)
+    monkeypatch.setenv("NAPARI_SR_CONFIG", str(tmp_path / "config of another"))
+    assert main(["models", "import", "--trust", str(path)]) == 0
+    trace.rmdir()
+    monkeypatch.setenv("NAPARI_SR_CONFIG", str(tmp_path / "ours"))
+
+    with pytest.raises(ModelFormatError, match="code and was not run"):
+        sr.load_model("theirs")
+    assert not trace.exists()
+
+    sr.load_model("theirs", trust=True)  # for once
+    trace.rmdir()
+    with pytest.raises(ModelFormatError, match="code and was not run"):
+        sr.load_model("theirs")
+    assert not trace.exists()
+
+
+def test_trust_goes_with_the_model(tmp_path, own_folder, monkeypatch):
+    from napari_sr.catalogue.installing import install_foreign, remove_model
+    from napari_sr.catalogue.lookup import list_entries
+
+    monkeypatch.setenv("NAPARI_SR_CONFIG", str(tmp_path / "ours"))
+    path = code_package(tmp_path / "theirs.zip", "pytorch_state_dict")
+    installed = install_foreign(path, trust=True)
+    assert len(list((tmp_path / "ours" / "trusted").iterdir())) == 1
+
+    remove_model(next(one for one in list_entries() if one.path == installed))
+
+    assert not any((tmp_path / "ours" / "trusted").iterdir())
+
+
 def test_a_folder_is_imported_as_an_archive_of_what_is_used(tmp_path, own_folder):
     path, folder = onnx_package(tmp_path / "a.zip"), tmp_path / "theirs"
     with zipfile.ZipFile(path) as archive:

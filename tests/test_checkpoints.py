@@ -151,6 +151,20 @@ def test_runs_tiled_and_is_installed_by_the_command_line(tmp_path, monkeypatch, 
     assert np.abs(whole.astype(int) - tiled.astype(int)).max() <= 1
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: one.architecture)
+def test_a_small_file_does_not_become_a_large_network(tmp_path, layout):
+    held = made(layout)
+    kernel = held[f"{layout.head}.weight"].shape[-1]
+    held[f"{layout.head}.weight"] = torch.zeros(3000, 1, kernel, kernel)
+    held[f"{layout.head}.bias"] = torch.zeros(3000)
+    upsampling = layout.upsampling.format(i=layout.first_step)
+    held[f"{upsampling}.weight"] = torch.zeros(4 * 3000, 1, 1, 1)
+    torch.save(held, tmp_path / "wide.pth")
+
+    with pytest.raises(ModelFormatError, match="more numbers than"):
+        sr.load_model(tmp_path / "wide.pth")
+
+
 def test_lists_the_tensors_that_do_not_fit(tmp_path):
     held = made(LAYOUTS[0])
     del held["conv3.bias"]

@@ -7,12 +7,14 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from stacks_on_disk import contents, counts, names_in, provenance_of, read_stack
 from stacks_on_disk import write_stack as write
 from tiny_models import tiny_fast
@@ -633,3 +635,26 @@ def test_a_method_is_described(here, capsys):
     )
     assert main(["info", "bicubic", "--json"]) == 0
     assert json.loads(said(capsys)[0]) == {"name": "bicubic"}
+
+
+def test_an_interrupt_while_arguments_are_read_is_one_sentence(capsys, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_sr.cli._parser", interrupt)
+
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "Interrupted; nothing half-written was left.\n"
+
+
+def test_a_damaged_tiff_is_told_by_one_sentence_alone(here):
+    array = counts((2, 32, 32))
+    said = "ImageJ=1.11a\nimages=9\nslices=9\n"
+    tifffile.imwrite(
+        "a.tif", array, description=said, metadata=None, photometric="minisblack"
+    )
+    code = "import sys; from napari_sr.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "info", "a.tif"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr

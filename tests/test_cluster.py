@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,13 +54,12 @@ def result_of(job, upscaler):
 
 def kill_one(client, random):
     """Kill a worker that is there, without a word."""
-    while True:  # the last one to be killed may not have come back
-        pids = [nanny.pid for nanny in client.cluster.workers.values()]
-        pid = random.choice(pids)
-        if pid is not None and psutil.pid_exists(pid):
-            time.sleep(random.uniform(0, 0.1))
-            os.kill(pid, signal.SIGKILL)
-            return
+    # The last one to be killed may not have come back. That none does ends the run.
+    pids = [nanny.pid for nanny in client.cluster.workers.values()]
+    there = [pid for pid in pids if pid is not None and psutil.pid_exists(pid)]
+    time.sleep(random.uniform(0, 0.1))
+    if there:
+        os.kill(random.choice(there), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def killed_at_random(tmp_path, client, n_workers, n_kills, n_planes):
     upscaler = Counting(tmp_path / "log", seconds=0.1)
     array = counts((n_planes, 20, 24))
     source = write_stack(tmp_path / "a.ome.tif", array)
-    workers = Workers(client, upscaler)
+    workers = Workers(client, upscaler, patience=600)  # a nanny may be that slow
     alone = result_of(FileJob(source, tmp_path / "1.ome.zarr"), NEAREST)
     job = FileJob(source, tmp_path / "2.ome.zarr", workers=workers)
     at = set(random.choice(n_planes - n_workers, n_kills, replace=False))
@@ -122,6 +123,7 @@ def killed_at_random(tmp_path, client, n_workers, n_kills, n_planes):
     return sum(told(tmp_path / "log", "begun").values())
 
 
+@pytest.mark.under_load
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 def test_what_a_lost_worker_was_at_is_done_by_another(tmp_path, client):
     n_begun = killed_at_random(tmp_path, client, 2, n_kills=3, n_planes=30)
@@ -136,6 +138,126 @@ def test_twenty_random_losses_among_four_workers(tmp_path):
         n_begun = killed_at_random(tmp_path, client, 4, n_kills=20, n_planes=150)
 
     assert 150 <= n_begun <= 150 + 20
+
+
+async def gives_up():
+    raise OSError("no more processes")
+
+
+@pytest.mark.under_load
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
+def test_a_run_ends_when_no_worker_is_left_and_goes_on_with_others(tmp_path, client):
+    array = counts((12, 20, 24))
+    source = write_stack(tmp_path / "a.ome.tif", array)
+    upscaler = Counting(tmp_path / "log", seconds=0.1)
+    rest = (source, tmp_path / "r.ome.zarr")
+    with connected(2) as lost:
+        job = FileJob(*rest, workers=Workers(lost, upscaler, patience=1))
+        steps = run_job(job, upscaler, SETTINGS)
+        for _ in range(4):
+            next(steps)
+        for nanny in lost.cluster.workers.values():
+            nanny.instantiate = gives_up
+            os.kill(nanny.pid, signal.SIGKILL)
+        with pytest.raises(StackError, match=r"No worker is left.*1 s.*the same again"):
+            list(steps)
+
+    job = FileJob(*rest, workers=Workers(client, upscaler))
+    *others, _ = run_job(job, upscaler, SETTINGS)
+
+    assert len(others) <= 12 - 4
+    np.testing.assert_array_equal(read_stack(job.output), upscale(array, NEAREST))
+
+
+@pytest.mark.under_load
+def test_workers_that_come_later_are_used(tmp_path):
+    source = write_stack(tmp_path / "a.ome.tif", counts((30, 20, 24)))
+    upscaler = Counting(tmp_path / "log", seconds=0.2)
+    with connected(1) as client:
+        job = FileJob(
+            source, tmp_path / "r.ome.zarr", workers=Workers(client, upscaler)
+        )
+        steps = run_job(job, upscaler, SETTINGS)
+        next(steps)
+        client.cluster.scale(2)
+        client.wait_for_workers(2)
+        list(steps)
+
+    assert len(told(tmp_path / "log", "begun")) == 2
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """A scheduler and a worker that are processes of their own."""
+    says, command = tmp_path / "scheduler.json", (sys.executable, "-m")
+    rest = ("--scheduler-file", str(says), "--no-dashboard")
+    scheduler = "distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1"
+    worker = "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1"
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    with ExitStack() as stack:
+        processes = []
+        for what in (scheduler, worker):
+            process = subprocess.Popen(
+                [*command, *what, *rest], env=environment, stderr=subprocess.DEVNULL
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            processes.append(process)
+        while not says.exists():
+            time.sleep(0.05)
+        yield json.loads(says.read_text())["address"], processes[0]
+
+
+@pytest.mark.under_load
+def test_a_run_ends_when_the_scheduler_is_gone(tmp_path, apart):
+    address, scheduler = apart
+    source = write_stack(tmp_path / "a.ome.tif", counts((30, 20, 24)))
+    upscaler = Counting(tmp_path / "log", seconds=0.1)
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
+        connected(scheduler=address) as client,
+    ):
+        workers = Workers(client, upscaler, patience=600)
+        job = FileJob(source, tmp_path / "r.ome.zarr", workers=workers)
+        steps = run_job(job, upscaler, SETTINGS)
+        next(steps)
+        scheduler.kill()
+        with pytest.raises(StackError, match=r"scheduler .* is gone.*the same again"):
+            list(steps)
+
+    *others, _ = run_job(FileJob(source, job.output), NEAREST, SETTINGS)
+    assert len(others) < 30
+    np.testing.assert_array_equal(
+        read_stack(job.output), upscale(counts((30, 20, 24)), NEAREST)
+    )
+
+
+@pytest.mark.under_load
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
+def test_ctrl_c_with_workers_is_one_sentence(tmp_path):
+    source = write_stack(tmp_path / "a.ome.tif", counts((3000, 16, 18)))
+    output = tmp_path / "r.ome.zarr"
+    typed = ("upscale", str(source), "-o", str(output), "-m", "nearest", "--factor=2")
+    code = "import sys; from napari_sr.cli import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *typed, "--workers", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    done = tmp_path / f".{output.name}.partial" / "done" / "0"
+    while not (done.exists() and any(done.iterdir())):
+        assert process.poll() is None, "it ended before anything was done"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of them
+    _, said = process.communicate()
+
+    assert process.returncode == 130
+    assert said == (
+        "Interrupted; what is done is kept, and the same command goes on from there.\n"
+    )
 
 
 def test_an_error_on_a_worker_is_told_and_what_is_done_stays(tmp_path, client):

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_fast, tiny_srresnet
 
-from napari_sr.cards.model_card import ModelFormatError, as_header, read_card
+from napari_sr.cards.model_card import (
+    ModelFormatError,
+    as_header,
+    parse_card,
+    read_card,
+)
 from napari_sr.models.file import digest_of, digests_of
 from napari_sr.models.sr_model import SRModel, read_model, save_model
 
@@ -398,10 +403,27 @@ OTHER_CARDS = [
     pytest.param(
         {"arguments": {"channels": 9, "n_blocks": 2}}, "do not fit", id="other size"
     ),
+    pytest.param({"arguments": {"n_blocks": 10**5}}, "says n_blocks 1", id="blocks"),
+    pytest.param({"arguments": {"channels": 3000}}, "says channels 3", id="channels"),
     pytest.param({"halo": 1}, "says a halo of 1", id="halo"),
     pytest.param({"recommended_dial": 0.5}, "no textured end", id="dial"),
     pytest.param({"schema_version": 2}, "version 2", id="version"),
 ]
+
+
+def test_a_network_is_not_built_larger_than_its_weights(path):
+    save_model(tiny_fast(), path)
+    wide = {"channels": 3000, "n_blocks": 1}
+    rewrite(path, lambda t: t.update({"faithful.tail.bias": torch.ones(3000)}),
+            redigest=True, arguments=wide)  # fmt: skip
+
+    with pytest.raises(ModelFormatError, match="more numbers than its weights"):
+        read_model(path)
+
+
+def test_a_card_that_is_nested_without_end_is_refused():
+    with pytest.raises(ModelFormatError, match="version None"):
+        parse_card("deep", '{"name": ' + "[" * 100_000 + "]" * 100_000 + "}")
 
 
 @pytest.mark.parametrize(("card", "why"), OTHER_CARDS)

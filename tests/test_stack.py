@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import napari_sr
 from napari_sr.image.stack import Axis, Stack, StackError
 from napari_sr.image.units import convert, normalize_unit
 
@@ -246,3 +247,18 @@ def test_a_closed_stack_says_so_and_closes_once():
     assert closed == [1]
     with pytest.raises(StackError, match="file is closed"):
         stack.plane(())
+
+
+@pytest.mark.parametrize("what", [None, 3, [1, 2], [[1, 2], [3, 4]], [np.ones((2, 2))]])
+def test_what_is_no_stack_is_told_by_its_type(what):
+    with pytest.raises(StackError, match=f"{type(what).__name__}.*expected"):
+        napari_sr.upscale(what, "general-x2")
+
+
+def test_a_mask_is_not_dropped():
+    planes = np.ma.masked_greater(np.ones((8, 9), np.float32) * [*range(9)], 5)
+    with pytest.raises(StackError, match="masked pixels"):
+        Stack.from_array(planes.astype(np.float32))
+
+    given = Stack.from_array(np.ma.masked_array(np.ones((8, 9), np.float32)))
+    assert given.plane(()).sum() == 72

@@ -123,6 +123,16 @@ def test_neighbours_overlap_by_exactly_what_was_asked_for(plan):
             assert stop - start == overlap
 
 
+def test_a_plane_of_any_size_is_divided_without_a_list():
+    side = 10**12
+    tiles = plan_tiles((side, side), 768, 8)
+
+    n = -(-side // (768 - 16))
+    assert len(tiles) == n**2
+    assert tiles[-1].inner[0].stop == tiles[-1].inner[1].stop == side
+    assert tiles[n].inner[0].start == tiles[0].inner[0].stop
+
+
 @given(plans())
 @settings(max_examples=100, deadline=None)
 def test_no_tile_is_wasted(plan):
@@ -138,7 +148,7 @@ def test_no_tile_is_wasted(plan):
 
 
 def test_a_tile_larger_than_the_padded_plane_is_the_padded_plane():
-    assert plan_tiles((30, 20), 512, 8) == (
+    assert tuple(plan_tiles((30, 20), 512, 8)) == (
         Tile((slice(0, 46), slice(0, 36)), (slice(0, 30), slice(0, 20)), (8, 8)),
     )
 

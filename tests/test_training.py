@@ -472,6 +472,17 @@ def test_a_training_ends_with_its_time(settings, monkeypatch):
     assert 30 * share <= stages.count("fidelity") <= 30 * share + 1
 
 
+@pytest.mark.parametrize("settings", [SMALL, BOTH], ids=["fidelity", "adversarial"])
+def test_time_that_is_not_used_up_changes_no_weight(settings, monkeypatch):
+    found = []
+    for seconds in (0.001, 5.0):
+        monkeypatch.setattr(training, "monotonic", Clock(seconds))
+        state = TrainingState(settings.model_copy(update={"minutes": 6}))
+        found.append(losses(run(state)))
+
+    assert found[0] == found[1]
+
+
 def test_time_that_was_spent_before_a_resumption_counts(monkeypatch, tmp_path):
     monkeypatch.setattr(training, "monotonic", Clock(1.0))
     settings = SMALL.model_copy(update={"iterations": 1000, "minutes": 0.5})

@@ -236,6 +236,22 @@ def test_a_disk_that_refuses_keeps_what_is_done(tmp_path, small, monkeypatch, at
     )
 
 
+@pytest.mark.parametrize("at", [1, 3, 7])
+def test_the_slower_of_two_processes_says_so_and_leaves_nothing(tmp_path, small, at):
+    array = counts((75, 90))
+    job = job_in(tmp_path, array)
+    slower = run_job(job, NEAREST, SETTINGS)
+    for _ in range(at):
+        next(slower)
+    result_of(job)
+
+    with pytest.raises(StackError, match="Another process has finished"):
+        list(slower)
+
+    assert names_in(tmp_path) == [job.source.name, job.output.name]
+    np.testing.assert_array_equal(read_stack(job.output), upscale(array, NEAREST))
+
+
 def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path, small):
     job = job_in(tmp_path, counts((75, 90)))
     tmp_path.chmod(0o500)

@@ -179,7 +179,7 @@ def _version_of(text: str) -> object:
     """Find the schema version of a card; None where there is none."""
     try:
         card = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return card.get("schema_version") if isinstance(card, dict) else None
 

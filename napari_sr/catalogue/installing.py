@@ -20,6 +20,7 @@ from napari_sr.catalogue.lookup import (
     read_foreign,
     side_cards,
 )
+from napari_sr.catalogue.trusted import forget_trust, remember_trust
 from napari_sr.files.atomic import written_aside
 from napari_sr.interop.bioimageio.files import Package
 from napari_sr.interop.bioimageio.reading import read_package
@@ -82,7 +83,8 @@ def install_foreign(path: str | os.PathLike[str], *, trust: bool = False) -> Pat
         A checkpoint, or a package of bioimage.io; see `catalogue.load_model`. The model
         is called as it is.
     trust
-        Whether code in a package may be run, now and whenever the model is used.
+        Whether code in a package may be run, now and whenever the model is used: that
+        is remembered of this user and this file, see `trusted`.
 
     Returns
     -------
@@ -117,7 +119,10 @@ def install_foreign(path: str | os.PathLike[str], *, trust: bool = False) -> Pat
             package.save(partial)
         else:
             shutil.copyfile(path, partial)
-    digests = {target.name: hashlib.sha256(target.read_bytes()).hexdigest()}
+    content = target.read_bytes()
+    if trust:
+        remember_trust(content, target.name)
+    digests = {target.name: hashlib.sha256(content).hexdigest()}
     card = model.card.model_copy(update={"digests": digests})
     with written_aside(_card_beside(target)) as partial:  # from now on it is listed
         partial.write_text(card.model_dump_json(indent=1), encoding="utf-8")
@@ -154,5 +159,7 @@ def remove_model(entry: Entry) -> None:
             f"Model {entry.card.name!r} is not one of your own, so it is not removed. "
             "Models that come with napari-sr go with it."
         )
+    if entry.path.suffix == ARCHIVE and entry.path.is_file():
+        forget_trust(entry.path.read_bytes())
     _card_beside(entry.path).unlink(missing_ok=True)
     entry.path.unlink(missing_ok=True)

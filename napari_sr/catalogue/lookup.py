@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from napari_sr.cards.model_card import ModelFormatError, parse_card, read_card
+from napari_sr.catalogue.trusted import is_trusted
 from napari_sr.interop.recognizing import is_foreign, is_package
 from napari_sr.methods import build_method
 from napari_sr.methods.names import METHODS
@@ -260,10 +261,10 @@ def read_foreign(
     return read_package(path, trust=trust)
 
 
-def _read_beside(card: Path) -> SRModel | Foreign:
+def _read_beside(card: Path, trust: bool) -> SRModel | Foreign:
     """Read a network of the model folder, if it is still the one that was imported.
 
-    Its code, where it has any, was trusted then.
+    Its code, where it has any, is run if this user trusted it, then or now.
     """
     path = card.with_name(card.name.removesuffix(SIDE_CARD))
     expected = parse_card(card.name, card.read_text("utf-8", errors="replace")).digests
@@ -273,7 +274,13 @@ def _read_beside(card: Path) -> SRModel | Foreign:
             f"{path.name}: is missing or not the file that was imported. Remove "
             f"{card.name} beside it, and import it again."
         )
-    return read_foreign(path, trust=True)
+    if not is_package(path):
+        return _checkpoint(path)
+    from napari_sr.interop.bioimageio.files import Package
+    from napari_sr.interop.bioimageio.reading import read_package
+
+    package = Package(path, content)  # what was looked at is what is run
+    return read_package(package, trust=trust or is_trusted(content))
 
 
 def _read(name: str, trust: bool) -> SRModel | Foreign:
@@ -284,7 +291,7 @@ def _read(name: str, trust: bool) -> SRModel | Foreign:
         if os.sep not in name and path.is_file():
             return read_model(path)
     for card in side_cards(model_folder(), name):
-        return _read_beside(card)
+        return _read_beside(card, trust)
     if is_foreign(name):
         return read_foreign(name, trust=trust)
     if name.endswith(".safetensors") or os.sep in name:

@@ -27,6 +27,7 @@ from napari_sr.cli.exporting import add_export
 from napari_sr.cli.info import describe_stack, stack_as_json
 from napari_sr.cli.reporting import add_report
 from napari_sr.cli.running import add_running, jobs_for, plan_jobs, run_jobs
+from napari_sr.cli.saying import say
 from napari_sr.cli.selfchecking import add_selfcheck
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.files.finding import find_sources, find_stacks
@@ -46,9 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a log in an old encoding lacks ×
             stream.reconfigure(errors="replace")
-    arguments = _parser().parse_args(argv)
+    arguments = argparse.Namespace()
     on_terminate = signal.signal(signal.SIGTERM, _as_interrupt)
     try:
+        arguments = _parser().parse_args(argv)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         _complain(f"Interrupted; {_what_is_left(arguments)}.")
@@ -242,9 +244,9 @@ def _models(_arguments: argparse.Namespace) -> int:
     cards = list_models()
     width = max(len(name) for name in [*METHODS, *(card.name for card in cards)])
     for card in cards:
-        print(f"{card.name:{width}}  ×{card.factor}  {card.domain}: {card.description}")
+        say(f"{card.name:{width}}  ×{card.factor}  {card.domain}: {card.description}")
     for name, description in METHODS.items():
-        print(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: {description}")
+        say(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: {description}")
     return OK
 
 
@@ -257,12 +259,12 @@ def _import_model(arguments: argparse.Namespace) -> int:
     else:
         path = install_foreign(arguments.file, trust=arguments.trust)
     card = next(one.card for one in list_entries() if one.path == path)
-    print(describe_model(card))
+    say(describe_model(card))
     return OK
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    print(_description(arguments.file, arguments.json))
+    say(_description(arguments.file, arguments.json))
     return OK
 
 
@@ -292,9 +294,9 @@ def _description(name: str, as_json: bool) -> str:
 def _demo(arguments: argparse.Namespace) -> int:
     from napari_sr.cli.demo import HEADING, run_demo
 
-    print(HEADING)
+    say(HEADING)
     for line in run_demo(arguments.output, arguments.samples):
-        print(line)
+        say(line)
     return OK
 
 
@@ -302,7 +304,7 @@ def _samples(arguments: argparse.Namespace) -> int:
     from napari_sr.phantoms import write_samples
 
     for path in write_samples(arguments.folder, overwrite=True):
-        print(path)
+        say(path)
     return OK
 
 
@@ -318,4 +320,4 @@ def _sentence_of(error: ValidationError) -> str:
 
 
 def _complain(text: str) -> None:
-    print(text, file=sys.stderr)
+    say(text, file=sys.stderr)

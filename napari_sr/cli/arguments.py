@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
@@ -34,6 +35,17 @@ def read_count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise ArgumentTypeError(f"expected a number from 1, got {text!r}")
     return int(text)
+
+
+def read_seconds(text: str) -> float:
+    """Read how long to wait, in seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise ArgumentTypeError(f"expected seconds, such as 60, got {text!r}")
+    return seconds
 
 
 def read_share(text: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from napari_sr.cli.arguments import read_method
 from napari_sr.cli.evaluating import read_photons
 from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.progress import followed
+from napari_sr.cli.saying import say
 
 if TYPE_CHECKING:
     import argparse
@@ -59,7 +60,7 @@ def _bank(arguments: argparse.Namespace) -> int:
         raise ValueError(f"A bank ends in .npz, got {arguments.output.name!r}.")
     files = find_stacks(arguments.images)
     n_images = followed(write_bank(files, arguments.output), "file")
-    print(f"{arguments.output}: {n_images} images")
+    say(f"{arguments.output}: {n_images} images")
     return OK
 
 
@@ -86,9 +87,9 @@ def _compare(arguments: argparse.Namespace) -> int:
         row, column, side = arguments.zoom
         zoom = (slice(row, row + side), slice(column, column + side))
     written = write_side_by_side(found, output, zoom)
-    print(found.comparison.as_markdown())
+    say(found.comparison.as_markdown())
     for path in written:
-        print(path)
+        say(path)
     return OK
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from napari_sr.cli.exit_codes import OK
+from napari_sr.cli.saying import say
 from napari_sr.files.finding import find_stacks
 from napari_sr.metrics.quality import (
     as_csv,
@@ -66,12 +67,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     found = averaged(_measured(files, models, arguments.photons))
     own = [name for model in models for name in ways_of(model)]
     for text in (PROTOCOL, summary_table(found), dataset_table(found, own)):
-        print(f"{text}\n")
+        say(f"{text}\n")
     for text in flat_tables(flat_fields_of(models, arguments.photons)):
-        print(f"{text}\n")
+        say(f"{text}\n")
     if arguments.csv is not None:
         arguments.csv.write_text(as_csv(found), encoding="utf-8")
-        print(arguments.csv)
+        say(arguments.csv)
     for model, place in zip(models, places, strict=False):
         _calibrate(model, place, files, arguments.photons)
     return OK
@@ -119,8 +120,8 @@ def _calibrate(
     rest = [one for one in known if one.image % FLOOR_EACH]
     interval = find_interval(model, rest, for_floor)
     card = model.card.model_copy(update={"interval": interval})
-    print(interval.in_words())
-    print(save_model(SRModel(card, model.weights), place))
+    say(interval.in_words())
+    say(save_model(SRModel(card, model.weights), place))
 
 
 def _groups(files: list[Path], model: SRModel) -> list[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.cli.exit_codes import OK
+from napari_sr.cli.saying import say
 
 if TYPE_CHECKING:
     import argparse
@@ -32,5 +33,5 @@ def _export(arguments: argparse.Namespace) -> int:
         dial=arguments.dial,
         overwrite=arguments.overwrite,
     )
-    print(path)
+    say(path)
     return OK

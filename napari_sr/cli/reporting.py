@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.progress import followed
+from napari_sr.cli.saying import say
 from napari_sr.runs.output_names import find_source
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def _report(arguments: argparse.Namespace) -> int:
     for output in outputs:  # refused before anything is computed
         check_form(output)
     found = _assessed(recording, result, arguments.reference, arguments.model)
-    print(found.as_markdown())
+    say(found.as_markdown())
     for output in outputs:
-        print(write_report(found, output))
+        say(write_report(found, output))
     return OK
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from napari_sr.cli.arguments import read_count, read_share
+from napari_sr.cli.arguments import read_count, read_seconds, read_share
 from napari_sr.cli.exit_codes import FAILED, OK
+from napari_sr.cli.saying import printable, say
 from napari_sr.files.formats import has_writable_suffix
 from napari_sr.runs.output_names import OUTPUT_SUFFIXES
 from napari_sr.runs.summary import (
@@ -55,6 +56,9 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="take the workers of dask.distributed there: tcp://node:8786")  # fmt: skip
     add("--slurm", type=Path, metavar="FILE",
         help="TOML with what dask_jobqueue.SLURMCluster takes")  # fmt: skip
+    add("--patience", type=read_seconds, metavar="SECONDS",
+        help="without any worker, after which a run ends; what is done is kept (60; "
+        "a day for jobs of SLURM)")  # fmt: skip
 
 
 def plan_jobs(
@@ -75,11 +79,11 @@ def plan_jobs(
         except (OSError, ValueError) as error:
             if len(jobs) == 1:
                 raise
-            print(error, file=sys.stderr)
+            say(error, file=sys.stderr)
     if trial is None:  # nothing could be read
         return FAILED
     found = forecast(trial, shapes, jobs[0].output)
-    print(describe_forecast(found))
+    say(describe_forecast(found))
     return OK if found.fits and len(shapes) == len(jobs) else FAILED
 
 
@@ -128,10 +132,13 @@ def _workers(
         arguments.misuse(
             "--shard is without workers, and --scheduler has its own: leave one out"
         )
-    from napari_sr.runs.workers import Workers, connected
+    from napari_sr.runs.workers import PATIENCE, PATIENCE_IN_A_QUEUE, Workers, connected
 
-    workers = Workers(stack.enter_context(connected(*wanted)), upscaler)
-    print(f"Workers can be watched at {workers.dashboard}", flush=True)
+    patience = arguments.patience
+    if patience is None:
+        patience = PATIENCE_IN_A_QUEUE if arguments.slurm else PATIENCE
+    workers = Workers(stack.enter_context(connected(*wanted)), upscaler, patience)
+    say(f"Workers can be watched at {workers.dashboard}", flush=True)
     return workers
 
 
@@ -168,7 +175,7 @@ def _run_many(
             if report is not None:
                 report.add(jobs[number], outcome)
     if report is not None:
-        print(describe_many(statuses, len(jobs), report.path))
+        say(describe_many(statuses, len(jobs), report.path))
     return FAILED if "failed" in statuses else OK
 
 
@@ -184,9 +191,11 @@ def _followed(events: Events, jobs: list[FileJob]) -> Events:
                 yield number, event
                 continue
             if bar is None:
-                name = jobs[number].name
+                name = printable(jobs[number].name)
                 label = name if len(jobs) == 1 else f"{number + 1}/{len(jobs)} {name}"
-                bar = tqdm(desc=label, unit="tile", disable=None, leave=False)
+                bar = tqdm(
+                    desc=printable(label), unit="tile", disable=None, leave=False
+                )
             bar.total = event.n_tiles
             bar.update(event.tiles_done - bar.n)
 
@@ -197,9 +206,9 @@ def _told(outcome: Step | Outcome) -> str:
     from napari_sr.runs.one_file import FileFailure, FileResult, FileShared
 
     if isinstance(outcome, FileFailure):
-        print(describe_failure(outcome), file=sys.stderr)
+        say(describe_failure(outcome), file=sys.stderr)
     elif isinstance(outcome, FileShared):
-        print(describe_share(outcome), flush=True)
+        say(describe_share(outcome), flush=True)
     elif isinstance(outcome, FileResult):
-        print(describe_result(outcome), flush=True)
+        say(describe_result(outcome), flush=True)
     return folders.status_of(outcome)

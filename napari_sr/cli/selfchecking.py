@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr.cli.exit_codes import FAILED, OK
+from napari_sr.cli.saying import say
 
 if TYPE_CHECKING:
     import argparse
@@ -30,9 +31,9 @@ def _selfcheck(arguments: argparse.Namespace) -> int:
             "checked. Choose another of `napari-sr models`."
         )
     is_well = True
-    print("| looked at | found | |\n|---|---|---|")  # a table where issues are written
+    say("| looked at | found | |\n|---|---|---|")  # a table where issues are written
     for finding in self_check(model, arguments.device):
         verdict = "well" if finding.is_well else "WRONG"
-        print(f"| {finding.name} | {finding.text} | {verdict} |", flush=True)
+        say(f"| {finding.name} | {finding.text} | {verdict} |", flush=True)
         is_well = is_well and finding.is_well
     return OK if is_well else FAILED

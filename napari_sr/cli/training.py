@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, OK
+from napari_sr.cli.saying import say
 
 if TYPE_CHECKING:
     import argparse
@@ -151,7 +152,7 @@ def _estimated(arguments: argparse.Namespace) -> Instrument | None:
         arguments.images,
         factor=load_model(arguments.base).factor,
     )
-    print(found.describe(), flush=True)
+    say(found.describe(), flush=True)
     return found.instrument
 
 
@@ -166,7 +167,7 @@ def _follow(
     _check_places(output, checkpoint, arguments)
     training = begin(checkpoint)
     for note in training.notes:
-        print(note, flush=True)
+        say(note, flush=True)
     interrupted = False
     try:
         with _asked_to_stop() as asked:
@@ -177,20 +178,20 @@ def _follow(
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:
-        print("Interrupted; finishing with what was found.", flush=True)
+        say("Interrupted; finishing with what was found.", flush=True)
     from napari_sr.training.calibration import calibrated_model
 
     model = calibrated_model(training)
-    print(model.card.verdict)
+    say(model.card.verdict)
     is_kept = model.card.is_better or keep_anyway
     if is_kept:
         _write(model, output)
     _write_curves(training, output)  # after the model, which must not wait for them
     if not is_kept:
-        print("Not written, since it is no gain.", file=sys.stderr)
+        say("Not written, since it is no gain.", file=sys.stderr)
     if (interrupted or not is_kept) and checkpoint.exists():
         what = "goes on" if interrupted else "--keep-anyway writes it all the same"
-        print(f"{checkpoint} is kept: --resume {what}.", file=sys.stderr)
+        say(f"{checkpoint} is kept: --resume {what}.", file=sys.stderr)
     if interrupted:
         return INTERRUPTED
     if not is_kept:
@@ -268,7 +269,7 @@ def _show(training: Training, asked: Event) -> None:
 def _write(model: SRModel, output: Path) -> None:
     from napari_sr.models.sr_model import save_model
 
-    print(save_model(model, output))
+    say(save_model(model, output))
 
 
 def _write_curves(training: Training, output: Path) -> None:

@@ -85,7 +85,14 @@ def open_stack(
     if not isinstance(source, (str, PathLike, Url)):
         from napari_sr.files.sequence import open_sequence
 
-        return open_sequence([Path(path) for path in source], channel, open_stack)
+        try:
+            paths = [Path(path) for path in source]
+        except TypeError as error:
+            raise StackError(
+                f"A {type(source).__name__} was given; expected the path of a file, or "
+                "paths. Join planes that are in memory with numpy.stack."
+            ) from error
+        return open_sequence(paths, channel, open_stack)
     place = source if isinstance(source, Url) else as_place(source)
     known = _ZARR if isinstance(place, Url) else _recognize(place)
     return module_of(known).open_file(place, channel)
@@ -165,6 +172,10 @@ def _recognize(path: Path) -> Format:
         raise StackError(
             f"{path} is a folder but neither an OME-Zarr nor a DICOM series; give the "
             "image files in it."
+        )
+    if not path.is_file():
+        raise StackError(
+            f"{path} is a pipe, a socket or a device, which is not read; give a file."
         )
     found = find_format(path) or (_DICOM if is_dicom(path) else None)
     if found is None:

@@ -7,13 +7,13 @@ place and is renamed when every plane is there.
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
+from math import prod
 from typing import TYPE_CHECKING, Protocol, Self
-from uuid import uuid4
 
 import numpy as np
 
+from napari_sr.files.atomic import displaced_by, hidden_beside, remove, remove_leftovers
 from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
@@ -105,11 +105,13 @@ class AtomicWriter:
         self._may_replace = may_replace
         self._plane_shape = tuple(shape[-2:])
         self._dtype = dtype
-        self._missing = dict.fromkeys(np.ndindex(*shape[:-2]))
-        hidden = f".{path.name}.{uuid4().hex[:8]}.partial"
-        self._temporary = self._path.with_name(hidden)
+        self._leading = tuple(shape[:-2])
+        # Counted and not listed: a small file may claim any number of planes.
+        self._n_in_order, self._ahead_of_them = 0, set[int]()
+        self._temporary = hidden_beside(self._path)
         self._sink: Sink | None = None
         refuse_existing(self._named, overwrite, may_replace)
+        remove_leftovers(self._path)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._sink = open_sink(self._temporary)
@@ -142,7 +144,10 @@ class AtomicWriter:
             sink.put(index, np.ascontiguousarray(plane, dtype=self._dtype))
         except OSError as error:
             raise unwritable(self._label, error) from error
-        del self._missing[index]
+        self._ahead_of_them.add(self._number(index))
+        while self._n_in_order in self._ahead_of_them:
+            self._ahead_of_them.remove(self._n_in_order)
+            self._n_in_order += 1
 
     def commit(self) -> None:
         """Put the result in its place; on any failure nothing is left behind.
@@ -154,14 +159,16 @@ class AtomicWriter:
         """
         try:
             sink = self._open_sink()
-            if self._missing:
+            n_done = self._n_in_order + len(self._ahead_of_them)
+            if n_missing := prod(self._leading) - n_done:
                 raise StackError(
-                    f"{self._label} still lacks {len(self._missing)} planes, the first "
-                    f"is {next(iter(self._missing))}; write every plane."
+                    f"{self._label} still lacks {n_missing} planes, the first is "
+                    f"{self._first_missing()}; write every plane."
                 )
             refuse_existing(self._named, self._overwrite, self._may_replace)
             sink.close()
             put_in_place(self._temporary, self._path)
+            remove_leftovers(self._path, is_whole=True)
         except OSError as error:
             self.discard()
             raise unwritable(self._label, error) from error
@@ -178,7 +185,7 @@ class AtomicWriter:
                 with suppress(Exception):  # the error that led here matters more
                     sink.close()
         finally:
-            _remove(self._temporary)
+            remove(self._temporary)
 
     def __enter__(self) -> Self:
         """Give the writer itself."""
@@ -202,10 +209,30 @@ class AtomicWriter:
             raise StackError(f"{self._label} is already committed or discarded.")
         return self._sink
 
+    def _number(self, index: tuple[int, ...]) -> int:
+        """Give the number of a plane in C order; -1 if there is none."""
+        number, leading = 0, self._leading
+        if len(index) != len(leading):
+            return -1
+        for i, n in zip(index, leading, strict=True):
+            if not 0 <= i < n:
+                return -1
+            number = number * n + i
+        return number
+
+    def _first_missing(self) -> tuple[int, ...] | None:
+        """Give the index of the first plane that is missing, None if none is."""
+        rest, index = self._n_in_order, []
+        for n in reversed(self._leading):
+            rest, i = divmod(rest, n)
+            index.append(i)
+        return None if rest else tuple(reversed(index))
+
     def _check(self, sink: Sink, index: tuple[int, ...], plane: NDArray) -> None:
         """Refuse a plane that is not the one expected."""
-        expected = next(iter(self._missing), None)
-        if index not in self._missing or (sink.in_order and index != expected):
+        expected, number = self._first_missing(), self._number(index)
+        is_done = number < self._n_in_order or number in self._ahead_of_them
+        if is_done or (sink.in_order and index != expected):
             raise StackError(
                 f"{self._label} expected plane {expected}, not {index}; write each "
                 "plane once" + (", in order." if sink.in_order else ".")
@@ -261,7 +288,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
     if not (temporary.is_dir() or path.is_dir()):
         temporary.replace(path)
         return
-    old = temporary.with_name(f"{temporary.name}.old.partial")
+    old = displaced_by(temporary)
     if os.path.lexists(path):
         path.rename(old)
     try:
@@ -270,13 +297,4 @@ def put_in_place(temporary: Path, path: Path) -> None:
         if os.path.lexists(old):
             old.rename(path)
         raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a folder as far as it is there and the disk lets go of it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
+    remove(old)

@@ -178,6 +178,16 @@ class Stack:
         StackError
             If the pixels or axes are not usable, or the array is surely RGB.
         """
+        if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+            raise StackError(
+                f"{name} is a {type(array).__name__}; expected an array, a stack, or "
+                "the path of a file."
+            )
+        if np.ma.is_masked(array):
+            raise StackError(
+                f"{name} has masked pixels, which would count as recorded ones; give "
+                "array.astype('float32').filled(numpy.nan), where NaN is a gap."
+            )
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
         if axes is None:
             _refuse_rgb(name, shape, dtype)

@@ -6,9 +6,9 @@ network has to see, which part of its answer to keep, and where that part belong
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -68,9 +68,7 @@ def pad_plane(plane: NDArray, halo: int) -> NDArray:
     return np.pad(plane, halo, mode="reflect")
 
 
-def plan_tiles(
-    shape: tuple[int, int], tile: int, halo: int, overlap: int = 0
-) -> tuple[Tile, ...]:
+def plan_tiles(shape: tuple[int, int], tile: int, halo: int, overlap: int = 0) -> Tiles:
     """Divide a plane into tiles that a network can take one by one or as a batch.
 
     Every `outer` has the same shape: no sliver at the end, and no pixel computed twice
@@ -92,8 +90,9 @@ def plan_tiles(
 
     Returns
     -------
-    tuple of Tile
-        In reading order. Together the inner regions cover the plane.
+    Tiles
+        A sequence of `Tile` in reading order. Together the inner regions cover the
+        plane.
 
     Raises
     ------
@@ -103,18 +102,50 @@ def plan_tiles(
     """
     _refuse_bad_plan(shape, tile, halo, overlap)
     rows, columns = (_divide(length, tile - 2 * halo, overlap) for length in shape)
-    tiles = []
-    for (row_start, row), (column_start, column) in product(rows.cuts, columns.cuts):
+    return Tiles(rows, columns, halo)
+
+
+class Tiles(Sequence[Tile]):
+    """The tiles of a plane in reading order, counted and not listed.
+
+    A small file may claim a plane of so many that a list of them fills the memory.
+
+    Parameters
+    ----------
+    rows, columns
+        The two sides, divided.
+    halo
+        Low pixels of each tile around what it is asked for.
+    """
+
+    def __init__(self, rows: _Division, columns: _Division, halo: int) -> None:
+        self._rows, self._columns, self._halo = rows, columns, halo
+
+    def __len__(self) -> int:
+        """Count the tiles."""
+        return self._rows.n * self._columns.n
+
+    @overload
+    def __getitem__(self, number: int) -> Tile: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> tuple[Tile, ...]: ...
+
+    def __getitem__(self, number: int | slice) -> Tile | tuple[Tile, ...]:
+        """Give a tile by its number, or some of them."""
+        numbers = range(len(self))[number]
+        if isinstance(numbers, range):
+            return tuple(self[i] for i in numbers)
+        row_number, column_number = divmod(numbers, self._columns.n)
+        row_start, row = self._rows.cut(row_number)
+        column_start, column = self._columns.cut(column_number)
+        halo = self._halo
         outer = (
-            slice(row_start, row_start + rows.size + 2 * halo),
-            slice(column_start, column_start + columns.size + 2 * halo),
+            slice(row_start, row_start + self._rows.size + 2 * halo),
+            slice(column_start, column_start + self._columns.size + 2 * halo),
         )
-        margin = (
-            row.start - row_start + halo,
-            column.start - column_start + halo,
-        )
-        tiles.append(Tile(outer, (row, column), margin))
-    return tuple(tiles)
+        margin = (row.start - row_start + halo, column.start - column_start + halo)
+        return Tile(outer, (row, column), margin)
 
 
 class Mosaic:
@@ -225,22 +256,30 @@ class Mosaic:
 class _Division:
     """One side of a plane, divided."""
 
+    length: int
+    """Of the side."""
     size: int
     """Low pixels of each outer region without its halo; the same for all."""
-    cuts: tuple[tuple[int, slice], ...]
-    """Where each outer region starts in the padded plane, and its inner region."""
+    n: int
+    overlap: int
+
+    def cut(self, number: int) -> tuple[int, slice]:
+        """Tell where an outer region starts in the padded plane, and its inner one."""
+        start, is_last = self._start(number), number == self.n - 1
+        stop = self.length if is_last else self._start(number + 1) + self.overlap
+        return start, slice(start, stop)
+
+    def _start(self, number: int) -> int:
+        return number * (self.length - self.size) // max(self.n - 1, 1)
 
 
 def _divide(length: int, largest: int, overlap: int) -> _Division:
     """Divide one side into equal, evenly spread pieces of at most `largest` pixels."""
     if length <= largest:
-        return _Division(length, ((0, slice(0, length)),))
+        return _Division(length, length, 1, overlap)
     n_pieces = -(-(length - overlap) // (largest - overlap))
     size = -(-(length + (n_pieces - 1) * overlap) // n_pieces)
-    starts = [i * (length - size) // (n_pieces - 1) for i in range(n_pieces)]
-    stops = [after + overlap for _, after in pairwise(starts)] + [length]
-    inners = [slice(*bounds) for bounds in zip(starts, stops, strict=True)]
-    return _Division(size, tuple(zip(starts, inners, strict=True)))
+    return _Division(length, size, n_pieces, overlap)
 
 
 def _refuse_bad_plan(

@@ -23,6 +23,7 @@ from napari_sr.interop.probe import look_at
 from napari_sr.interop.safe_loading import read_weights
 from napari_sr.models.sr_model import SRModel
 from napari_sr.networks import build_generator
+from napari_sr.networks.bounded import no_larger_than
 
 if TYPE_CHECKING:
     import os
@@ -141,7 +142,8 @@ class _Converter:
             "n_inputs": n_inputs,
             "n_outputs": len(tail["weight"]),
         }
-        network = build_generator(layout.architecture, factor, arguments)
+        with no_larger_than(self._weights, self._name, arguments):
+            network = build_generator(layout.architecture, factor, arguments)
         network.load_state_dict(self._weights)  # or refuse misshapen ones
         return self._weights, arguments, factor
 

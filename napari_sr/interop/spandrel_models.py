@@ -17,6 +17,7 @@ from napari_sr.cards.model_card import ModelFormatError
 from napari_sr.image.intensity import IntensityPolicy
 from napari_sr.interop.foreign import Foreign, Origin
 from napari_sr.interop.safe_loading import read_weights
+from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.inference.as_trained import working_memory
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def read_spandrel(path: str | os.PathLike[str]) -> Foreign:
         ) from error
     weights = read_weights(path, only_floats=False)
     try:
-        found = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
+        with no_larger_than(weights, path.name):
+            found = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
+    except ModelFormatError:
+        raise
     except Exception as error:  # of any of its architectures
         raise ModelFormatError(
             f"{path.name}: is of no layout known here or in spandrel "

@@ -19,6 +19,7 @@ from napari_sr.image.sampling import spread_indices
 from napari_sr.models import sr_model as models
 from napari_sr.models.sr_model import SRModel
 from napari_sr.models.upscaler import BlurEstimate
+from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.generators.ikc import (
     Corrector,
     Predictor,
@@ -61,7 +62,8 @@ class BlindModel(SRModel):
                     f"Train one, see tools/zoo/train_methods.py."
                 )
             weights = self.weights[part]
-            network = kind(_width_of(weights))
+            with no_larger_than(weights, self.name):
+                network = kind(_width_of(weights))
             network.load_state_dict(fitting(network, weights, self.name))
             found.append(network.eval().to(self.device))
         predictor, corrector = found

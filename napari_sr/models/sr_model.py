@@ -21,6 +21,7 @@ from napari_sr.image.sampling import spread_indices
 from napari_sr.instrument.noise import NoiseEstimator, noise_map
 from napari_sr.models.file import PartsOnDisk, digests_of
 from napari_sr.networks import ARCHITECTURES, build_generator
+from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.inference.fold import fold_batch_norm
 from napari_sr.networks.inference.runners import for_inference
 from napari_sr.networks.weights import between, fitting
@@ -231,15 +232,17 @@ class SRModel:
     def network(self) -> Generator:
         """The generator at the dial, on the device; `runner` is what computes."""
         card = self.card
-        network = build_generator(
-            card.architecture, card.factor, card.arguments, card.output_step
-        )
+        faithful = self.weights["faithful"]
+        with no_larger_than(faithful, self.name, card.arguments):
+            network = build_generator(
+                card.architecture, card.factor, card.arguments, card.output_step
+            )
         if network.halo > self.halo:
             raise ModelFormatError(
                 f"The card of model {self.name!r} says a halo of {self.halo} px, but "
                 f"its network sees {network.halo} px around it. Correct the card."
             )
-        weights = fitting(network, self.weights["faithful"], self.name)
+        weights = fitting(network, faithful, self.name)
         if self.dial > 0:
             textured = fitting(network, self.weights["textured"], self.name)
             weights = between(weights, textured, self.dial)

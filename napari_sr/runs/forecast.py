@@ -40,6 +40,9 @@ TIFF, ZARR = ".ome.tif", ".ome.zarr"
 SIDE = 512
 """Of what a trial computes, in recorded pixels."""
 
+_MOST_COMPRESSION = 100
+"""No recording is stored in fewer bytes than this part of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -128,21 +131,21 @@ def forecast(trial: Trial, shapes: Sequence[Shape], output: Path) -> Forecast:
         Of one of the results, or the folder of all.
     """
     plan, stored = trial.plan, trial.share_stored
-    seen = [_windows(shape, plan, trial.suffix == ZARR) for shape in shapes]
+    seen = [_looked_at(shape, plan, trial.suffix == ZARR) for shape in shapes]
     results = [_upscaled(shape, plan.factor) for shape in shapes]
     rest = (plan.dtype, trial.suffix, stored == 1)
     raw = sum(raw_bytes(shape, *rest) for shape in results)
-    at_once = max(size for sizes in seen for size in sizes) * trial.n_bytes
+    at_once = max(one.largest for one in seen) * trial.n_bytes
     return Forecast(
         shapes=tuple(results),
         plan=plan,
-        n_regions=sum(map(len, seen)),
+        n_regions=sum(one.n_regions for one in seen),
         n_bytes_raw=raw,
         disk=int(raw * stored),
         free=free_disk(output),
         memory=int(psutil.Process().memory_info().rss + at_once)
         + trial.n_bytes_of_tile,
-        seconds=sum(map(sum, seen)) * trial.seconds,
+        seconds=sum(one.n_pixels for one in seen) * trial.seconds,
     )
 
 
@@ -163,8 +166,15 @@ def refuse_what_cannot_fit(
     dtype = stack.dtype.name if settings.dtype == "same" else settings.dtype
     shape, suffix = stack.upscaled_shape(upscaler.factor), suffix_of(output)
     padded = compression in (None, "none")
-    if raw_bytes(shape, dtype, suffix, padded) <= free_disk(output):
+    raw, free = raw_bytes(shape, dtype, suffix, padded), free_disk(output)
+    if raw <= free:
         return
+    if raw > _MOST_COMPRESSION * free:
+        raise StackError(
+            f"{output} would be {' x '.join(map(str, shape))} pixels, {raw / 1e9:.3g} "
+            f"GB, but only {free / 1e9:.3g} GB are free there, which no compression "
+            f"makes up for. Check the recording: its size may be damaged."
+        )
     trial = try_out(stack, upscaler, settings, suffix, compression)
     found = forecast(trial, [stack.shape], output)
     if not found.fits:
@@ -231,13 +241,31 @@ def _share_stored(pixels: np.ndarray, suffix: str, compression: str | None) -> f
     return min(n_bytes / pixels.nbytes, 0.999)
 
 
-def _windows(shape: Shape, plan: Plan, is_zarr: bool) -> list[int]:
-    """Count the recorded pixels that are looked at for each region."""
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """What is looked at for all regions of a recording, counted and not listed."""
+
+    n_regions: int
+    n_pixels: int
+    """Recorded, those that several regions look at counted for each of them."""
+    largest: int
+    """Recorded pixels that one region looks at."""
+
+
+def _looked_at(shape: Shape, plan: Plan, is_zarr: bool) -> _LookedAt:
     plane = (shape[-2], shape[-1])
     side = region_side(plan.factor) if is_zarr else max(plane)
     margin = reach_of(plan)
-    sizes = [prod(one.window(plane, margin).shape) for one in Regions(plane, side)]
-    return sizes * prod(shape[:-2])
+    sides = []  # of what is seen: a region is as high as its row, as wide as its column
+    for length in plane:
+        line = Regions((length, 1), side)
+        sides.append([one.window((length, 1), margin).shape[0] for one in line])
+    n_planes = prod(shape[:-2])
+    return _LookedAt(
+        n_regions=n_planes * prod(map(len, sides)),
+        n_pixels=n_planes * prod(map(sum, sides)),
+        largest=prod(map(max, sides)),
+    )
 
 
 def _upscaled(shape: Shape, factor: int) -> Shape:

@@ -144,7 +144,9 @@ class Report:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("w", encoding="utf-8", newline="")
+        self._file = path.open(
+            "w", encoding="utf-8", newline="", errors="backslashreplace"
+        )
         self._table = csv.writer(self._file)
         self._table.writerow(_COLUMNS)
         self._last = monotonic()
@@ -155,7 +157,8 @@ class Report:
         seconds, self._last = round(now - self._last, 2), now
         said = describe_failure(outcome) if isinstance(outcome, FileFailure) else ""
         first = next(iter(files_of(job.source)), job.name)
-        row = (first, job.output, status_of(outcome), seconds, said)
+        texts = (_as_text(str(one)) for one in (first, job.output))
+        row = (*texts, status_of(outcome), seconds, _as_text(said))
         self._table.writerow(row)
         self._file.flush()
 
@@ -166,6 +169,11 @@ class Report:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _as_text(cell: str) -> str:
+    """Mark as text what a spreadsheet would take for a formula and compute."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def status_of(outcome: Step | Outcome) -> str:

@@ -85,6 +85,7 @@ def upscale_file(
     compression: str | None = "zlib",
     channel: int | None = None,
     client: Client | None = None,
+    patience: float = 60.0,
     **options: object,
 ) -> FileResult:
     """Super-resolve a file plane by plane, with one plane in memory.
@@ -106,6 +107,9 @@ def upscale_file(
         Which channel to take from a file that has several, from 0.
     client
         Of dask.distributed: its workers share an OME-Zarr, and read the source.
+    patience
+        Seconds without any worker of the client after which it ends with a
+        `StackError`. What is done is kept, and the same call goes on with that.
     **options
         Fields of `UpscaleSettings`.
 
@@ -132,7 +136,7 @@ def upscale_file(
     if client is not None:
         from napari_sr.runs.workers import Workers
 
-        workers = Workers(client, upscaler)
+        workers = Workers(client, upscaler, patience)
     rest = (overwrite, compression, channel)
     job = FileJob(files, as_path(output), *rest, workers=workers)
     for event in run_job(job, upscaler, settings):

@@ -13,12 +13,11 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import hidden_beside, remove_leftovers, written_aside
 from napari_sr.files.writing import put_in_place, refuse_existing, unwritable
 from napari_sr.files.zarr.images import is_zarr
 from napari_sr.files.zarr.regions import RegionalZarr
@@ -86,7 +85,11 @@ class RunFolder:
 
     def missing(self, level: int) -> list[int]:
         """List the numbers of the regions of a level that are not done."""
-        done = {path.name for path in (self.folder / _DONE / str(level)).iterdir()}
+        try:
+            done = set(os.listdir(self.folder / _DONE / str(level)))
+        except FileNotFoundError:
+            self._refuse_what_is_finished()
+            raise
         return [n for n in range(len(self.levels[level])) if str(n) not in done]
 
     def is_done(self, level: int, number: int) -> bool:
@@ -116,6 +119,7 @@ class RunFolder:
             with written_aside(self.folder / _DONE / str(level) / str(number)) as aside:
                 aside.write_text(" ".join(map(str, counted)), "utf-8")
         except OSError as error:
+            self._refuse_what_is_finished()
             raise StackError(
                 f"{self.folder.parent} cannot be written ({error.strerror or error}). "
                 f"What is done is kept: mend that, and run the same again."
@@ -142,18 +146,32 @@ class RunFolder:
         """
         done = self.folder / _DONE / "0"
         numbers = range(len(self.levels[0]))
-        counted = [(done / str(n)).read_text("utf-8").split() for n in numbers]
-        n_clipped = sum(int(clipped) for clipped, *_ in counted)
-        n_repeated = sum(int(one) for _, *rest in counted for one in rest)
+        self._refuse_what_is_finished()
         refuse_existing(target.path, target.overwrite, is_zarr)
         try:
+            counted = [(done / str(n)).read_text("utf-8").split() for n in numbers]
             self._image.sweep()
             put_in_place(self.folder / _IMAGE, target.path.absolute())
         except OSError as error:
+            self._refuse_what_is_finished()
             raise unwritable(str(target.path), error) from error
+        (self.folder / _RECORD).unlink(missing_ok=True)  # tells others, before the rest
         shutil.rmtree(self.folder, ignore_errors=True)
+        remove_leftovers(target.path.absolute(), is_whole=True)
+        n_clipped = sum(int(clipped) for clipped, *_ in counted)
+        n_repeated = sum(int(one) for _, *rest in counted for one in rest)
         n_pixels = int(np.prod(self.record.shape)) * self.record.plan.factor**2
         return n_clipped / n_pixels, n_repeated
+
+    def _refuse_what_is_finished(self) -> None:
+        """Say so where another process has put the result in its place meanwhile."""
+        if (self.folder / _RECORD).exists():
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)  # what came into it since
+        raise StackError(
+            f"Another process has finished or removed the run in {self.folder} "
+            "meanwhile. Look at its result; run the same again if there is none."
+        )
 
     def claim_the_end(self) -> bool:
         """Let one of several that found all regions done be the one who finishes."""
@@ -217,7 +235,8 @@ def _has_begun(folder: Path) -> bool:
 
 def _create(target: Target, stack: Stack, record: Record) -> None:
     """Make the folder of a run, whole or not at all; another process may be first."""
-    new = target.folder.with_name(f".{target.path.name}.{uuid4().hex[:8]}.partial")
+    remove_leftovers(target.path.absolute())
+    new = hidden_beside(target.path.absolute())
     plan = record.plan
     try:
         new.mkdir(parents=True)

@@ -7,13 +7,16 @@ lost, another one does its region.
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import tomllib
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
-from threading import Lock
+from queue import Empty, SimpleQueue
+from threading import Lock, current_thread, main_thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -30,7 +33,13 @@ from napari_sr.upscaling.flow import Step
 
 try:
     import dask
-    from distributed import Client, KilledWorker, LocalCluster, as_completed, get_worker
+    from distributed import (
+        CancelledError,
+        Client,
+        KilledWorker,
+        LocalCluster,
+        get_worker,
+    )
     from distributed.diagnostics.plugin import WorkerPlugin
 except ImportError as error:
     raise ImportError(
@@ -38,7 +47,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -52,6 +61,15 @@ if TYPE_CHECKING:
 
 _LOSSES = 10
 """Workers that may be lost over one region before it is given up."""
+PATIENCE = 60.0
+"""Seconds that a run waits for a worker when there is none."""
+PATIENCE_IN_A_QUEUE = 86_400.0
+"""The same where workers are jobs of SLURM, which may have to wait for their turn."""
+_LOOK_EVERY = 1.0
+"""Seconds between two counts of the workers while nothing ends."""
+_ANSWER = 10.0
+"""Seconds that a scheduler has for an answer before it counts as gone."""
+_KEPT = "What is done is kept: run the same again."
 
 
 @contextmanager
@@ -90,7 +108,11 @@ def connected(
             else:
                 cluster = _slurm(slurm, n_workers) if slurm else _local(n_workers or 1)
                 client = Client(stack.enter_context(cluster))
+                if slurm is None:
+                    client.register_plugin(_Deaf(), name="napari-sr-deaf")
         except OSError as error:
+            if scheduler is None:
+                raise StackError(f"No workers could be started ({error}).") from error
             raise StackError(
                 f"No scheduler answers at {scheduler} ({error}). Start one with `dask "
                 f"scheduler`, or ask for --workers."
@@ -105,6 +127,7 @@ def _local(n_workers: int) -> LocalCluster:
         threads_per_worker=max(1, torch.get_num_threads() // n_workers),
         memory_limit=0,  # settings bound it; a worker that is paused would never go on
         dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,  # what a user should know is said by us
     )
 
 
@@ -120,9 +143,9 @@ def _slurm(path: Path, n_jobs: int | None) -> Any:  # noqa: ANN401 - it has no t
     finally:
         signal.signal(signal.SIGINT, on_interrupt)  # which that import takes over
     try:
-        said = tomllib.loads(path.read_text("utf-8"))
+        said = tomllib.loads(path.read_text("utf-8-sig"))
         cluster = SLURMCluster(**{"processes": 1, **said})
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is not what dask_jobqueue.SLURMCluster takes: {error}"
         ) from error
@@ -139,12 +162,18 @@ class Workers:
         From `connected`, or any other.
     upscaler
         Sent to each worker once, whenever it joins.
+    patience
+        Seconds that a run goes on without any worker. Then it ends, and what is done
+        is kept.
     """
 
-    def __init__(self, client: Client, upscaler: Upscaler) -> None:
+    def __init__(
+        self, client: Client, upscaler: Upscaler, patience: float = PATIENCE
+    ) -> None:
         here = upscaler.to(choose_device("cpu"))
         _ = here.bytes_per_pixel  # what lies in files has been read then, and is sent
         self._client = client
+        self._patience, self._last_seen = patience, monotonic()
         self._station = f"napari-sr-{uuid4().hex}"
         client.register_plugin(_Station(here, __version__), name=self._station)
 
@@ -188,38 +217,77 @@ class Workers:
         Raises
         ------
         StackError
-            If one of them ends worker after worker.
+            If one of them ends worker after worker, no worker is left, or the scheduler
+            is gone.
         """
-        waiting, running = iter(tasks), as_completed()
+        waiting, ended = iter(tasks), SimpleQueue[Any]()
         held: set[Any] = set()
+        self._last_seen = monotonic()
         try:
             while True:
                 # No more than are worked on: what waits at a lost worker looks guilty.
-                n_free = max(1, len(self._client.nthreads())) - len(held)
+                n_free = max(1, self._count()) - len(held)
                 for task in islice(waiting, max(0, n_free)):
                     future = self._client.submit(
                         _at_station, self._station, do, task, pure=False
                     )
                     held.add(future)
-                    running.add(future)
+                    future.add_done_callback(ended.put)
                 if not held:
                     return
-                future = next(running)
-                held.remove(future)
-                yield self._result(future)
+                with suppress(Empty):  # workers may have come or gone
+                    future = ended.get(timeout=_LOOK_EVERY)
+                    held.remove(future)
+                    yield self._result(future)
         finally:
-            self._client.cancel(list(held))
+            self._forget(held)
 
     def _result(self, future: Any) -> Any:  # noqa: ANN401 - distributed has no types
         try:
-            return future.result()
+            while True:
+                try:
+                    return future.result(timeout=_ANSWER)
+                except TimeoutError:
+                    if future.status == "error":  # it is the worker's
+                        raise
+                    self._count()  # lost with its worker, and done again by another
         except KilledWorker as error:
             raise StackError(
                 f"{_LOSSES + 1} workers were lost over the same part; they may need "
-                f"more memory. What is done is kept: run the same again."
+                f"more memory. {_KEPT}"
+            ) from error
+        except CancelledError as error:
+            raise StackError(
+                f"The scheduler of the workers is gone. {_KEPT}"
             ) from error
         finally:
             future.release()
+
+    def _count(self) -> int:
+        """Count the workers there are; refuse to wait for ever for the next one."""
+        try:
+            scheduler = self._client.scheduler
+            n = len(self._client.sync(scheduler.ncores, callback_timeout=_ANSWER))
+        except (
+            AttributeError,
+            OSError,
+            RuntimeError,
+        ):  # it is gone, or does not answer
+            n = 0
+        now = monotonic()
+        if n:
+            self._last_seen = now
+        elif now - self._last_seen >= self._patience:
+            raise StackError(
+                f"No worker is left, and none came for {self._patience:g} s "
+                f"(--patience). {_KEPT}"
+            )
+        return n
+
+    def _forget(self, held: Iterable[Any]) -> None:
+        """Have nothing more done, as far as anybody is there to be told."""
+        with suppress(OSError, RuntimeError):
+            self._client.cancel(list(held))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +309,15 @@ class Crew:
         tasks = [(self.recording, folder, level, number) for number in numbers]
         for done, number in enumerate(self.workers.results(_region, tasks), start=1):
             yield Step(run.levels[level][number].index, done, len(tasks))
+
+
+class _Deaf(WorkerPlugin):
+    """Ctrl-C reaches all processes of a terminal; ours alone ends the others."""
+
+    def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
+        """Begin on a worker."""
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Station(WorkerPlugin):

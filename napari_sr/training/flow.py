@@ -10,7 +10,7 @@ patches, then one of the generator through the frozen discriminator (Ledig et al
 
 `train_steps` is a generator: iterate to go on, stop iterating to stop. After every step
 the state is whole, and a run that is resumed from a checkpoint ends with the same
-weights as one that was never stopped.
+weights as one that was never stopped, unless time ends it before its steps do (`pace`).
 """
 
 from __future__ import annotations

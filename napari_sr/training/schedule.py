@@ -1,7 +1,9 @@
 """How far a training is, how fast it learns, when a stage is over.
 
-This module alone knows the schedules. They follow from the position of a training and,
-where there is a time to spend, from the time spent.
+This module alone knows the schedules. They follow from the position of a training.
+Where there is a time to spend and it runs out before the steps do, they follow from the
+time spent: such a training depends on how fast the machine is, and no two of them end
+with the same weights to the last bit. As long as the steps are ahead, no clock matters.
 """
 
 from __future__ import annotations
@@ -32,7 +34,11 @@ def n_iterations(state: TrainingState) -> int:
 
 
 def progress(state: TrainingState) -> float:
-    """Share of a stage that is done, by its steps or, if that is more, its time."""
+    """Share of a stage that is done, by its steps or, if that is ahead, its time.
+
+    The time is ahead where it is beyond the step under way. Within that step it does
+    not count, or the learning rate of the first step would hang on the clock.
+    """
     settings, n_steps = state.settings, n_iterations(state)
     done = state.iteration / n_steps if n_steps else 1.0
     if settings.minutes is None:
@@ -40,7 +46,8 @@ def progress(state: TrainingState) -> float:
     total = 60 * settings.minutes
     first = total * (SHARE_OF_FIDELITY if settings.adversarial else 1.0)
     start, end = (0.0, first) if state.stage == "fidelity" else (first, total)
-    return max(done, (state.seconds - start) / max(end - start, 1e-9))
+    spent = (state.seconds - start) / max(end - start, 1e-9)
+    return done if spent <= done + 1 / max(n_steps, 1) else spent
 
 
 def is_over(state: TrainingState) -> bool:

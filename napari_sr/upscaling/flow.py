@@ -31,6 +31,7 @@ from napari_sr.instrument.noise import SIGNAL_RADIUS
 from napari_sr.models.sr_model import SRModel
 from napari_sr.models.upscaler import Upscaler
 from napari_sr.settings import UpscaleSettings
+from napari_sr.upscaling.forking import survive_forks
 from napari_sr.upscaling.plan import Plan, make_plan
 from napari_sr.upscaling.prefetch import ahead
 from napari_sr.upscaling.tiled import Part, Tiled, compute_parts, read_parts
@@ -58,6 +59,7 @@ __all__ = [
     "upscale_steps",
 ]
 
+survive_forks()
 
 EVERYWHERE = 2**31
 """Reach beyond the border of any plane."""

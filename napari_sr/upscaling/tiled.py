@@ -94,11 +94,12 @@ def compute_parts(
             for part in parts:
                 torch.set_num_threads(n_threads)  # also of threads still to come
                 mosaic = network.mosaic(part.window.shape)
-                *_, last = tiles = tilings[part.window.shape]
+                tiles = tilings[part.window.shape]
+                last = tiles[-1]
                 for tile in tiles:
                     begun = network.begin(part.padded[..., *tile.outer])
                     under_way.append(_TileOfPart(part, mosaic, tile, begun))
-                    is_end = is_one_at_a_time and tile is last
+                    is_end = is_one_at_a_time and tile == last
                     while len(under_way) > (0 if is_end else network.n_ahead):
                         yield under_way.popleft().taken(network, last)
             while under_way:
@@ -120,7 +121,7 @@ class _TileOfPart:
     def taken(self, network: Tiled, last: Tile) -> Part:
         """Wait for the tile and put it in its place; the last one completes a part."""
         self.mosaic.add(self.tile, network.end(self.begun))
-        if self.tile is not last:
+        if self.tile != last:
             return self.part
         high, n_repeated = self.mosaic.finish(), network.take_repeated()
         return replace(self.part, high=high, n_repeated=n_repeated)

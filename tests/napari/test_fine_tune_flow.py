@@ -94,6 +94,7 @@ def test_told_to_stop_it_ends_with_the_best():
     assert unfinished_trainings() == [outcome.unfinished]
 
 
+@pytest.mark.under_load
 def test_closed_in_the_middle_it_goes_on_from_there_to_the_same_model():
     _, whole = follow(train(request(), Event()))
     whole.unfinished.discard()

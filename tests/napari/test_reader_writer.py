@@ -12,6 +12,7 @@ import zarr
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
+from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from places import HELD, KEPT, assert_same_place
 from stacks_on_disk import write_stack
@@ -125,7 +126,7 @@ def test_the_finest_level_is_saved(tmp_path, suffix):
 def test_what_cannot_be_saved_is_refused_in_a_sentence(
     tmp_path, suffix, data, keywords, words
 ):
-    with pytest.raises(StackError, match=words):
+    with pytest.raises(RuntimeError, match=words):
         save(Image(data, name="photo", **keywords), tmp_path / f"a{suffix}")
     assert not list(tmp_path.iterdir())
 
@@ -136,7 +137,7 @@ def test_only_the_name_that_the_user_agreed_to_is_replaced(tmp_path, suffix):
     save(first, tmp_path / f"a{suffix}")
     data, meta, _ = second.as_layer_data_tuple()
 
-    with pytest.raises(StackError, match="exists"):  # the dialog asked about "a" only
+    with pytest.raises(RuntimeError, match="exists"):  # the dialog asked about "a" only
         WRITERS[suffix](str(tmp_path / "a"), data, meta)
     assert opened(tmp_path / f"a{suffix}")[0].data.shape == (9, 7)
 
@@ -145,6 +146,21 @@ def test_only_the_name_that_the_user_agreed_to_is_replaced(tmp_path, suffix):
     assert WRITERS[suffix](str(tmp_path / "b"), data, meta) == [
         str(tmp_path / f"b{suffix}")
     ]
+
+
+@formats
+def test_a_full_disk_is_told_and_no_missing_plugin(tmp_path, suffix, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_sr.files.tiff.images.TiffSink.put", full)
+    monkeypatch.setattr("napari_sr.files.zarr.images.ZarrSink.put", full)
+    viewer = ViewerModel()
+    viewer.add_image(counts((9, 7)))
+
+    with pytest.raises(OSError, match="No space left"):  # a ValueError is not heard
+        viewer.layers.save(str(tmp_path / f"a{suffix}"), plugin="napari-sr")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_save_that_fails_leaves_nothing(tmp_path):

@@ -24,12 +24,25 @@ _SUFFIXES = {one.name: one.suffixes for one in FORMATS}
 
 def write_tiff(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
     """Write an image layer to an OME-TIFF; see `write_layer`."""
-    return write_layer(path, data, meta, _SUFFIXES["TIFF"], ".ome.tif")
+    return _as_napari_hears(path, data, meta, _SUFFIXES["TIFF"], ".ome.tif")
 
 
 def write_zarr(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
     """Write an image layer to an OME-Zarr; see `write_layer`."""
-    return write_layer(path, data, meta, _SUFFIXES["OME-Zarr"], ".ome.zarr")
+    return _as_napari_hears(path, data, meta, _SUFFIXES["OME-Zarr"], ".ome.zarr")
+
+
+def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401
+    """Write a layer; a refusal is no ValueError.
+
+    napari takes those to mean that no plugin could be found, and says that instead.
+    """
+    try:
+        return write_layer(path, *rest)
+    except ValueError as error:
+        is_of_system = isinstance(error.__cause__, OSError)
+        kind = OSError if is_of_system else RuntimeError
+        raise kind(str(error)) from error
 
 
 def write_layer(

@@ -241,6 +241,11 @@ def _refuse_unusable(path: Path, header: Dataset) -> None:
 
 def _looked_at(path: Path, header: Dataset) -> DicomImage:
     n_frames = int(header.get("NumberOfFrames") or 1)
+    if not 1 <= n_frames <= max(1, path.stat().st_size):  # a byte each, at the least
+        raise StackError(
+            f"{path} claims to hold {n_frames} frames, which its size does not allow. "
+            "Copy it again from its source."
+        )
     frames = range(n_frames)
     slopes = tuple(float(value_of(header, i, "RescaleSlope") or 1) for i in frames)
     intercepts = tuple(

@@ -26,6 +26,8 @@ def is_dicom(path: Path) -> bool:
     if path.suffix.lower() in DICOM_SUFFIXES:
         return True
     try:
+        if not path.is_file():  # to open a pipe is to wait for who writes into it
+            return False
         with path.open("rb") as file:
             file.seek(_AT)
             return file.read(len(_SIGN)) == _SIGN

@@ -6,6 +6,7 @@ ours are compressed.
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+# What is wrong with a file is said by us in a sentence, and not before that too. Who
+# listens to logs still hears it.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _GRAY = (0, 1)
 """TIFF photometric: 0 and 1 are gray; 2 is RGB, 3 a palette, others are colour too."""

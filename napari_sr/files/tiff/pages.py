@@ -8,12 +8,15 @@ not be made up, so everything is checked when the file is opened.
 from __future__ import annotations
 
 import math
+import re
 import struct
 import threading
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 
 from napari_sr.image.stack import StackError
 
@@ -29,6 +32,11 @@ their place in the world."""
 
 _EXTRA = 4
 """A page this many times smaller than the image is a thumbnail, not a part of it."""
+
+_MOST_PLANES = 10_000_000
+"""Of one image; a set of files that large would take weeks to record."""
+_PARTS = re.compile(r'\bFileName\s*=\s*["\']([^"\']+)["\']')
+_COUNTS = re.compile(r'\b(SizeZ|SizeC|SizeT|PlaneCount)\s*=\s*["\'](\d{1,30})["\']')
 
 
 class TiffPages:
@@ -73,6 +81,7 @@ class TiffPages:
             If it cannot be read or decoded.
         """
         source = self._sources[number]
+        self._refuse_what_no_memory_holds()
         try:
             if isinstance(source, int):
                 plane = self._read_raw(source)
@@ -85,6 +94,16 @@ class TiffPages:
                 "copy it again from its source."
             ) from error
         return plane if self._transform is None else self._transform(plane)
+
+    def _refuse_what_no_memory_holds(self) -> None:
+        n_bytes = math.prod(self._shape) * self._stored_dtype.itemsize
+        total = psutil.virtual_memory().total
+        if n_bytes > total:
+            raise StackError(
+                f"{self._path} has planes of {' x '.join(map(str, self._shape))} px, "
+                f"{n_bytes / 1e9:.3g} GB, and a plane of a TIFF is read in one; this "
+                f"machine has {total / 1e9:.3g} GB of memory. Convert it to OME-Zarr."
+            )
 
     def _read_raw(self, offset: int) -> NDArray:
         """Read an uncompressed plane from its place in the file."""
@@ -141,6 +160,9 @@ def choose_series(path: str, tif: TiffFile) -> list[TiffPageSeries]:
         If the file is incomplete, or holds several images that are no stack.
     """
     check_headers(path, tif)
+    if tif.is_ome:
+        _refuse_absurd_counts(path, tif.ome_metadata or "")
+        _refuse_what_is_no_file(path, tif.ome_metadata or "")
     if not tif.series:
         raise StackError(f"{path} holds no image.")
     main = tif.series[0]
@@ -159,6 +181,34 @@ def choose_series(path: str, tif: TiffFile) -> list[TiffPageSeries]:
         f"{path} holds {len(images)} images ({shapes}); save the one you need "
         "in a file of its own."
     )
+
+
+def _refuse_absurd_counts(path: str, xml: str) -> None:
+    """Refuse a description that claims more planes than any file has.
+
+    The library below lists them before it looks for them.
+    """
+    largest = dict.fromkeys(("SizeZ", "SizeC", "SizeT", "PlaneCount"), 1)
+    for name, n in _COUNTS.findall(xml):
+        largest[name] = max(largest[name], int(n))
+    n_listed = largest.pop("PlaneCount")
+    most = max(n_listed, math.prod(largest.values()))
+    if most > _MOST_PLANES:
+        raise StackError(
+            f"{path} claims to hold {most} planes; its description is damaged. Copy it "
+            "again from its source."
+        )
+
+
+def _refuse_what_is_no_file(path: str, xml: str) -> None:
+    """Refuse a set of which a part is a pipe: to open it is to wait for ever."""
+    for quoted in _PARTS.findall(xml):
+        part = Path(path).with_name(Path(unescape(quoted)).name)
+        if part.exists() and not part.is_file():
+            raise StackError(
+                f"{path} names {part.name} as a part of it, which is a pipe, a socket "
+                "or a device and is not read; put the file there."
+            )
 
 
 def _is_image(series: TiffPageSeries, main: TiffPageSeries) -> bool:

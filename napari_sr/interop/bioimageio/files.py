@@ -6,6 +6,7 @@ This module alone opens what may be a hostile archive or folder.
 from __future__ import annotations
 
 import zipfile
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ class Package:
     ----------
     path
         A `.zip` file, a folder, or the description within a folder.
+    content
+        All of the `.zip` file, where it has been read: it is not read again then.
 
     Raises
     ------
@@ -35,12 +38,16 @@ class Package:
         If it is missing, damaged, has names that lead out of it, or no description.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+    def __init__(
+        self, path: str | os.PathLike[str], content: bytes | None = None
+    ) -> None:
+        self._path, self._whole = Path(path), content
         self.name = self._path.name
         if not self._path.exists():
             raise ModelFormatError(f"There is no package {self._path}. Check the path.")
         self._folder = self._path if self._path.is_dir() else None
+        if not (self._folder or self._path.is_file()):
+            raise ModelFormatError(f"{self.name}: is no file. Choose a package.")
         wanted: tuple[str, ...] = DESCRIPTIONS
         if self._path.suffix.lower() in DESCRIBED and self._path.is_file():
             self._folder, wanted = self._path.parent, (self._path.name,)
@@ -104,9 +111,13 @@ class Package:
                 info = zipfile.ZipInfo(member)
                 archive.writestr(info, content, zipfile.ZIP_DEFLATED)
 
+    def _archive(self) -> zipfile.ZipFile:
+        whole = self._whole
+        return zipfile.ZipFile(self._path if whole is None else BytesIO(whole))
+
     def _names_in_archive(self) -> list[str]:
         try:
-            with zipfile.ZipFile(self._path) as archive:
+            with self._archive() as archive:
                 names = archive.namelist()
         except Exception as error:  # a damaged archive can raise anything
             raise ModelFormatError(
@@ -130,7 +141,7 @@ class Package:
 
     def _content(self, name: str, most_bytes: int) -> bytes:
         if self._folder is None:
-            with zipfile.ZipFile(self._path) as archive, archive.open(name) as file:
+            with self._archive() as archive, archive.open(name) as file:
                 held = archive.getinfo(name)
                 if held.file_size > max(_BOMB_BYTES, _BOMB_RATIO * held.compress_size):
                     most_bytes = min(most_bytes, _BOMB_BYTES)

@@ -1,0 +1,29 @@
+"""What is said on a terminal: text, and never anything that moves or colours it.
+
+This module alone writes to it. Names of files may hold any character, among them those
+that clear a screen, rename its window or turn the direction of what follows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_KEPT = "\n\t"
+
+
+def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
+    """Print a text, with characters that only control a terminal spelled out."""
+    print(printable(str(text)), file=file, flush=flush)
+
+
+def printable(text: str) -> str:
+    """Spell out what is no character to be seen, such as an escape."""
+    return "".join(
+        one
+        if one.isprintable() or one in _KEPT
+        else one.encode("unicode_escape").decode("ascii")
+        for one in text
+    )
