@@ -98,5 +98,7 @@ def test_it_runs_both_stages_and_goes_on_where_it_was(tmp_path):
     assert resumed_at == ("adversarial", 0)  # of the look at the end of the first stage
     assert len(losses) == 2
     assert all({"content", "adversarial", "accuracy"} <= set(one) for one in losses)
-    assert resumed.model.card.output_step == (0.5, 0.5)
-    assert resumed.model.dial == 1.0
+    model = resumed.model
+    assert model.card.output_step == (0.5, 0.5)
+    # Two steps may find no texture worth keeping; what is kept is recommended whole.
+    assert model.dial == ("textured" in model.weights)
