@@ -24,7 +24,7 @@ def test_a_cpu_agrees_with_itself_and_gets_over_full_memory():
     assert device.text.startswith("CPU, ")
     assert f"torch {torch.__version__}" in software.text
     assert "at most 0e+00 of the range" in cpu.text
-    assert "ran out with tiles of 52 px" in memory.text
+    assert "made to run out with tiles of 52 px" in memory.text
     assert "s per megapixel of results; busy " in pace.text
     assert [one.name for one in training] == [
         "training, fidelity stage",

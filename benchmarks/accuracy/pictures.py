@@ -91,7 +91,7 @@ def methods_of(general: SRModel, srgan: SRModel, *, is_flat: bool) -> dict[str, 
     """Name what stands beside the truth: each dial once."""
     known = (BLACK, WHITE) if is_flat else None
     found = {BASELINE: baselines(FACTOR)[BASELINE]}
-    dials = [(general, general.card.recommended_dial)]
+    dials = [(general, d) for d in sorted({general.card.recommended_dial, 1.0})]
     dials += [(srgan, d) for d in sorted({0.0, srgan.card.recommended_dial, 1.0})]
     for model, dial in dials:
         is_recommended = dial == model.card.recommended_dial

@@ -45,6 +45,8 @@ def describe_model(card: ModelCard) -> str:
         else f"{name}: {value}"
         for name, value in card.imported.items()
     ]
+    if card.training_images:
+        lines.append(f"used at dial {card.recommended_dial:g} unless told otherwise")
     if card.base:
         lines.append(f"fine-tuned from {card.base}")
     if card.verdict:

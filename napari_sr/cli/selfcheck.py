@@ -190,7 +190,9 @@ def _out_of_memory(
     if last.plane is None or last.tile == side:
         return Finding(False, "memory", f"did not run out with tiles of {side} px")
     differs = _difference(last.plane, expected, plan)
-    text = f"ran out with tiles of {side} px; those of {last.tile} px differ by "
+    text = (
+        f"made to run out with tiles of {side} px; those of {last.tile} px differ by "
+    )
     return Finding(differs <= TOLERANCE, "memory", text + f"{differs:.0e} of the range")
 
 
