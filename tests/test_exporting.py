@@ -43,6 +43,7 @@ MODELS = {
     "told the noise": lambda: tiny_fast(3),
     "at a dial": lambda: textured(tiny_fast()),
     "of the paper": lambda: normed(tiny_srresnet(4)),
+    "of the paper, told the noise": lambda: normed(tiny_srresnet(4, in_channels=2)),
 }
 
 
@@ -130,6 +131,14 @@ def test_what_the_file_says_of_its_use_gives_the_counts_of_this_package(onnx_of)
         consistency="off",
     )
     assert np.abs(np.rint(result.clip(min=0)) - expected).max() <= 1
+
+
+def test_a_network_of_the_paper_that_is_told_the_noise_has_no_state_dict(tmp_path):
+    """Others would load it as one of two colours."""
+    with pytest.raises(ValueError, match="takes a noise map beside the image"):
+        export_model(tiny_srresnet(4, in_channels=2), tmp_path / "a.pth")
+
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_state_dict_is_loaded_back_as_the_same_network(tmp_path):

@@ -23,7 +23,9 @@ every_factor = pytest.mark.parametrize("factor", [2, 3, 4, 8])
 def trained(architecture, factor):
     """A generator whose every number counts: norms, slopes and last layer too."""
     torch.manual_seed(0)
-    network = build_generator(architecture, factor, SMALL)
+    architecture, _, told = architecture.partition(" told")
+    arguments = {**SMALL, "in_channels": 2} if told else SMALL
+    network = build_generator(architecture, factor, arguments)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -38,7 +40,7 @@ def trained(architecture, factor):
 
 
 @every_factor
-@pytest.mark.parametrize("architecture", ["fast", "srresnet"])
+@pytest.mark.parametrize("architecture", ["fast", "srresnet", "srresnet told noise"])
 @pytest.mark.parametrize("piece_bytes", [1, 2**14, 2**24])
 def test_what_runs_is_what_was_trained(monkeypatch, architecture, factor, piece_bytes):
     monkeypatch.setitem(pieces.PIECE_BYTES, "cpu", piece_bytes)

@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -28,12 +29,8 @@ if TYPE_CHECKING:
 
     from napari_sr.cards.model_card import Instrument
     from napari_sr.models.sr_model import SRModel
-    from napari_sr.training.session import Training
-from math import isfinite
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     from napari_sr.training.flow import Step
+    from napari_sr.training.session import Training
 
 
 LINE_EVERY = 15.0

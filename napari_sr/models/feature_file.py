@@ -1,41 +1,34 @@
-"""The file of a feature network: its weights in half precision beside its card.
+"""The file of a feature network, and feature networks by name.
 
-This module alone writes and reads it. The card holds the digest of the weights, and
-nothing in the file is ever executed.
+This module alone writes and reads such a file, weights in half precision beside a card
+with their digest, and knows where the weights of VGG-19 lie. Nothing in a file is ever
+executed, and nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from napari_sr._version import __version__
 from napari_sr.cards.model_card import ModelFormatError, TrainingImage
 from napari_sr.files.atomic import written_aside
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import nn
-
-    from napari_sr.networks.weights import Weights
-import importlib
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import TYPE_CHECKING
-
-import torch
-from torch import nn
-
 from napari_sr.networks.features import IMAGENET, DomainFeatures, FeatureNetwork
 from napari_sr.networks.weights import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import nn
 
     from napari_sr.networks.weights import Weights
 

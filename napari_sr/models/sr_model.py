@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
+from safetensors.torch import save
 from torch.nn import functional
 
-from napari_sr.cards.model_card import PARTS, ModelFormatError, read_card
+from napari_sr.cards.model_card import PARTS, ModelFormatError, as_header, read_card
+from napari_sr.files.atomic import written_aside
 from napari_sr.image.intensity import NoiseLevel, fill_gaps
 from napari_sr.image.sampling import spread_indices
 from napari_sr.instrument.noise import NoiseEstimator, noise_map
@@ -24,7 +26,7 @@ from napari_sr.networks import ARCHITECTURES, build_generator
 from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.inference.fold import fold_batch_norm
 from napari_sr.networks.inference.runners import for_inference
-from napari_sr.networks.weights import between, fitting
+from napari_sr.networks.weights import Weights, between, fitting
 
 if TYPE_CHECKING:
     import os
@@ -39,18 +41,6 @@ if TYPE_CHECKING:
     from napari_sr.networks import Generator
     from napari_sr.networks.inference.runners import Runner
     from napari_sr.networks.weights import Weights
-from typing import TYPE_CHECKING
-
-from safetensors.torch import save
-
-from napari_sr.cards.model_card import as_header
-from napari_sr.files.atomic import written_aside
-from napari_sr.networks.weights import Weights
-
-if TYPE_CHECKING:
-    import os
-
-    from napari_sr.cards.model_card import ModelCard
 
 __all__ = ["SRModel", "read_model", "save_model"]
 

@@ -1,25 +1,25 @@
 """What makes a plane larger, as flow A sees it.
 
-This module alone says what an upscaler is; trained models, methods without weights and
-networks made elsewhere are some.
+This module alone says what an upscaler is, and what it may find out about a stack;
+trained models, methods without weights and networks made elsewhere are some.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, Self
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from napari_sr.image.intensity import IntensityPolicy, IntensityRange, NoiseLevel
-    from napari_sr.image.stack import Stack
 from math import sqrt
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from napari_sr.image.intensity import NoiseLevel
 from napari_sr.instrument.ranges import Instrument
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from napari_sr.image.intensity import IntensityPolicy, IntensityRange
+    from napari_sr.image.stack import Stack
 
 
 class Upscaler(Protocol):

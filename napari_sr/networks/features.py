@@ -1,8 +1,8 @@
 """Feature maps that a content loss compares: φ(i,j) of a small network, or of VGG-19.
 
-This module alone knows the feature networks, the names of their layers and where their
-weights lie. φ(i,j) is the j-th convolution after its ReLU, before the i-th max-pool
-(Ledig et al., CVPR 2017), written "i_j". Nothing is ever downloaded.
+This module alone knows the feature networks and the names of their layers. φ(i,j) is
+the j-th convolution after its ReLU, before the i-th max-pool (Ledig et al., CVPR 2017),
+written "i_j". Their weights are read by `models.feature_file`.
 """
 
 from __future__ import annotations

@@ -230,7 +230,7 @@ class TrainingState:
         """Go back, or forth, to what `content` gave."""
         content = copy.deepcopy(dict(content))
         self.stage = content["stage"]
-        # Before 0.2 every training compared the raw output with the truth.
+        # Older checkpoints lack it: they compared raw outputs with the truth.
         self.generator.output_step = content.get("output_step", (1.0, 0.0))
         self._begin_stage()
         for name in (*_PLAIN, *_FOUND):

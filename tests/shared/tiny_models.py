@@ -23,11 +23,11 @@ def tiny_fast(factor=2, *, tail=0.05, seed=0, name="tiny"):
     return _model(network, "fast", arguments, name, noise_estimator=estimator)
 
 
-def tiny_srresnet(factor=2, *, seed=0):
-    """The paper's shape, small: a model that is not told the noise."""
+def tiny_srresnet(factor=2, *, seed=0, **more):
+    """The paper's shape, small: not told the noise, unless it has `in_channels` 2."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        arguments = {"channels": 8, "n_blocks": 2}
+        arguments = {"channels": 8, "n_blocks": 2, **more}
         network = build_generator("srresnet", factor, arguments)
     return _model(network, "srresnet", arguments, "tiny-srresnet")
 
