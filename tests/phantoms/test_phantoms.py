@@ -16,7 +16,7 @@ from napari_sr.files import open_stack
 from napari_sr.image.stack import StackError
 from napari_sr.phantoms import PHANTOM_NAMES, Phantom, make_phantom, write_samples
 
-SAMPLES = Path(__file__).parent.parent / "sample_data"
+SAMPLES = Path(__file__).parents[2] / "sample_data"
 SAMPLES_LIMIT_BYTES = 4_000_000
 SAMPLES_TORCH = "2.13"
 """torch does not promise the same random numbers in other releases."""

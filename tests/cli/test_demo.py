@@ -8,7 +8,7 @@ from PIL import Image
 from napari_sr.cli.demo import HEADING, MODEL, run_demo
 from napari_sr.files import open_stack
 
-SAMPLES = Path(__file__).parents[1] / "sample_data"
+SAMPLES = Path(__file__).parents[2] / "sample_data"
 
 
 @pytest.fixture(scope="module")

@@ -193,7 +193,7 @@ def apart(tmp_path):
     rest = ("--scheduler-file", str(says), "--no-dashboard")
     scheduler = "distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1"
     worker = "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1"
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     environment = {**os.environ, "PYTHONPATH": paths}
     with ExitStack() as stack:
         processes = []
@@ -338,7 +338,7 @@ def sbatch(tmp_path, monkeypatch):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     return folder
 
 

@@ -13,7 +13,7 @@ from napari_sr.recipes import read_recipe
 from napari_sr.training.losses import CONTENT_SCALE
 from napari_sr.training.session import Training
 
-RECIPES = Path(__file__).parents[1] / "recipes"
+RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE = read_recipe(RECIPES / "srgan-paper-x4.toml")
 SMALL = {"iterations": 2, "batch": 1, "validate_every": 2}
 
