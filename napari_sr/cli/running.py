@@ -176,7 +176,7 @@ def _run_many(
                 report.add(jobs[number], outcome)
     if report is not None:
         say(describe_many(statuses, len(jobs), report.path))
-    elif statuses == [folders.THERE]:
+    elif statuses == ["exists"]:
         say(f"{printable(str(jobs[0].output))} is there already, as it is asked for.")
     return FAILED if "failed" in statuses else OK
 

@@ -6,79 +6,24 @@ trained models, methods without weights and networks made elsewhere are some.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from math import sqrt
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from napari_sr.image.intensity import NoiseLevel
+from napari_sr.image.intensity import IntensityPolicy, NoiseLevel
 from napari_sr.instrument.ranges import Instrument
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
     from torch import Tensor
 
-    from napari_sr.image.intensity import IntensityPolicy, IntensityRange
+    from napari_sr.image.intensity import IntensityRange
     from napari_sr.image.stack import Stack
-
-
-class Upscaler(Protocol):
-    """What flow A asks of whatever makes a plane larger."""
-
-    @property
-    def name(self) -> str:
-        """Short name, for errors and for the plan."""
-
-    @property
-    def factor(self) -> int:
-        """Super-resolution factor."""
-
-    @property
-    def halo(self) -> int:
-        """Recorded pixels it must see around each pixel."""
-
-    @property
-    def overlap(self) -> int:
-        """Recorded pixels over which tiles are blended; 0 for what is purely local."""
-
-    @property
-    def bytes_per_pixel(self) -> int:
-        """Working memory per recorded pixel."""
-
-    @property
-    def intensity_policy(self) -> IntensityPolicy:
-        """How the intensity range of a stack is measured."""
-
-    @property
-    def options(self) -> dict[str, float | str]:
-        """What was chosen of it, with which `load_model` gives it again."""
-
-    @property
-    def sees_whole_planes(self) -> bool:
-        """Whether `inputs` depends on all of a plane, however far away."""
-
-    @property
-    def device(self) -> torch.device | None:
-        """Where its weights lie; `None` if it computes wherever its input is."""
-
-    def to(self, device: torch.device) -> Self:
-        """Give the same upscaler on a device."""
-
-    def prepare(
-        self,
-        stack: Stack,
-        intensity: IntensityRange,
-        noise: Literal["auto"] | NoiseLevel,
-    ) -> Prepared:
-        """Find out what must be known once per stack."""
-
-    def inputs(
-        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
-    ) -> Tensor:
-        """Put beside a `(1, 1, y, x)` plane what the upscaler is told about it."""
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Map `(n, c, h, w)` to `(n, 1, factor·h, factor·w)`, network range."""
+    from napari_sr.networks import Condition
 
 
 class BlurEstimate(BaseModel):
@@ -121,5 +66,152 @@ class BlurEstimate(BaseModel):
         return (like or Instrument()).model_copy(update=blur)
 
 
-Prepared = NoiseLevel | BlurEstimate | None
-"""What an upscaler has found out about a stack."""
+class Prepared(BaseModel):
+    """What an upscaler has found out about a stack; the plan of a run keeps it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    noise: NoiseLevel | None = None
+    """To be removed, in counts; `None` if it is not conditioned on the noise."""
+    blur: BlurEstimate | None = None
+    """As a blind model found it; `None` if it is not conditioned on the blur."""
+
+
+class Upscaler(ABC):
+    """What flow A asks of whatever makes a plane larger.
+
+    A subclass sets `name`, `factor`, `halo`, `bytes_per_pixel` and `description`, and
+    computes in `__call__`. All else has the answer of an upscaler that knows nothing
+    but the image.
+    """
+
+    name: str
+    """Short name, for errors and for the plan."""
+    description: str
+    """One line for whoever chooses."""
+    domain: str = "any"
+    """Kind of images it is for."""
+    factor: int
+    """Super-resolution factor."""
+    halo: int
+    """Recorded pixels that a tile must hold around each pixel."""
+    overlap: int = 0
+    """Recorded pixels over which tiles are blended; 0 for what is purely local."""
+    bytes_per_pixel: int
+    """Working memory per recorded pixel in float32, of a large tile."""
+    intensity_policy: IntensityPolicy = IntensityPolicy()
+    """How the intensity range of a stack is measured."""
+    options: Mapping[str, float | str] = {}
+    """What was chosen of it, with which `load_model` gives it again."""
+    digest: str | None = None
+    """SHA-256 of all that its pixels depend on; `None` if name and options say it."""
+    dial: float | None = None
+    """From faithful (0) to textured (1); `None` if there is nothing to choose."""
+    conditions: tuple[Condition, ...] = ()
+    """What `inputs` puts beside the image, of what `prepare` found out."""
+    instrument: Instrument | None = None
+    """For whose recordings it was trained; `None` if it was not trained here."""
+    device: torch.device | None = None
+    """Where its weights lie; `None` if it computes wherever its input is."""
+
+    @property
+    def reach(self) -> int | None:
+        """Recorded pixels around each that take part in its result, by whatever way.
+
+        More than `halo` where `inputs` looks further; `None` if all of a plane does.
+        """
+        return self.halo
+
+    def to(self, device: torch.device | str) -> Self:
+        """Give the same upscaler on a device."""
+        return self
+
+    def at_dial(self, dial: float) -> Self:
+        """Give the same upscaler at another place between faithful and textured."""
+        raise ValueError(f"{self.name!r} has no dial, got {dial}. Leave it out.")
+
+    def used_with(self, options: Mapping[str, object]) -> Self:
+        """Give the same upscaler with what may be chosen of it when it is used."""
+        raise ValueError(
+            f"Model {self.name!r} takes no options, got {', '.join(options)}. Leave "
+            f"them out."
+        )
+
+    def prepare(
+        self,
+        stack: Stack,
+        intensity: IntensityRange,
+        noise: Literal["auto"] | NoiseLevel,
+    ) -> Prepared:
+        """Find out what must be known once per stack: nothing, so noise is kept.
+
+        Parameters
+        ----------
+        stack
+            The recording.
+        intensity
+            Its range.
+        noise
+            What is to be removed, as the user asked for.
+
+        Raises
+        ------
+        ValueError
+            If noise is to be removed by what is not conditioned on it.
+        """
+        if noise != "auto" and (noise.gain > 0 or noise.read > 0):
+            raise ValueError(
+                f"{self.name!r} is not conditioned on the noise, so it cannot remove a "
+                f"given level, and {noise} was asked for. Leave noise at 'auto', or "
+                f"choose a model that is."
+            )
+        return Prepared()
+
+    def inputs(
+        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
+    ) -> Tensor:
+        """Put beside a plane what the result is conditioned on.
+
+        Parameters
+        ----------
+        plane
+            `(1, 1, y, x)` float32 in network range.
+        intensity
+            The stack's range.
+        prepared
+            What `prepare` found out about the stack.
+
+        Returns
+        -------
+        Tensor
+            `(1, c, y, x)` float32.
+        """
+        return plane
+
+    def fitted_blur(
+        self, stack: Stack, intensity: IntensityRange, prepared: Prepared
+    ) -> float:
+        """Find the blur with which results of a stack agree, in pixels of the result.
+
+        Parameters
+        ----------
+        stack, intensity, prepared
+            As for `inputs`.
+        """
+        return 0.0
+
+    @abstractmethod
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Super-resolve a batch.
+
+        Parameters
+        ----------
+        batch
+            `(n, c, h, w)` float32, as `inputs` gives it. What lies beyond its border is
+            not known: the outermost `halo` pixels are only right where they are cut.
+
+        Returns
+        -------
+        Tensor
+            `(n, 1, factor·h, factor·w)` in network range.
+        """
