@@ -48,7 +48,11 @@ def recordings(model: SRModel, root: Path, role: str) -> Iterator[Known]:
         sharp, heights = middle(specimen.sharp), specimen.heights
         for photons in PHOTONS:
             low = recorded(sharp, model.factor, photons, heights=heights)
-            told = noise_of(photons, heights=heights) if model.is_told_noise else "auto"
+            told = (
+                noise_of(photons, heights=heights)
+                if "noise" in model.conditions
+                else "auto"
+            )
             yield Known(number, low, sharp, told)
 
 

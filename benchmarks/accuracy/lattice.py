@@ -165,7 +165,7 @@ def table(model: SRModel, scenes: Sequence[Scene]) -> str:
 
 
 def _ways(model: SRModel) -> tuple[bool, ...]:
-    return (True, False) if model.is_told_noise else (False,)
+    return (True, False) if "noise" in model.conditions else (False,)
 
 
 def _lattice_of(image: NDArray, factor: int) -> float:

@@ -97,7 +97,7 @@ def methods_of(general: SRModel, srgan: SRModel, *, is_flat: bool) -> dict[str, 
         is_recommended = dial == model.card.recommended_dial
         name = f"{model.name}, dial {dial:g}{', recommended' * is_recommended}"
         placed = model.at_dial(dial)
-        found[name] = way_at(placed, known, is_told=model.is_told_noise)
+        found[name] = way_at(placed, known, is_told="noise" in model.conditions)
     return found
 
 

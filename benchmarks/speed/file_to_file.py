@@ -42,7 +42,7 @@ def share_of_network(source: Path, architecture: str, compression: str) -> float
     """Super-resolve a file; give the network's share of the processor's time."""
     made = made_model(architecture)
     model = Timed(made.card, made.weights)
-    noise = {"noise": NoiseLevel(gain=1, read=2)} if made.is_told_noise else {}
+    noise = {"noise": NoiseLevel(gain=1, read=2)} if "noise" in made.conditions else {}
     _ = model.runner
     started = process_time()
     sr.upscale_file(

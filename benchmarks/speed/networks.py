@@ -76,7 +76,7 @@ def runner(way: str, architecture: str) -> Callable[[np.ndarray], np.ndarray]:
     if way == OURS:
         import napari_sr as sr
 
-        noise = {"noise": 0} if model.is_told_noise else {}
+        noise = {"noise": 0} if "noise" in model.conditions else {}
 
         def ours(plane: np.ndarray) -> np.ndarray:
             return sr.upscale(

@@ -31,7 +31,7 @@ TILES = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
 def seconds_of(model: sr.SRModel, plane: np.ndarray, tile: int | str) -> float:
     """Time a plane."""
     clock = process_time if torch.get_num_threads() == 1 else perf_counter
-    noise = {"noise": 0} if model.is_told_noise else {}
+    noise = {"noise": 0} if "noise" in model.conditions else {}
     rest = {"device": "cpu", "intensity_range": (0, 1), "consistency": "off"}
     started = clock()
     sr.upscale(plane, model, tile=tile, **rest, **noise)

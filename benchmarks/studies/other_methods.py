@@ -110,7 +110,7 @@ def figures(result: NDArray, truth: NDArray, low: NDArray, factor: int) -> list[
 
 def by(upscaler: Upscaler) -> Method:
     """Super-resolve by the whole flow; who can be told the noise is told it."""
-    told = getattr(upscaler, "is_told_noise", False)
+    told = "noise" in upscaler.conditions
     return lambda low, noise: sr.upscale(
         low, upscaler, dtype="float32", device="cpu", noise=noise if told else "auto"
     )

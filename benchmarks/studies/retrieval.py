@@ -117,7 +117,7 @@ def _one(
     truth = volume[number][:LARGEST, :LARGEST]
     rest = volume[:number] + volume[number + 1 :]
     low = recorded(truth, FACTOR, photons)
-    told = getattr(base, "is_told_noise", False)
+    told = "noise" in base.conditions
     noise = noise_of(photons) if told else "auto"
 
     def quality(upscaler: object) -> float:

@@ -223,17 +223,9 @@ def _load_method(
         options = dict(options)
         base = load_with_options(str(options.pop("base", "bicubic")), factor, {})
         if (dial := options.pop("dial", None)) is not None:
-            base = _at_dial(base, dial)
+            base = base.at_dial(float(str(dial)))
         options["base"] = base
     return build_method(name, factor, options)
-
-
-def _at_dial(base: SRModel | Weightless | Foreign, dial: object) -> SRModel:
-    from napari_sr.models.sr_model import SRModel
-
-    if not isinstance(base, SRModel):
-        raise ValueError(f"{base.name!r} has no dial, got {dial}. Leave it out.")
-    return base.at_dial(float(str(dial)))
 
 
 def _checkpoint(path: str | os.PathLike[str]) -> SRModel | Foreign:

@@ -110,7 +110,7 @@ def _calibrate(
             group,
             recorded(sharp, model.factor, level),
             sharp,
-            noise_of(level) if model.is_told_noise else "auto",
+            noise_of(level) if "noise" in model.conditions else "auto",
         )
         for group, file in zip(groups, files, strict=True)
         for sharp in (middle(one.sharp) for one in specimens_of(file))

@@ -186,7 +186,7 @@ def ways_of(
     def at(dial: float, *, is_told: bool) -> Method:
         return way_at(model.at_dial(dial), intensity_range, is_told=is_told)
 
-    name, told = model.name, model.is_told_noise
+    name, told = model.name, "noise" in model.conditions
     found = {f"{name} auto": at(0.0, is_told=False)}
     if told:
         found = {f"{name} given": at(0.0, is_told=True), **found}

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 
 from napari_sr.cards.model_card import ModelCard
 from napari_sr.interop.probe import look_at
+from napari_sr.models.upscaler import Upscaler
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor, nn
 
-    from napari_sr.image.intensity import IntensityPolicy, IntensityRange, NoiseLevel
-    from napari_sr.image.stack import Stack
-    from napari_sr.models.upscaler import Prepared
+    from napari_sr.image.intensity import IntensityPolicy
 
 LARGEST_REACH = 40
 """Recorded pixels of halo that are worth exact tiles."""
@@ -51,7 +48,7 @@ class Origin:
     """What else its card tells."""
 
 
-class Foreign:
+class Foreign(Upscaler):
     """A network made elsewhere, for one channel.
 
     Parameters
@@ -66,17 +63,12 @@ class Foreign:
         Where it comes from.
     """
 
-    domain = "any"
-    sees_whole_planes = False
-
     def __init__(
         self, name: str, network: nn.Module, factor: int, origin: Origin
     ) -> None:
         self.name, self.factor, self.origin = name, factor, origin
-        self.options: dict[str, float | str] = {}
         self.network = network.eval()
         self.device = torch.device("cpu")
-        self.digest = origin.digest
         self.intensity_policy = origin.intensity
         self.bytes_per_pixel = origin.bytes_per_pixel
         reach = LARGEST_REACH + 1 if origin.is_shifting else _reach_of(network, factor)
@@ -91,43 +83,16 @@ class Foreign:
         )
         self.description = f"{origin.title}, {how}."
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that its pixels depend on."""
+        return self.origin.digest
+
     def to(self, device: torch.device | str) -> Self:
         """Move the network to a device."""
         self.network.to(device)
         self.device = torch.device(device)
         return self
-
-    def used_with(self, options: Mapping[str, object]) -> Self:
-        """Refuse to be used in another way: nothing is left to choose."""
-        raise ValueError(
-            f"Model {self.name!r} takes no options, got {', '.join(options)}. Leave "
-            f"them out."
-        )
-
-    def prepare(
-        self,
-        stack: Stack,
-        intensity: IntensityRange,
-        noise: Literal["auto"] | NoiseLevel,
-    ) -> None:
-        """Find out nothing: these networks are not told the noise.
-
-        Raises
-        ------
-        ValueError
-            If a level is asked for.
-        """
-        if noise != "auto":
-            raise ValueError(
-                f"Model {self.name!r} is not told the noise, so it cannot keep or "
-                f"remove a given level. Leave noise at 'auto'."
-            )
-
-    def inputs(
-        self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
-    ) -> Tensor:
-        """Put nothing beside a `(1, 1, y, x)` plane."""
-        return plane
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_sr.image.stack import Stack
     from napari_sr.methods.laying import Laid
     from napari_sr.models.upscaler import Prepared, Upscaler
+    from napari_sr.networks import Condition
 
 N_PLACES = (2 * AROUND + 1) ** 2
 
@@ -56,8 +57,6 @@ class Retrieval(Weightless):
         For an option that cannot be used, or a bank that is none or has changed.
     """
 
-    sees_whole_planes = True
-
     def __init__(
         self,
         factor: int,
@@ -76,8 +75,11 @@ class Retrieval(Weightless):
                 f"{bank} is not the bank that was used before (it has another "
                 f"SHA-256). Give that one, or leave out bank_sha256."
             )
-        digest = str(getattr(base, "digest", ""))
-        of_base = {"base_sha256": digest, "dial": getattr(base, "dial", 0.0)}
+        digest = base.digest or ""
+        of_base: dict[str, float | str] = {
+            "base_sha256": digest,
+            "dial": base.dial or 0.0,
+        }
         if base_sha256 not in ("", digest):
             raise ValueError(
                 f"{base.name} is not the base that was used before (it has another "
@@ -95,19 +97,25 @@ class Retrieval(Weightless):
             **(of_base if digest else {}),
         )
         self.intensity_policy, self.overlap = base.intensity_policy, base.overlap
+        self.instrument, self.device = base.instrument, base.device
         # A matrix of the images for each recorded pixel, and what solving it takes.
         self.bytes_per_pixel += FLOAT_BYTES * 4 * self.n_images**2
         self.bytes_per_pixel += base.bytes_per_pixel
 
     @property
-    def device(self) -> torch.device | None:
-        """Where the weights of the base lie, if it has any."""
-        return self.base.device
+    def reach(self) -> None:
+        """All of a plane: where an image lies is found on whole planes."""
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What its base is told."""
+        return self.base.conditions
 
     def to(self, device: torch.device | str) -> Self:
         """Give the same upscaler with its base on a device."""
         moved = copy(self)
-        moved.base = self.base.to(torch.device(device))
+        moved.base = self.base.to(device)
+        moved.device = moved.base.device
         return moved
 
     def prepare(
@@ -118,6 +126,12 @@ class Retrieval(Weightless):
     ) -> Prepared:
         """Find out what the base wants to know; the bank is searched for each plane."""
         return self.base.prepare(stack, intensity, noise)
+
+    def fitted_blur(
+        self, stack: Stack, intensity: IntensityRange, prepared: Prepared
+    ) -> float:
+        """Find the blur of the base: detail of the bank agrees with it."""
+        return self.base.fitted_blur(stack, intensity, prepared)
 
     def inputs(
         self, plane: Tensor, intensity: IntensityRange, prepared: Prepared

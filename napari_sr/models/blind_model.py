@@ -18,7 +18,7 @@ from napari_sr.image.intensity import fill_gaps
 from napari_sr.image.sampling import spread_indices
 from napari_sr.models import sr_model as models
 from napari_sr.models.sr_model import SRModel
-from napari_sr.models.upscaler import BlurEstimate
+from napari_sr.models.upscaler import BlurEstimate, Prepared
 from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.generators.ikc import (
     Corrector,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from napari_sr.image.intensity import IntensityRange, NoiseLevel
     from napari_sr.image.stack import Stack
-    from napari_sr.models.upscaler import Prepared
     from napari_sr.networks.weights import Weights
 
 N_CORRECTIONS = 7
@@ -76,7 +75,7 @@ class BlindModel(SRModel):
         stack: Stack,
         intensity: IntensityRange,
         noise: Literal["auto"] | NoiseLevel,
-    ) -> BlurEstimate:
+    ) -> Prepared:
         """Find out, once per stack, what blurred it.
 
         Parameters
@@ -94,7 +93,7 @@ class BlindModel(SRModel):
             If a noise level is given.
         """
         super().prepare(stack, intensity, noise)
-        return self.blur_of(_windows(stack, intensity, self.factor))
+        return Prepared(blur=self.blur_of(_windows(stack, intensity, self.factor)))
 
     @torch.inference_mode()
     @full_precision()
@@ -155,8 +154,8 @@ class BlindModel(SRModel):
         Tensor
             `(1, 11, y, x)` float32.
         """
-        assert isinstance(prepared, BlurEstimate)
-        return with_code(plane, torch.tensor([prepared.code]))
+        assert prepared.blur is not None
+        return with_code(plane, torch.tensor([prepared.blur.code]))
 
 
 def read_model(path: str | os.PathLike[str]) -> SRModel:

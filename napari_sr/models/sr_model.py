@@ -12,16 +12,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch.nn import functional
 
 from napari_sr.cards.model_card import PARTS, ModelFormatError, as_header, read_card
+from napari_sr.device import full_precision
 from napari_sr.files.atomic import written_aside
 from napari_sr.image.intensity import NoiseLevel, fill_gaps
 from napari_sr.image.sampling import spread_indices
-from napari_sr.instrument.noise import NoiseEstimator, noise_map
+from napari_sr.image.tiling import pad_plane
+from napari_sr.instrument.data_consistency import fitted_sigma
+from napari_sr.instrument.noise import SIGNAL_RADIUS, NoiseEstimator, noise_map
 from napari_sr.models.file import PartsOnDisk, digests_of
+from napari_sr.models.upscaler import Prepared, Upscaler
 from napari_sr.networks import ARCHITECTURES, build_generator
 from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.inference.fold import fold_batch_norm
@@ -35,10 +40,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sr.cards.model_card import ModelCard
-    from napari_sr.image.intensity import IntensityPolicy, IntensityRange
+    from napari_sr.image.intensity import IntensityRange
     from napari_sr.image.stack import Stack
-    from napari_sr.models.upscaler import Prepared
-    from napari_sr.networks import Generator
+    from napari_sr.networks import Condition, Generator
     from napari_sr.networks.inference.runners import Runner
     from napari_sr.networks.weights import Weights
 
@@ -55,11 +59,13 @@ COMPUTES = {
     "instrument",
 }
 """Fields of a card on which pixels depend."""
+SIDE_FOR_BLUR = 192
+"""Side of the part of a stack on which its blur is fitted, in recorded pixels."""
 N_PLANES_FOR_NOISE = 8
 """The noise of a stack is estimated from so many planes, evenly spread."""
 
 
-class SRModel:
+class SRModel(Upscaler):
     """A trained super-resolution model: an upscaler.
 
     Calling it maps a batch `(n, c, h, w)` in network range to `(n, 1, f·h, f·w)`; `c`
@@ -83,7 +89,8 @@ class SRModel:
         If a part is unknown or missing, or the dial is where there is nothing.
     """
 
-    sees_whole_planes = False
+    dial: float
+    device: torch.device
 
     def __init__(
         self,
@@ -94,11 +101,16 @@ class SRModel:
         device: torch.device | str = "cpu",
     ) -> None:
         self.card = card
+        self.name, self.description, self.domain = (
+            card.name,
+            card.description,
+            card.domain,
+        )
+        self.factor, self.halo = card.factor, card.halo
+        self.intensity_policy, self.instrument = card.intensity, card.instrument
         self.weights = weights
         self.dial = card.recommended_dial if dial is None else dial
         self.device = torch.device(device)
-        self.options: dict[str, float | str] = {}
-        """What was chosen of its architecture when it was loaded."""
         wrong = (set(weights) - set(PARTS)) | ({"faithful"} - set(weights))
         if wrong:
             raise ValueError(
@@ -117,45 +129,10 @@ class SRModel:
         """Show name, factor and domain."""
         return f"<SRModel {self.name}: ×{self.factor}, {self.domain}>"
 
-    @property
-    def name(self) -> str:
-        """Short name, as the catalogue lists it."""
-        return self.card.name
-
-    @property
-    def description(self) -> str:
-        """One line for whoever chooses."""
-        return self.card.description
-
-    @property
-    def domain(self) -> str:
-        """Kind of images it was trained on."""
-        return self.card.domain
-
-    @property
-    def factor(self) -> int:
-        """Super-resolution factor."""
-        return self.card.factor
-
-    @property
-    def halo(self) -> int:
-        """Recorded pixels that the network sees around each pixel."""
-        return self.card.halo
-
-    @property
-    def overlap(self) -> int:
-        """Recorded pixels over which tiles are blended: none, they are local."""
-        return 0
-
     @cached_property
-    def bytes_per_pixel(self) -> int:
+    def bytes_per_pixel(self) -> int:  # type: ignore[override]
         """Working memory per recorded pixel in float32, of a large tile."""
         return self.runner.bytes_per_pixel
-
-    @property
-    def intensity_policy(self) -> IntensityPolicy:
-        """How the intensity range of a stack is measured."""
-        return self.card.intensity
 
     def to(self, device: torch.device | str) -> Self:
         """Give the same model on a device; itself, network and all, if it is there."""
@@ -258,9 +235,14 @@ class SRModel:
         return estimator.eval()
 
     @property
-    def is_told_noise(self) -> bool:
-        """Whether the network takes a noise map beside the image."""
-        return self.network.in_channels == 2
+    def conditions(self) -> tuple[Condition, ...]:
+        """What its network is told beside the image."""
+        return self.network.conditions
+
+    @property
+    def reach(self) -> int:
+        """Recorded pixels that take part: the noise map averages the signal."""
+        return self.halo + (SIGNAL_RADIUS if "noise" in self.conditions else 0)
 
     def prepare(
         self,
@@ -281,23 +263,18 @@ class SRModel:
 
         Returns
         -------
-        NoiseLevel or None
-            In counts; `None` when the network is not told the noise.
+        Prepared
+            With the noise, when the network is told it.
 
         Raises
         ------
         ValueError
             If a level is asked of a model that cannot be told one.
         """
-        if not self.is_told_noise:
-            if noise != "auto":
-                raise ValueError(
-                    f"Model {self.name!r} is not told the noise, so it cannot keep or "
-                    f"remove a given level. Leave noise at 'auto'."
-                )
-            return None
+        if "noise" not in self.conditions:
+            return super().prepare(stack, intensity, noise)
         if noise != "auto":
-            return noise
+            return Prepared(noise=noise)
         if "noise_estimator" not in self.weights:
             raise ValueError(
                 f"Model {self.name!r} has no noise estimator. Give the noise: 0, or "
@@ -307,7 +284,8 @@ class SRModel:
             torch.from_numpy(intensity.normalize(fill_gaps(stack.plane(index))[0]))
             for index in spread_indices(stack, N_PLANES_FOR_NOISE)
         )
-        return intensity.noise_to_counts(self.noise_estimator.estimate(planes))
+        level = self.noise_estimator.estimate(planes)
+        return Prepared(noise=intensity.noise_to_counts(level))
 
     def inputs(
         self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
@@ -328,11 +306,39 @@ class SRModel:
         Tensor
             `(1, c, y, x)` float32.
         """
-        if not isinstance(prepared, NoiseLevel):
+        if prepared.noise is None:
             return plane
-        level = intensity.noise_to_network(prepared)
-        told = noise_map(plane, level.gain, level.read, level.offset)
-        return torch.cat([plane, told], dim=1)
+        level = intensity.noise_to_network(prepared.noise)
+        sigma = noise_map(plane, level.gain, level.read, level.offset)
+        return torch.cat([plane, sigma], dim=1)
+
+    def fitted_blur(
+        self, stack: Stack, intensity: IntensityRange, prepared: Prepared
+    ) -> float:
+        """Find the blur that relates results of the middle of a stack to its recording.
+
+        A model that is trained for blurred recordings sharpens them, by as much as it
+        takes them to be blurred.
+
+        Parameters
+        ----------
+        stack, intensity, prepared
+            As for `inputs`.
+        """
+        within = self.card.instrument.psf_sigma
+        if within[0] == within[1]:
+            return within[0]
+        middle = tuple(length // 2 for length in stack.leading_shape)
+        starts = [max(0, (side - SIDE_FOR_BLUR) // 2) for side in stack.plane_shape]
+        part = tuple(slice(start, start + SIDE_FOR_BLUR) for start in starts)
+        low = intensity.normalize(fill_gaps(stack.plane(middle)[part])[0])
+        inputs = self.inputs(torch.from_numpy(low)[None, None], intensity, prepared)
+        padded = [pad_plane(channel, self.halo) for channel in inputs[0].numpy()]
+        batch = torch.from_numpy(np.stack(padded))[None]
+        with full_precision():
+            high = self(batch.to(self.device))[0, 0].float().cpu().numpy()
+        inside = slice(self.halo * self.factor, -self.halo * self.factor)
+        return fitted_sigma(high[inside, inside], low, self.factor, within)
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:

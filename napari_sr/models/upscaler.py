@@ -103,16 +103,22 @@ class Upscaler(ABC):
     """How the intensity range of a stack is measured."""
     options: Mapping[str, float | str] = {}
     """What was chosen of it, with which `load_model` gives it again."""
-    digest: str | None = None
-    """SHA-256 of all that its pixels depend on; `None` if name and options say it."""
     dial: float | None = None
     """From faithful (0) to textured (1); `None` if there is nothing to choose."""
-    conditions: tuple[Condition, ...] = ()
-    """What `inputs` puts beside the image, of what `prepare` found out."""
     instrument: Instrument | None = None
     """For whose recordings it was trained; `None` if it was not trained here."""
     device: torch.device | None = None
     """Where its weights lie; `None` if it computes wherever its input is."""
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of all that its pixels depend on; `None`: name and options say it."""
+        return None
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What `inputs` puts beside the image, of what `prepare` found out."""
+        return ()
 
     @property
     def reach(self) -> int | None:
@@ -143,7 +149,7 @@ class Upscaler(ABC):
         intensity: IntensityRange,
         noise: Literal["auto"] | NoiseLevel,
     ) -> Prepared:
-        """Find out what must be known once per stack: nothing, so noise is kept.
+        """Find out what must be known once per stack: here nothing.
 
         Parameters
         ----------
@@ -157,13 +163,12 @@ class Upscaler(ABC):
         Raises
         ------
         ValueError
-            If noise is to be removed by what is not conditioned on it.
+            If a level is asked of what cannot be told one.
         """
-        if noise != "auto" and (noise.gain > 0 or noise.read > 0):
+        if noise != "auto":
             raise ValueError(
-                f"{self.name!r} is not conditioned on the noise, so it cannot remove a "
-                f"given level, and {noise} was asked for. Leave noise at 'auto', or "
-                f"choose a model that is."
+                f"Model {self.name!r} is not told the noise, so it cannot keep or "
+                f"remove a given level. Leave noise at 'auto'."
             )
         return Prepared()
 

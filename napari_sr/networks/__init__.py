@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr.image.factor import check_factor
-from napari_sr.networks.generator import Generator, OutputStep
+from napari_sr.networks.generator import Condition, Generator, OutputStep
 from napari_sr.networks.generators.fast import Fast
 from napari_sr.networks.generators.ikc import Sftmd
 from napari_sr.networks.generators.scn import SparseCoding
@@ -23,7 +23,7 @@ from napari_sr.networks.generators.srresnet_variants import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ARCHITECTURES", "Generator", "OutputStep", "build_generator"]
+__all__ = ["ARCHITECTURES", "Condition", "Generator", "OutputStep", "build_generator"]
 
 ARCHITECTURES: dict[str, Callable[..., Generator]] = {
     "fast": Fast,

@@ -7,7 +7,7 @@ is always the network composed with this step, so the three cannot disagree.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -15,6 +15,8 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
+Condition = Literal["noise", "blur"]
+"""What a network may be told about a recording, in channels beside the image."""
 OutputStep = tuple[float, float]
 """Scale and offset from a network's raw output to network range."""
 
@@ -47,6 +49,8 @@ class Generator(nn.Module):
     and the code of the blur."""
     halo: int
     """Receptive radius in low-resolution pixels, rounded up."""
+    conditions: tuple[Condition, ...] = ()
+    """What the channels after the first tell."""
     output_step: OutputStep = (1.0, 0.0)
     """Of a network that is built anew; a model's card may hold another."""
 

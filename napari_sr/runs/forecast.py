@@ -23,7 +23,7 @@ from napari_sr.files.zarr.regions import level_shapes
 from napari_sr.image.axis import Axis
 from napari_sr.image.regions import CHUNK, Region, Regions, region_side
 from napari_sr.image.stack import StackError
-from napari_sr.upscaling.flow import reach_of, region_steps
+from napari_sr.upscaling.flow import margin_of, region_steps
 from napari_sr.upscaling.plan import make_plan
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def try_out(
         for side in stack.plane_shape
     ]
     region = Region(middle, cuts[0], cuts[1])
-    n_pixels = prod(region.window(stack.plane_shape, reach_of(plan)).shape)
+    n_pixels = prod(region.window(stack.plane_shape, margin_of(plan)).shape)
     tracemalloc.start()
     try:
         _pixels_of(stack, upscaler, plan, region)
@@ -255,7 +255,7 @@ class _LookedAt:
 def _looked_at(shape: Shape, plan: Plan, is_zarr: bool) -> _LookedAt:
     plane = (shape[-2], shape[-1])
     side = region_side(plan.factor) if is_zarr else max(plane)
-    margin = reach_of(plan)
+    margin = margin_of(plan)
     sides = []  # of what is seen: a region is as high as its row, as wide as its column
     for length in plane:
         line = Regions((length, 1), side)

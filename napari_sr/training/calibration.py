@@ -180,6 +180,6 @@ def _known(recorded: HeldOut, model: SRModel) -> Iterator[Known]:
             image=group,
             low=seen.low[0, 0].numpy(),
             sharp=seen.sharp[0, 0].numpy(),
-            noise=level if model.is_told_noise else "auto",
+            noise=level if "noise" in model.conditions else "auto",
             intensity_range=(0.0, 1.0),
         )

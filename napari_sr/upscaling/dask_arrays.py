@@ -15,7 +15,7 @@ from napari_sr.image.regions import SIDE, Region
 from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling import flow as upscaling
-from napari_sr.upscaling.flow import as_upscaler, reach_of, region_steps
+from napari_sr.upscaling.flow import as_upscaler, margin_of, region_steps
 from napari_sr.upscaling.plan import make_plan
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def _as_chunks(array: Any, upscaler: Upscaler, plan: Plan) -> Array:  # noqa: AN
     from dask.array.overlap import overlap
     from dask.delayed import delayed
 
-    n_leading, factor, margin = array.ndim - 2, plan.factor, reach_of(plan)
+    n_leading, factor, margin = array.ndim - 2, plan.factor, margin_of(plan)
     within = [
-        (side,) if plan.sees_whole_planes else _parts(side, factor)
+        (side,) if plan.reach is None else _parts(side, factor)
         for side in array.shape[-2:]
     ]
     cut = array.rechunk((*[1] * n_leading, *within))
@@ -100,7 +100,7 @@ def _pixels_of(
     `edges` are those of all parts, along y and x.
     """
     plane = block.reshape(block.shape[-2:])
-    margin = reach_of(plan)
+    margin = margin_of(plan)
     kept = []
     for side, part in zip(edges, block_id[-2:], strict=True):
         start = min(margin, side[part])

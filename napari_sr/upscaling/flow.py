@@ -27,8 +27,6 @@ from napari_sr.image.stack import Stack
 from napari_sr.image.tiling import plan_tiles
 from napari_sr.instrument import data_consistency as consistency
 from napari_sr.instrument.data_consistency import make_consistent, with_mean_of
-from napari_sr.instrument.noise import SIGNAL_RADIUS
-from napari_sr.models.sr_model import SRModel
 from napari_sr.models.upscaler import Upscaler
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.forking import survive_forks
@@ -51,7 +49,7 @@ __all__ = [
     "Upscaler",
     "as_upscaler",
     "make_plan",
-    "reach_of",
+    "margin_of",
     "region_steps",
     "upscale",
     "upscale_plane",
@@ -103,10 +101,6 @@ def as_upscaler(model: ModelLike, settings: UpscaleSettings) -> Upscaler:
         load_model(model) if isinstance(model, str | os.PathLike) else model
     )
     if settings.dial is not None:
-        if not isinstance(upscaler, SRModel):
-            raise ValueError(
-                f"{upscaler.name!r} has no dial, got {settings.dial}. Leave it out."
-            )
         upscaler = upscaler.at_dial(settings.dial)
     return upscaler.to(choose_device(settings.device))
 
@@ -171,7 +165,7 @@ def region_steps(
     Step
         After each tile; with the last tile of a region come its pixels, as `plane`.
     """
-    network, margin = Tiled(upscaler, plan), reach_of(plan)
+    network, margin = Tiled(upscaler, plan), margin_of(plan)
     windows = [region.window(stack.plane_shape, margin) for region in regions]
     tilings = {
         window.shape: plan_tiles(window.shape, plan.tile, plan.halo, upscaler.overlap)
@@ -204,12 +198,12 @@ def _in_counts(
     return restore_gaps(counts, gaps, plan.factor, plan.intensity), n_clipped
 
 
-def reach_of(plan: Plan) -> int:
+def margin_of(plan: Plan) -> int:
     """Tell how far from a pixel the recording takes part in its result, in pixels."""
-    if plan.sees_whole_planes:
+    if plan.reach is None:
         return EVERYWHERE
     agreeing = consistency.reach_of(plan.consistency, plan.factor, plan.psf_sigma)
-    return plan.halo + SIGNAL_RADIUS + agreeing
+    return plan.reach + agreeing
 
 
 def upscale_plane(recorded: NDArray, upscaler: Upscaler, plan: Plan) -> NDArray:

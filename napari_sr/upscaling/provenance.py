@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr._version import __version__
-from napari_sr.interop.foreign import Foreign
-from napari_sr.methods.weightless import Weightless
-from napari_sr.models.sr_model import SRModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,15 +32,8 @@ def provenance_of(stack: Stack, plan: Plan) -> dict[str, object]:
 
 def identity_of(upscaler: Upscaler) -> list[object]:
     """Tell by what an upscaler is known again; what is the same in JSON is the same."""
-    chosen: object = None
-    digest = None
-    if isinstance(upscaler, SRModel):
-        digest, chosen = upscaler.digest, upscaler.dial
-    elif isinstance(upscaler, Foreign):
-        digest = upscaler.digest
-    elif isinstance(upscaler, Weightless):
-        chosen = dict(upscaler.options)
-    return [upscaler.name, upscaler.factor, digest, chosen]
+    chosen = dict(upscaler.options) if upscaler.digest is None else upscaler.dial
+    return [upscaler.name, upscaler.factor, upscaler.digest, chosen]
 
 
 def asked_for(upscaler: Upscaler, settings: UpscaleSettings) -> dict[str, object]:

@@ -162,7 +162,7 @@ class Tiled:
             `(1, c, y + 2·halo, x + 2·halo)` float32 on the CPU.
         """
         plane = torch.from_numpy(self._plan.intensity.normalize(recorded))[None, None]
-        told = self._upscaler.inputs(plane, self._plan.intensity, self._plan.prepared)
+        told = self._upscaler.inputs(plane, self._plan.intensity, self._plan)
         channels = [pad_plane(channel, self._plan.halo) for channel in told[0].numpy()]
         return torch.from_numpy(np.stack(channels))[None]
 

@@ -40,7 +40,7 @@ def recordings(n, seed=0, photons=(None, 200.0)):
 def test_an_interval_holds_what_it_promises_on_further_images(model):
     def known(n, seed):
         for one in recordings(n, seed):
-            noise = one.noise if model.is_told_noise else "auto"
+            noise = one.noise if "noise" in model.conditions else "auto"
             yield Known(one.image, one.low, one.sharp, noise)
 
     found = find_interval(model, known(12, 1), known(2, 2))

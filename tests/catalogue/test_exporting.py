@@ -98,7 +98,7 @@ def test_onnx_gives_the_same_pixels_at_any_size(name, onnx_of):
     assert json.loads(told["intensity"])["kind"] == "percentile"
     assert "not for diagnosis" in told["use"]
     names = [one.name for one in session.get_inputs()]
-    assert names == ["image", "noise"][: 1 + model.is_told_noise]
+    assert names == ["image", "noise"][: 1 + len(model.conditions)]
     draw = torch.Generator().manual_seed(3)
     for shape in ((1, 1, 9, 64), (3, 1, 40, 31)):
         inputs = [torch.rand(shape, generator=draw) for _ in names]

@@ -46,7 +46,7 @@ def model(request):
 
 def faithful_way(model):
     """What its faithful end is called in tables: with the noise given, if it can be."""
-    return f"{model.name} {'given' if model.is_told_noise else 'auto'}"
+    return f"{model.name} {'given' if 'noise' in model.conditions else 'auto'}"
 
 
 def test_the_card_says_what_it_is_where_it_comes_from_and_how_good_it_is(model):
@@ -63,7 +63,7 @@ def test_the_card_says_what_it_is_where_it_comes_from_and_how_good_it_is(model):
 
 def test_the_card_shows_gains_over_bicubic_on_every_dataset(model):
     # Without being told, a network takes the grain of a sharp recording for noise.
-    bound = 0.1 if model.is_told_noise else 0.2
+    bound = 0.1 if "noise" in model.conditions else 0.2
     found = {(f.dataset, f.photons, f.method): f.quality for f in model.card.quality}
     for (dataset, photons, method), quality in found.items():
         if method == faithful_way(model):
@@ -104,7 +104,10 @@ def lattices_above_the_bound(model):
         low, noise = recorded(flat, model.factor, photons), noise_of(photons)
         most = most_on_flat_fields(lattice_of(bicubic(low, noise), model))
         # Alone it is asked for as most are: the noise left to the model.
-        for is_told in {model.is_told_noise and intensity_range is not None, False}:
+        for is_told in {
+            "noise" in model.conditions and intensity_range is not None,
+            False,
+        }:
             way = way_at(model, intensity_range, is_told=is_told)
             found = lattice_of(way(low, noise), model)
             if found > most:
@@ -115,7 +118,7 @@ def lattices_above_the_bound(model):
         most = most_on_images(lattice_of(sharp, model))
         for photons in (None, 200.0):
             low, noise = recorded(sharp, model.factor, photons), noise_of(photons)
-            way = way_at(model, is_told=model.is_told_noise)
+            way = way_at(model, is_told="noise" in model.conditions)
             found = lattice_of(way(low, noise), model)
             if found > most:
                 yield f"{name} at {photons} photons: {found:.1f} above {most:.1f}"
@@ -147,7 +150,9 @@ def test_a_lattice_would_be_seen(name):
 def test_a_flat_field_stays_flat_to_half_a_percent_of_the_range(model, level, noise):
     flat = np.full((40, 50), 1000 + 20_000 * level, np.float32)
     how = {"noise": noise}
-    if not model.is_told_noise:  # the paper's textured end has its texture everywhere
+    if (
+        "noise" not in model.conditions
+    ):  # the paper's textured end has its texture everywhere
         how = {"dial": 0}
     result = sr.upscale(flat, model, intensity_range=(1000, 21_000), **how)
     assert np.abs(result - flat[0, 0]).max() <= 0.005 * 20_000

@@ -15,6 +15,7 @@ from napari_sr.image.intensity import IntensityPolicy, IntensityRange, NoiseLeve
 from napari_sr.image.stack import Stack
 from napari_sr.image.tiling import Mosaic, pad_plane, plan_tiles
 from napari_sr.methods.interpolation import Interpolation
+from napari_sr.models.upscaler import Prepared
 from napari_sr.networks.resampling import kernel_radius, phase_kernel, resample
 
 RADII = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos": 3}
@@ -271,7 +272,8 @@ def test_an_interpolation_says_what_it_is(kernel):
 def test_the_network_input_is_the_plane_itself():
     plane = torch.zeros(1, 1, 4, 4)
     assert (
-        Interpolation("bicubic", 2).inputs(plane, IntensityRange(0, 1), None) is plane
+        Interpolation("bicubic", 2).inputs(plane, IntensityRange(0, 1), Prepared())
+        is plane
     )
 
 
@@ -279,7 +281,7 @@ def test_the_network_input_is_the_plane_itself():
 def test_keeping_the_noise_is_what_an_interpolation_does(noise):
     stack = Stack.from_array(np.zeros((4, 4), np.uint16))
     upscaler = Interpolation("bicubic", 2)
-    assert upscaler.prepare(stack, IntensityRange(0, 1), noise) is None
+    assert upscaler.prepare(stack, IntensityRange(0, 1), noise) == Prepared()
 
 
 @pytest.mark.parametrize("noise", [NoiseLevel(gain=1), NoiseLevel(read=3)])

@@ -21,6 +21,7 @@ from napari_sr.image.stack import Stack
 from napari_sr.instrument.psf import convolve, gaussian_psf
 from napari_sr.methods.deconvolution import blur_of, pixel_area, wiener_filter
 from napari_sr.methods.names import METHODS
+from napari_sr.models.upscaler import Prepared
 from napari_sr.phantoms import make_phantom
 from napari_sr.runs.one_file import provenance_of
 from napari_sr.settings import UpscaleSettings
@@ -125,7 +126,7 @@ def test_a_method_says_what_it_is_and_keeps_the_noise(upscaler):
     assert upscaler.description == METHODS[upscaler.name]
     assert upscaler.description.endswith(".")
     stack, whole = Stack.from_array(np.zeros((4, 4), np.uint16)), IntensityRange(0, 1)
-    assert upscaler.prepare(stack, whole, NoiseLevel(offset=100)) is None
+    assert upscaler.prepare(stack, whole, NoiseLevel(offset=100)) == Prepared()
     with pytest.raises(ValueError, match="cannot remove noise"):
         upscaler.prepare(stack, whole, NoiseLevel(read=3))
 

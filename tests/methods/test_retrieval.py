@@ -15,6 +15,7 @@ from napari_sr.image.stack import Stack
 from napari_sr.methods.bank import Bank, described, write_bank
 from napari_sr.methods.retrieval import Retrieval
 from napari_sr.methods.trust import trusted
+from napari_sr.models.upscaler import Prepared
 from napari_sr.phantoms import make_phantom
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import upscale
@@ -77,7 +78,7 @@ def test_it_says_which_image_each_region_comes_from(banks):
     folder, truth = banks
     method = load_model("retrieval", factor=2, bank=str(folder / "near.npz"))
     low = torch.from_numpy(binned(truth, 2) / np.ptp(truth)).float()[None, None]
-    _, shares = method.explained(method.inputs(low, None, None))
+    _, shares = method.explained(method.inputs(low, None, Prepared()))
     assert shares.shape == (1, 3, 64, 64)
     inner = shares[0, :, 8:-8, 8:-8]
     assert inner.sum(0).max() <= 1 + 1e-5

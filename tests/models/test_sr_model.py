@@ -13,6 +13,7 @@ from napari_sr.image.stack import Stack
 from napari_sr.instrument.noise import noise_map
 from napari_sr.models import sr_model as model_room
 from napari_sr.models.sr_model import SRModel
+from napari_sr.models.upscaler import Prepared
 
 SCALE = IntensityRange(100, 1100)
 MAKERS = {"fast": tiny_fast, "srresnet": tiny_srresnet}
@@ -196,14 +197,14 @@ def stack_of(*levels):
 def test_a_level_is_taken_as_given():
     level = NoiseLevel(1, 2, 3)
 
-    assert tiny_fast().prepare(stack_of(300), SCALE, level) is level
+    assert tiny_fast().prepare(stack_of(300), SCALE, level) == Prepared(noise=level)
 
 
 def test_auto_asks_the_estimator_and_answers_in_counts():
     model = tiny_fast()
     plane = np.random.default_rng(0).integers(100, 1100, (20, 30)).astype(np.uint16)
 
-    found = model.prepare(Stack.from_array(plane), SCALE, "auto")
+    found = model.prepare(Stack.from_array(plane), SCALE, "auto").noise
 
     normalized = torch.from_numpy((plane.astype(np.float32) - 100) / 1000)
     in_network = model.noise_estimator.estimate([normalized])
@@ -232,7 +233,10 @@ def test_auto_copes_with_planes_that_hardly_say_anything(shape):
     plane = np.random.default_rng(0).random(shape).astype(np.float32)
     plane[0, 0] = np.nan
 
-    level = tiny_fast().prepare(Stack.from_array(plane), IntensityRange(0, 1), "auto")
+    prepared = tiny_fast().prepare(
+        Stack.from_array(plane), IntensityRange(0, 1), "auto"
+    )
+    level = prepared.noise
 
     assert np.isfinite([level.gain, level.read, level.offset]).all()
 
@@ -241,7 +245,7 @@ def test_inputs_are_the_plane_and_the_map_in_network_units():
     plane = random_batch(1, 1, 10, 12)
     level = NoiseLevel(gain=4, read=20, offset=300)
 
-    told = tiny_fast().inputs(plane, SCALE, level)
+    told = tiny_fast().inputs(plane, SCALE, Prepared(noise=level))
 
     assert told.shape == (1, 2, 10, 12)
     assert torch.equal(told[:, :1], plane)
@@ -250,7 +254,9 @@ def test_inputs_are_the_plane_and_the_map_in_network_units():
 
 
 def test_noise_0_is_a_map_of_zeros():
-    told = tiny_fast().inputs(random_batch(1, 1, 10, 12), SCALE, NoiseLevel())
+    told = tiny_fast().inputs(
+        random_batch(1, 1, 10, 12), SCALE, Prepared(noise=NoiseLevel())
+    )
 
     assert not told[:, 1].any()
 
@@ -258,9 +264,9 @@ def test_noise_0_is_a_map_of_zeros():
 def test_a_model_that_is_not_told_the_noise():
     model, plane = tiny_srresnet(), random_batch(1, 1, 9, 9)
 
-    assert not model.is_told_noise
-    assert model.prepare(stack_of(300), SCALE, "auto") is None
-    assert torch.equal(model.inputs(plane, SCALE, None), plane)
+    assert "noise" not in model.conditions
+    assert model.prepare(stack_of(300), SCALE, "auto") == Prepared()
+    assert torch.equal(model.inputs(plane, SCALE, Prepared()), plane)
     with pytest.raises(ValueError, match=r"not told the noise.*Leave noise at 'auto'"):
         model.prepare(stack_of(300), SCALE, NoiseLevel())
 
@@ -269,6 +275,6 @@ def test_auto_without_an_estimator_is_refused_with_the_cure():
     model = tiny_fast()
     alone = SRModel(model.card, {"faithful": model.weights["faithful"]})
 
-    assert model.is_told_noise
+    assert "noise" in model.conditions
     with pytest.raises(ValueError, match=r"no noise estimator\. Give the noise: 0, or"):
         alone.prepare(stack_of(300), SCALE, "auto")

@@ -55,10 +55,10 @@ def preview_steps(
         After each tile; the last one is there.
     """
     from napari_sr.instrument.noise import SIGNAL_RADIUS
-    from napari_sr.upscaling.flow import reach_of, upscale_steps
+    from napari_sr.upscaling.flow import margin_of, upscale_steps
 
     upscaler, plan = preparer.prepare(request)
-    margin = reach_of(plan)
+    margin = margin_of(plan)
     if request.stack.dtype.kind == "f":
         # Where pixels hold no number, their neighbours stand in for them.
         margin += 2 * (plan.halo + SIGNAL_RADIUS)

@@ -227,7 +227,7 @@ def _documentation(model: SRModel) -> str:
     noise = (
         "`noise` is the standard deviation of the noise that the result should not "
         "contain, where the range of the image is 1; 0 keeps the noise.\n"
-        if model.is_told_noise
+        if "noise" in model.conditions
         else ""
     )
     return f"""# {model.name}

@@ -64,6 +64,7 @@ class Fast(Generator):
     """
 
     in_channels = 2
+    conditions = ("noise",)
     bicubic: Tensor
 
     def __init__(self, factor: int, channels: int = 48, n_blocks: int = 5) -> None:

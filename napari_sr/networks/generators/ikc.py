@@ -91,6 +91,7 @@ class Sftmd(Generator):
     """
 
     in_channels = 1 + N_CODE
+    conditions = ("blur",)
     kernel_mean: Tensor
     kernel_basis: Tensor
     code_size: Tensor

@@ -163,6 +163,8 @@ class SRResNet(Generator):
                 f"and its noise map (in_channels 2), got in_channels {in_channels}."
             )
         self.factor, self.in_channels = factor, in_channels
+        if in_channels == 2:
+            self.conditions = ("noise",)
         steps = [3] if factor == 3 else [2] * int(log2(factor))
         self.halo = self._receptive_radius(steps, n_blocks)
         first = nn.Conv2d(in_channels, channels, 9, padding=4)
