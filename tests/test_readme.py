@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from stacks_on_disk import write_stack
 
-import napari_sr as sr
+from napari_sr.catalogue.lookup import list_cards
 from napari_sr.catalogue.summary import models_table, quality_tables
 from napari_sr.cli import main
 from napari_sr.phantoms import make_phantom
@@ -74,7 +74,7 @@ def test_linked_files_exist(link):
     assert (ROOT / link).exists()
 
 
-MEASURED = [card for card in sr.list_models() if card.quality]
+MEASURED = [card for card in list_cards() if card.quality]
 
 
 @pytest.mark.parametrize("card", MEASURED, ids=lambda card: card.name)
@@ -84,4 +84,4 @@ def test_the_quality_page_is_that_of_the_cards(card):
 
 
 def test_the_table_of_models_is_that_of_the_cards():
-    assert models_table(sr.list_models()) in README
+    assert models_table(list_cards()) in README

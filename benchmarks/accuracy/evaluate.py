@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import napari_sr as sr
 from benchmarks.accuracy.real_images import add_data_argument, rows_of, sharp_planes
 from napari_sr.cards.model_card import read_card
-from napari_sr.catalogue.lookup import SHIPPED
+from napari_sr.catalogue.lookup import SHIPPED, list_cards
 from napari_sr.catalogue.summary import models_table, quality_tables
 from napari_sr.evaluation.protocol import (
     PROTOCOL,
@@ -108,7 +108,7 @@ def write_docs() -> None:
     DOCS.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    table = models_table(sr.list_models())
+    table = models_table(list_cards())
     README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 

@@ -5,16 +5,16 @@ This module alone knows which kinds of files there are, by their suffix.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sr.catalogue.lookup import load_model
-from napari_sr.methods.names import METHODS
-from napari_sr.models.sr_model import SRModel
+from napari_sr.catalogue.lookup import load_trained
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
+
+    from napari_sr.models.sr_model import SRModel
 
 EXPORTED = (".onnx", ".zip", ".pth")
 
@@ -56,15 +56,7 @@ def export_model(
     write = _writer_of(path)
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists; choose another name or ask to overwrite it.")
-    loaded: object = model
-    if isinstance(model, str | os.PathLike) and os.fspath(model) not in METHODS:
-        loaded = load_model(model)
-    if not isinstance(loaded, SRModel):
-        name = getattr(loaded, "name", loaded)
-        raise ValueError(
-            f"{name!r} is no trained model of napari-sr, and only such can be "
-            "exported. Choose another of `napari-sr models`."
-        )
+    loaded = load_trained(model, "be exported")
     return write(loaded if dial is None else loaded.at_dial(dial), path)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ import platformdirs
 
 from napari_sr.cards.model_card import ModelFormatError, parse_card, read_card
 from napari_sr.catalogue.trusted import is_trusted
+from napari_sr.image.factor import FACTORS
 from napari_sr.interop.recognizing import is_foreign, is_package
 from napari_sr.methods import build_method
 from napari_sr.methods.names import METHODS
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from napari_sr.interop.foreign import Foreign
     from napari_sr.methods.weightless import Weightless
     from napari_sr.models.sr_model import SRModel
+    from napari_sr.models.upscaler import Upscaler
+
+    ModelLike = Upscaler | str | os.PathLike[str]
 
 FOR_ALL_KINDS = "general-x2"
 """The model for whoever has not chosen one."""
@@ -99,28 +104,57 @@ class Entry:
         return self.path.parent in (SHIPPED, FOR_COMPARISON)
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What can be loaded by name: a trained model, or a method without weights."""
+
+    name: str
+    factors: tuple[int, ...]
+    """By which it can super-resolve; `load_model` asks which if there are several."""
+    domain: str
+    """Kind of images it is for."""
+    description: str
+    """One line for whoever chooses."""
+
+
+class UnreadableModelWarning(UserWarning):
+    """A file of the model folder that cannot be used."""
+
+
 def list_entries() -> list[Entry]:
     """List all models that can be loaded by name, with their files."""
     return list(_entries().values())
 
 
+def list_cards() -> list[ModelCard]:
+    """List the cards of all models that can be loaded by name."""
+    return [entry.card for entry in list_entries()]
+
+
 def _entries() -> dict[str, Entry]:
     """Find all readable model files by name; the user's go before the shipped ones.
 
-    A model is called what its file is called, also after somebody renamed it.
+    A model is called what its file is called, also after somebody renamed it. What
+    cannot be read is named in a warning, and hides no shipped model of its name.
     """
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for folder in (SHIPPED, FOR_COMPARISON, model_folder()):
         for held in sorted([*folder.glob("*.safetensors"), *side_cards(folder)]):
             path = Path(str(held).removesuffix(SIDE_CARD))
             try:
                 seen = held.stat()
                 card = _card_of(held, seen.st_mtime_ns, seen.st_size)
-            except (ModelFormatError, OSError):
-                found.pop(path.stem, None)  # loading it by name says what is wrong
+            except (ModelFormatError, OSError) as error:
+                _warn_of(held, error)
                 continue
-            found[path.stem] = Entry(path, card.model_copy(update={"name": path.stem}))
-    return found
+            card = card.model_copy(update={"name": path.stem})
+            entries[path.stem] = Entry(path, card)
+    return entries
+
+
+def _warn_of(path: Path, error: Exception) -> None:
+    text = f"{path} is left out, since it cannot be read: {error}"
+    warnings.warn(text, UnreadableModelWarning, stacklevel=2)
 
 
 def side_cards(folder: Path, name: str = "") -> list[Path]:
@@ -141,15 +175,24 @@ def _card_of(path: Path, _modified: int, _size: int) -> ModelCard:
     return read_card(path)
 
 
-def list_models() -> list[ModelCard]:
-    """List the cards of all models that can be loaded by name.
+def list_models() -> list[Listed]:
+    """List all that can be loaded by name: models, then methods without weights.
 
     Returns
     -------
-    list of ModelCard
-        Each with `name`, `factor`, `domain` and a one-line `description`.
+    list of Listed
+        Each with `name`, `factors`, `domain` and a one-line `description`.
+
+    Warns
+    -----
+    UnreadableModelWarning
+        Of each file in the model folder that cannot be read.
     """
-    return [entry.card for entry in list_entries()]
+    cards = list_cards()
+    return [
+        *(Listed(c.name, (c.factor,), c.domain, c.description) for c in cards),
+        *(Listed(name, FACTORS, "any", text) for name, text in METHODS.items()),
+    ]
 
 
 def load_model(
@@ -209,6 +252,35 @@ def load_with_options(
             f"{factor}. Leave the factor out or choose another model."
         )
     return loaded
+
+
+def load_trained(model: ModelLike, purpose: str) -> SRModel:
+    """Give a trained model, loaded if it is a name or a path.
+
+    Parameters
+    ----------
+    model
+        A model, or the name or path of one.
+    purpose
+        What only a trained model can do, such as "be exported", for the error.
+
+    Raises
+    ------
+    ValueError
+        If it is a method without weights, or a network made elsewhere.
+    """
+    from napari_sr.models.sr_model import SRModel
+
+    upscaler: object = model
+    if isinstance(model, str | os.PathLike) and os.fspath(model) not in METHODS:
+        upscaler = load_model(model)
+    if not isinstance(upscaler, SRModel):
+        raise ValueError(
+            f"{getattr(upscaler, 'name', upscaler)!r} is no trained model of "
+            f"napari-sr, and only such can {purpose}. Choose another of `napari-sr "
+            "models`."
+        )
+    return upscaler
 
 
 def _load_method(
@@ -278,10 +350,16 @@ def _read_beside(card: Path, trust: bool) -> SRModel | Foreign:
 def _read(name: str, trust: bool) -> SRModel | Foreign:
     from napari_sr.models.blind_model import read_model
 
-    for folder in (model_folder(), SHIPPED, FOR_COMPARISON):
-        path = folder / f"{name}.safetensors"
-        if os.sep not in name and path.is_file():
+    folders = () if os.sep in name else (model_folder(), SHIPPED, FOR_COMPARISON)
+    paths = [folder / f"{name}.safetensors" for folder in folders]
+    paths = [path for path in paths if path.is_file()]
+    for path in paths:
+        try:
             return read_model(path)
+        except ModelFormatError as error:
+            if path is paths[-1]:
+                raise
+            _warn_of(path, error)  # and take the shipped one of its name
     for card in side_cards(model_folder(), name):
         return _read_beside(card, trust)
     if is_foreign(name):

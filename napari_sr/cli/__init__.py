@@ -11,6 +11,7 @@ import argparse
 import json
 import signal
 import sys
+import warnings
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     on_terminate = signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         arguments = _parser().parse_args(argv)
-        return int(arguments.run(arguments))
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return int(arguments.run(arguments))
     except KeyboardInterrupt:
         _complain(f"Interrupted; {_what_is_left(arguments)}.")
         return INTERRUPTED
@@ -63,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     finally:
         signal.signal(signal.SIGTERM, on_terminate)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Say what a warning says, without the line of code that it comes from."""
+    _complain(str(message))
 
 
 def _what_is_left(arguments: argparse.Namespace) -> str:
@@ -239,14 +247,13 @@ _FROM_RECIPE = (
 
 def _models(_arguments: argparse.Namespace) -> int:
     from napari_sr.catalogue.lookup import list_models
-    from napari_sr.methods.names import METHODS
 
-    cards = list_models()
-    width = max(len(name) for name in [*METHODS, *(card.name for card in cards)])
-    for card in cards:
-        say(f"{card.name:{width}}  ×{card.factor}  {card.domain}: {card.description}")
-    for name, description in METHODS.items():
-        say(f"{name:{width}}  ×2, 3, 4, 8 (--factor)  any: {description}")
+    listed = list_models()
+    width = max(len(one.name) for one in listed)
+    for one in listed:
+        factors = ", ".join(map(str, one.factors))
+        asked = " (--factor)" if len(one.factors) > 1 else ""
+        say(f"{one.name:{width}}  ×{factors}{asked}  {one.domain}: {one.description}")
     return OK
 
 
@@ -271,12 +278,12 @@ def _info(arguments: argparse.Namespace) -> int:
 def _description(name: str, as_json: bool) -> str:
     """Find out what a name or a path stands for, and describe it."""
     from napari_sr.cards.model_card import read_card
-    from napari_sr.catalogue.lookup import list_models, read_foreign
+    from napari_sr.catalogue.lookup import list_cards, read_foreign
     from napari_sr.files import open_stack
     from napari_sr.interop.recognizing import is_foreign
     from napari_sr.methods.names import METHODS
 
-    named = {card.name: card for card in list_models()}
+    named = {card.name: card for card in list_cards()}
     if name in named or name.endswith(".safetensors") or is_foreign(name):
         is_ours = name.endswith(".safetensors")
         card = named.get(name) or (

@@ -122,8 +122,8 @@ def _followed(arguments: argparse.Namespace) -> SideBySide:
 
 
 def _usual(factor: int | None) -> list[tuple[str, dict[str, float | str]]]:
-    from napari_sr.catalogue.lookup import list_models
+    from napari_sr.catalogue.lookup import list_cards
 
     general = f"general-x{factor or 2}"
-    models = [card.name for card in list_models() if card.name == general]
+    models = [card.name for card in list_cards() if card.name == general]
     return [(name, {}) for name in (*USUAL, *models)]

@@ -62,7 +62,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from napari_sr.evaluation.protocol import PROTOCOL, flat_fields_of, ways_of
 
     files = find_stacks(arguments.images)
-    models = [_loaded(name) for name in arguments.model]
+    from napari_sr.catalogue.lookup import load_trained
+
+    models = [load_trained(name, "be measured") for name in arguments.model]
     places = [_place_of(n) for n in arguments.model] if arguments.calibrate else []
     found = averaged(_measured(files, models, arguments.photons))
     own = [name for model in models for name in ways_of(model)]
@@ -134,25 +136,6 @@ def _groups(files: list[Path], model: SRModel) -> list[int]:
         for plane, group in zip(planes, groups_of(planes), strict=True)
     }
     return list(of_stack.values())
-
-
-def _loaded(name: str) -> SRModel:
-    from napari_sr.catalogue.lookup import load_model
-    from napari_sr.methods.names import METHODS
-    from napari_sr.models.sr_model import SRModel
-
-    if name in METHODS:
-        raise ValueError(
-            f"{name!r} is a method without weights, not a model to measure. Name a "
-            f"trained model, see `napari-sr models`."
-        )
-    model = load_model(name)
-    if not isinstance(model, SRModel):
-        raise ValueError(
-            f"{model.name!r} is a network made elsewhere, which is not measured here. "
-            "`napari-sr compare` puts it beside others."
-        )
-    return model
 
 
 def _measured(

@@ -20,16 +20,10 @@ def add_selfcheck(parser: argparse.ArgumentParser) -> None:
 
 
 def _selfcheck(arguments: argparse.Namespace) -> int:
-    from napari_sr.catalogue.lookup import load_model
+    from napari_sr.catalogue.lookup import load_trained
     from napari_sr.cli.selfcheck import self_check
-    from napari_sr.models.sr_model import SRModel
 
-    model = load_model(arguments.model)
-    if not isinstance(model, SRModel):
-        raise ValueError(
-            f"{model.name!r} is no trained model of napari-sr, and only such can be "
-            "checked. Choose another of `napari-sr models`."
-        )
+    model = load_trained(arguments.model, "be checked")
     is_well = True
     say("| looked at | found | |\n|---|---|---|")  # a table where issues are written
     for finding in self_check(model, arguments.device):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_sr.cards.model_card import ModelCard, TrainingImage
-from napari_sr.catalogue.lookup import load_model
+from napari_sr.catalogue.lookup import load_trained
 from napari_sr.datasets import gather_images, hold_out
 from napari_sr.datasets.pairs import gather_pairs
 from napari_sr.image.intensity import IntensityPolicy, NoiseLevel
-from napari_sr.methods.names import METHODS
 from napari_sr.models.sr_model import SRModel
 from napari_sr.training.auxiliary.noise_estimator import train_noise_estimator
 from napari_sr.training.batches import Examples, MeasuredExamples, SimulatedExamples
@@ -31,6 +29,7 @@ from napari_sr.training.validation import held_out, held_out_pairs
 from napari_sr.training.verdict import Verdict, judge, recommended_dial
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import nn
@@ -328,16 +327,7 @@ class Training:
 
 def as_base(base: SRModel | str | os.PathLike[str] | None) -> SRModel | None:
     """Load the model to start from; a method without weights has nothing to."""
-    if base is None or isinstance(base, SRModel):
-        return base
-    if isinstance(base, str | os.PathLike) and base not in METHODS:
-        model = load_model(base)
-        if isinstance(model, SRModel):
-            return model
-    raise ValueError(
-        f"{getattr(base, 'name', base)!r} has no weights that could be fine-tuned "
-        f"here. Choose a trained model as the base."
-    )
+    return None if base is None else load_trained(base, "be fine-tuned")
 
 
 def _on_cpu(parts: Mapping[str, Weights]) -> dict[str, Weights]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sr.cards.interval import doubt
-from napari_sr.models.sr_model import SRModel
+from napari_sr.catalogue.lookup import load_trained
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import (
     as_upscaler,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.cards.interval import Interval
+    from napari_sr.models.sr_model import SRModel
     from napari_sr.upscaling.flow import ModelLike, StackLike
     from napari_sr.upscaling.plan import Plan
 
@@ -170,12 +171,7 @@ def upscale_with_interval(
         If the model has not been calibrated, or is an interpolation.
     """
     settings = UpscaleSettings.model_validate(options)
-    upscaler = as_upscaler(model, settings)
-    if not isinstance(upscaler, SRModel):
-        raise ValueError(
-            f"{upscaler.name!r} is an interpolation: it has no interval. Choose a "
-            f"trained model."
-        )
+    upscaler = load_trained(as_upscaler(model, settings), "have an interval")
     interval, faithful = interval_of(upscaler), upscaler.at_dial(0.0)
     results, widths = [], []
     with opened(stack) as recording:

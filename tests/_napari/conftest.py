@@ -52,14 +52,14 @@ def tiny_card(tmp_path, monkeypatch):
     """Put a small model that is told the noise into the catalogue; give its card."""
     from tiny_models import tiny_fast
 
-    from napari_sr.catalogue.lookup import list_models
+    from napari_sr.catalogue.lookup import list_cards
     from napari_sr.models.sr_model import save_model
 
     folder = tmp_path / "models"
     folder.mkdir()
     monkeypatch.setenv("NAPARI_SR_MODELS", str(folder))
     save_model(tiny_fast(), folder / "tiny.safetensors")
-    (card,) = (card for card in list_models() if card.name == "tiny")
+    (card,) = (card for card in list_cards() if card.name == "tiny")
     return card
 
 

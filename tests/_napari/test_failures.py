@@ -18,7 +18,7 @@ from napari_sr._napari.fine_tune import widget as fine_tune
 from napari_sr._napari.fine_tune.widget import FineTune
 from napari_sr._napari.layers.writer import write_tiff, write_zarr
 from napari_sr._napari.super_resolve.widget import SuperResolve
-from napari_sr.catalogue.lookup import list_models, model_folder
+from napari_sr.catalogue.lookup import list_cards, model_folder
 from napari_sr.files import writing
 from napari_sr.runs import one_file as batching
 
@@ -190,7 +190,7 @@ def test_a_model_for_which_there_is_no_room_can_be_saved_later(
     monkeypatch.setattr(fine_tune, "save", real)
     trainer.save()
     qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
-    assert "mine" in {card.name for card in list_models()}
+    assert "mine" in {card.name for card in list_cards()}
 
 
 # ── what a batch as a whole, or one of its files, meets ─────────────────────────────

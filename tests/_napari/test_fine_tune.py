@@ -20,7 +20,7 @@ from napari_sr._napari.fine_tune.examples_panel import MEASURED
 from napari_sr._napari.fine_tune.flow import Update
 from napari_sr._napari.fine_tune.form import TrainingForm
 from napari_sr._napari.fine_tune.widget import FineTune
-from napari_sr.catalogue.lookup import list_models
+from napari_sr.catalogue.lookup import list_cards
 from napari_sr.training.schedule import N_LOOKS
 from napari_sr.training.unsaved import unfinished_trainings
 
@@ -136,7 +136,7 @@ def test_a_model_is_trained_saved_and_offered_at_once(widget, qtbot, learn):
     widget.save()
     run_to_end(widget, qtbot)
 
-    assert "mine" in {card.name for card in list_models()}
+    assert "mine" in {card.name for card in list_cards()}
     assert widget.form.base.findText("mine") >= 0
     assert unfinished_trainings() == []
     assert usable(widget) == {"start"}

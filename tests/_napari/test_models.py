@@ -15,7 +15,7 @@ from napari_sr._napari.models import widget as models
 from napari_sr._napari.models.widget import Models
 from napari_sr._napari.parts.model_picker import ModelPicker
 from napari_sr.cards.model_card import ModelCard, TrainingImage
-from napari_sr.catalogue.lookup import list_models, model_folder
+from napari_sr.catalogue.lookup import list_cards, model_folder
 from napari_sr.catalogue.summary import card_as_markdown
 from napari_sr.metrics.quality import Measured, Quality
 from napari_sr.models.sr_model import save_model
@@ -60,7 +60,7 @@ def import_and_wait(widget, qtbot, path) -> None:
 
 
 def test_every_model_is_listed_with_where_it_comes_from(widget):
-    assert shown(widget).keys() == {card.name for card in list_models()}
+    assert shown(widget).keys() == {card.name for card in list_cards()}
     assert shown(widget)["tiny"] == ("test", "2", "yours")
     origins = {name: row[-1] for name, row in shown(widget).items()}
     assert origins.pop("tiny") == "yours"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from tiny_models import tiny_fast
@@ -10,14 +12,17 @@ from upscalers import NEEDED
 from napari_sr.cards.model_card import ModelFormatError
 from napari_sr.catalogue import lookup as catalogue
 from napari_sr.catalogue.lookup import (
+    UnreadableModelWarning,
+    list_cards,
     list_models,
     load_model,
     model_folder,
     new_model_path,
     training_folder,
 )
-from napari_sr.methods.names import METHODS
-from napari_sr.models.sr_model import SRModel, save_model
+from napari_sr.cli import main
+from napari_sr.methods.names import METHODS, NEED_FILES
+from napari_sr.models.sr_model import save_model
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ both = pytest.mark.usefixtures("shipped", "own")
 
 
 def names():
-    return [card.name for card in list_models()]
+    return [card.name for card in list_cards()]
 
 
 def bias_of(model):
@@ -57,8 +62,8 @@ def bias_of(model):
 def test_shipped_and_own_models_are_listed_with_what_one_chooses_by():
     assert names() == ["common", "mine"]
     mine = list_models()[1]
-    assert (mine.factor, mine.domain, mine.description) == (
-        4,
+    assert (mine.factors, mine.domain, mine.description) == (
+        (4,),
         "test",
         "Untrained, for tests.",
     )
@@ -66,10 +71,11 @@ def test_shipped_and_own_models_are_listed_with_what_one_chooses_by():
 
 @both
 def test_every_listed_name_can_be_loaded():
-    for card in list_models():
-        model = load_model(card.name)
-        assert isinstance(model, SRModel)
-        assert model.factor == card.factor
+    for listed in list_models():
+        if listed.name in NEED_FILES:
+            continue
+        for factor in listed.factors:
+            assert load_model(listed.name, factor=factor).factor == factor
 
 
 @both
@@ -77,7 +83,7 @@ def test_an_own_model_goes_before_a_shipped_one_of_the_same_name(own):
     save_model(tiny_fast(3, seed=5, name="common"), own / "common.safetensors")
 
     assert names() == ["common", "mine"]
-    assert list_models()[0].factor == load_model("common").factor == 3
+    assert list_cards()[0].factor == load_model("common").factor == 3
 
 
 @both
@@ -91,15 +97,44 @@ def test_a_renamed_model_is_listed_and_loaded_by_its_new_name(own):
 
 
 @both
-def test_a_damaged_model_is_not_listed_and_says_why_when_loaded(own):
+def test_a_damaged_model_is_named_in_a_warning_and_hides_nothing(own):
     (own / "mine.safetensors").write_bytes(b"damaged")
-    # nor does the shipped model of its name silently take its place
     (own / "common.safetensors").write_bytes(b"damaged")
 
-    assert names() == []
-    for name in ("mine", "common"):
-        with pytest.raises(ModelFormatError, match="not a safetensors file"):
-            load_model(name)
+    with pytest.warns(UnreadableModelWarning) as warned:
+        assert names() == ["common"]
+
+    assert [str(one.message).split(" is ")[0] for one in warned] == [
+        str(own / "common.safetensors"),
+        str(own / "mine.safetensors"),
+    ]
+
+
+@both
+def test_a_damaged_model_is_not_loaded_but_the_shipped_one_of_its_name_is(own):
+    (own / "mine.safetensors").write_bytes(b"damaged")
+    (own / "common.safetensors").write_bytes(b"damaged")
+
+    with pytest.warns(UnreadableModelWarning, match="common.safetensors is left out"):
+        assert load_model("common").factor == 2
+    with pytest.raises(ModelFormatError, match="not a safetensors file"):
+        load_model("mine")
+
+
+@both
+def test_the_command_line_lists_what_python_lists(own, capsys):
+    (own / "common.safetensors").write_bytes(b"damaged")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as outside of tests
+        assert main(["models"]) == 0
+    out, err = capsys.readouterr()
+    with pytest.warns(UnreadableModelWarning):
+        listed = list_models()
+
+    assert [line.split()[0] for line in out.splitlines()] == [m.name for m in listed]
+    assert "common.safetensors is left out, since it cannot be read" in err
+    assert "UserWarning" not in err
 
 
 @both
@@ -114,7 +149,7 @@ def test_there_may_be_no_models_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "FOR_COMPARISON", tmp_path / "nothing")
     monkeypatch.setenv("NAPARI_SR_MODELS", str(tmp_path / "nowhere"))
 
-    assert list_models() == []
+    assert list_cards() == []
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -145,7 +180,7 @@ def test_trainings_lie_where_no_model_is_looked_for(own):
     (folder / "other.safetensors").write_bytes((own / "mine.safetensors").read_bytes())
 
     assert folder.parent == own
-    assert "other" not in {card.name for card in list_models()}
+    assert "other" not in {card.name for card in list_cards()}
 
 
 # ── by path ─────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import napari_sr as sr
-from napari_sr.catalogue.lookup import FOR_COMPARISON, SHIPPED, list_models
+from napari_sr.catalogue.lookup import FOR_COMPARISON, SHIPPED, list_cards
 from napari_sr.cli import main
 from napari_sr.evaluation.baselines import baselines
 from napari_sr.evaluation.protocol import (
@@ -178,7 +178,7 @@ def test_networks_for_comparison_are_models_like_others(name):
     blurred = gaussian_filter(truth.astype(np.float32), 1.2)
     recorded = np.rint(blurred.reshape(80, 2, 80, 2).mean((1, 3))).astype(np.uint16)
     assert FOR_COMPARISON / f"{name}.safetensors" in set(FOR_COMPARISON.iterdir())
-    (card,) = (one for one in list_models() if one.name == name)
+    (card,) = (one for one in list_cards() if one.name == name)
     assert all(image.licence and image.source for image in card.training_images)
 
     whole = sr.upscale(recorded, name).astype(int)

@@ -51,7 +51,7 @@ def test_tables_are_printed_and_everything_is_written(here, capsys):
 
 def test_a_method_need_not_be_named(here, capsys):
     assert main(["evaluate", "beads", "-m", "bicubic"]) == 1
-    assert "not a model to measure" in capsys.readouterr().err
+    assert "only such can be measured" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("photons", ["0", "many", "-5"])

@@ -103,7 +103,7 @@ REFUSED = [
     pytest.param(["-o", "mine.tif"], r"\.safetensors", id="name of the output"),
     pytest.param(
         ["--base", "bicubic"],
-        "no weights that could be fine-tuned",
+        "only such can be fine-tuned",
         id="base without weights",
     ),
     pytest.param(["--base", "nothing"], "nothing", id="unknown base"),

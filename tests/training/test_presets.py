@@ -273,7 +273,7 @@ def test_a_checkpoint_of_another_training_is_refused(what, tmp_path):
 
 
 def test_a_method_cannot_be_fine_tuned():
-    with pytest.raises(ValueError, match="no weights that could be fine-tuned"):
+    with pytest.raises(ValueError, match="only such can be fine-tuned"):
         finetune(images(), "bicubic", minutes=1)
 
 

@@ -101,7 +101,7 @@ def test_without_calibration_no_interval_is_made_up():
 
 
 def test_an_interpolation_has_no_interval():
-    with pytest.raises(ValueError, match="is an interpolation"):
+    with pytest.raises(ValueError, match="only such can have an interval"):
         upscale_with_interval(recording(8, 8), sr.load_model("bicubic", factor=2))
 
 

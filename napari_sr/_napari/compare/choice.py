@@ -17,7 +17,7 @@ from napari_sr._napari.layers.roles import guess_sharper, is_only_looked_at, is_
 from napari_sr._napari.parts.form import choose, combo, fill, offer
 from napari_sr._napari.parts.model_picker import FACTORS
 from napari_sr._napari.quality.choice import NO_REFERENCE
-from napari_sr.catalogue.lookup import list_models
+from napari_sr.catalogue.lookup import list_cards
 from napari_sr.methods.names import METHODS, NEED_FILES
 from napari_sr.metrics.quality import BASELINE
 
@@ -180,7 +180,7 @@ def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
     Those that are ticked at first come first.
     """
     found: list[tuple[str, str, Named]] = []
-    for card in list_models():
+    for card in list_cards():
         if card.factor != factor:
             continue
         about = card.description

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_sr._napari.parts.form import combo
 from napari_sr._napari.parts.preferences import DEVICES, preferences
 from napari_sr._napari.parts.section import Section
-from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_models
+from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
 from napari_sr.settings import TrainingSettings
 from napari_sr.training.unsaved import unfinished_trainings
 
@@ -96,7 +96,7 @@ class TrainingForm(QWidget):
 
     def refresh(self) -> None:
         """Offer the models that there are now; what was chosen stays chosen."""
-        self._cards = {card.name: card for card in list_models()}
+        self._cards = {card.name: card for card in list_cards()}
         chosen = self.base.currentText()
         self.base.blockSignals(True)
         self.base.clear()

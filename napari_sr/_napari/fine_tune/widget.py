@@ -27,7 +27,7 @@ from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.remembered import recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.pickers import refresh_pickers
-from napari_sr.catalogue.lookup import list_models, new_model_path
+from napari_sr.catalogue.lookup import list_cards, new_model_path
 from napari_sr.training.unsaved import Unfinished
 
 KEPT_AS = "fine-tune"
@@ -123,7 +123,7 @@ class FineTune(FineTunePanel):
         except ValueError as error:
             tell_error(error)
             return
-        known = {card.name for card in list_models()}
+        known = {card.name for card in list_cards()}
         if name in known and not self._may_replace(name):
             return
         self._background.start(

@@ -11,7 +11,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sr._napari.parts.form import choose, combo, fill, row
-from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_models
+from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
 from napari_sr.methods.names import METHODS, NEED_FILES
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ModelPicker(QWidget):
     def refresh(self) -> None:
         """Offer the models that there are now; what was chosen stays if it is there."""
         before = self.model if self.box.count() else None
-        self._cards = {card.name: card for card in list_models()}
+        self._cards = {card.name: card for card in list_cards()}
         trained = [
             (f"{card.name}  ×{card.factor} · {card.domain}", card.name)
             for card in self._cards.values()
