@@ -191,7 +191,7 @@ def list_models() -> list[Listed]:
     cards = list_cards()
     return [
         *(Listed(c.name, (c.factor,), c.domain, c.description) for c in cards),
-        *(Listed(name, FACTORS, "any", text) for name, text in METHODS.items()),
+        *(Listed(name, FACTORS, "any", m.description) for name, m in METHODS.items()),
     ]
 
 

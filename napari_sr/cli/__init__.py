@@ -291,7 +291,7 @@ def _description(name: str, as_json: bool) -> str:
         )
         return card.model_dump_json(indent=1) if as_json else describe_model(card)
     if name in METHODS and not Path(name).exists():
-        text = f"{name}, by 2, 3, 4 or 8 (--factor): {METHODS[name]}"
+        text = f"{name}, by 2, 3, 4 or 8 (--factor): {METHODS[name].description}"
         return json.dumps({"name": name}) if as_json else text
     with open_stack(name) as stack:
         known = stack_as_json(stack)

@@ -1,7 +1,7 @@
 """Upscalers without weights of their own: names, and how each is made.
 
-This module alone knows their names. Each is loaded when it is asked for, so that a list
-of names costs no torch.
+This module alone makes them. Each is loaded when it is asked for, so that a list of
+names costs no torch.
 """
 
 from __future__ import annotations
@@ -10,19 +10,12 @@ from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING
 
+from napari_sr.methods.names import METHODS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_sr.methods.weightless import Weightless
-
-_MADE_BY = {
-    "richardson-lucy": ("deconvolution", "RichardsonLucy"),
-    "wiener": ("deconvolution", "Wiener"),
-    "edge-prior": ("edge_prior", "EdgePrior"),
-    "exemplar": ("exemplar", "Exemplar"),
-    "retrieval": ("retrieval", "Retrieval"),
-}
-"""Module and class; the others are interpolations."""
 
 
 def build_method(name: str, factor: int, options: Mapping[str, object]) -> Weightless:
@@ -42,9 +35,9 @@ def build_method(name: str, factor: int, options: Mapping[str, object]) -> Weigh
     ValueError
         For another factor, or an option that the method does not have or cannot use.
     """
-    if name in _MADE_BY:
-        module, made_by = _MADE_BY[name]
-        build = getattr(import_module(f"{__name__}.{module}"), made_by)
+    if made_by := METHODS[name].made_by:
+        module, _, kind = made_by.partition(":")
+        build = getattr(import_module(module), kind)
         arguments: tuple[object, ...] = (factor,)
     else:
         from napari_sr.methods.interpolation import Interpolation

@@ -1,25 +1,75 @@
-"""The names of the methods without weights; no torch, so that a list is quick."""
+"""The methods without weights, by name; no torch, so that a list is quick.
+
+This module alone holds the table of them. Another package adds a method of its own by
+an entry point of the group `napari_sr.methods`: a name, and a class that is made with
+the factor and its options.
+"""
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+from typing import NamedTuple
+
+
+class Method(NamedTuple):
+    """One line of the table."""
+
+    description: str
+    """What it is, in one line."""
+    made_by: str
+    """Module and class; without one, a kernel of `Interpolation`."""
+    needs_file: bool = False
+    """Whether it cannot be made without a file of the user's."""
+
+
 METHODS = {
-    "nearest": "Repeats each pixel: no smoothing, nothing added.",
-    "bilinear": "Linear between pixel centres: soft, never beyond the recorded range.",
-    "bicubic": "Cubic convolution (Keys, a = -1/2): the usual comparison.",
-    "lanczos": "Windowed sinc of three lobes: the sharpest, rings at strong edges.",
-    "richardson-lucy": "Bicubic, then the blur of pixel and instrument undone step by "
-    "step (Richardson, Lucy): sharper, with more noise.",
-    "wiener": "Bicubic, then the blur of pixel and instrument undone in one filter "
-    "(Wiener): sharper, with more noise.",
-    "edge-prior": "Bicubic, edges made as narrow as the pixel allows, in "
-    "agreement with the recording (Sun; Tai).",
-    "exemplar": "Edges as by edge-prior, detail from one sharp image that you name "
-    "(example=FILE; Tai): detail like the example's, not the specimen's.",
-    "retrieval": "A base (bicubic, or base=MODEL) with detail of the most similar "
-    "images of your own bank (bank=FILE; Yue), where they are alike.",
+    "nearest": Method(
+        "Repeats each pixel: no smoothing, nothing added.",
+        "",
+    ),
+    "bilinear": Method(
+        "Linear between pixel centres: soft, never beyond the recorded range.",
+        "",
+    ),
+    "bicubic": Method(
+        "Cubic convolution (Keys, a = -1/2): the usual comparison.",
+        "",
+    ),
+    "lanczos": Method(
+        "Windowed sinc of three lobes: the sharpest, rings at strong edges.",
+        "",
+    ),
+    "richardson-lucy": Method(
+        "Bicubic, then the blur of pixel and instrument undone step by step"
+        " (Richardson, Lucy): sharper, with more noise.",
+        "napari_sr.methods.deconvolution:RichardsonLucy",
+    ),
+    "wiener": Method(
+        "Bicubic, then the blur of pixel and instrument undone in one "
+        "filter (Wiener): sharper, with more noise.",
+        "napari_sr.methods.deconvolution:Wiener",
+    ),
+    "edge-prior": Method(
+        "Bicubic, edges made as narrow as the pixel allows, in agreement "
+        "with the recording (Sun; Tai).",
+        "napari_sr.methods.edge_prior:EdgePrior",
+    ),
+    "exemplar": Method(
+        "Edges as by edge-prior, detail from one sharp image that you name "
+        "(example=FILE; Tai): detail like the example's, not the "
+        "specimen's.",
+        "napari_sr.methods.exemplar:Exemplar",
+        needs_file=True,
+    ),
+    "retrieval": Method(
+        "A base (bicubic, or base=MODEL) with detail of the most similar "
+        "images of your own bank (bank=FILE; Yue), where they are alike.",
+        "napari_sr.methods.retrieval:Retrieval",
+        needs_file=True,
+    ),
+    **{
+        entry.name: Method(f"From {entry.value.partition(':')[0]}.", entry.value)
+        for entry in entry_points(group="napari_sr.methods")
+    },
 }
-"""What each is, in one line, by name."""
-
-
-NEED_FILES = ("exemplar", "retrieval")
-"""Those that cannot be made without a file of the user's."""
+"""By name."""

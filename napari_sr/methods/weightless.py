@@ -46,7 +46,7 @@ class Weightless(Upscaler):
     ) -> None:
         check_factor(factor)
         self.name, self.factor, self.halo = name, factor, halo
-        self.description = METHODS[name]
+        self.description = METHODS[name].description
         self.bytes_per_pixel = FLOAT_BYTES * copies * factor * factor
         self.options = options
 

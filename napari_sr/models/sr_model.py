@@ -27,7 +27,7 @@ from napari_sr.instrument.data_consistency import fitted_sigma
 from napari_sr.instrument.noise import SIGNAL_RADIUS, NoiseEstimator, noise_map
 from napari_sr.models.file import PartsOnDisk, digests_of
 from napari_sr.models.upscaler import Prepared, Upscaler
-from napari_sr.networks import ARCHITECTURES, build_generator
+from napari_sr.networks import build_generator, find_architecture
 from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.inference.fold import fold_batch_norm
 from napari_sr.networks.inference.runners import for_inference
@@ -157,7 +157,7 @@ class SRModel(Upscaler):
         ValueError
             If the architecture leaves nothing of that name, or that value, to choose.
         """
-        known = getattr(ARCHITECTURES[self.card.architecture], "at_use", ())
+        known = getattr(find_architecture(self.card.architecture), "at_use", ())
         if unknown := set(options) - set(known):
             takes = f"only the options {', '.join(known)}" if known else "no options"
             raise ValueError(

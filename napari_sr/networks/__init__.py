@@ -1,11 +1,13 @@
 """The generators, by name.
 
-This module alone knows which architectures exist. They are an explicit list, and a
+This module alone knows which architectures exist: those of an explicit list, and those
+that other packages bring by an entry point of the group `napari_sr.architectures`. A
 network's own arguments are checked by its constructor: nothing is accepted and ignored.
 """
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from napari_sr.image.factor import check_factor
@@ -23,7 +25,14 @@ from napari_sr.networks.generators.srresnet_variants import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ARCHITECTURES", "Condition", "Generator", "OutputStep", "build_generator"]
+__all__ = [
+    "ARCHITECTURES",
+    "Condition",
+    "Generator",
+    "OutputStep",
+    "build_generator",
+    "find_architecture",
+]
 
 ARCHITECTURES: dict[str, Callable[..., Generator]] = {
     "fast": Fast,
@@ -34,6 +43,24 @@ ARCHITECTURES: dict[str, Callable[..., Generator]] = {
     "srresnet-clamped": ClampedSRResNet,
     "srresnet-tanh": TanhSRResNet,
 }
+
+
+def find_architecture(name: str) -> Callable[..., Generator]:
+    """Give the class of an architecture, from here or from another package.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    others = entry_points(group="napari_sr.architectures")
+    if name in others.names:
+        loaded: Callable[..., Generator] = others[name].load()
+        return loaded
+    known = ", ".join(sorted([*ARCHITECTURES, *others.names]))
+    raise ValueError(f"Unknown architecture {name!r}. Known ones are: {known}.")
 
 
 def build_generator(
@@ -47,7 +74,7 @@ def build_generator(
     Parameters
     ----------
     architecture
-        A key of `ARCHITECTURES`.
+        A name that `find_architecture` knows.
     factor
         Super-resolution factor: 2, 3, 4 or 8.
     arguments
@@ -61,11 +88,7 @@ def build_generator(
     ValueError
         For an unknown architecture, factor or argument.
     """
-    if architecture not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise ValueError(
-            f"Unknown architecture {architecture!r}. Known ones are: {known}."
-        )
+    build = find_architecture(architecture)
     check_factor(factor)
     arguments = dict(arguments or {})
     if any(value < 1 for value in arguments.values()):
@@ -74,7 +97,7 @@ def build_generator(
             f"{arguments}."
         )
     try:
-        network = ARCHITECTURES[architecture](factor=factor, **arguments)
+        network = build(factor=factor, **arguments)
     except TypeError as error:
         raise ValueError(
             f"Architecture {architecture!r} does not take {arguments}: {error}."

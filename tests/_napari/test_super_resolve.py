@@ -23,7 +23,7 @@ from napari_sr._napari.super_resolve import run as running
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.cards.model_card import ModelCard
-from napari_sr.methods.names import METHODS, NEED_FILES
+from napari_sr.methods.names import METHODS
 from napari_sr.upscaling.flow import Step
 
 WAIT = 30_000
@@ -264,7 +264,7 @@ def test_a_model_is_shown_with_its_card_and_its_dial(viewer, qtbot, monkeypatch)
     widget = SuperResolve(viewer)
     qtbot.addWidget(widget)
 
-    methods = [name for name in METHODS if name not in NEED_FILES]
+    methods = [name for name in METHODS if not METHODS[name].needs_file]
     assert offered(widget) == ["bones  ×4 · micro-CT", *methods]
     choices = widget._choices
     assert choices.card_line.text() == "Bones, four times finer."

@@ -21,7 +21,7 @@ from napari_sr.catalogue.lookup import (
     training_folder,
 )
 from napari_sr.cli import main
-from napari_sr.methods.names import METHODS, NEED_FILES
+from napari_sr.methods.names import METHODS
 from napari_sr.models.sr_model import save_model
 
 
@@ -72,10 +72,9 @@ def test_shipped_and_own_models_are_listed_with_what_one_chooses_by():
 @both
 def test_every_listed_name_can_be_loaded():
     for listed in list_models():
-        if listed.name in NEED_FILES:
-            continue
         for factor in listed.factors:
-            assert load_model(listed.name, factor=factor).factor == factor
+            needed = NEEDED.get(listed.name, {})
+            assert load_model(listed.name, factor=factor, **needed).factor == factor
 
 
 @both

@@ -123,7 +123,7 @@ def test_the_plan_says_what_is_needed_to_make_it_again(upscaler):
 
 @every_method
 def test_a_method_says_what_it_is_and_keeps_the_noise(upscaler):
-    assert upscaler.description == METHODS[upscaler.name]
+    assert upscaler.description == METHODS[upscaler.name].description
     assert upscaler.description.endswith(".")
     stack, whole = Stack.from_array(np.zeros((4, 4), np.uint16)), IntensityRange(0, 1)
     assert upscaler.prepare(stack, whole, NoiseLevel(offset=100)) == Prepared()

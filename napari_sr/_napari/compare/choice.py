@@ -18,7 +18,7 @@ from napari_sr._napari.parts.form import choose, combo, fill, offer
 from napari_sr._napari.parts.model_picker import FACTORS
 from napari_sr._napari.quality.choice import NO_REFERENCE
 from napari_sr.catalogue.lookup import list_cards
-from napari_sr.methods.names import METHODS, NEED_FILES
+from napari_sr.methods.names import METHODS
 from napari_sr.metrics.quality import BASELINE
 
 if TYPE_CHECKING:
@@ -189,9 +189,9 @@ def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
             dials = [(", dial 0", {"dial": 0.0}), (", dial 1", {"dial": 1.0})]
         found += [(card.name + end, about, (card.name, on)) for end, on in dials]
     found += [
-        (name, about, (name, {}))
-        for name, about in METHODS.items()
-        if name not in (BASELINE, *NEED_FILES)
+        (name, method.description, (name, {}))
+        for name, method in METHODS.items()
+        if name != BASELINE and not method.needs_file
     ]
     return sorted(found, key=lambda one: one[2][0] not in TICKED)
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sr._napari.parts.form import choose, combo, fill, row
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
-from napari_sr.methods.names import METHODS, NEED_FILES
+from napari_sr.methods.names import METHODS
 
 if TYPE_CHECKING:
     from napari_sr.cards.model_card import ModelCard
@@ -68,7 +68,7 @@ class ModelPicker(QWidget):
         chosen = self.box.currentData()
         with QSignalBlocker(self.box):
             # A picker has no place for a file beside the name.
-            methods = [(name, name) for name in METHODS if name not in NEED_FILES]
+            methods = [(name, name) for name, m in METHODS.items() if not m.needs_file]
             fill(self.box, [*trained, *methods])
             choose(self.box, chosen or FOR_ALL_KINDS)
         if self.model != before:

@@ -160,7 +160,8 @@ class Choices(QWidget):
         )
         self.noise.show_told("noise_estimator" in parts)
         self._show_agreement()
-        text = METHODS[model] if isinstance(model, str) else model.description
+        chosen = METHODS[model] if isinstance(model, str) else model
+        text = chosen.description
         self.card_line.setText(text)
         self.card_line.setToolTip("" if isinstance(model, str) else model.verdict)
         self.card_line.setVisible(bool(text))
