@@ -6,10 +6,17 @@ viewer, so that help and validation are quick.
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+from dataclasses import fields
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from napari_sr.image.intensity import NoiseLevel
 from napari_sr.instrument.ranges import Instrument
@@ -27,10 +34,36 @@ Betas = tuple[
 PixelType = Literal["same", "uint8", "uint16", "int16", "float32"]
 
 
+def explain(error: Exception, flag: str = "") -> str:
+    """Say in one sentence what is wrong; of a settings type, with which setting.
+
+    Parameters
+    ----------
+    error
+        Of a settings type, or any other.
+    flag
+        What stands before a name where it was typed, such as `--`.
+    """
+    if not isinstance(error, ValidationError):
+        return str(error)
+    # Of the alternatives of a setting the last is the one with an explanation.
+    wrong = error.errors()[-1]
+    name = str(wrong["loc"][0]) if wrong["loc"] else "settings"
+    what = wrong["msg"].removeprefix("Value error, ")
+    if what.startswith("Input should be "):
+        what = f"expected {what.removeprefix('Input should be ')}, got {wrong['input']}"
+    return f"{flag}{name.replace('_', '-') if flag else name}: {what}"
+
+
 class UpscaleSettings(BaseModel):
     """How to super-resolve; the same for every way in."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+    )
 
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, cuda:1, mps."""
@@ -57,32 +90,56 @@ class UpscaleSettings(BaseModel):
     @field_validator("noise", mode="before")
     @classmethod
     def _noise_from_plain_values(cls, value: object) -> object:
-        """Accept 0 for no noise and a mapping for a level, as files have it."""
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, int | float):
+        """Accept 0 for no noise, and a level as text or a mapping, as files have it."""
+        if isinstance(value, str) and value != "auto":
+            value = _noise_of_text(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
             if value != 0:
                 raise ValueError(
-                    f"noise is 'auto', 0 or a NoiseLevel, got {value}. For a standard "
-                    f"deviation of {value} counts use NoiseLevel(read={value})."
+                    f"noise is 'auto', 0 or a NoiseLevel, got {value:g}. For a "
+                    f"standard deviation of {value:g} counts use read={value:g}, in "
+                    f"Python NoiseLevel(read={value:g})."
                 )
             return NoiseLevel()
         return _level_of(value) if isinstance(value, dict) else value
 
-    @field_validator("tile")
+    @field_validator("tile", mode="before")
     @classmethod
-    def _tile_is_positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError(f"tile is 'auto' or a positive number, got {value}.")
-        return value
+    def _tile_is_positive(cls, value: object) -> object:
+        if isinstance(value, str) and value.isdecimal():
+            value = int(value)
+        if value == "auto" or (type(value) is int and value > 0):
+            return value
+        raise ValueError(
+            f"tile is 'auto' or a positive number of pixels, got {value!r}."
+        )
+
+
+_NOISE = tuple(field.name for field in fields(NoiseLevel))
+
+
+def _noise_of_text(text: str) -> object:
+    """Read `0` or `gain=2,read=5,offset=100`."""
+    parts = [part.partition("=") for part in text.split(",")]
+    try:
+        if "=" not in text:
+            return float(text)
+        level = {name.strip(): float(value) for name, _, value in parts}
+    except ValueError:
+        level = {}
+    if len(level) < len(parts) or not level.keys() <= set(_NOISE):
+        names = ",".join(f"{name}=…" for name in _NOISE)
+        raise ValueError(f"noise is auto, 0 or {names} (some of them), got {text!r}.")
+    return level
 
 
 def _level_of(parts: dict[str, float]) -> NoiseLevel:
     try:
         return NoiseLevel(**parts)
     except TypeError as error:
+        names = ", ".join(_NOISE)
         raise ValueError(
-            f"A noise level has the numbers gain, read and offset, got {parts}."
+            f"A noise level has the numbers {names}, got {parts}."
         ) from error
 
 
@@ -95,7 +152,9 @@ class AdversarialSettings(BaseModel):
     a penalty on its gradient at real images, and labels of real images below 1.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     iterations: int = Field(default=600, ge=1)
     """Steps of this stage, those of the head start included."""
@@ -152,7 +211,9 @@ class AdversarialSettings(BaseModel):
 class TrainingSettings(BaseModel):
     """How to train or fine-tune; the same for recipe, Python, command line, viewer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     factor: Literal[2, 3, 4, 8] = 2
     """Super-resolution factor."""
@@ -225,35 +286,3 @@ class TrainingSettings(BaseModel):
                     f"'steps', got {stage.drops} with schedule {stage.schedule!r}."
                 )
         return self
-
-
-_NOISE = ("gain", "read", "offset")
-
-
-def read_noise(text: str) -> object:
-    """Read `auto`, `0` or `gain=2,read=5,offset=100`."""
-    if text == "auto":
-        return text
-    try:
-        if "=" not in text:
-            return _no_noise(float(text))
-        parts = [part.split("=", 1) for part in text.split(",")]
-        level = {name.strip(): float(value) for name, value in parts}
-    except ValueError as error:
-        raise ArgumentTypeError(_expected_noise(text)) from error
-    if len(level) < len(parts) or not level.keys() <= set(_NOISE):
-        raise ArgumentTypeError(_expected_noise(text))
-    return level
-
-
-def _no_noise(value: float) -> float:
-    if value != 0:
-        raise ArgumentTypeError(
-            f"expected auto, 0 or a level, got {value:g}; for a standard deviation of "
-            f"{value:g} counts write read={value:g}"
-        )
-    return value
-
-
-def _expected_noise(text: str) -> str:
-    return f"expected auto, 0 or gain=G,read=R,offset=O, got {text!r}"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+from typing import Literal
+
 import pytest
 from pydantic import ValidationError
 
 from napari_sr.cards.model_card import Instrument
+from napari_sr.cli.flags import add_flags, typed_in
 from napari_sr.image.intensity import NoiseLevel
-from napari_sr.settings import TrainingSettings, UpscaleSettings
+from napari_sr.settings import (
+    AdversarialSettings,
+    TrainingSettings,
+    UpscaleSettings,
+)
 
 UNDERSTOOD = [
     pytest.param({}, "noise", "auto", id="noise by default"),
@@ -50,12 +58,12 @@ REFUSED = [
     pytest.param({"noise": {"read": -1}}, "at least 0", id="negative noise"),
     pytest.param(
         {"noise": {"red": 1}},
-        "gain, read and offset, got.*red",
+        "gain, read, offset, got.*red",
         id="unknown part of a level",
     ),
     pytest.param({"noise": {"gain": "a"}}, "the numbers gain, read", id="no number"),
-    pytest.param({"tile": 0}, "positive number, got 0", id="tile 0"),
-    pytest.param({"tile": -5}, "positive number, got -5", id="negative tile"),
+    pytest.param({"tile": 0}, "positive number of pixels, got 0", id="tile 0"),
+    pytest.param({"tile": -5}, "positive number of pixels, got -5", id="negative tile"),
     pytest.param({"tile": "big"}, "tile", id="tile big"),
     pytest.param({"tile": 64.5}, "tile", id="broken tile"),
     pytest.param({"dial": 1.01}, "less than or equal to 1", id="dial"),
@@ -117,3 +125,31 @@ WRITTEN = [
 @pytest.mark.parametrize("settings", WRITTEN, ids=repr)
 def test_settings_can_be_written_and_read(settings):
     assert type(settings).model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_each_setting_is_a_flag_with_its_explanation():
+    class More(UpscaleSettings):
+        colour: Literal["grey", "red"] = "grey"
+        """What a new setting would say."""
+        weights: tuple[float, float] | None = None
+        """Two numbers."""
+        depth: int = 3
+        """One number."""
+
+    parser = argparse.ArgumentParser()
+    add_flags(parser, More)
+
+    typed = parser.parse_args(
+        ["--colour", "red", "--weights", "-1", "2", "--depth", "5", "--tile", "64"]
+    )
+    settings = More.model_validate(typed_in(typed, More))
+
+    assert settings == More(colour="red", weights=(-1, 2), depth=5, tile=64)
+    assert "What a new setting would say." in parser.format_help()
+    assert More.model_fields.keys() == vars(typed).keys()
+
+
+def test_no_setting_is_without_an_explanation():
+    for settings in (UpscaleSettings, TrainingSettings, AdversarialSettings):
+        for name, field in settings.model_fields.items():
+            assert field.description, name

@@ -20,11 +20,12 @@ from pydantic import ValidationError
 
 from napari_sr._version import __version__
 from napari_sr.catalogue.summary import describe_model
-from napari_sr.cli.arguments import read_options, read_output, read_tile
+from napari_sr.cli.arguments import read_options, read_output
 from napari_sr.cli.comparing import add_bank, add_compare
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK
 from napari_sr.cli.exporting import add_export
+from napari_sr.cli.flags import add_flags, typed_in
 from napari_sr.cli.info import describe_stack, stack_as_json
 from napari_sr.cli.reporting import add_report
 from napari_sr.cli.running import add_running, jobs_for, plan_jobs, run_jobs
@@ -34,7 +35,7 @@ from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.files.finding import find_sources, find_stacks
 from napari_sr.files.formats import COMPRESSIONS
 from napari_sr.files.url import as_path
-from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings, read_noise
+from napari_sr.settings import UpscaleSettings, explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(f"Interrupted; {_what_is_left(arguments)}.")
         return INTERRUPTED
     except ValidationError as error:
-        _complain(_sentence_of(error))
+        _complain(explain(error, "--"))
         return MISUSED
     except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
         _complain(str(error) or type(error).__name__)
@@ -162,30 +163,9 @@ def _add_upscale(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--compression", choices=COMPRESSIONS,
         help="all lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
-    add("--device", help="auto, cpu, cuda, cuda:1, mps")
-    add("--tile", type=read_tile, metavar="PIXELS",
-        help="side of a tile, or auto")  # fmt: skip
-    add("--share-of-memory", type=float, metavar="SHARE",
-        help=f"of the free memory, for a tile ({SHARE_OF_MEMORY})")  # fmt: skip
-    add("--precision", choices=_choices("precision"))
-    add("--intensity-range", nargs=2, type=float, metavar=("LOW", "HIGH"),
-        help="counts taken as 0 and 1; measured when not given")  # fmt: skip
-    add("--noise", type=read_noise, metavar="LEVEL",
-        help="to remove: auto, 0 (keep the grain), or gain=G,read=R,offset=O in "
-        "counts")  # fmt: skip
-    add("--dtype", choices=_choices("dtype"))
-    add("--dial", type=float, help="from 0, faithful, to 1, textured")
-    add("--consistency", choices=_choices("consistency"),
-        help="agree with the recording: where noise does not explain a difference, "
-        "not at all, or everywhere")  # fmt: skip
+    add_flags(parser, UpscaleSettings)
     add_running(parser)
     parser.set_defaults(run=_upscale, misuse=parser.error)
-
-
-def _choices(field: str) -> tuple[str, ...]:
-    """Read the allowed values of a setting where they are defined."""
-    annotation = UpscaleSettings.model_fields[field].annotation
-    return tuple(annotation.__args__)  # type: ignore[union-attr]
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
@@ -220,7 +200,7 @@ def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
         from napari_sr.recipes import read_upscale_recipe
 
         recipe = read_upscale_recipe(arguments.recipe)
-        options = {name: getattr(recipe.settings, name) for name in _OPTIONS}
+        options = dict(recipe.settings)
         for name in _FROM_RECIPE:
             typed = getattr(arguments, name)
             if typed is None or typed is False or typed == []:
@@ -233,12 +213,10 @@ def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
     missing = [name for name, kept in required.items() if not getattr(arguments, kept)]
     if missing:
         arguments.misuse(f"the following arguments are required: {', '.join(missing)}")
-    typed = {name: getattr(arguments, name) for name in _OPTIONS}
-    options |= {name: value for name, value in typed.items() if value is not None}
+    options |= typed_in(arguments, UpscaleSettings)
     return UpscaleSettings.model_validate(options)
 
 
-_OPTIONS = tuple(UpscaleSettings.model_fields)
 _FROM_RECIPE = (
     *("inputs", "output", "model", "factor", "options", "channel", "stack"),
     *("format", "compression", "workers", "scheduler", "slurm"),
@@ -313,17 +291,6 @@ def _samples(arguments: argparse.Namespace) -> int:
     for path in write_samples(arguments.folder, overwrite=True):
         say(path)
     return OK
-
-
-def _sentence_of(error: ValidationError) -> str:
-    """Say what is wrong with the settings, and where."""
-    # Of the alternatives of a setting the last is the one with an explanation.
-    wrong = error.errors()[-1]
-    field = str(wrong["loc"][0]).replace("_", "-") if wrong["loc"] else "settings"
-    said = wrong["msg"].removeprefix("Value error, ")
-    if said.startswith("Input should be "):
-        said = f"expected {said.removeprefix('Input should be ')}, got {wrong['input']}"
-    return f"--{field}: {said}"
 
 
 def _complain(text: str) -> None:

@@ -23,13 +23,6 @@ def read_output(text: str) -> Path:
         raise ArgumentTypeError(str(error)) from error
 
 
-def read_tile(text: str) -> int | str:
-    """Read a number of pixels, or `auto`."""
-    if text != "auto" and not (text.isascii() and text.isdigit()):
-        raise ArgumentTypeError(f"expected a number of pixels or auto, got {text!r}")
-    return text if text == "auto" else int(text)
-
-
 def read_count(text: str) -> int:
     """Read a number of workers: at least one."""
     if not (text.isascii() and text.isdigit() and int(text)):

@@ -233,7 +233,7 @@ def test_a_wrong_noise_level_is_told_before_anything_starts(
 
     widget.run()
 
-    assert "Noise" in notified[-1]
+    assert notified[-1].startswith("noise: noise is auto, 0 or gain=…")
     assert not widget._background.is_busy
 
 

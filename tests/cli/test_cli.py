@@ -83,8 +83,10 @@ MISUSES = [  # arguments, words of the sentence; the exit code is 2
     pytest.param(["enlarge"], "invalid choice: 'enlarge'", id="unknown-command"),
     pytest.param(["upscale", "a.tif"], "required: -o/--output, -m", id="no-output"),
     pytest.param(upscaling(*NEAREST, "--colour"), "--colour", id="unknown-option"),
-    pytest.param(upscaling(*NEAREST, "--tile", "big"), "pixels or auto", id="tile"),
-    pytest.param(upscaling(*NEAREST, "--tile=-5"), "pixels or auto", id="tile-minus"),
+    pytest.param(
+        upscaling(*NEAREST, "--tile", "big"), "--tile: tile is 'auto'", id="tile"
+    ),
+    pytest.param(upscaling(*NEAREST, "--tile=-5"), "got '-5'", id="tile-minus"),
     pytest.param(upscaling(*NEAREST, "--tile", "0"), "--tile: tile is", id="tile-0"),
     pytest.param(upscaling(*NEAREST, "--dtype", "int64"), "invalid choice", id="dtype"),
     pytest.param(upscaling(*NEAREST, "--dial", "2"), "--dial: expected", id="dial"),
@@ -93,18 +95,20 @@ MISUSES = [  # arguments, words of the sentence; the exit code is 2
     ),
     pytest.param(upscaling(*NEAREST, "--workers", "0"), "from 1", id="workers"),
     pytest.param(upscaling(*NEAREST, "--format", "png"), "invalid choice", id="format"),
+    pytest.param(upscaling(*NEAREST, "--noise", "5"), "use read=5", id="noise-number"),
     pytest.param(
-        upscaling(*NEAREST, "--noise", "5"), "write read=5", id="noise-number"
-    ),
-    pytest.param(upscaling(*NEAREST, "--noise", "loud"), "expected auto", id="noise"),
-    pytest.param(
-        upscaling(*NEAREST, "--noise", "hum=5"), "expected auto", id="noise-name"
+        upscaling(*NEAREST, "--noise", "loud"), "noise is auto", id="noise"
     ),
     pytest.param(
-        upscaling(*NEAREST, "--noise", "read=1,read=2"), "expected auto", id="noise-two"
+        upscaling(*NEAREST, "--noise", "hum=5"),
+        "--noise: noise is auto",
+        id="noise-name",
     ),
     pytest.param(
-        upscaling(*NEAREST, "--noise", "read=x"), "expected auto", id="noise-word"
+        upscaling(*NEAREST, "--noise", "read=1,read=2"), "noise is auto", id="noise-two"
+    ),
+    pytest.param(
+        upscaling(*NEAREST, "--noise", "read=x"), "noise is auto", id="noise-word"
     ),
     pytest.param(
         upscaling(*NEAREST, "--noise", "gain=-1"), "--noise: Gain", id="noise-negative"

@@ -5,9 +5,7 @@ This module alone knows how each choice looks. What is chosen leaves it as value
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -30,13 +28,11 @@ from napari_sr._napari.parts.form import (
     row,
 )
 from napari_sr._napari.parts.model_picker import ModelPicker
+from napari_sr._napari.parts.more_settings import MoreSettings
 from napari_sr._napari.parts.preferences import DEVICES, preferences, preferred_settings
 from napari_sr._napari.parts.remembered import recall, remember
 from napari_sr.files.formats import COMPRESSIONS
-from napari_sr.settings import read_noise
-
-if TYPE_CHECKING:
-    from napari_sr.settings import UpscaleSettings
+from napari_sr.settings import UpscaleSettings
 
 NAME = "batch"
 FILES, LAYERS = "files and folders", "all image layers"
@@ -85,6 +81,7 @@ class BatchForm(QWidget):
             "All lossless; zlib is read everywhere, zstd is faster."
         )
         fill(self.compression_box, [(name, name) for name in COMPRESSIONS])
+        self.more = MoreSettings(UpscaleSettings, drawn=("noise", "device"))
         self.replace_box = QCheckBox("Replace existing results")
         self.replace_box.setToolTip(
             "Otherwise results that are there are kept, so that running again goes on "
@@ -115,11 +112,9 @@ class BatchForm(QWidget):
     @property
     def settings(self) -> UpscaleSettings:
         """How to super-resolve; what is typed wrongly is a ValueError."""
-        try:
-            noise = read_noise(self.noise_box.currentText().strip())
-        except ArgumentTypeError as error:
-            raise ValueError(f"Noise: {error}.") from error
-        return preferred_settings(noise=noise, device=self.device_box.currentData())
+        noise = self.noise_box.currentText().strip()
+        device = self.device_box.currentData()
+        return preferred_settings(noise=noise, device=device, **self.more.values)
 
     def remember(self) -> None:
         """Keep what was chosen for the next time."""
@@ -131,7 +126,7 @@ class BatchForm(QWidget):
         where = [self.output, self.output_button]
         how = [self.models.box, self.models.factor_box, self.noise_box]
         rest = [self.device_box, self.compression_box, self.replace_box]
-        return [*what, *where, *how, *rest]
+        return [*what, *where, *how, *rest, *self.more.in_order()]
 
     def choose_files(self) -> None:
         """Ask for image files."""
@@ -167,6 +162,7 @@ class BatchForm(QWidget):
     def _connect(self) -> None:
         self.from_box.currentIndexChanged.connect(lambda _: self._refresh())
         self.models.changed.connect(self._refresh)
+        self.more.changed.connect(self.changed)
         for line in (self.sources, self.output):
             line.textChanged.connect(lambda _: self._refresh())
         self.files_button.clicked.connect(lambda: self.choose_files())
@@ -184,6 +180,7 @@ class BatchForm(QWidget):
         form.addRow("device", self.device_box)
         form.addRow("compression", self.compression_box)
         form.addRow("", self.replace_box)
+        form.addRow(self.more)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addLayout(form)

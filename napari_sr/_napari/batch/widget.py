@@ -28,6 +28,7 @@ from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_picker import FACTORS
+from napari_sr.settings import explain
 
 NOT_READY = "Choose recordings and a folder for the results."
 _BAR = 1000
@@ -94,7 +95,7 @@ class Batch(QWidget):
         try:
             request = self._request()
         except ValueError as error:
-            show_error(str(error))
+            show_error(explain(error))
             return
         self.form.remember()
         self._ended, self._n_files, self._outcome = {}, 0, ""

@@ -20,6 +20,7 @@ from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.preferences import preferred_settings
 from napari_sr.image.stack import StackError
+from napari_sr.settings import explain
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -77,7 +78,7 @@ class Compare(QWidget):
         try:
             recording, reference = self.chosen.stacks()
         except StackError as error:
-            show_error(str(error))
+            show_error(explain(error))
             return
         self.basis.setText("Comparing …")
         self._background.start(

@@ -27,6 +27,7 @@ from napari_sr._napari.quality.choice import QualityChoice
 from napari_sr._napari.quality.figure_view import FigureView
 from napari_sr._napari.quality.map_layers import add_maps
 from napari_sr.image.stack import StackError
+from napari_sr.settings import explain
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -83,7 +84,7 @@ class QualityTable(QWidget):
         try:
             stacks = self.chosen.stacks()
         except StackError as error:
-            show_error(str(error))
+            show_error(explain(error))
             return
         if stacks is None:
             return

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_sr._napari.parts.form import column, combo, fill, hint, offer, row
 from napari_sr._napari.parts.model_picker import ModelPicker
+from napari_sr._napari.parts.more_settings import MoreSettings
 from napari_sr._napari.parts.noise_picker import NoisePicker
 from napari_sr._napari.parts.preferences import DEVICES, preferred_settings
 from napari_sr.cards.model_card import ModelCard
@@ -77,6 +78,8 @@ class Choices(QWidget):
             "Side of a tile in recorded pixels. auto fits the free memory; the result "
             "does not depend on it."
         )
+        drawn = ("device", "tile", "noise", "consistency", "dial")
+        self.more = MoreSettings(UpscaleSettings, drawn)
         self._lay_out()
         self._connect()
         self._show_model()
@@ -105,6 +108,7 @@ class Choices(QWidget):
             noise=self.noise.noise,
             consistency=self._agreement(),
             dial=self.dial.value() / 100 if self.dial.isEnabledTo(self) else None,
+            **self.more.values,
         )
 
     def _agreement(self) -> Literal["auto", "off"]:
@@ -134,6 +138,7 @@ class Choices(QWidget):
         """List what can be used, from top to bottom."""
         models = (self.models.box, self.models.factor_box)
         rest = (self.agreement_box, self.device_box, self.tile_box)
+        rest = (*rest, *self.more.in_order())
         return [self.layer_box, *models, self.dial, *self.noise.in_order(), *rest]
 
     def _on_model(self) -> None:
@@ -187,6 +192,7 @@ class Choices(QWidget):
         self.models.changed.connect(self._on_model)
         self.dial.valueChanged.connect(self._show_dial)
         self.noise.changed.connect(self.changed)
+        self.more.changed.connect(self.changed)
         for box in (self.layer_box, self.agreement_box, self.device_box):
             box.currentIndexChanged.connect(self.changed)
         for value in (self.dial, self.tile_box):
@@ -205,3 +211,4 @@ class Choices(QWidget):
         form.addRow("Agreement", self.agreement_box)
         form.addRow("Device", self.device_box)
         form.addRow("Tile", self.tile_box)
+        form.addRow(self.more)

@@ -23,6 +23,7 @@ from napari_sr._napari.super_resolve.view import (
     changes_of_view,
     part_in_view,
 )
+from napari_sr.settings import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -140,7 +141,7 @@ class Preview:
         try:
             view = part_in_view(source, self._viewer)
         except NotInViewError as error:
-            self._tell(str(error))
+            self._tell(explain(error))
             return
         if self.is_busy:
             self._background.stop()

@@ -33,6 +33,7 @@ from napari_sr._napari.super_resolve.request import Request
 from napari_sr._napari.super_resolve.run import Running
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.recipes import upscale_recipe_text
+from napari_sr.settings import explain
 
 NAME = "super_resolve"
 LOOK_AFTER_MS = 200
@@ -137,7 +138,7 @@ class SuperResolve(QWidget):
             try:
                 known = self._stacks[layer] = (layer.data, as_stack(layer))
             except StackError as error:
-                refuse(str(error))
+                refuse(explain(error))
                 return None
         request = Request(known[1], choices.model, choices.factor, choices.settings)
         return layer, request
