@@ -81,8 +81,47 @@ class Comparison:
         return text.getvalue()
 
 
+@dataclass(frozen=True, slots=True)
+class ComparedPlane:
+    """The middle of a plane of a result, and what it is compared with."""
+
+    index: tuple[int, ...]
+    """Which plane, over the leading axes."""
+    top: int
+    """First row, in recorded pixels."""
+    left: int
+    """First column, in recorded pixels."""
+    factor: int
+    low: NDArray[np.float32]
+    """`(y, x)` counts, recorded."""
+    fine: dict[str, NDArray[np.float32]]
+    """`(factor·y, factor·x)` counts: result, bicubic, perhaps reference."""
+
+
+def read_plane(
+    recording: Stack,
+    result: Stack,
+    reference: Stack | None,
+    index: tuple[int, ...],
+    factor: int,
+) -> ComparedPlane:
+    """Read the middle of a plane of all stacks, and interpolate the recorded one."""
+    n_most = LARGEST // factor
+    low = middle_of(recording, index, n_most)
+    fine = {"result": middle_of(result, index, n_most, factor)}
+    bicubic = load_model(BASELINE, factor=factor)
+    fine[BASELINE] = upscale(low, bicubic, dtype="float32", device="cpu")
+    if reference is not None:
+        fine["reference"] = middle_of(reference, index, n_most, factor)
+    top, left = (max(0, side - n_most) // 2 for side in recording.plane_shape)
+    return ComparedPlane(index, top, left, factor, low, fine)
+
+
 def compare(
-    result: Stack, recording: Stack, reference: Stack | None = None
+    result: Stack,
+    recording: Stack,
+    reference: Stack | None = None,
+    known: ComparedPlane | None = None,
 ) -> Generator[tuple[int, int], None, Comparison]:
     """Measure a result.
 
@@ -95,6 +134,8 @@ def compare(
     reference
         What it should be, in the shape of the result; without one, only figures that
         need none are taken.
+    known
+        A plane that has been read already.
 
     Yields
     ------
@@ -111,22 +152,18 @@ def compare(
     StackError
         If the stacks do not fit each other, or hold nothing to compare.
     """
-    factor = _factor_of(result, recording, reference)
-    n_most = LARGEST // factor
+    factor = factor_of(result, recording, reference)
     indices = spread_indices(result, N_PLANES)
     standard = recording if reference is None else reference
     data_range = range_of(standard, indices)
-    bicubic = load_model(BASELINE, factor=factor)
-    found: dict[str, list[Agreement]] = {"result": [], BASELINE: []}
+    figures: dict[str, list[Agreement]] = {"result": [], BASELINE: []}
     for done, index in enumerate(indices, 1):
-        low = middle_of(recording, index, n_most)
-        high = middle_of(result, index, n_most, factor)
-        truth = None
-        if reference is not None:
-            truth = middle_of(reference, index, n_most, factor)
-        simple = upscale(low, bicubic, dtype="float32", device="cpu")
-        for name, pixels in (("result", high), (BASELINE, simple)):
-            found[name].append(measured(pixels, low, truth, data_range))
+        plane = known
+        if plane is None or plane.index != index:
+            plane = read_plane(recording, result, reference, index, factor)
+        truth = plane.fine.get("reference")
+        for name, planes in figures.items():
+            planes.append(measured(plane.fine[name], plane.low, truth, data_range))
         yield done, len(indices)
     basis = basis_of(
         result.plane_shape,
@@ -134,11 +171,11 @@ def compare(
         data_range,
         reference is not None,
     )
-    means = {name: type(many[0]).mean(many) for name, many in found.items()}
+    means = {name: type(many[0]).mean(many) for name, many in figures.items()}
     return Comparison(means, data_range, basis)
 
 
-def _factor_of(result: Stack, recording: Stack, reference: Stack | None) -> int:
+def factor_of(result: Stack, recording: Stack, reference: Stack | None) -> int:
     """Find the factor; refuse what does not fit."""
     factor = result.plane_shape[0] // recording.plane_shape[0]
     expected = tuple(factor * side for side in recording.plane_shape)

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 from napari_sr._version import __version__
 from napari_sr.cards.descriptors import SMALLEST, describe_recording
 from napari_sr.cards.suitability import suitability_of
-from napari_sr.evaluation.comparison import compare
+from napari_sr.evaluation.comparison import compare, factor_of, read_plane
 from napari_sr.evaluation.protocol import N_PLANES
 from napari_sr.image.sampling import spread_indices
 from napari_sr.metrics.quality import BASELINE
 from napari_sr.trust.agreement import check, in_words, level_of
-from napari_sr.trust.assessment import Assessment
+from napari_sr.trust.assessment import Assessment, Place
 from napari_sr.trust.plane import (
     figures_of,
     interval_steps,
-    look,
     maps_of,
     rings_of,
     spectra_of,
@@ -41,9 +40,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.cards.suitability import Suitability
+    from napari_sr.evaluation.comparison import ComparedPlane
     from napari_sr.image.stack import Stack
     from napari_sr.trust.assessment import Map
-    from napari_sr.trust.plane import View
     from napari_sr.trust.result_origin import Origin
     from napari_sr.upscaling.flow import ModelLike, StackLike
 
@@ -103,32 +102,34 @@ def assess_steps(
         Steps done, and how many there are.
     """
     n_before = len(spread_indices(result, N_PLANES)) + 2
+    factor = factor_of(result, recording, reference)
+    middle = tuple(length // 2 for length in recording.leading_shape)
+    plane = read_plane(recording, result, reference, middle, factor)
     comparison = yield from retold(
-        compare(result, recording, reference), lambda step: (step[0], n_before)
+        compare(result, recording, reference, plane), lambda step: (step[0], n_before)
     )
     origin = find_origin(result, recording, model)
     n_steps = n_before + (0 if origin.interval is None else N_TURNS)
     yield n_before - 1, n_steps
-    view = look(recording, result, reference)
     checked = {
-        name: check(picture, view.low, origin.noise, view.factor, origin.psf_sigma)
-        for name, picture in view.fine.items()
+        name: check(picture, plane.low, origin.noise, plane.factor, origin.psf_sigma)
+        for name, picture in plane.fine.items()
     }
-    faithful = origin.faithful(view.low)
+    faithful = origin.faithful(plane.low)
     suitability = _suitability(origin, recording)
     yield n_before, n_steps
-    maps = maps_of(view, checked["result"], faithful)
-    of_plane = figures_of(view, checked, origin.has_heights)
-    turns = retold(_interval(view, origin, maps), lambda n: (n_before + n, n_steps))
+    maps = maps_of(plane, checked["result"], faithful)
+    of_plane = figures_of(plane, checked, origin.has_heights)
+    turns = retold(_interval(plane, origin, maps), lambda n: (n_before + n, n_steps))
     if (half := (yield from turns)) is not None:
         maps["interval"] = half
-        of_plane = with_interval(view, of_plane, half)
+        of_plane = with_interval(plane, of_plane, half)
     own = checked["result"]
     decibels = comparison.figures["result"].agreement
     level = level_of(own.chi_square, own.share_beyond, decibels)
     return Assessment(
         name=result.name,
-        factor=view.factor,
+        factor=plane.factor,
         comparison=comparison,
         level=level,
         badge=in_words(level, own.share_beyond, decibels),
@@ -137,28 +138,28 @@ def assess_steps(
             *_remarks(suitability, has_reference=reference is not None),
         ),
         figures=of_plane,
-        pictures={"recording": view.low, **view.fine},
+        pictures={"recording": plane.low, **plane.fine},
         maps=maps,
-        spectra=spectra_of(view),
-        rings=rings_of(view),
+        spectra=spectra_of(plane),
+        rings=rings_of(plane),
         interval=origin.interval,
         sureness=origin.sureness,
         suitability=suitability,
-        place=view.place,
+        place=Place(plane.index, plane.top, plane.left),
         pixel=(result.axes[-1].spacing, result.axes[-1].unit or "px"),
-        provenance=_provenance(view, result, origin),
+        provenance=_provenance(plane, result, origin),
     )
 
 
 def _interval(
-    view: View, origin: Origin, maps: Mapping[str, Map]
+    plane: ComparedPlane, origin: Origin, maps: Mapping[str, Map]
 ) -> Generator[int, None, Map | None]:
     """Map the intervals turn by turn, where the model is calibrated."""
     if origin.interval is None or origin.plan is None or origin.model is None:
         return None
     made = (origin.model.at_dial(0.0).to("cpu"), on_cpu(origin.plan))
     moved = maps["texture"].pixels if "texture" in maps else None
-    return (yield from interval_steps(view, origin.interval, made, moved))
+    return (yield from interval_steps(plane, origin.interval, made, moved))
 
 
 def _suitability(origin: Origin, recording: Stack) -> Suitability | None:
@@ -176,7 +177,7 @@ def _remarks(suitability: Suitability | None, *, has_reference: bool) -> list[st
     return found
 
 
-def _provenance(view: View, result: Stack, origin: Origin) -> dict[str, Any]:
+def _provenance(plane: ComparedPlane, result: Stack, origin: Origin) -> dict[str, Any]:
     """Say how the result came about and which pixels were looked at; no path."""
     return {
         **result.provenance,
@@ -191,7 +192,7 @@ def _provenance(view: View, result: Stack, origin: Origin) -> dict[str, Any]:
             "model": None if origin.card is None else origin.card.name,
             "pixels_sha256": {
                 name: _digest(one)
-                for name, one in {"recording": view.low, **view.fine}.items()
+                for name, one in {"recording": plane.low, **plane.fine}.items()
                 if name != BASELINE
             },
         },

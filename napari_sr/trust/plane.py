@@ -5,13 +5,10 @@ This module alone knows what is looked at in a plane. Arrays in counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sr.catalogue.lookup import load_model
-from napari_sr.evaluation.comparison import LARGEST, middle_of
 from napari_sr.metrics import (
     bright_share,
     out_of_band_share,
@@ -24,9 +21,8 @@ from napari_sr.metrics import (
     split_pixels,
 )
 from napari_sr.metrics.quality import BASELINE
-from napari_sr.trust.assessment import Curve, Map, Place, PlaneFigures
+from napari_sr.trust.assessment import Curve, Map, PlaneFigures
 from napari_sr.trust.uncertainty import half_width, spread_steps
-from napari_sr.upscaling.flow import upscale
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.cards.interval import Interval
-    from napari_sr.image.stack import Stack
+    from napari_sr.evaluation.comparison import ComparedPlane
     from napari_sr.models.sr_model import SRModel
     from napari_sr.trust.agreement import Check
     from napari_sr.upscaling.plan import Plan
@@ -44,44 +40,17 @@ SURE_SIDE = 512
 model eight times as long as the result did."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """The plane that is taken apart, as seen by everything."""
-
-    place: Place
-    factor: int
-    low: NDArray
-    """`(y, x)` float32 counts, recorded."""
-    fine: dict[str, NDArray]
-    """`(factor·y, factor·x)` float32 counts: result, bicubic, perhaps reference."""
-
-
-def look(recording: Stack, result: Stack, reference: Stack | None) -> View:
-    """Read the middle of the middle plane."""
-    factor = result.plane_shape[0] // recording.plane_shape[0]
-    index = tuple(length // 2 for length in recording.leading_shape)
-    n_most = LARGEST // factor
-    low = middle_of(recording, index, n_most)
-    fine = {"result": middle_of(result, index, n_most, factor)}
-    bicubic = load_model(BASELINE, factor=factor)
-    fine[BASELINE] = upscale(low, bicubic, dtype="float32", device="cpu")
-    if reference is not None:
-        fine["reference"] = middle_of(reference, index, n_most, factor)
-    top, left = (max(0, side - n_most) // 2 for side in recording.plane_shape)
-    return View(Place(index, top, left), factor, low, fine)
-
-
 def figures_of(
-    view: View, checked: dict[str, Check], has_heights: bool
+    plane: ComparedPlane, checked: dict[str, Check], has_heights: bool
 ) -> dict[str, PlaneFigures]:
     """Take the figures of each picture, the recording last."""
-    truth = view.fine.get("reference")
+    truth = plane.fine.get("reference")
     found = {}
-    for name, picture in view.fine.items():
+    for name, picture in plane.fine.items():
         one = PlaneFigures(
             chi_square=checked[name].chi_square,
             share_beyond=checked[name].share_beyond,
-            out_of_band=out_of_band_share(picture, view.factor),
+            out_of_band=out_of_band_share(picture, plane.factor),
             own_resolution=_resolution(*_halves(picture, 1)),
             bright_share=bright_share(picture)[0],
             **_surface(picture, has_heights),
@@ -95,9 +64,9 @@ def figures_of(
             one = one.model_copy(update=added)
         found[name] = one
     found["recording"] = PlaneFigures(
-        own_resolution=_resolution(*_halves(view.low, view.factor)),
-        bright_share=bright_share(view.low)[0],
-        **_surface(view.low, has_heights),
+        own_resolution=_resolution(*_halves(plane.low, plane.factor)),
+        bright_share=bright_share(plane.low)[0],
+        **_surface(plane.low, has_heights),
     )
     return found
 
@@ -120,34 +89,36 @@ def _halves(picture: NDArray, unit: int) -> Curve:
     return Curve(frequencies / (2 * unit), correlation)
 
 
-def rings_of(view: View) -> dict[str, Curve]:
+def rings_of(plane: ComparedPlane) -> dict[str, Curve]:
     """Correlate the rings of halves, and of result and bicubic with the reference.
 
     Of one picture split by pixels there is nothing beyond half of its own Nyquist.
     """
     found = {
-        "recording, pixels split": _halves(view.low, view.factor),
-        "result, pixels split": _halves(view.fine["result"], 1),
+        "recording, pixels split": _halves(plane.low, plane.factor),
+        "result, pixels split": _halves(plane.fine["result"], 1),
     }
-    if (truth := view.fine.get("reference")) is not None:
+    if (truth := plane.fine.get("reference")) is not None:
         for name in ("result", BASELINE):
-            pair = ring_correlation(view.fine[name], truth)
+            pair = ring_correlation(plane.fine[name], truth)
             found[f"{name} with reference"] = Curve(*pair)
     return found
 
 
-def spectra_of(view: View) -> dict[str, Curve]:
+def spectra_of(plane: ComparedPlane) -> dict[str, Curve]:
     """Measure power; that of the recording per area of a pixel of the result."""
-    found = {name: Curve(*radial_spectrum(one)) for name, one in view.fine.items()}
-    frequencies, power = radial_spectrum(view.low)
-    found["recording"] = Curve(frequencies / view.factor, power * view.factor**2)
+    found = {name: Curve(*radial_spectrum(one)) for name, one in plane.fine.items()}
+    frequencies, power = radial_spectrum(plane.low)
+    found["recording"] = Curve(frequencies / plane.factor, power * plane.factor**2)
     return found
 
 
-def maps_of(view: View, own: Check, faithful: NDArray | None) -> dict[str, Map]:
+def maps_of(
+    plane: ComparedPlane, own: Check, faithful: NDArray | None
+) -> dict[str, Map]:
     """Make the maps of the result."""
-    result = view.fine["result"]
-    in_band, out_of_band = split_bands(result, view.factor)
+    result = plane.fine["result"]
+    in_band, out_of_band = split_bands(result, plane.factor)
     maps = {
         "in_band": Map(
             "In band",
@@ -163,12 +134,12 @@ def maps_of(view: View, own: Check, faithful: NDArray | None) -> dict[str, Map]:
             "Disagreement with the recording",
             "The result recorded again, less the recording, in standard deviations of "
             "noise: beyond ±5 it says something else than was recorded.",
-            "deviations", own.deviations, view.factor,
+            "deviations", own.deviations, plane.factor,
         ),
         "residual": Map(
             "Residual",
             "The same difference in counts: noise that was removed looks like noise.",
-            "counts", own.residual, view.factor,
+            "counts", own.residual, plane.factor,
         ),
     }  # fmt: skip
     if faithful is not None:
@@ -178,7 +149,7 @@ def maps_of(view: View, own: Check, faithful: NDArray | None) -> dict[str, Map]:
             "counts",
             result - faithful,
         )
-    if (truth := view.fine.get("reference")) is not None:
+    if (truth := plane.fine.get("reference")) is not None:
         maps["error"] = Map(
             "Error", "The result less the reference.", "counts", result - truth
         )
@@ -186,13 +157,16 @@ def maps_of(view: View, own: Check, faithful: NDArray | None) -> dict[str, Map]:
 
 
 def interval_steps(
-    view: View, interval: Interval, made: tuple[SRModel, Plan], moved: NDArray | None
+    plane: ComparedPlane,
+    interval: Interval,
+    made: tuple[SRModel, Plan],
+    moved: NDArray | None,
 ) -> Generator[int, None, Map]:
-    """Map half the interval of each pixel, in the middle of the view.
+    """Map half the interval of each pixel, in the middle of the plane.
 
     Parameters
     ----------
-    view
+    plane
         The plane.
     interval
         Of the model.
@@ -206,13 +180,13 @@ def interval_steps(
     int
         Turns done, of `N_TURNS`.
     """
-    n_most = SURE_SIDE // view.factor
-    top, left = (max(0, side - n_most) // 2 for side in view.low.shape)
-    low = view.low[top : top + n_most, left : left + n_most]
+    n_most = SURE_SIDE // plane.factor
+    top, left = (max(0, side - n_most) // 2 for side in plane.low.shape)
+    low = plane.low[top : top + n_most, left : left + n_most]
     _, deviation = yield from spread_steps(low, *made)
     half = half_width(deviation, interval, made[1])
     if moved is not None:
-        half = half + np.abs(_part(moved, view.factor, (top, left), half.shape))
+        half = half + np.abs(_part(moved, plane.factor, (top, left), half.shape))
     return Map(
         "How sure each pixel is",
         f"Half the width of the {interval.level:.0%} interval: the result, plus or "
@@ -222,13 +196,13 @@ def interval_steps(
 
 
 def with_interval(
-    view: View, figures: dict[str, PlaneFigures], half: Map
+    plane: ComparedPlane, figures: dict[str, PlaneFigures], half: Map
 ) -> dict[str, PlaneFigures]:
     """Add to the figures of the result how wide intervals are, and if they hold."""
     added: dict[str, float] = {"half_width": float(half.pixels.mean())}
-    if (truth := view.fine.get("reference")) is not None:
+    if (truth := plane.fine.get("reference")) is not None:
         error = _part(
-            truth - view.fine["result"], view.factor, half.corner, half.pixels.shape
+            truth - plane.fine["result"], plane.factor, half.corner, half.pixels.shape
         )
         added["held"] = float(np.mean(np.abs(error) <= half.pixels))
     return {**figures, "result": figures["result"].model_copy(update=added)}

@@ -96,9 +96,7 @@ MISUSES = [  # arguments, words of the sentence; the exit code is 2
     pytest.param(upscaling(*NEAREST, "--workers", "0"), "from 1", id="workers"),
     pytest.param(upscaling(*NEAREST, "--format", "png"), "invalid choice", id="format"),
     pytest.param(upscaling(*NEAREST, "--noise", "5"), "use read=5", id="noise-number"),
-    pytest.param(
-        upscaling(*NEAREST, "--noise", "loud"), "noise is auto", id="noise"
-    ),
+    pytest.param(upscaling(*NEAREST, "--noise", "loud"), "noise is auto", id="noise"),
     pytest.param(
         upscaling(*NEAREST, "--noise", "hum=5"),
         "--noise: noise is auto",

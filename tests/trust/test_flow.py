@@ -13,6 +13,7 @@ import napari_sr as sr
 from napari_sr.cards.descriptors import describe_plane
 from napari_sr.cards.interval import Interval
 from napari_sr.cards.suitability import TrainingStatistics
+from napari_sr.evaluation import comparison
 from napari_sr.evaluation.comparison import compare
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.models.sr_model import SRModel, save_model
@@ -288,3 +289,26 @@ def test_bicubic_is_assessed_like_any_result(made):
 
     own, beside = found.figures["result"], found.figures["bicubic"]
     assert own.out_of_band == pytest.approx(beside.out_of_band, rel=0.01)
+
+
+def test_each_plane_is_read_once_and_interpolated_once(monkeypatch):
+    low = np.random.default_rng(5).integers(100, 900, (3, 40, 48), np.uint16)
+    high = low.repeat(2, 1).repeat(2, 2)
+    read, interpolated = [], []
+    plane_of, upscale_of = Stack.plane, comparison.upscale
+
+    def counted_plane(self, index, *more):
+        read.append((self.name, index))
+        return plane_of(self, index, *more)
+
+    def counted_upscale(plane, *more, **options):
+        interpolated.append(plane.tobytes())
+        return upscale_of(plane, *more, **options)
+
+    monkeypatch.setattr(Stack, "plane", counted_plane)
+    monkeypatch.setattr(comparison, "upscale", counted_upscale)
+    sr.assess(Stack.from_array(low, name="low"), Stack.from_array(high, name="high"))
+
+    of_result = [index for name, index in read if name == "high"]
+    assert sorted(of_result) == [(0,), (1,), (2,)]
+    assert len(interpolated) == len(set(interpolated)) == 3
