@@ -5,6 +5,7 @@ This module alone knows the words. Every table shows the figures in this order.
 
 from __future__ import annotations
 
+from math import isnan
 from typing import NamedTuple
 
 
@@ -145,7 +146,7 @@ EXACT = 100
 
 def as_text(name: str, value: float | None) -> str:
     """Write one figure as all tables do."""
-    if value is None:
+    if value is None or isnan(value):
         return NONE
     if name == "agreement" and value > EXACT:
         return f"> {EXACT}"

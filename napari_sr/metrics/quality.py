@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
+from math import nan
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from napari_sr.image.sampling import binned
 from napari_sr.metrics.descriptions import FIGURES, as_text
@@ -37,6 +38,15 @@ class Agreement(BaseModel):
     """Mean of the result minus that of the recording, as a share of the data range."""
     lattice: float | None = None
     """In counts of a data range of `metrics.SCALE`; `None` where nobody looked."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_where_nobody_looked(cls, figures: object) -> object:
+        """Read what was stored before a figure was thought of: it is not a number."""
+        if not isinstance(figures, dict):
+            return figures
+        fields = cls.model_fields.items()
+        return {name: nan for name, one in fields if one.is_required()} | figures
 
     @classmethod
     def mean(cls, many: Sequence[Self]) -> Self:

@@ -11,7 +11,7 @@ import pytest
 
 from napari_sr import metrics
 from napari_sr.image.sampling import binned
-from napari_sr.metrics.descriptions import FIGURES
+from napari_sr.metrics.descriptions import FIGURES, NONE, as_text
 from napari_sr.metrics.quality import (
     Agreement,
     FlatField,
@@ -233,3 +233,25 @@ def test_the_table_of_flat_fields_has_a_column_for_each_level():
     old = [one.model_copy(update={"lattice": None}) for one in found]
     assert flat_tables(old) == [shares]
     assert flat_tables([]) == []
+
+
+def test_a_figure_that_is_new_leaves_what_was_stored_readable():
+    class Later(Quality):
+        warmth: float
+        """A figure that a later version takes."""
+
+    before = Quality(
+        agreement=40, mean_shift=0, psnr=30, si_psnr=31, ssim=0.9, ms_ssim=0.9,
+        gradient_similarity=0.8, spectrum_error=0.2,
+    )  # fmt: skip
+
+    later = Later.model_validate_json(before.model_dump_json())
+
+    assert later.psnr == 30
+    assert math.isnan(later.warmth)
+    assert math.isnan(Later.mean([later, later]).warmth)
+    unknown = before.model_copy(update={"psnr": math.nan})
+    measured = Measured(dataset="a", photons=None, method="b", quality=unknown)
+    again = Measured.model_validate_json(measured.model_dump_json())
+    assert math.isnan(again.quality.psnr)
+    assert as_text("psnr", math.nan) == NONE
