@@ -14,7 +14,6 @@ from napari_sr.networks.inference.as_trained import working_memory
 from napari_sr.networks.inference.cache_pieces import Maps, in_pieces
 from napari_sr.networks.inference.fold import before_shuffle
 from napari_sr.networks.inference.runners import for_inference
-from napari_sr.networks.inference.winograd import Winograd, is_worth_it
 
 SMALL = {"channels": 8, "n_blocks": 2}
 every_factor = pytest.mark.parametrize("factor", [2, 3, 4, 8])
@@ -91,35 +90,6 @@ def test_a_convolution_moves_before_a_shuffle(step, side, bias):
     torch.testing.assert_close(found, expected[..., inner, inner])
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("n_out", [64, 80])
-@pytest.mark.parametrize("shape", [(3, 3), (6, 6), (7, 30), (70, 41), (10, 900)])
-def test_a_convolution_with_fewer_multiplications_is_the_same(shape, n_out, bias):
-    torch.manual_seed(0)
-    convolution = nn.Conv2d(64, n_out, 3, bias=bias).requires_grad_(False)
-    features = torch.randn(2, 64, *shape)
-
-    for batch in (features, features.contiguous(memory_format=torch.channels_last)):
-        found = Winograd(convolution)(batch)
-        torch.testing.assert_close(found, convolution(batch), rtol=0, atol=4e-5)
-
-
-def test_it_is_kept_for_what_it_makes_faster():
-    assert is_worth_it(nn.Conv2d(64, 256, 3))
-    assert not is_worth_it(nn.Conv2d(64, 64, 5))
-    assert not is_worth_it(nn.Conv2d(48, 64, 3))
-    assert not is_worth_it(nn.Conv2d(64, 4, 3))
-
-
-def test_in_half_precision_the_convolution_is_itself():
-    convolution = nn.Conv2d(64, 64, 3).requires_grad_(False)
-    features = torch.randn(1, 64, 9, 9)
-    with torch.autocast("cpu", torch.bfloat16):
-        found, expected = Winograd(convolution)(features), convolution(features)
-    assert found.dtype == torch.bfloat16
-    assert torch.equal(found, expected)
-
-
 @pytest.mark.parametrize("architecture", ["fast", "srresnet"])
 def test_wide_networks_run_as_trained_too(architecture):
     torch.manual_seed(0)
@@ -133,7 +103,6 @@ def test_wide_networks_run_as_trained_too(architecture):
     runner = for_inference(copy.deepcopy(network))
     span = float(expected.max() - expected.min())
 
-    assert any(isinstance(one, Winograd) for one in runner.modules())
     torch.testing.assert_close(runner(batch), expected, rtol=0, atol=5e-6 * span)
 
 

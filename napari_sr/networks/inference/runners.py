@@ -6,9 +6,8 @@ padding: what is asked for shrinks by a stage's radius from stage to stage, so n
 is computed that the next stage does not need. Each stage runs piece by piece, with
 intermediate results that fit in a cache; between stages there are whole maps, so that
 pieces cost next to no halo. With batch norms folded, the last convolution of the
-paper's network before its shuffle, activations in place and wide 3×3 convolutions by
-Winograd's filtering, results differ from those of the trained network by float rounding
-only.
+paper's network before its shuffle and activations in place, results differ from those
+of the trained network by float rounding only.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from napari_sr.networks.generators.srresnet import SRResNet
 from napari_sr.networks.inference.as_trained import AsTrained
 from napari_sr.networks.inference.cache_pieces import Maps, in_pieces, middle_of
 from napari_sr.networks.inference.fold import before_shuffle, fold_batch_norm
-from napari_sr.networks.inference.winograd import Winograd, is_worth_it
 from napari_sr.networks.resampling import kernel_radius
 
 if TYPE_CHECKING:
@@ -72,7 +70,7 @@ class ResidualStage(nn.Module):
 
     def __init__(self, first: nn.Module, second: nn.Module, slope: float) -> None:
         super().__init__()
-        self.first, self.second, self.slope = _quick(first), _quick(second), slope
+        self.first, self.second, self.slope = _bare(first), _bare(second), slope
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `(n, c, h + 4, w + 4)` to `(n, c, h, w)`."""
@@ -146,9 +144,9 @@ class SRResNetInference(nn.Module):
             ResidualStage(one.layers[0], one.layers[3], _slope(one.layers[2]))
             for one in blocks
         )
-        self.middle = _quick(network.middle[0])
+        self.middle = _bare(network.middle[0])
         layers = [*network.upsampling]  # convolution, shuffle, activation and again
-        self.finer = nn.ModuleList(_quick(one) for one in layers[::3])
+        self.finer = nn.ModuleList(_bare(one) for one in layers[::3])
         self.slopes = [_slope(one) for one in layers[2::3]]
         self.step = round(self.factor ** (1 / len(self.finer)))
         self.tail = before_shuffle(network.tail, self.step)
@@ -191,12 +189,6 @@ class SRResNetInference(nn.Module):
             features = functional.leaky_relu_(convolution(features), slope)
             step = self.step
         return functional.pixel_shuffle(self.tail(features), step)
-
-
-def _quick(convolution: nn.Module) -> nn.Conv2d | Winograd:
-    """Copy a convolution, without its padding, in its fastest form."""
-    bare = _bare(convolution)
-    return Winograd(bare) if is_worth_it(bare) else bare
 
 
 def _bare(convolution: nn.Module) -> nn.Conv2d:
