@@ -1,7 +1,6 @@
 """How fast networks run here, beside what else would run them: ratios from one run.
 
     python -m benchmarks.speed.networks [--side 384] [--threads 1] [--repeats 2]
-    python -m benchmarks.speed.networks --check  # a small plane; fails on a lost ratio
 
 Each way runs in a process of its own, one after the other and all of them again, with
 a warm-up on a small plane; the fastest time counts. With one thread the clock is that
@@ -44,8 +43,6 @@ FACTOR = 4
 WARM_SIDE = 112
 OURS = "napari-sr"
 PAPER, FAST = "srresnet", "fast"
-FLOORS = {"plain PyTorch": 2.0, "plain PyTorch, channels_last": 1.1}
-"""What `--check` asks of the paper's network: times as fast, on a small plane."""
 
 
 def made_model(architecture: str) -> SRModel:
@@ -154,8 +151,6 @@ def measured(arguments: argparse.Namespace) -> dict[tuple[str, str], dict[str, A
     """Run all ways, again and again; keep the best of each."""
     ways = [(FAST, OURS), (PAPER, OURS)]
     ways += [(PAPER, way) for way in WAYS if find_spec("monai") or "MONAI" not in way]
-    if arguments.check:
-        ways = [(PAPER, OURS), *((PAPER, way) for way in FLOORS)]
     best: dict[tuple[str, str], dict[str, Any]] = {}
     for _ in range(arguments.repeats):
         for way in ways:
@@ -164,7 +159,7 @@ def measured(arguments: argparse.Namespace) -> dict[tuple[str, str], dict[str, A
                 found["limit"] = max(found["limit"], best[way]["limit"])
                 found["seconds"] = min(found["seconds"], best[way]["seconds"])
             best[way] = found
-            if len(best) > 1 and not arguments.check:  # whole, or cut off: a table
+            if len(best) > 1:  # whole, or cut off: a table
                 arguments.output.write_text(heading(arguments) + table(best) + "\n")
     return best
 
@@ -234,16 +229,6 @@ def _version(name: str) -> str:
         return f"no {name}"
 
 
-def check(best: dict[tuple[str, str], dict[str, Any]]) -> None:
-    """Refuse a ratio that was lost."""
-    ours = best[PAPER, OURS]["seconds"]
-    for way, floor in FLOORS.items():
-        ratio = best[PAPER, way]["seconds"] / ours
-        print(f"{way}: {ratio:.2f} times our time, at least {floor} wanted")
-        if ratio < floor:
-            raise SystemExit(1)
-
-
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -251,17 +236,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--output", type=Path, default=RESULT)
-    parser.add_argument("--check", action="store_true")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         way, architecture, output = arguments.child
         child(way, architecture, arguments.side, arguments.threads, output)
         return
-    best = measured(arguments)
-    if arguments.check:
-        check(best)
-        return
+    measured(arguments)
     print(arguments.output.read_text())
 
 
