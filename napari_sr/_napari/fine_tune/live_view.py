@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_sr._napari.parts.curve_plot import Curve, CurvePlot
+from napari_sr._napari.parts.curve_plot import CurvePlot, PlottedCurve
 from napari_sr._napari.parts.image_view import LinkedViews, limits_of
 
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ class LiveView(QWidget):
         truth.show_image(preview.truth, limits)
 
 
-def _curve(history: Sequence[Row], figure: str, name: str, colour: str) -> Curve:
+def _curve(history: Sequence[Row], figure: str, name: str, colour: str) -> PlottedCurve:
     """Draw a figure over the minutes spent."""
     points = tuple(
         (float(row["seconds"]) / 60, float(row[figure]))
         for row in history
         if figure in row
     )
-    return Curve(name, points, colour)
+    return PlottedCurve(name, points, colour)
