@@ -94,12 +94,12 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """
     recipe = _read(Path(path), Recipe)
     folder = Path(path).parent
-    found = {
+    resolved = {
         "images": _paths(folder, recipe.images),
         "low_images": _paths(folder, recipe.low_images),
         "base": _model(folder, recipe.base),
     }
-    return recipe.model_copy(update=found)
+    return recipe.model_copy(update=resolved)
 
 
 def read_upscale_recipe(path: str | os.PathLike[str]) -> UpscaleRecipe:
@@ -117,13 +117,13 @@ def read_upscale_recipe(path: str | os.PathLike[str]) -> UpscaleRecipe:
     """
     recipe = _read(Path(path), UpscaleRecipe)
     folder = Path(path).parent
-    found = {
+    resolved = {
         "inputs": _paths(folder, recipe.inputs),
         "output": None if recipe.output is None else str(folder / recipe.output),
         "slurm": None if recipe.slurm is None else folder / recipe.slurm,
         "model": _model(folder, recipe.model),
     }
-    return recipe.model_copy(update=found)
+    return recipe.model_copy(update=resolved)
 
 
 def upscale_recipe_text(recipe: UpscaleRecipe) -> str:
@@ -134,9 +134,9 @@ def upscale_recipe_text(recipe: UpscaleRecipe) -> str:
     recipe
         Its relative paths are taken as relative to the file that the text goes to.
     """
-    said = recipe.model_dump(mode="json", exclude_defaults=True)
-    settings = said.pop("settings", {})
-    lines = [f"{name} = {_toml(value)}" for name, value in said.items()]
+    content = recipe.model_dump(mode="json", exclude_defaults=True)
+    settings = content.pop("settings", {})
+    lines = [f"{name} = {_toml(value)}" for name, value in content.items()]
     if settings:
         lines += ["", "[settings]"]
         lines += [f"{name} = {_toml(value)}" for name, value in settings.items()]

@@ -133,18 +133,18 @@ def _octaves(image: NDArray, noise: float) -> NDArray[np.float64]:
         np.unique(np.linspace(0, length - side, min(3, length // side)).astype(int))
         for length in image.shape
     ]
-    found = []
+    octaves = []
     for top in starts[0]:
         for left in starts[1]:
             block = image[top : top + side, left : left + side]
             frequencies, power = radial_spectrum(block)
-            found.append(
+            octaves.append(
                 [
                     power[(frequencies >= low) & (frequencies <= high)].mean()
                     for low, high in pairwise(_OCTAVES)
                 ]
             )
-    power = np.median(found, axis=0)
+    power = np.median(octaves, axis=0)
     signal = np.maximum(power - noise**2, 0.05 * noise**2)
     logarithm: NDArray[np.float64] = np.log10(signal + TINY**2)
     return logarithm
@@ -152,7 +152,9 @@ def _octaves(image: NDArray, noise: float) -> NDArray[np.float64]:
 
 def as_array(many: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
     """Put descriptions one below the other, `(n, k)`, in the order of the names."""
-    return np.array([[one[name] for name in DESCRIPTORS] for one in many])
+    return np.array(
+        [[descriptors[name] for name in DESCRIPTORS] for descriptors in many]
+    )
 
 
 def named(values: NDArray) -> dict[str, float]:

@@ -63,13 +63,13 @@ class Interval(BaseModel):
             if self.is_guaranteed
             else "these are too few for a guarantee"
         )
-        found = "" if self.coverage is None else (
+        reached = "" if self.coverage is None else (
             f" On test images they held {self.coverage:.1%} of the pixels."
         )  # fmt: skip
         return (
             f"Intervals at {self.level:.0%}, calibrated on {self.n_images} "
             f"image{'s' * (self.n_images > 1)} (all planes of a file or volume are "
-            f"one): {promise}.{found}"
+            f"one): {promise}.{reached}"
         )
 
 
@@ -95,8 +95,8 @@ def doubt(deviation: NDArray, smoothing: float, floor: float) -> NDArray[np.floa
         known = ndimage.gaussian_filter((~gaps).astype(np.float32), smoothing)
         variance = ndimage.gaussian_filter(variance, smoothing)
         variance = variance / np.maximum(known, 1e-6)
-    found: NDArray[np.float32] = np.sqrt(np.maximum(variance, 0)) + np.float32(floor)
-    return np.where(gaps, np.float32(np.inf), found)
+    error: NDArray[np.float32] = np.sqrt(np.maximum(variance, 0)) + np.float32(floor)
+    return np.where(gaps, np.float32(np.inf), error)
 
 
 def floor_for(
@@ -115,9 +115,9 @@ def floor_for(
     """
 
     def width(floor: float) -> float:
-        doubts = [one + floor for one in deviations]
+        doubts = [deviation + floor for deviation in deviations]
         scale = _smallest_scale(_ratios(errors, doubts), 1 - level)
-        return scale * float(np.mean([one.mean() for one in doubts]))
+        return scale * float(np.mean([deviation.mean() for deviation in doubts]))
 
     return float(min(FLOORS, key=width))
 
@@ -146,8 +146,8 @@ def scale_for(
 def _ratios(errors: Sequence[NDArray], doubts: Sequence[NDArray]) -> list[NDArray]:
     """Divide and sort, image by image."""
     return [
-        np.sort((np.abs(error) / one).ravel())
-        for error, one in zip(errors, doubts, strict=True)
+        np.sort((np.abs(error) / doubt).ravel())
+        for error, doubt in zip(errors, doubts, strict=True)
     ]
 
 

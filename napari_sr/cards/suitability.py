@@ -69,8 +69,8 @@ class TrainingStatistics(BaseModel):
             The same for other kinds of images, kind by kind.
         """
         known = as_array(recordings)
-        found = np.quantile(known, LEVELS, axis=0)
-        rounded = [tuple(named(row).values()) for row in found]
+        levels = np.quantile(known, LEVELS, axis=0)
+        rounded = [tuple(named(row).values()) for row in levels]
         columns = zip(*rounded, strict=True)
         weights = _discriminant(known, [as_array(kind) for kind in others])
         return cls(
@@ -86,8 +86,13 @@ class TrainingStatistics(BaseModel):
         known.
         """
         limits = {
-            "limit": FAR * np.quantile([self.distance(one) for one in held_out], USUAL),
-            "border": np.quantile([self.otherness(one) for one in held_out], USUAL),
+            "limit": FAR
+            * np.quantile(
+                [self.distance(descriptors) for descriptors in held_out], USUAL
+            ),
+            "border": np.quantile(
+                [self.otherness(descriptors) for descriptors in held_out], USUAL
+            ),
         }
         return self.model_copy(update={k: float(v) for k, v in limits.items()})
 

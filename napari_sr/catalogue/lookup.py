@@ -160,7 +160,7 @@ def _warn_of(path: Path, error: Exception) -> None:
 def side_cards(folder: Path, name: str = "") -> list[Path]:
     """Find the cards of networks made elsewhere; all, or that of one name."""
     cards = folder.glob(f"*{SIDE_CARD}")
-    return [one for one in cards if name in ("", _name_beside(one))]
+    return [card for card in cards if name in ("", _name_beside(card))]
 
 
 def _name_beside(card: Path) -> str:

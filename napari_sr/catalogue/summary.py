@@ -64,7 +64,7 @@ def describe_model(card: ModelCard) -> str:
 
 def quality_tables(card: ModelCard) -> list[str]:
     """Show all means, the gains on each dataset, and what is made of nothing."""
-    methods = dict.fromkeys(one.method for one in card.quality)
+    methods = dict.fromkeys(measured.method for measured in card.quality)
     own = [method for method in methods if method.startswith(f"{card.name} ")]
     tables = [summary_table(card.quality), dataset_table(card.quality, own)]
     return [*tables, *flat_tables(card.flat_fields)]
@@ -87,7 +87,7 @@ def card_as_markdown(card: ModelCard) -> str:
     if card.verdict:
         parts.append(card.verdict)
     if card.training_images:
-        names = {_NOTE.sub("", one.licence) for one in card.training_images}
+        names = {_NOTE.sub("", image.licence) for image in card.training_images}
         n_images, licences = len(card.training_images), ", ".join(sorted(names))
         parts.append(f"Trained on {n_images} images under {licences}.")
     if card.base:
@@ -102,7 +102,7 @@ def card_as_markdown(card: ModelCard) -> str:
 def _gains_table(card: ModelCard) -> str:
     """Show the mean PSNR of bicubic and what the model gains, by recording."""
     rows = []
-    for recorded in dict.fromkeys(one.recorded for one in card.quality):
+    for recorded in dict.fromkeys(measured.recorded for measured in card.quality):
         base = _mean_psnr(card, recorded, BASELINE)
         gains = (_mean_psnr(card, recorded, f"{card.name} {w}") for w in WAYS)
         shown = [f"{gain - base:+.2f}" if isfinite(gain) else "–" for gain in gains]
@@ -130,15 +130,15 @@ def models_table(cards: Sequence[ModelCard]) -> str:
 
 def _mean_gain(card: ModelCard, recorded: str, way: str) -> float:
     """Average over the datasets what a model gains over bicubic in PSNR."""
-    found = _mean_psnr(card, recorded, f"{card.name} {way}")
-    return found - _mean_psnr(card, recorded, BASELINE)
+    psnr = _mean_psnr(card, recorded, f"{card.name} {way}")
+    return psnr - _mean_psnr(card, recorded, BASELINE)
 
 
 def _mean_psnr(card: ModelCard, recorded: str, method: str) -> float:
     """Average the PSNR of a method over the datasets; not a number if unknown."""
-    found = [
-        one.quality.psnr
-        for one in card.quality
-        if (one.recorded, one.method) == (recorded, method)
+    values = [
+        measured.quality.psnr
+        for measured in card.quality
+        if (measured.recorded, measured.method) == (recorded, method)
     ]
-    return sum(found) / len(found) if found else nan
+    return sum(values) / len(values) if values else nan

@@ -227,11 +227,12 @@ def _models(_arguments: argparse.Namespace) -> int:
     from napari_sr.catalogue.lookup import list_models
 
     listed = list_models()
-    width = max(len(one.name) for one in listed)
-    for one in listed:
-        factors = ", ".join(map(str, one.factors))
-        asked = " (--factor)" if len(one.factors) > 1 else ""
-        say(f"{one.name:{width}}  ×{factors}{asked}  {one.domain}: {one.description}")
+    width = max(len(model.name) for model in listed)
+    for model in listed:
+        factors = ", ".join(map(str, model.factors))
+        asked = " (--factor)" if len(model.factors) > 1 else ""
+        kind = f"×{factors}{asked}  {model.domain}"
+        say(f"{model.name:{width}}  {kind}: {model.description}")
     return OK
 
 
@@ -243,7 +244,7 @@ def _import_model(arguments: argparse.Namespace) -> int:
         path = install_model(arguments.file)
     else:
         path = install_foreign(arguments.file, trust=arguments.trust)
-    card = next(one.card for one in list_entries() if one.path == path)
+    card = next(entry.card for entry in list_entries() if entry.path == path)
     say(describe_model(card))
     return OK
 

@@ -43,8 +43,8 @@ def read_seconds(text: str) -> float:
 
 def read_share(text: str) -> tuple[int, int]:
     """Read `3/64`: the third of 64 parts."""
-    found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
-    number, n = map(int, found.groups()) if found else (0, 0)
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    number, n = map(int, match.groups()) if match else (0, 0)
     if not 1 <= number <= n:
         raise ArgumentTypeError(f"expected K/N, as 3/64, K from 1 to N, got {text!r}")
     return number, n
@@ -58,13 +58,13 @@ def read_options(pairs: Sequence[Sequence[str]]) -> dict[str, float | str]:
     pairs
         A name and a value each; of a name typed twice the last counts.
     """
-    found: dict[str, float | str] = {}
+    options: dict[str, float | str] = {}
     for name, value in pairs:
         try:
-            found[name] = float(value)
+            options[name] = float(value)
         except ValueError:
-            found[name] = value
-    return found
+            options[name] = value
+    return options
 
 
 def read_method(text: str) -> tuple[str, dict[str, float | str]]:
@@ -73,8 +73,8 @@ def read_method(text: str) -> tuple[str, dict[str, float | str]]:
     A colon that no `name=` follows belongs to a path.
     """
     name, options = text, ""
-    if found := re.fullmatch(r"(.+?):([a-z_0-9]+=.*)", text):
-        name, options = found.groups()
+    if match := re.fullmatch(r"(.+?):([a-z_0-9]+=.*)", text):
+        name, options = match.groups()
     pairs = [part.partition("=") for part in options.split(",") if options]
     if not name or not all(key and value for key, _, value in pairs):
         raise ArgumentTypeError(

@@ -81,13 +81,13 @@ def _compare(arguments: argparse.Namespace) -> int:
     image: Path = arguments.image
     output = arguments.output or Path(f"{image.name.split('.')[0]}.compared.png")
     check_sheet(output)  # refused before anything is computed
-    found = _followed(arguments)
+    side_by_side = _followed(arguments)
     zoom = None
     if arguments.zoom is not None:
         row, column, side = arguments.zoom
         zoom = (slice(row, row + side), slice(column, column + side))
-    written = write_side_by_side(found, output, zoom)
-    say(found.comparison.as_markdown())
+    written = write_side_by_side(side_by_side, output, zoom)
+    say(side_by_side.comparison.as_markdown())
     for path in written:
         say(path)
     return OK

@@ -66,14 +66,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     models = [load_trained(name, "be measured") for name in arguments.model]
     places = [_place_of(n) for n in arguments.model] if arguments.calibrate else []
-    found = averaged(_measured(files, models, arguments.photons))
+    measured = averaged(_measured(files, models, arguments.photons))
     own = [name for model in models for name in ways_of(model)]
-    for text in (PROTOCOL, summary_table(found), dataset_table(found, own)):
+    for text in (PROTOCOL, summary_table(measured), dataset_table(measured, own)):
         say(f"{text}\n")
     for text in flat_tables(flat_fields_of(models, arguments.photons)):
         say(f"{text}\n")
     if arguments.csv is not None:
-        arguments.csv.write_text(as_csv(found), encoding="utf-8")
+        arguments.csv.write_text(as_csv(measured), encoding="utf-8")
         say(arguments.csv)
     for model, place in zip(models, places, strict=False):
         _calibrate(model, place, files, arguments.photons)
@@ -84,7 +84,7 @@ def _place_of(name: str) -> Path:
     """Find the file of a user's own model."""
     from napari_sr.catalogue.lookup import list_entries
 
-    entry = {one.card.name: one for one in list_entries()}.get(name)
+    entry = {listed.card.name: listed for listed in list_entries()}.get(name)
     if entry is not None and entry.is_shipped:
         raise ValueError(
             f"{name!r} comes with the package, which has its interval already, and is "
@@ -115,11 +115,11 @@ def _calibrate(
             noise_of(level) if "noise" in model.conditions else "auto",
         )
         for group, file in zip(groups, files, strict=True)
-        for sharp in (middle(one.sharp) for one in specimens_of(file))
+        for sharp in (middle(specimen.sharp) for specimen in specimens_of(file))
         for level in photons
     ]
-    for_floor = [one for one in known if one.image % FLOOR_EACH == 0]
-    rest = [one for one in known if one.image % FLOOR_EACH]
+    for_floor = [each for each in known if each.image % FLOOR_EACH == 0]
+    rest = [each for each in known if each.image % FLOOR_EACH]
     interval = find_interval(model, rest, for_floor)
     card = model.card.model_copy(update={"interval": interval})
     say(interval.in_words())
@@ -149,8 +149,8 @@ def _measured(
     )
 
     methods, factor = methods_for(models), models[0].factor
-    found: list[Measured] = []
+    measured: list[Measured] = []
     for file in tqdm(files, unit="file", disable=None, leave=False):
         for specimen in specimens_of(file):
-            found += evaluate_specimen(specimen, methods, factor, photons)
-    return found
+            measured += evaluate_specimen(specimen, methods, factor, photons)
+    return measured

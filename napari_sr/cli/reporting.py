@@ -42,10 +42,10 @@ def _report(arguments: argparse.Namespace) -> int:
     outputs = arguments.output or [result.with_name(f"{result.name}.report.html")]
     for output in outputs:  # refused before anything is computed
         check_form(output)
-    found = _assessed(recording, result, arguments.reference, arguments.model)
-    say(found.as_markdown())
+    assessment = _assessed(recording, result, arguments.reference, arguments.model)
+    say(assessment.as_markdown())
     for output in outputs:
-        say(write_report(found, output))
+        say(write_report(assessment, output))
     return OK
 
 

@@ -22,8 +22,8 @@ def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -
 def printable(text: str) -> str:
     """Spell out what is no character to be seen, such as an escape."""
     return "".join(
-        one
-        if one.isprintable() or one in _KEPT
-        else one.encode("unicode_escape").decode("ascii")
-        for one in text
+        character
+        if character.isprintable() or character in _KEPT
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
     )

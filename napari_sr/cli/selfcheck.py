@@ -75,10 +75,10 @@ class _Watched:
             torch.empty(_TOO_LARGE, dtype=torch.uint8, device=batch.device)
         wait_for(batch.device)
         started = perf_counter()
-        found = self._model(batch)
+        result = self._model(batch)
         wait_for(batch.device)
         self.seconds += perf_counter() - started
-        return found
+        return result
 
 
 def self_check(
@@ -111,11 +111,11 @@ def self_check(
     _run(stack, _Watched(on_device), plan, [(0,)])  # the first run sets things up
     watched = _Watched(on_device)
     started = perf_counter()
-    found = _run(stack, watched, plan, [*stack.indices()])
+    result = _run(stack, watched, plan, [*stack.indices()])
     seconds = perf_counter() - started
-    yield _against_the_cpu(stack, model, plan, found[0])
-    yield _out_of_memory(stack, on_device, plan, found[0])
-    pace, share = seconds / (found.size / 1e6), watched.seconds / seconds
+    yield _against_the_cpu(stack, model, plan, result[0])
+    yield _out_of_memory(stack, on_device, plan, result[0])
+    pace, share = seconds / (result.size / 1e6), watched.seconds / seconds
     text = f"{pace:.3g} s per megapixel of results; busy {share:.0%} of the time"
     yield Finding(True, f"pace of {model.name} ×{model.factor}", text)
     for stage in LESSONS:
@@ -169,12 +169,12 @@ def _steps_of_training(
 
 
 def _against_the_cpu(
-    stack: Stack, model: SRModel, plan: Plan, found: NDArray
+    stack: Stack, model: SRModel, plan: Plan, result: NDArray
 ) -> Finding:
     """Compute a plane on the CPU, by the same plan."""
     there = plan.model_copy(update={"device": "cpu", "precision": "float32"})
     expected = _run(stack, _Watched(model.to("cpu")), there, [(0,)])[0]
-    differs = _difference(found, expected, plan)
+    differs = _difference(result, expected, plan)
     text = f"differ from the CPU's by at most {differs:.0e} of the range"
     return Finding(differs <= TOLERANCE, "results", text)
 
@@ -209,6 +209,6 @@ def _steps(
     return upscale_steps(stack, model, plan, indices)  # type: ignore[arg-type]
 
 
-def _difference(found: NDArray, expected: NDArray, plan: Plan) -> float:
+def _difference(result: NDArray, expected: NDArray, plan: Plan) -> float:
     span = plan.intensity.high - plan.intensity.low
-    return float(np.abs(found - expected).max()) / span
+    return float(np.abs(result - expected).max()) / span

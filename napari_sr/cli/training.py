@@ -144,13 +144,13 @@ def _estimated(arguments: argparse.Namespace) -> Instrument | None:
     from napari_sr.catalogue.lookup import load_model
     from napari_sr.instrument.estimation import estimate_instrument
 
-    found = estimate_instrument(
+    estimate = estimate_instrument(
         arguments.recordings,
         arguments.images,
         factor=load_model(arguments.base).factor,
     )
-    say(found.describe(), flush=True)
-    return found.instrument
+    say(estimate.describe(), flush=True)
+    return estimate.instrument
 
 
 def _follow(
@@ -202,18 +202,18 @@ def _asked_to_stop() -> Iterator[Event]:
     """Take the first Ctrl-C or SIGTERM for a wish, and leave the next to others."""
     asked = Event()
     signals = (signal.SIGINT, signal.SIGTERM)
-    before = {one: signal.getsignal(one) for one in signals}
+    before = {number: signal.getsignal(number) for number in signals}
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
         asked.set()
         restore()
 
     def restore() -> None:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    for one in signals:
-        signal.signal(one, ask)
+    for number in signals:
+        signal.signal(number, ask)
     try:
         yield asked
     finally:

@@ -93,12 +93,12 @@ class SharpImage:
         """Give first and last of the rows and columns of a piece."""
         pair = part if isinstance(part, tuple) and len(part) == 2 else (part,)
         if len(pair) != 2 or not all(
-            isinstance(one, slice) and one.step in (None, 1) for one in pair
+            isinstance(cut, slice) and cut.step in (None, 1) for cut in pair
         ):
             raise IndexError(
                 f"A piece of {self.name} is two slices without a step, not {part!r}."
             )
-        ends = [one.indices(side) for one, side in zip(pair, self.shape, strict=True)]
+        ends = [cut.indices(side) for cut, side in zip(pair, self.shape, strict=True)]
         return [(first, max(first, last)) for first, last, _ in ends]
 
 
@@ -193,9 +193,9 @@ def _moved_piece(
 @lru_cache(maxsize=64)
 def _spline(by: float) -> NDArray[np.float64]:
     """Give the kernel that moves a row of pixels by a part of a pixel."""
-    one = np.zeros(4 * _REACH + 1)
-    one[2 * _REACH] = 1
-    row: NDArray = ndimage.shift(one, by, order=5, mode="grid-wrap")
+    impulse = np.zeros(4 * _REACH + 1)
+    impulse[2 * _REACH] = 1
+    row: NDArray = ndimage.shift(impulse, by, order=5, mode="grid-wrap")
     kernel = row[_REACH:-_REACH]
     kernel.flags.writeable = False
     return kernel

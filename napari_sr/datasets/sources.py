@@ -117,28 +117,30 @@ def find_recordings(
     """
     cache = PlaneCache() if cache is None else cache
     files = OpenFiles()
-    found: dict[object, Recording] = {}
+    recordings: dict[object, Recording] = {}
     n_arrays = 0
     for source in _flattened(sources):
         if isinstance(source, Path):
             key: object = source.resolve()
-            if key not in found:
+            if key not in recordings:
                 stack = _reopening(source.absolute(), channel, files)
-                found[key] = Recording(stack.name, stack, cache, is_file=True)
+                recordings[key] = Recording(stack.name, stack, cache, is_file=True)
             continue
         if not isinstance(source, Stack):
             n_arrays += 1
             source = Stack.from_array(source, name=f"image {n_arrays}")
-        found[object()] = Recording(source.name, source, cache, is_file=False)
-    if not found:
+        recordings[object()] = Recording(source.name, source, cache, is_file=False)
+    if not recordings:
         raise ValueError("No image was given. Give at least one array, file or folder.")
-    if channel is not None and not any(one.is_file for one in found.values()):
+    if channel is not None and not any(
+        recording.is_file for recording in recordings.values()
+    ):
         raise ValueError(
             f"channel={channel} chooses a channel of a file, but no file was given. "
             f"Index the array instead."
         )
-    paths = [key if isinstance(key, Path) else None for key in found]
-    return _named_apart(list(found.values()), paths)
+    paths = [key if isinstance(key, Path) else None for key in recordings]
+    return _named_apart(list(recordings.values()), paths)
 
 
 def _flattened(sources: Sources) -> Iterator[PlaneSource | Stack | Path]:
@@ -148,8 +150,8 @@ def _flattened(sources: Sources) -> Iterator[PlaneSource | Stack | Path]:
     elif hasattr(sources, "shape") and hasattr(sources, "dtype"):
         yield cast("PlaneSource | Stack", sources)
     elif isinstance(sources, list | tuple):
-        for one in sources:
-            yield from _flattened(one)
+        for source in sources:
+            yield from _flattened(source)
     else:
         raise ValueError(
             f"Images are arrays, stacks, paths, folders, patterns or lists of those, "
@@ -173,15 +175,17 @@ def _named_apart(
     recordings: list[Recording], paths: Sequence[Path | None]
 ) -> list[Recording]:
     """Tell recordings of one name apart by their folders, else by a number."""
-    often = Counter(one.name for one in recordings)
+    often = Counter(recording.name for recording in recordings)
     names = [
-        f"{path.parent.name}/{one.name}" if path and often[one.name] > 1 else one.name
-        for one, path in zip(recordings, paths, strict=True)
+        f"{path.parent.name}/{recording.name}"
+        if path and often[recording.name] > 1
+        else recording.name
+        for recording, path in zip(recordings, paths, strict=True)
     ]
     seen: Counter[str] = Counter()
     apart = []
-    for one, name in zip(recordings, names, strict=True):
+    for recording, name in zip(recordings, names, strict=True):
         seen[name] += 1
         number = f" ({seen[name]})" if seen[name] > 1 else ""
-        apart.append(replace(one, name=name + number))
+        apart.append(replace(recording, name=name + number))
     return apart

@@ -60,7 +60,7 @@ class Comparison:
         """Give a row of text for each figure: its title and a value of each method."""
         return [
             [FIGURES[name].title]
-            + [as_text(name, getattr(one, name)) for one in self.figures.values()]
+            + [as_text(name, getattr(means, name)) for means in self.figures.values()]
             for name in self.names
         ]
 
@@ -75,7 +75,7 @@ class Comparison:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["figure", *self.figures])
         for name in self.names:
-            values = [getattr(one, name) for one in self.figures.values()]
+            values = [getattr(means, name) for means in self.figures.values()]
             writer.writerow([name, *values])
         writer.writerow(["data_range", *[self.data_range] * len(self.figures)])
         return text.getvalue()

@@ -186,15 +186,15 @@ def ways_of(
     def at(dial: float, *, is_told: bool) -> Method:
         return way_at(model.at_dial(dial), intensity_range, is_told=is_told)
 
-    name, told = model.name, "noise" in model.conditions
-    found = {f"{name} auto": at(0.0, is_told=False)}
-    if told:
-        found = {f"{name} given": at(0.0, is_told=True), **found}
+    name, told_too = model.name, "noise" in model.conditions
+    ways = {f"{name} auto": at(0.0, is_told=False)}
+    if told_too:
+        ways = {f"{name} given": at(0.0, is_told=True), **ways}
     if "textured" in model.weights:
         dials = dict.fromkeys([model.card.recommended_dial, 1.0])
-        way = f"{name} {'given' if told else 'auto'}"
-        found |= {f"{way}, dial {d:g}": at(d, is_told=told) for d in dials if d > 0}
-    return found
+        way = f"{name} {'given' if told_too else 'auto'}"
+        ways |= {f"{way}, dial {d:g}": at(d, is_told=told_too) for d in dials if d > 0}
+    return ways
 
 
 def way_at(
@@ -227,10 +227,10 @@ def methods_for(models: Sequence[SRModel]) -> dict[str, Method]:
             f"Models are compared on the same recordings, but these have the factors "
             f"{', '.join(map(str, sorted(factors)))}. Evaluate one factor at a time."
         )
-    found = baselines(factors.pop())
+    methods = baselines(factors.pop())
     for model in models:
-        found |= ways_of(model)
-    return found
+        methods |= ways_of(model)
+    return methods
 
 
 def flat_fields(
@@ -250,12 +250,12 @@ def flat_fields(
     side = factor * FLAT_SIDE
     flat = np.full((side, side), (BLACK + WHITE) / 2, np.float32)
     inside = slice(BORDER, -BORDER)
-    found = []
+    fields = []
     for level in photons:
         low = recorded(flat, factor, level)
-        results = {name: one(low, noise_of(level)) for name, one in methods.items()}
+        results = {name: run(low, noise_of(level)) for name, run in methods.items()}
         noise = results[BASELINE][inside, inside].std()
-        found += [
+        fields += [
             FlatField(
                 photons=level,
                 method=name,
@@ -266,7 +266,7 @@ def flat_fields(
             )
             for name, result in results.items()
         ]
-    return found
+    return fields
 
 
 def flat_fields_of(

@@ -121,11 +121,11 @@ def _at_dial(
 
 
 def _label(name: str, options: Mapping[str, float | str]) -> str:
-    told = (
+    noise = (
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {Path(value).name}"
         for key, value in options.items()
     )
-    return ", ".join([Path(name).name, *told])
+    return ", ".join([Path(name).name, *noise])
 
 
 def record_stack(
@@ -201,7 +201,7 @@ def put_side_by_side(
     indices = spread_indices(recording, MOST_PLANES)
     data_range = range_of(recording if reference is None else reference, indices)
     wished = (settings or UpscaleSettings()).model_copy(update={"dtype": "float32"})
-    found: dict[str, list[Agreement]] = {name: [] for name in upscalers}
+    figures: dict[str, list[Agreement]] = {name: [] for name in upscalers}
     regions = [_middle(recording, index, LARGEST // factor) for index in indices]
     shown: dict[str, NDArray] = {"recording": _part(recording, regions[0])}
     plans: dict[str, dict[str, Any]] = {}
@@ -214,13 +214,13 @@ def put_side_by_side(
             low, truth = _part(recording, region), None
             if reference is not None:
                 truth = _part(reference, region.times(factor))
-            found[name].append(measured(pixels, low, truth, data_range))
+            figures[name].append(measured(pixels, low, truth, data_range))
             if done == 0:
                 shown[name] = pixels
             yield number * len(regions) + done + 1, len(upscalers) * len(regions)
     if reference is not None:
         shown["reference"] = _part(reference, regions[0].times(factor))
-    means = {name: type(many[0]).mean(many) for name, many in found.items()}
+    means = {name: type(many[0]).mean(many) for name, many in figures.items()}
     shape = tuple(factor * side for side in recording.plane_shape)
     basis = basis_of(
         (shape[0], shape[1]),

@@ -86,13 +86,13 @@ def import_checkpoint(path: str | os.PathLike[str]) -> SRModel:
         licence="unknown",
     )
     model = SRModel(card, {"faithful": weights})
-    found: dict[str, str | float] = {
+    facts: dict[str, str | float] = {
         "layout": layout.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "colours": "grey in as equal colours, mean of the colours out",
         **look_at(model),
     }
-    card = card.model_copy(update={"imported": found})
+    card = card.model_copy(update={"imported": facts})
     return SRModel(card, {"faithful": weights})
 
 
@@ -131,7 +131,7 @@ class _Converter:
         self._refuse_misfits()
         head, n_inputs = self._collapsed_head(head)
         if layout.architecture == "msrresnet":  # a mean commutes with what is linear
-            tail = {key: one.mean(0, keepdim=True) for key, one in tail.items()}
+            tail = {key: tensor.mean(0, keepdim=True) for key, tensor in tail.items()}
         self._put("head", head)
         self._put("tail", tail)
         arguments = {
@@ -149,7 +149,7 @@ class _Converter:
 
     def _put(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Name tensors as a layer of ours."""
-        self._weights |= {f"{name}.{key}": one for key, one in tensors.items()}
+        self._weights |= {f"{name}.{key}": tensor for key, tensor in tensors.items()}
 
     def _put_blocks(self, head: dict[str, Tensor]) -> None:
         """Take the residual blocks, and what stands behind them."""

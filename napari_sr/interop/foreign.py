@@ -73,8 +73,8 @@ class Foreign(Upscaler):
         self.bytes_per_pixel = origin.bytes_per_pixel
         reach = LARGEST_REACH + 1 if origin.is_shifting else _reach_of(network, factor)
         self.is_local = reach <= LARGEST_REACH
-        told = min(origin.least_halo, LARGEST_REACH)
-        self.halo = max(1, reach, told) if self.is_local else BLENDED_HALO
+        recommended = min(origin.least_halo, LARGEST_REACH)
+        self.halo = max(1, reach, recommended) if self.is_local else BLENDED_HALO
         self.overlap = 0 if self.is_local else OVERLAP
         how = (
             f"local within {reach} px, so tiles are exact"

@@ -136,8 +136,8 @@ def _forget_traces(file: Any) -> None:  # noqa: ANN401
     """Leave out which lines of which files made each node, and name the sizes."""
     graph = file.graph
     held = [*graph.node, *graph.input, *graph.output, *graph.value_info, graph]
-    for one in [*held, *graph.initializer]:
-        del one.metadata_props[:]
+    for named in [*held, *graph.initializer]:
+        del named.metadata_props[:]
     del graph.value_info[:]
     names = ("n", None, "y", "x")
     for value in graph.input:
@@ -179,7 +179,9 @@ def _refuse_other_pixels(file: bytes, network: PlainNetwork, name: str) -> None:
         inputs = network.example(*size)
         with torch.inference_mode():
             expected = network(*inputs).numpy()
-        given = {key: one.numpy() for key, one in zip(INPUTS, inputs, strict=False)}
+        given = {
+            key: tensor.numpy() for key, tensor in zip(INPUTS, inputs, strict=False)
+        }
         (came,) = session.run([OUTPUT], given)
         worst = float(np.abs(came - expected).max())
         if came.shape != expected.shape or not worst <= _TOLERANCE:

@@ -68,8 +68,8 @@ def read_weights(path: Path, *, only_floats: bool = True) -> dict[str, Tensor]:
         for key, tensor in _without_prefixes(_unwrapped(path.name, held)).items()
         if key.rpartition(".")[2] not in ("num_batches_tracked", "n_averaged")
     }
-    checked = {key: _checked(path.name, key, one) for key, one in tensors.items()}
-    integers = [key for key, one in checked.items() if not one.is_floating_point()]
+    checked = {key: _checked(path.name, key, value) for key, value in tensors.items()}
+    integers = [key for key, value in checked.items() if not value.is_floating_point()]
     if only_floats and integers:
         raise ModelFormatError(
             f"{path.name}: {integers[0]} is no dense tensor of floats. Export float "
@@ -97,14 +97,14 @@ def _unwrapped(name: str, held: object) -> dict[str, Tensor]:
 
 def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Take off what all names begin with, as wrappers of modules add it."""
-    found = True
-    while found:
-        found = False
+    has_prefix = True
+    while has_prefix:
+        has_prefix = False
         for prefix in _PREFIXES:
             named = [key for key in tensors if key != "n_averaged"]
             if named and all(key.startswith(prefix) for key in named):
                 tensors = {key.removeprefix(prefix): tensors[key] for key in named}
-                found = True
+                has_prefix = True
     return tensors
 
 

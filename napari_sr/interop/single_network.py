@@ -82,7 +82,7 @@ class EvenNoiseNetwork(PlainNetwork):
     def example(self, height: int, width: int) -> tuple[Tensor, ...]:
         """Make inputs of a size, the same at every call."""
         inputs = super().example(height, width)
-        return (*inputs[:1], *(one[:, :, 0, 0] for one in inputs[1:]))
+        return (*inputs[:1], *(extra[:, :, 0, 0] for extra in inputs[1:]))
 
 
 def weights_at_dial(model: SRModel) -> Weights:

@@ -74,7 +74,7 @@ def read_spandrel(path: str | os.PathLike[str]) -> Foreign:
     weights = read_weights(path, only_floats=False)
     try:
         with no_larger_than(weights, path.name):
-            found = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
+            descriptor = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
     except ModelFormatError:
         raise
     except Exception as error:  # of any of its architectures
@@ -83,22 +83,23 @@ def read_spandrel(path: str | os.PathLike[str]) -> Foreign:
             f"({type(error).__name__}). Choose a checkpoint of a super-resolution "
             "network."
         ) from error
-    channels = (found.input_channels, found.output_channels)
-    is_image = isinstance(found, ImageModelDescriptor)
-    if not is_image or found.scale < 2 or not set(channels) <= {1, 3}:
+    channels = (descriptor.input_channels, descriptor.output_channels)
+    is_image = isinstance(descriptor, ImageModelDescriptor)
+    if not is_image or descriptor.scale < 2 or not set(channels) <= {1, 3}:
         raise ModelFormatError(
-            f"{path.name}: {found.architecture.name} ×{found.scale} with {channels[0]} "
+            f"{path.name}: {descriptor.architecture.name} ×{descriptor.scale} with "
+            f"{channels[0]} "
             f"to {channels[1]} channels does not super-resolve grey or RGB images. "
             "Choose another."
         )
-    network, title = _Grey(found), f"{found.architecture.name} by spandrel"
+    network, title = _Grey(descriptor), f"{descriptor.architecture.name} by spandrel"
     origin = Origin(
         title=title,
         architecture=title,
         digest=hashlib.sha256(path.read_bytes()).hexdigest(),
         intensity=IntensityPolicy(low=0, high=100),  # it ends at 0 and 1
         bytes_per_pixel=working_memory(network),  # type: ignore[arg-type]
-        is_shifting=found.size_requirements.multiple_of > 1,
+        is_shifting=descriptor.size_requirements.multiple_of > 1,
         facts={"colours": "grey in as equal colours, mean of the colours out"},
     )
-    return Foreign(path.stem, network, int(found.scale), origin)
+    return Foreign(path.stem, network, int(descriptor.scale), origin)

@@ -81,9 +81,9 @@ def export_state_dict(model: SRModel, path: str | os.PathLike[str]) -> Path:
 
 def _name_of(key: str) -> str:
     layer, _, tensor = key.rpartition(".")
-    if found := _UPSAMPLING.fullmatch(layer):
+    if match := _UPSAMPLING.fullmatch(layer):
         # Each step is a convolution, a shuffle and a PReLU.
-        step, place = divmod(int(found[1]), 3)
+        step, place = divmod(int(match[1]), 3)
         return f"upsampling.{step}.upsample_block.{place}.{tensor}"
     for ours, theirs in _NAMES:
         if re.fullmatch(ours, layer):

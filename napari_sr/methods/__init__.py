@@ -49,8 +49,8 @@ def build_method(name: str, factor: int, options: Mapping[str, object]) -> Weigh
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
         taken = dict(list(signature(build).parameters.items())[len(arguments) :])
         known = list(taken)
-        for key, one in taken.items():
-            if one.default is one.empty and key not in options:
+        for key, parameter in taken.items():
+            if parameter.default is parameter.empty and key not in options:
                 raise ValueError(
                     f"Method {name!r} needs the option {key}; it takes "
                     f"{', '.join(known)}."

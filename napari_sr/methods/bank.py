@@ -75,19 +75,19 @@ class Bank:
         try:
             held = path.read_bytes()
             with np.load(path, allow_pickle=False) as file:
-                said = json.loads(str(file["index"]))
+                index = json.loads(str(file["index"]))
                 rows, counts = file["descriptors"], file["counts"]
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise ValueError(
                 f"{path} is no bank of images ({error}). Make one with `napari-sr bank "
                 f"FOLDER -o BANK.npz`."
             ) from error
-        if said.get("version") != VERSION:
+        if index.get("version") != VERSION:
             raise ValueError(f"{path} was written by another version. Index it again.")
         parts = np.split(rows.astype(np.float32) / 127, np.cumsum(counts)[:-1])
         entries = tuple(
-            Entry(path.parent / one["file"], tuple(one["plane"]), part)
-            for one, part in zip(said["entries"], parts, strict=True)
+            Entry(path.parent / entry["file"], tuple(entry["plane"]), part)
+            for entry, part in zip(index["entries"], parts, strict=True)
         )
         return cls(entries, hashlib.sha256(held).hexdigest())
 
@@ -153,7 +153,7 @@ def write_bank(
             held,
             index=np.array(index_text),
             descriptors=np.concatenate(rows),
-            counts=np.array([len(one) for one in rows]),
+            counts=np.array([len(row) for row in rows]),
         )
     return len(rows)
 
@@ -176,10 +176,10 @@ def described(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     kind = np.minimum((turn * BINS).astype(int), BINS - 1)
     cells = np.stack(
         [
-            np.where(kind == one, size, 0)[: rows * step, : columns * step]
+            np.where(kind == bin_number, size, 0)[: rows * step, : columns * step]
             .reshape(rows, step, columns, step)
             .sum((1, 3))
-            for one in range(BINS)
+            for bin_number in range(BINS)
         ],
         axis=-1,
     )  # (rows, columns, BINS)
@@ -193,8 +193,8 @@ def described(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     vectors = np.array(windows, np.float32)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     kept = length[:, 0] > 1e-3
-    found: NDArray[np.float32] = vectors[kept] / length[kept]
-    return found
+    unit_vectors: NDArray[np.float32] = vectors[kept] / length[kept]
+    return unit_vectors
 
 
 def _normalized(plane: NDArray) -> NDArray[np.float32]:

@@ -129,12 +129,12 @@ class RichardsonLucy(Weightless):
         # Noise below black is no light: it stays as it is, and so does the mean.
         counted = light.clamp_min(_LITTLE)
         blur = self._blur.to(batch)
-        found = _blurred(counted, blur)  # the first step, from a flat start
+        estimate = _blurred(counted, blur)  # the first step, from a flat start
         for _ in range(self._n_iterations - 1):
-            expected = _blurred(found, blur).clamp_min(_LITTLE)
+            expected = _blurred(estimate, blur).clamp_min(_LITTLE)
             # The blur is its own mirror image: no need to turn it.
-            found = found * _blurred(counted / expected, blur)
-        return found + (light - counted) + BLACK
+            estimate = estimate * _blurred(counted / expected, blur)
+        return estimate + (light - counted) + BLACK
 
 
 class Wiener(Weightless):

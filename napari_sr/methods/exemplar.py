@@ -105,8 +105,8 @@ class Exemplar(Weightless):
     @cached_property
     def book(self) -> PatchBook:
         """Cut the example into patches, when they are first needed."""
-        told = (self.factor, self._n_patches, self.strength, self.contrast)
-        return PatchBook.of([self._sharp], *told)
+        settings = (self.factor, self._n_patches, self.strength, self.contrast)
+        return PatchBook.of([self._sharp], *settings)
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def lay_over(name: str, image: NDArray[np.float32], fine: NDArray[np.float32]) -
         `(factor·y, factor·x)`: the plane, interpolated.
     """
     shape = [a + b for a, b in zip(image.shape, fine.shape, strict=True)]
-    spectra = [np.fft.rfft2(_windowed(one), shape) for one in (image, fine)]
+    spectra = [np.fft.rfft2(_windowed(picture), shape) for picture in (image, fine)]
     crossed = spectra[0] * spectra[1].conj()
     # Half-way to phase correlation: coarse structure alone has no sharp peak.
     peak = np.fft.irfft2(crossed / (np.sqrt(np.abs(crossed)) + 1e-9), shape)

@@ -75,13 +75,13 @@ class PatchBook:
         turned
             Whether every patch also stands there flipped and turned.
         """
-        found = [
+        patches = [
             part
             for image in sharp
             for part in _patches_of(image, factor, strength, contrast)
         ]
-        recorded = torch.cat([part[0] for part in found])
-        detail = torch.cat([part[1] for part in found])
+        recorded = torch.cat([part[0] for part in patches])
+        detail = torch.cat([part[1] for part in patches])
         n_views = 8 if turned else 1
         length = recorded.square().sum(1).sqrt() + _LITTLE
         # Faint detail must not be made loud.
@@ -120,11 +120,11 @@ class PatchBook:
         seen = functional.unfold(low, SEEN, padding=SEEN // 2)  # (n, 25, h·w)
         rows = seen.transpose(1, 2).reshape(-1, SEEN**2)
         rows = rows - rows.mean(1, keepdim=True)
-        found = torch.cat(
+        detail = torch.cat(
             [self._looked_up(part) for part in torch.split(rows, _AT_ONCE)]
         )
         side = GIVEN * self.factor
-        columns = found.view(n, height * width, side**2).transpose(1, 2)
+        columns = detail.view(n, height * width, side**2).transpose(1, 2)
         given = functional.fold(
             columns,
             (height * self.factor, width * self.factor),

@@ -151,14 +151,14 @@ class Retrieval(Weightless):
             `(1, c + n_images · factor², y, x)`: of each image the pixels within a
             recorded one as channels.
         """
-        told = self.base.inputs(plane, intensity, prepared)
+        base_inputs = self.base.inputs(plane, intensity, prepared)
         images = torch.zeros(
             self.n_images, *(self.factor * side for side in plane.shape[-2:])
         )
         for image, laid in zip(images, self.laid_over(plane), strict=False):
             image.copy_(torch.from_numpy(laid.pixels))
         beside = functional.pixel_unshuffle(images[None], self.factor)
-        return torch.cat([told, beside], dim=1)
+        return torch.cat([base_inputs, beside], dim=1)
 
     def laid_over(self, plane: Tensor) -> list[Laid]:
         """Find images of the bank for a plane `(1, 1, y, x)` and lay them over it."""
@@ -166,8 +166,8 @@ class Retrieval(Weightless):
         padded = functional.pad(plane, (radius,) * 4, mode="replicate")
         inside = slice(radius * self.factor, -radius * self.factor)
         fine = resample(padded, self.factor, "bicubic")[0, 0, inside, inside].numpy()
-        found = self.bank.nearest(fine, self.n_images)
-        return [lay_over(entry.name, entry.pixels(), fine) for entry in found]
+        entries = self.bank.nearest(fine, self.n_images)
+        return [lay_over(entry.name, entry.pixels(), fine) for entry in entries]
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:
@@ -192,15 +192,15 @@ class Retrieval(Weightless):
             pixel; the rest is the base's.
         """
         n_beside = self.n_images * self.factor**2
-        told, beside = batch[:, :-n_beside], batch[:, -n_beside:]
-        low, besides = told[:, :1], told[:, 1:]
+        base_inputs, beside = batch[:, :-n_beside], batch[:, -n_beside:]
+        low, besides = base_inputs[:, :1], base_inputs[:, 1:]
         images = functional.pixel_shuffle(beside, self.factor)
         fitted = [
             moved_to_fit(low, image, self.factor) for image in torch.split(images, 1, 1)
         ]
         recorded = [functional.avg_pool2d(image, self.factor) for image in fitted]
         shares = trusted(low, torch.cat(recorded, 1))
-        result = self.base(told)
+        result = self.base(base_inputs)
         for share, image, coarse in zip(
             torch.split(shares, 1, 1), fitted, recorded, strict=True
         ):

@@ -50,13 +50,15 @@ def trusted(low: Tensor, others: Tensor) -> Tensor:
 def _trusted(low: Tensor, others: Tensor) -> Tensor:
     own, theirs = _finest(low), _finest(others)
     common = _mean(own * theirs)
-    among = torch.stack([_mean(theirs * one) for one in torch.split(theirs, 1, 1)], 1)
+    among = torch.stack(
+        [_mean(theirs * image) for image in torch.split(theirs, 1, 1)], 1
+    )
     among = among.permute(0, 3, 4, 1, 2)  # (n, h, w, k, k)
     sizes = among.diagonal(dim1=-2, dim2=-1)
     kept = _RIDGE * sizes.mean(-1, keepdim=True) + _LITTLE
     common = common.permute(0, 2, 3, 1)  # (n, h, w, k)
-    found = torch.linalg.solve(among + torch.diag_embed(kept.expand_as(sizes)), common)
-    weights: Tensor = found.clamp_min(0)
+    shares = torch.linalg.solve(among + torch.diag_embed(kept.expand_as(sizes)), common)
+    weights: Tensor = shares.clamp_min(0)
     explained = (weights * common).sum(-1, keepdim=True).clamp_min(0)
     size = _mean(own.square()).permute(0, 2, 3, 1) + _LITTLE
     alike = (explained / size).sqrt().clamp_max(1)

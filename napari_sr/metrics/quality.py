@@ -46,14 +46,14 @@ class Agreement(BaseModel):
         if not isinstance(figures, dict):
             return figures
         fields = cls.model_fields.items()
-        return {name: nan for name, one in fields if one.is_required()} | figures
+        return {name: nan for name, field in fields if field.is_required()} | figures
 
     @classmethod
     def mean(cls, many: Sequence[Self]) -> Self:
         """Average each figure; one that some of them lack has no mean."""
         means = {}
         for name in cls.model_fields:
-            values = [getattr(one, name) for one in many]
+            values = [getattr(figures, name) for figures in many]
             means[name] = None if None in values else sum(values) / len(values)
         return cls.model_validate(means)
 
@@ -205,8 +205,8 @@ def lattice_on_scale(
     """
     from napari_sr import metrics
 
-    found = metrics.lattice(image, factor, border=border)
-    return found * metrics.SCALE / data_range
+    in_counts = metrics.lattice(image, factor, border=border)
+    return in_counts * metrics.SCALE / data_range
 
 
 def most_on_images(true_lattice: float) -> float:
@@ -219,18 +219,18 @@ def most_on_flat_fields(lattice_of_bicubic: float) -> float:
     return lattice_of_bicubic + 5
 
 
-def averaged(found: Iterable[Measured]) -> list[Measured]:
+def averaged(measured: Iterable[Measured]) -> list[Measured]:
     """Average over the images of each dataset, method and way of recording."""
     groups: dict[tuple[str, float | None, str], list[Measured]] = defaultdict(list)
-    for one in found:
-        groups[one.dataset, one.photons, one.method].append(one)
+    for each in measured:
+        groups[each.dataset, each.photons, each.method].append(each)
     return [
         Measured(
             dataset=dataset,
-            n_images=sum(one.n_images for one in many),
+            n_images=sum(each.n_images for each in many),
             photons=photons,
             method=method,
-            quality=Quality.mean([one.quality for one in many]),
+            quality=Quality.mean([each.quality for each in many]),
         )
         for (dataset, photons, method), many in groups.items()
     ]
@@ -239,22 +239,22 @@ def averaged(found: Iterable[Measured]) -> list[Measured]:
 # ── tables ──────────────────────────────────────────────────────────────────────────
 
 
-def summary_table(found: Sequence[Measured]) -> str:
+def summary_table(measured: Sequence[Measured]) -> str:
     """Write the means over the datasets as a Markdown table, all figures.
 
     Parameters
     ----------
-    found
+    measured
         Averaged: one entry for each dataset, method and way of recording.
     """
     groups: dict[tuple[str, str], list[Quality]] = defaultdict(list)
-    for one in found:
-        groups[one.recorded, one.method].append(one.quality)
+    for each in measured:
+        groups[each.recorded, each.method].append(each.quality)
     means = {both: Quality.mean(many) for both, many in groups.items()}
     names = [
         name
         for name in FIGURES
-        if any(getattr(one, name) is not None for one in means.values())
+        if any(getattr(each, name) is not None for each in means.values())
     ]
     head = ["recorded", "method", *(FIGURES[name].title for name in names)]
     rows = [
@@ -264,20 +264,20 @@ def summary_table(found: Sequence[Measured]) -> str:
     return as_markdown(head, rows)
 
 
-def dataset_table(found: Sequence[Measured], methods: Sequence[str]) -> str:
+def dataset_table(measured: Sequence[Measured], methods: Sequence[str]) -> str:
     """Write PSNR and SSIM of each dataset as a Markdown table.
 
     Parameters
     ----------
-    found
+    measured
         As for `summary_table`, the baseline among them.
     methods
         Which to show beside the baseline, as gains over it.
     """
-    known = {(one.dataset, one.photons, one.method): one for one in found}
+    known = {(each.dataset, each.photons, each.method): each for each in measured}
     rows = []
-    for dataset in sorted({one.dataset for one in found}):
-        for photons in dict.fromkeys(one.photons for one in found):
+    for dataset in sorted({each.dataset for each in measured}):
+        for photons in dict.fromkeys(each.photons for each in measured):
             base = known[dataset, photons, BASELINE]
             gains = [known[dataset, photons, name].quality for name in methods]
             rows.append(
@@ -292,7 +292,7 @@ def dataset_table(found: Sequence[Measured], methods: Sequence[str]) -> str:
     return as_markdown(["dataset", "images", "recorded", BASELINE, *methods], rows)
 
 
-def flat_tables(found: Sequence[FlatField]) -> list[str]:
+def flat_tables(fields: Sequence[FlatField]) -> list[str]:
     """Write what is made of flat fields: the noise that is left, and the lattice.
 
     Returns
@@ -307,9 +307,9 @@ def flat_tables(found: Sequence[FlatField]) -> list[str]:
     tables = []
     for title, name, form in kinds:
         known = {
-            (one.method, one.recorded): format(value, form)
-            for one in found
-            if (value := getattr(one, name)) is not None
+            (field.method, field.recorded): format(value, form)
+            for field in fields
+            if (value := getattr(field, name)) is not None
         }
         levels = dict.fromkeys(recorded for _, recorded in known)
         rows = [
@@ -321,15 +321,15 @@ def flat_tables(found: Sequence[FlatField]) -> list[str]:
     return tables
 
 
-def as_csv(found: Sequence[Measured]) -> str:
+def as_csv(measured: Sequence[Measured]) -> str:
     """Write everything that was measured as comma-separated values."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["dataset", "n_images", "photons", "method", *FIGURES])
-    for one in found:
-        photons = "" if one.photons is None else one.photons
-        figures = [getattr(one.quality, name) for name in FIGURES]
-        writer.writerow([one.dataset, one.n_images, photons, one.method, *figures])
+    for each in measured:
+        photons = "" if each.photons is None else each.photons
+        figures = [getattr(each.quality, name) for name in FIGURES]
+        writer.writerow([each.dataset, each.n_images, photons, each.method, *figures])
     return text.getvalue()
 
 

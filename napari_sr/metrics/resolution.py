@@ -20,7 +20,7 @@ _N_RINGS = 3
 """So many rings in a row are averaged before the threshold is looked for."""
 
 
-def ring_correlation(one: NDArray, other: NDArray) -> tuple[NDArray, NDArray]:
+def ring_correlation(image: NDArray, other: NDArray) -> tuple[NDArray, NDArray]:
     """Correlate two images ring by ring of their spectra (Saxton and Baumeister 1982).
 
     It cannot tell why two images are alike. Of two recordings with noise of their own
@@ -29,7 +29,7 @@ def ring_correlation(one: NDArray, other: NDArray) -> tuple[NDArray, NDArray]:
 
     Parameters
     ----------
-    one, other
+    image, other
         `(y, x)` in any units: a gain or an offset changes nothing.
 
     Returns
@@ -44,16 +44,16 @@ def ring_correlation(one: NDArray, other: NDArray) -> tuple[NDArray, NDArray]:
     ValueError
         If the shapes differ.
     """
-    if one.shape != other.shape:
+    if image.shape != other.shape:
         raise ValueError(
             f"Rings of two images are correlated pixel by pixel, but they have "
-            f"{one.shape} and {other.shape} px. Crop or resample one of them."
+            f"{image.shape} and {other.shape} px. Crop or resample one of them."
         )
-    first, second = windowed(one), windowed(other)
+    first, second = windowed(image), windowed(other)
     together = ring_means((first * second.conj()).real)
     powers = ring_means(np.abs(first) ** 2) * ring_means(np.abs(second) ** 2)
     norm = np.sqrt(np.maximum(powers, np.finfo(np.float64).tiny))
-    return ring_frequencies(one.shape), together / norm
+    return ring_frequencies(image.shape), together / norm
 
 
 def split_pixels(image: NDArray) -> tuple[NDArray, NDArray]:

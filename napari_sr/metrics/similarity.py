@@ -130,14 +130,14 @@ def ms_ssim(
     result, truth = inner(result, truth, border)
     n_scales = int(np.log2(min(truth.shape) / SSIM_SIDE)) + 1
     weights = np.array(MS_SSIM_WEIGHTS[:n_scales])
-    found = []
+    contrasts = []
     for scale in range(len(weights)):
         if scale:
             result, truth = (binned(image, 2, "float64") for image in (result, truth))
         luminance, structure = _similarities(result, truth, data_range)
         is_last = scale == len(weights) - 1
-        found.append(np.mean(luminance * structure if is_last else structure))
-    return float(np.prod(np.maximum(found, 0) ** (weights / weights.sum())))
+        contrasts.append(np.mean(luminance * structure if is_last else structure))
+    return float(np.prod(np.maximum(contrasts, 0) ** (weights / weights.sum())))
 
 
 def gradient_similarity(

@@ -88,7 +88,7 @@ def spectrum_error(
     # Of whole periods, the transform of a lattice is at its own frequencies only.
     height, width = (side - side % factor for side in truth.shape)
     counted = ~_is_of_lattice((height, width), factor)
-    found, expected = (
+    power, expected = (
         ring_means(np.abs(windowed(image[:height, :width])) ** 2, counted)
         for image in (result, truth)
     )
@@ -97,7 +97,7 @@ def spectrum_error(
     band &= np.isfinite(expected)
     floor = np.finfo(np.float32).eps ** 2 * np.mean(truth**2)
     floor = max(floor, np.finfo(np.float64).tiny)
-    ratio = np.maximum(found[band], floor) / np.maximum(expected[band], floor)
+    ratio = np.maximum(power[band], floor) / np.maximum(expected[band], floor)
     return float(np.mean(np.abs(np.log10(ratio))))
 
 
@@ -230,5 +230,5 @@ def _is_of_lattice(shape: tuple[int, ...], factor: int) -> NDArray[np.bool_]:
     beside = min(_BESIDE, min(shape) / factor / 4)
     is_near = np.hypot(apart_y[:, None], apart_x) <= beside
     is_mean = (orders[0] == 0)[:, None] & (orders[1] == 0)
-    found: NDArray[np.bool_] = is_near & ~is_mean
-    return found
+    is_lattice: NDArray[np.bool_] = is_near & ~is_mean
+    return is_lattice

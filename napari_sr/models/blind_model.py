@@ -53,7 +53,7 @@ class BlindModel(SRModel):
     @cached_property
     def _finders(self) -> tuple[Predictor, Corrector]:
         """What guesses and what corrects."""
-        found: list[Predictor | Corrector] = []
+        networks: list[Predictor | Corrector] = []
         for part, kind in (("predictor", Predictor), ("corrector", Corrector)):
             if part not in self.weights:
                 raise ValueError(
@@ -64,8 +64,8 @@ class BlindModel(SRModel):
             with no_larger_than(weights, self.name):
                 network = kind(_width_of(weights))
             network.load_state_dict(fitting(network, weights, self.name))
-            found.append(network.eval().to(self.device))
-        predictor, corrector = found
+            networks.append(network.eval().to(self.device))
+        predictor, corrector = networks
         assert isinstance(predictor, Predictor)
         assert isinstance(corrector, Corrector)
         return predictor, corrector
@@ -160,10 +160,10 @@ class BlindModel(SRModel):
 
 def read_model(path: str | os.PathLike[str]) -> SRModel:
     """Read a model file, blind or not; see `napari_sr.models.sr_model.read_model`."""
-    found = models.read_model(path)
-    if found.card.architecture == "sftmd":
-        return BlindModel(found.card, found.weights, dial=found.dial)
-    return found
+    model = models.read_model(path)
+    if model.card.architecture == "sftmd":
+        return BlindModel(model.card, model.weights, dial=model.dial)
+    return model
 
 
 _GRIDS: dict[int, tuple[Tensor, Tensor]] = {}
@@ -198,5 +198,5 @@ def _windows(stack: Stack, intensity: IntensityRange, factor: int) -> Tensor:
                     part.diff(dim=0).square().mean() + part.diff(dim=1).square().mean()
                 )
                 parts.append((float(edges), part))
-    parts.sort(key=lambda one: -one[0])
+    parts.sort(key=lambda scored: -scored[0])
     return torch.stack([part for _, part in parts[:N_WINDOWS]])[:, None]

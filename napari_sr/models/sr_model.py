@@ -174,13 +174,13 @@ class SRModel(Upscaler):
 
     def _with(self, **changes: object) -> Self:
         """Give the same model but for its card, dial or device."""
-        said: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "card": self.card,
             "dial": self.dial,
             "device": self.device,
             **changes,
         }
-        same = type(self)(said.pop("card"), self.weights, **said)
+        same = type(self)(arguments.pop("card"), self.weights, **arguments)
         same.options = self.options
         return same
 
@@ -191,9 +191,9 @@ class SRModel(Upscaler):
         What else a card tells (figures, a better description) may change: results stay
         reproducible, and trainings from this model can go on.
         """
-        told = self.card.model_dump(mode="json", include=COMPUTES)
-        told["digests"] = digests_of(self.weights)
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        content = self.card.model_dump(mode="json", include=COMPUTES)
+        content["digests"] = digests_of(self.weights)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def network(self) -> Generator:

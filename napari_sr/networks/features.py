@@ -97,12 +97,12 @@ class FeatureNetwork(nn.Module):
             )
         asked = {self._places[name]: name for name in self.layers}
         features = (image - self.mean) / self.deviation  # (n, 1 or 3, h, w)
-        found = {}
+        maps = {}
         for place in range(max(asked) + 1):
             features = self.stack[place](features)
             if place in asked:
-                found[asked[place]] = features
-        return {name: found[name] for name in self.layers}
+                maps[asked[place]] = features
+        return {name: maps[name] for name in self.layers}
 
 
 def places_of(stack: nn.Sequential) -> dict[str, int]:

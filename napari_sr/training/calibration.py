@@ -83,8 +83,8 @@ def find_interval(
     faithful = model.at_dial(0.0)
     floor = floor_for(*errors_and_spreads(faithful, learnt))
     errors, apart = errors_and_spreads(faithful, held_out)
-    found = scale_for(errors, [one + floor for one in apart])
-    return found.model_copy(update={"floor": floor, "smoothing": SMOOTHING})
+    scale = scale_for(errors, [spread + floor for spread in apart])
+    return scale.model_copy(update={"floor": floor, "smoothing": SMOOTHING})
 
 
 def tried(interval: Interval, model: SRModel, further: Iterable[Known]) -> Interval:
@@ -100,10 +100,10 @@ def tried(interval: Interval, model: SRModel, further: Iterable[Known]) -> Inter
         Recordings of images that it was not found on.
     """
     errors, apart = errors_and_spreads(model.at_dial(0.0), further)
-    doubts = [one + interval.floor for one in apart]
+    doubts = [spread + interval.floor for spread in apart]
     ratios = [np.sort(e / d) for e, d in zip(errors, doubts, strict=True)]
     coverage = mean_coverage(ratios, interval.scale)
-    typical = float(np.mean([one.mean() for one in doubts]))
+    typical = float(np.mean([spread.mean() for spread in doubts]))
     constant = float(np.quantile(np.concatenate(errors), coverage))
     return interval.model_copy(
         update={
@@ -123,11 +123,15 @@ def errors_and_spreads(faithful: SRModel, recordings: Iterable[Known]) -> Pairs:
         `(pixels,)` for each image, of all recordings of its planes: |error|, and what
         `doubt` makes of the spread without a floor; shares of the intensity range.
     """
-    found: dict[int, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {}
+    of_image: dict[int, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {}
     for known in recordings:
-        found.setdefault(known.image, []).append(_looked_at(faithful, known))
-    errors = [np.concatenate([error for error, _ in one]) for one in found.values()]
-    spreads = [np.concatenate([apart for _, apart in one]) for one in found.values()]
+        of_image.setdefault(known.image, []).append(_looked_at(faithful, known))
+    errors = [
+        np.concatenate([error for error, _ in pairs]) for pairs in of_image.values()
+    ]
+    spreads = [
+        np.concatenate([apart for _, apart in pairs]) for pairs in of_image.values()
+    ]
     return errors, spreads
 
 

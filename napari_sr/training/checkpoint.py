@@ -190,11 +190,11 @@ class TrainingState:
 
     def finish_stage(self) -> None:
         """Keep what the stage has found and go to the next."""
-        found = self.best.weights or self.averaged_weights()
+        chosen = self.best.weights or self.averaged_weights()
         if self.stage == "fidelity":
-            self.faithful = found
+            self.faithful = chosen
             self.stage = "adversarial" if self.settings.adversarial else "done"
-            self.generator.load_state_dict(found)
+            self.generator.load_state_dict(chosen)
         else:
             self.textured = self.best.weights or None
             self.stage = "done"

@@ -141,8 +141,8 @@ def _train_stage(
             is_due = not message and is_look_due(state, before)
             is_to_save = checkpoint is not None and monotonic() - saved > SAVE_EVERY
             if is_due or is_to_save or len(unread) >= most_unread:
-                losses, found = _heard(state, unread)
-                message = message or found
+                losses, accuracy = _heard(state, unread)
+                message = message or accuracy
             if message:
                 yield _step_of(state, losses, message=message)
                 continue
@@ -276,7 +276,7 @@ def _score_of(
 ) -> Callable[[Validation], float]:
     """Decide what is better: PSNR; for texture, a spectrum like the truth's."""
     if state.stage == "fidelity" or held_out is None:
-        return lambda found: found.psnr
+        return lambda figures: figures.psnr
     assert state.settings.adversarial is not None
     assert state.faithful is not None
     faithful = copy.deepcopy(state.generator)
@@ -285,7 +285,9 @@ def _score_of(
     lowest = before.psnr - state.settings.adversarial.largest_loss
     if not state.best.weights:
         state.best.score = max(state.best.score, -before.spectrum_error)
-    return lambda found: -found.spectrum_error if found.psnr >= lowest else -math.inf
+    return lambda figures: (
+        -figures.spectrum_error if figures.psnr >= lowest else -math.inf
+    )
 
 
 def _look(
@@ -306,12 +308,12 @@ def _look(
     state.since_look = {}
     looked: dict[str, Any] = {}
     if held_out is not None:
-        found = held_out.judge(state.trained_generator)
+        figures = held_out.judge(state.trained_generator)
         if state.stage == "fidelity" or state.iteration > head_start(state):
-            state.keep_if_best(score(found))
-        row |= asdict(found)
+            state.keep_if_best(score(figures))
+        row |= asdict(figures)
         looked = {
-            "validation": found,
+            "validation": figures,
             "preview": held_out.preview(state.trained_generator),
         }
     state.history.append(row)

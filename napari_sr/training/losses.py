@@ -256,7 +256,7 @@ def lattice_loss(result: Tensor, truth: Tensor, factor: int, window: int = 8) ->
 
 
 def content_loss(
-    found: Mapping[str, Tensor],
+    features: Mapping[str, Tensor],
     wanted: Mapping[str, Tensor],
     weights: Mapping[str, float] | None = None,
 ) -> Tensor:
@@ -270,7 +270,7 @@ def content_loss(
 
     Parameters
     ----------
-    found
+    features
         Feature maps `(n, c, h, w)` of the result by name. The gradient goes here.
     wanted
         Those of the truth. No gradient goes here.
@@ -283,14 +283,14 @@ def content_loss(
     ValueError
         If the names of the three do not agree, or the shapes of a map differ.
     """
-    weights = dict.fromkeys(found, CONTENT_SCALE) if weights is None else weights
-    if not found or not found.keys() == wanted.keys() == weights.keys():
+    weights = dict.fromkeys(features, CONTENT_SCALE) if weights is None else weights
+    if not features or not features.keys() == wanted.keys() == weights.keys():
         raise ValueError(
             f"The content loss needs the same feature maps of both images and a weight "
-            f"for each, got {_names(found)}; {_names(wanted)}; {_names(weights)}."
+            f"for each, got {_names(features)}; {_names(wanted)}; {_names(weights)}."
         )
     distances = [
-        weight * _error(found[name], wanted[name].detach()).square().sum(1).mean()
+        weight * _error(features[name], wanted[name].detach()).square().sum(1).mean()
         for name, weight in weights.items()
     ]
     return torch.stack(distances).sum()

@@ -233,7 +233,7 @@ def _mostly_gaps(image: SharpImage, part: Part) -> bool:
 def _sharp(part: Part, pair: MeasuredPair) -> Part:
     """Find the same place in the high image."""
     rows, columns = (
-        slice(pair.factor * one.start, pair.factor * one.stop) for one in part
+        slice(pair.factor * cut.start, pair.factor * cut.stop) for cut in part
     )
     return rows, columns
 

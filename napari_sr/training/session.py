@@ -164,10 +164,10 @@ class Training:
             self.settings = self.settings.model_copy(update={"patch": largest})
 
     def _take_pairs(self, low: Sources, sharp: Sources) -> None:
-        found = gather_pairs(low, sharp, self.settings.factor, self.policy)
-        pairs = found.pairs
+        gathered = gather_pairs(low, sharp, self.settings.factor, self.policy)
+        pairs = gathered.pairs
         self._images = pairs
-        self.notes += found.notes
+        self.notes += gathered.notes
         learnt, kept, how = hold_out(
             pairs, self.settings.share_held_out, self.settings.seed
         )
@@ -269,10 +269,10 @@ class Training:
 
     def rivals(self) -> dict[str, float]:
         """PSNR on the held-out images of what the training is compared with."""
-        found = {"bicubic": self.held_out.judge_bicubic().psnr}
+        decibels = {"bicubic": self.held_out.judge_bicubic().psnr}
         if (base := self._base_network()) is not None:
-            found["base"] = self.held_out.judge(base).psnr
-        return found
+            decibels["base"] = self.held_out.judge(base).psnr
+        return decibels
 
     def _network(self) -> Generator:
         """Copy the generator: same output step, same device, weights to be loaded."""
@@ -288,13 +288,13 @@ class Training:
 
     def _noise_estimator(self) -> Weights:
         """Take the base's; without one, train on recordings like the generator's."""
-        found = _part(self.base, "noise_estimator") or self._estimator
-        if found is None:
+        weights = _part(self.base, "noise_estimator") or self._estimator
+        if weights is None:
             estimator = train_noise_estimator(
                 self._learnt, self._weights, self.settings, N_RECORDINGS
             )
-            found = self._estimator = estimator.state_dict()
-        return found
+            weights = self._estimator = estimator.state_dict()
+        return weights
 
     def _card(self, verdict: Verdict, network: Generator, dial: float) -> ModelCard:
         settings, base = self.settings, self.base

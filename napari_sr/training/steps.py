@@ -139,8 +139,8 @@ class AdversarialLesson(FidelityLesson):
 
     def _made(self, seen: Recording) -> Made:
         result, truth = self.generated(seen, exact=True)
-        told = _repeated(seen.noise_map(), seen.sharp)
-        return result, truth, _inner(told, self.state.generator.factor)
+        noise = _repeated(seen.noise_map(), seen.sharp)
+        return result, truth, _inner(noise, self.state.generator.factor)
 
     def _teach_discriminator(self, made: Iterable[Made], n_patches: int) -> Losses:
         judge = self.state.discriminator
@@ -150,20 +150,20 @@ class AdversarialLesson(FidelityLesson):
         rate = self.settings.discriminator_rate * self.state.rate_scale
         rate *= drop(self.state)
         compared = (
-            self._told_apart(judge, result.detach(), truth, told)
-            for result, truth, told in made
+            self._told_apart(judge, result.detach(), truth, noise)
+            for result, truth, noise in made
         )
         optimizer = self.state.discriminator_optimizer
         return _take_step(self.state, optimizer, rate, compared, n_patches)
 
     def _told_apart(
-        self, judge: nn.Module, result: Tensor, truth: Tensor, told: Tensor
+        self, judge: nn.Module, result: Tensor, truth: Tensor, noise: Tensor
     ) -> Compared:
         penalty = self.settings.gradient_penalty
         truth = truth.detach().requires_grad_(penalty > 0)
         with self.autocast():
-            on_truth = _judged(judge, truth, told)
-            on_result = _judged(judge, result, told)
+            on_truth = _judged(judge, truth, noise)
+            on_result = _judged(judge, result, noise)
         loss = discriminator_loss(on_truth, on_result, self.settings.real_label)
         losses = {"discriminator": loss}
         if penalty:
@@ -175,12 +175,12 @@ class AdversarialLesson(FidelityLesson):
 
     def _teach_generator(self, made: Iterable[Made], n_patches: int) -> Losses:
         rate = self.settings.learning_rate * schedule(self.state)
-        compared = (self._believed(*one) for one in made)
+        compared = (self._believed(*triple) for triple in made)
         losses = _take_step(self.state, self.state.optimizer, rate, compared, n_patches)
         self.state.average.update_parameters(self.state.generator)
         return losses
 
-    def _believed(self, result: Tensor, truth: Tensor, told: Tensor) -> Compared:
+    def _believed(self, result: Tensor, truth: Tensor, noise: Tensor) -> Compared:
         settings, judge = self.settings, self.state.discriminator
         losses = {"pixels": mean_absolute_error(result, truth)}
         total = settings.pixel_weight * losses["pixels"]
@@ -193,16 +193,16 @@ class AdversarialLesson(FidelityLesson):
                 total = total + settings.content_weight * losses["content"]
             if judge is not None:
                 with frozen(judge):
-                    fooled = adversarial_loss(_judged(judge, result, told))
+                    fooled = adversarial_loss(_judged(judge, result, noise))
                 losses["adversarial"] = fooled
                 weight = settings.weight * ramp(self.state)
                 total = perceptual_loss(total, fooled, weight)
         return len(result), total, losses
 
 
-def _judged(judge: nn.Module, image: Tensor, told: Tensor) -> Tensor:
+def _judged(judge: nn.Module, image: Tensor, noise: Tensor) -> Tensor:
     """Ask a discriminator; the paper's is not told the noise."""
-    logits: Tensor = judge(image, told) if judge.is_told_noise else judge(image)
+    logits: Tensor = judge(image, noise) if judge.is_told_noise else judge(image)
     return logits
 
 

@@ -78,9 +78,9 @@ class Unfinished:
 def unfinished_trainings() -> list[Unfinished]:
     """List the trainings that can be gone on with, by name."""
     return [
-        one
+        training
         for folder in sorted(training_folder().glob("*"))
-        if (one := _read(folder)) is not None and one.checkpoint.exists()
+        if (training := _read(folder)) is not None and training.checkpoint.exists()
     ]
 
 
@@ -122,10 +122,10 @@ def begin(
     folder.mkdir(parents=True)
     kept = {
         "images": tuple(
-            _kept(one, folder, f"sharp{n}") for n, one in _numbered(images)
+            _kept(source, folder, f"sharp{n}") for n, source in _numbered(images)
         ),
         "low_images": tuple(
-            _kept(one, folder, f"low{n}") for n, one in _numbered(low_images)
+            _kept(source, folder, f"low{n}") for n, source in _numbered(low_images)
         ),
     }
     begun = Unfinished(folder, recipe.model_copy(update=kept))
@@ -140,9 +140,9 @@ def _numbered(sources: Sequence[Source]) -> list[tuple[int, Source]]:
 
 def _check_size(sources: Sequence[Source]) -> None:
     size = sum(
-        prod(one.shape) * one.dtype.itemsize
-        for one in sources
-        if isinstance(one, Stack)
+        prod(source.shape) * source.dtype.itemsize
+        for source in sources
+        if isinstance(source, Stack)
     )
     if size > LARGEST_COPY:
         raise ValueError(

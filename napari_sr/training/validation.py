@@ -137,12 +137,12 @@ class HeldOut:
         return first.sharp.shape[-1] // first.low.shape[-1]
 
     def _figures(self, results: Sequence[Tensor]) -> Validation:
-        found = [
+        figures = [
             self._figures_of(result, seen)
             for result, seen in zip(results, self.recordings, strict=True)
         ]
         return Validation(
-            *(float(np.mean(column)) for column in zip(*found, strict=True))
+            *(float(np.mean(column)) for column in zip(*figures, strict=True))
         )
 
     def _figures_of(self, result: Tensor, seen: Recording) -> tuple[float, ...]:
@@ -227,10 +227,10 @@ def held_out_pairs(
         pair, level = pairs[number], noise[number]
         low = torch.from_numpy(_middle(pair.low, 1))[None, None]
         sharp = torch.from_numpy(_middle(pair.high, factor))[None, None]
-        told = [
+        inputs = [
             torch.full((1, 1, 1, 1), v) for v in (level.gain, level.read, level.offset)
         ]
-        recordings.append(Recording(sharp, low, *told))
+        recordings.append(Recording(sharp, low, *inputs))
     return HeldOut(recordings, len(chosen), pairs)
 
 

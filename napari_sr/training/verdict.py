@@ -112,14 +112,14 @@ def judge(
         Whether a textured end was to be trained.
     """
     network.load_state_dict(faithful)
-    found = held_out.judge(network)
+    figures = held_out.judge(network)
     texture = None
     if textured is not None:
         network.load_state_dict(textured)
-        texture = _texture(found, held_out.judge(network))
+        texture = _texture(figures, held_out.judge(network))
     return Verdict(
-        over_bicubic=found.psnr - held_out.judge_bicubic().psnr,
-        over_base=None if base is None else found.psnr - held_out.judge(base).psnr,
+        over_bicubic=figures.psnr - held_out.judge_bicubic().psnr,
+        over_base=None if base is None else figures.psnr - held_out.judge(base).psnr,
         n_images=held_out.n_images,
         texture=texture,
         is_texture_missed=is_texture_sought and texture is None,
@@ -161,9 +161,9 @@ def recommended_dial(
     while enough < most:
         tenths = (enough + most + 1) // 2
         network.load_state_dict(between(faithful, textured, tenths / 10))
-        found = held_out.judge(network)
-        has_lattice = found.lattice > most_on_images(found.true_lattice)
-        if found.psnr >= lowest and not has_lattice:
+        figures = held_out.judge(network)
+        has_lattice = figures.lattice > most_on_images(figures.true_lattice)
+        if figures.psnr >= lowest and not has_lattice:
             enough = tenths
         else:
             most = tenths - 1

@@ -141,12 +141,14 @@ def _deviations(residual: NDArray, variance: NDArray) -> NDArray[np.float32]:
     """Find, at each pixel, the scale at which the difference is least likely noise."""
     strongest = np.zeros(residual.shape, np.float32)
     for sigma in SCALES:
-        found = residual / np.sqrt(variance)
+        deviations = residual / np.sqrt(variance)
         if sigma:
-            found = _gathered(residual, sigma) / np.sqrt(
+            deviations = _gathered(residual, sigma) / np.sqrt(
                 _gathered(variance, sigma, power=2)
             )
-        strongest = np.where(np.abs(found) > np.abs(strongest), found, strongest)
+        strongest = np.where(
+            np.abs(deviations) > np.abs(strongest), deviations, strongest
+        )
     return strongest.astype(np.float32)
 
 

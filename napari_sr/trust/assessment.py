@@ -128,7 +128,7 @@ class Assessment:
         """Give a row of text for each figure of the plane: title, then each picture."""
         return [
             [PLANE_FIGURES[name].title]
-            + [as_text(name, getattr(one, name)) for one in self.figures.values()]
+            + [as_text(name, getattr(own, name)) for own in self.figures.values()]
             for name in self.names
         ]
 
@@ -138,7 +138,7 @@ class Assessment:
         return [
             name
             for name in PLANE_FIGURES
-            if any(getattr(one, name) is not None for one in self.figures.values())
+            if any(getattr(own, name) is not None for own in self.figures.values())
         ]
 
     def __repr__(self) -> str:
@@ -163,18 +163,18 @@ class Assessment:
             "agreement": {"level": self.level, "badge": self.badge},
             "remarks": list(self.remarks),
             "figures": {
-                name: _plain(one.model_dump())
-                for name, one in self.comparison.figures.items()
+                name: _plain(item.model_dump())
+                for name, item in self.comparison.figures.items()
             },
             "data_range": self.comparison.data_range,
             "basis": self.comparison.basis,
             "figures_of_plane": {
-                name: _plain(one.model_dump()) for name, one in self.figures.items()
+                name: _plain(item.model_dump()) for name, item in self.figures.items()
             },
             "plane": list(self.place.index),
-            "spectra": {name: _points(one) for name, one in self.spectra.items()},
+            "spectra": {name: _points(item) for name, item in self.spectra.items()},
             "ring_correlations": {
-                name: _points(one) for name, one in self.rings.items()
+                name: _points(item) for name, item in self.rings.items()
             },
             "interval": None
             if self.interval is None

@@ -83,7 +83,9 @@ def assess(
         If the stacks do not fit each other, or hold nothing to compare.
     """
     with ExitStack() as stack:
-        recording, result = (stack.enter_context(opened(one)) for one in (low, high))
+        recording, result = (
+            stack.enter_context(opened(source)) for source in (low, high)
+        )
         truth = None if reference is None else stack.enter_context(opened(reference))
         return found_by(assess_steps(recording, result, truth, model))
 
@@ -171,10 +173,10 @@ def _suitability(origin: Origin, recording: Stack) -> Suitability | None:
 
 
 def _remarks(suitability: Suitability | None, *, has_reference: bool) -> list[str]:
-    found = [] if has_reference else [INVENTED]
+    remarks = [] if has_reference else [INVENTED]
     if suitability is not None and not suitability.is_suited:
-        found.insert(0, suitability.in_words())
-    return found
+        remarks.insert(0, suitability.in_words())
+    return remarks
 
 
 def _provenance(plane: ComparedPlane, result: Stack, origin: Origin) -> dict[str, Any]:
@@ -191,8 +193,8 @@ def _provenance(plane: ComparedPlane, result: Stack, origin: Origin) -> dict[str
             "psf_sigma": origin.psf_sigma,
             "model": None if origin.card is None else origin.card.name,
             "pixels_sha256": {
-                name: _digest(one)
-                for name, one in {"recording": plane.low, **plane.fine}.items()
+                name: _digest(pixels)
+                for name, pixels in {"recording": plane.low, **plane.fine}.items()
                 if name != BASELINE
             },
         },

@@ -45,9 +45,9 @@ def figures_of(
 ) -> dict[str, PlaneFigures]:
     """Take the figures of each picture, the recording last."""
     truth = plane.fine.get("reference")
-    found = {}
+    figures = {}
     for name, picture in plane.fine.items():
-        one = PlaneFigures(
+        own = PlaneFigures(
             chi_square=checked[name].chi_square,
             share_beyond=checked[name].share_beyond,
             out_of_band=out_of_band_share(picture, plane.factor),
@@ -61,14 +61,14 @@ def figures_of(
             }
             if has_heights:
                 added["slope_rmse"] = slope_rmse(picture, truth)
-            one = one.model_copy(update=added)
-        found[name] = one
-    found["recording"] = PlaneFigures(
+            own = own.model_copy(update=added)
+        figures[name] = own
+    figures["recording"] = PlaneFigures(
         own_resolution=_resolution(*_halves(plane.low, plane.factor)),
         bright_share=bright_share(plane.low)[0],
         **_surface(plane.low, has_heights),
     )
-    return found
+    return figures
 
 
 def _surface(picture: NDArray, has_heights: bool) -> dict[str, float]:
@@ -79,8 +79,8 @@ def _surface(picture: NDArray, has_heights: bool) -> dict[str, float]:
 
 def _resolution(frequencies: NDArray, correlation: NDArray) -> float:
     """Give the resolution; where there is no crossing, that of the last ring."""
-    found = resolution_of(frequencies, correlation)
-    return float(1 / frequencies[-1]) if found is None else found
+    resolution = resolution_of(frequencies, correlation)
+    return float(1 / frequencies[-1]) if resolution is None else resolution
 
 
 def _halves(picture: NDArray, unit: int) -> Curve:
@@ -94,23 +94,25 @@ def rings_of(plane: ComparedPlane) -> dict[str, Curve]:
 
     Of one picture split by pixels there is nothing beyond half of its own Nyquist.
     """
-    found = {
+    rings = {
         "recording, pixels split": _halves(plane.low, plane.factor),
         "result, pixels split": _halves(plane.fine["result"], 1),
     }
     if (truth := plane.fine.get("reference")) is not None:
         for name in ("result", BASELINE):
             pair = ring_correlation(plane.fine[name], truth)
-            found[f"{name} with reference"] = Curve(*pair)
-    return found
+            rings[f"{name} with reference"] = Curve(*pair)
+    return rings
 
 
 def spectra_of(plane: ComparedPlane) -> dict[str, Curve]:
     """Measure power; that of the recording per area of a pixel of the result."""
-    found = {name: Curve(*radial_spectrum(one)) for name, one in plane.fine.items()}
+    spectra = {
+        name: Curve(*radial_spectrum(picture)) for name, picture in plane.fine.items()
+    }
     frequencies, power = radial_spectrum(plane.low)
-    found["recording"] = Curve(frequencies / plane.factor, power * plane.factor**2)
-    return found
+    spectra["recording"] = Curve(frequencies / plane.factor, power * plane.factor**2)
+    return spectra
 
 
 def maps_of(

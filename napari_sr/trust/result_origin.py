@@ -152,7 +152,7 @@ def _trained(
     if model is None and plan is None:
         return None, ["Neither the result nor the user says which model made it."]
     try:
-        found = (
+        upscaler = (
             load_with_options(plan.model, plan.factor, plan.options)
             if model is None and plan is not None
             else as_upscaler(model, UpscaleSettings(device="cpu"))  # type: ignore[arg-type]
@@ -160,14 +160,14 @@ def _trained(
     except ModelFormatError:
         assert plan is not None
         return None, [f"The model {plan.model} that made the result is not at hand."]
-    if not isinstance(found, SRModel):
+    if not isinstance(upscaler, SRModel):
         return None, []
-    if plan is not None and plan.model_sha256 != found.digest:
+    if plan is not None and plan.model_sha256 != upscaler.digest:
         return None, [
             f"The result was made by another version of {plan.model} than the one at "
             "hand, so what that one says is left out."
         ]
-    return found, []
+    return upscaler, []
 
 
 def _missing(model: SRModel | None) -> list[str]:
@@ -181,8 +181,8 @@ def _missing(model: SRModel | None) -> list[str]:
 
 def _seen_noise(recording: Stack) -> float:
     """Estimate the noise of a stack from the finest detail of some planes."""
-    found = [
+    deviations = [
         noise_deviation(fill_gaps(recording.plane(index))[0])
         for index in spread_indices(recording, _N_PLANES)
     ]
-    return float(sorted(found)[len(found) // 2])
+    return float(sorted(deviations)[len(deviations) // 2])

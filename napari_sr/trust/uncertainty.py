@@ -123,10 +123,10 @@ def half_width(
         `(y, x)` float32 in counts; infinite in gaps.
     """
     floor = interval.floor * (plan.intensity.high - plan.intensity.low)
-    found: NDArray[np.float32] = interval.scale * doubt(
+    width: NDArray[np.float32] = interval.scale * doubt(
         deviation, interval.smoothing, floor
     )
-    return found
+    return width
 
 
 def interval_of(model: SRModel) -> Interval:

@@ -138,10 +138,10 @@ def _device_for(upscaler: Upscaler, wanted: str) -> torch.device:
     return there
 
 
-def _is_same(one: torch.device, other: torch.device) -> bool:
+def _is_same(first: torch.device, other: torch.device) -> bool:
     """Tell whether two names mean one device, as "cuda" and "cuda:0" mostly do."""
-    has_numbers = one.index is not None and other.index is not None
-    return one.type == other.type and (not has_numbers or one.index == other.index)
+    has_numbers = first.index is not None and other.index is not None
+    return first.type == other.type and (not has_numbers or first.index == other.index)
 
 
 def _consistency(

@@ -47,8 +47,8 @@ def ahead(
                 upcoming.append(thread.submit(next, items, _END))
                 yield item
         finally:
-            for one in upcoming:
-                one.cancel()
+            for upcoming_item in upcoming:
+                upcoming_item.cancel()
             # In that thread, after what it is doing: a running generator is not closed.
             thread.submit(items.close).result()
 
@@ -87,5 +87,5 @@ def made_ahead(
                 upcoming.extend(threads.submit(make, key) for key in islice(keys, 1))
                 yield item
         finally:
-            for one in upcoming:
-                one.cancel()
+            for upcoming_item in upcoming:
+                upcoming_item.cancel()

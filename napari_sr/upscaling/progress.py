@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 Progress = TypeVar("Progress")
 Retold = TypeVar("Retold")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 def found_by(
-    steps: Generator[Progress, None, Found],
+    steps: Generator[Progress, None, Result],
     tell: Callable[[Progress], object] = lambda _: None,
-) -> Found:
+) -> Result:
     """Take all steps, tell of each, and give what was found.
 
     Parameters
@@ -34,15 +34,15 @@ def found_by(
     object
         What the generator returned.
     """
-    kept = _Kept(steps)
+    kept = _KeptResult(steps)
     for progress in kept:
         tell(progress)
-    return kept.found
+    return kept.result
 
 
 def retold(
-    steps: Generator[Progress, None, Found], say: Callable[[Progress], Retold]
-) -> Generator[Retold, None, Found]:
+    steps: Generator[Progress, None, Result], say: Callable[[Progress], Retold]
+) -> Generator[Retold, None, Result]:
     """Take steps as a part of others: say of each how far that is in all.
 
     Parameters
@@ -62,22 +62,22 @@ def retold(
     object
         What the steps returned.
     """
-    kept = _Kept(steps)
+    kept = _KeptResult(steps)
     try:
         for progress in kept:
             yield say(progress)
-        return kept.found
+        return kept.result
     finally:
         steps.close()
 
 
-class _Kept(Generic[Progress, Found]):
+class _KeptResult(Generic[Progress, Result]):
     """Steps that keep what they found where a loop over them can see it."""
 
-    found: Found
+    result: Result
 
-    def __init__(self, steps: Generator[Progress, None, Found]) -> None:
+    def __init__(self, steps: Generator[Progress, None, Result]) -> None:
         self._steps = steps
 
     def __iter__(self) -> Iterator[Progress]:
-        self.found = yield from self._steps
+        self.result = yield from self._steps

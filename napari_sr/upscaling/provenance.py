@@ -38,8 +38,8 @@ def identity_of(upscaler: Upscaler) -> list[object]:
 
 def asked_for(upscaler: Upscaler, settings: UpscaleSettings) -> dict[str, object]:
     """Say what was asked for, by name, as far as pixels depend on it."""
-    said = settings.model_dump(mode="json", exclude=_NO_PIXEL_DEPENDS_ON)
-    return {"model": identity_of(upscaler), **said}
+    asked = settings.model_dump(mode="json", exclude=_NO_PIXEL_DEPENDS_ON)
+    return {"model": identity_of(upscaler), **asked}
 
 
 def differing(

@@ -103,8 +103,8 @@ def compute_parts(
                     while len(under_way) > (0 if is_end else network.n_ahead):
                         yield under_way.popleft().taken(network, last)
             while under_way:
-                one = under_way.popleft()
-                yield one.taken(network, tilings[one.part.window.shape][-1])
+                oldest = under_way.popleft()
+                yield oldest.taken(network, tilings[oldest.part.window.shape][-1])
         finally:  # where nothing could be read, too
             torch.set_num_threads(n_threads)
 
@@ -162,8 +162,8 @@ class Tiled:
             `(1, c, y + 2·halo, x + 2·halo)` float32 on the CPU.
         """
         plane = torch.from_numpy(self._plan.intensity.normalize(recorded))[None, None]
-        told = self._upscaler.inputs(plane, self._plan.intensity, self._plan)
-        channels = [pad_plane(channel, self._plan.halo) for channel in told[0].numpy()]
+        inputs = self._upscaler.inputs(plane, self._plan.intensity, self._plan)
+        channels = [pad_plane(each, self._plan.halo) for each in inputs[0].numpy()]
         return torch.from_numpy(np.stack(channels))[None]
 
     def mosaic(self, shape: tuple[int, ...]) -> Mosaic:

@@ -77,7 +77,7 @@ def test_each_file_is_done_or_says_why_not(widget, recordings, qtbot, tmp_path):
         "d.ome.tif": "✓ done",
     }
     assert widget.status.text() == "3 done, 1 failed of 4."
-    assert "c.tif" in widget.told.text()  # the first error is in sight
+    assert "c.tif" in widget.explanation.text()  # the first error is in sight
     for number, name in enumerate("abd"):
         with open_stack(tmp_path / "out" / f"{name}_x2.ome.tif") as stack:
             expected = napari_sr.upscale(counts(2, 8, 9, seed=number), NEAREST)

@@ -155,7 +155,7 @@ def test_batch_says_that_the_disk_is_full_and_leaves_no_half_file(
     run_batch_to_end(batch_widget, qtbot)
 
     assert batch_widget.status.text() == "1 failed of 1."
-    assert "No space left" in batch_widget.told.text()
+    assert "No space left" in batch_widget.explanation.text()
     assert not [*(tmp_path / "out").glob("*")]
 
 
@@ -218,7 +218,7 @@ def test_what_one_file_meets_is_said_beside_it(
     run_batch_to_end(batch_widget, qtbot)
 
     assert batch_widget.status.text() == "1 failed of 1."
-    assert str(error) in batch_widget.told.text().replace("\u200b", "")
+    assert str(error) in batch_widget.explanation.text().replace("\u200b", "")
     assert not notified
 
 

@@ -27,7 +27,7 @@ class BatchList(QTreeWidget):
 
     chosen = Signal(Path)
     """A result was double-clicked."""
-    told = Signal(str)
+    explained = Signal(str)
     """What there is to say about the file that is selected."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class BatchList(QTreeWidget):
 
     def _tell(self, item: QTreeWidgetItem | None) -> None:
         text = item.data(0, _TEXT) if item is not None else None
-        self.told.emit(text or "")
+        self.explained.emit(text or "")
 
     def _choose(self, item: QTreeWidgetItem) -> None:
         number = item.data(0, _NUMBER)

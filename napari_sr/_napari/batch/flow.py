@@ -92,7 +92,7 @@ def take_layer(layer: Image, factors: Sequence[int]) -> LayerSource:
     placed = {factor: upscaled_placement(layer, factor) for factor in factors}
     kept = {factor: unheld(place, layer.ndim) for factor, place in placed.items()}
     notes: dict[int, dict[str, object]] = {
-        factor: {KEPT: one} if one else {} for factor, one in kept.items()
+        factor: {KEPT: held} if held else {} for factor, held in kept.items()
     }
     return LayerSource(layer_stack(layer), notes)
 

@@ -100,8 +100,8 @@ class BatchForm(QWidget):
     @property
     def patterns(self) -> tuple[str, ...]:
         """Files and folders as they were typed."""
-        typed = (one.strip() for one in self.sources.text().split(_APART))
-        return tuple(one for one in typed if one)
+        typed = (part.strip() for part in self.sources.text().split(_APART))
+        return tuple(part for part in typed if part)
 
     @property
     def folder(self) -> Path | None:
@@ -154,8 +154,8 @@ class BatchForm(QWidget):
 
     def _refresh(self) -> None:
         """Enable what matters now."""
-        for one in (self.sources, self.files_button, self.folder_button):
-            one.setEnabled(not self.takes_layers)
+        for source in (self.sources, self.files_button, self.folder_button):
+            source.setEnabled(not self.takes_layers)
         self.noise_box.setEnabled(self.models.factor is None)
         self.changed.emit()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari.layers import Image
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
@@ -23,7 +22,7 @@ from napari_sr._napari.batch.flow import (
     take_layer,
 )
 from napari_sr._napari.batch.form import BatchForm
-from napari_sr._napari.layers.roles import is_only_looked_at
+from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.messages import tell_error
@@ -63,9 +62,9 @@ class Batch(QWidget):
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.list = BatchList()
-        self.told = QLabel()
-        self.told.setObjectName("hint")
-        self.told.setWordWrap(True)
+        self.explanation = QLabel()
+        self.explanation.setObjectName("hint")
+        self.explanation.setWordWrap(True)
         self.setStyleSheet(STYLE)
         whole = QVBoxLayout(self)
         whole.addWidget(self.form)
@@ -74,7 +73,7 @@ class Batch(QWidget):
         whole.addWidget(self.bar)
         whole.addWidget(self.status)
         whole.addWidget(self.list, 1)
-        whole.addWidget(self.told)
+        whole.addWidget(self.explanation)
         order_by_tab(
             [*self.form.in_order(), self.run_button, self.stop_button, self.list]
         )
@@ -82,7 +81,7 @@ class Batch(QWidget):
         self.run_button.clicked.connect(lambda: self.run())
         self.stop_button.clicked.connect(lambda: self.stop())
         self.list.chosen.connect(self._open)
-        self.list.told.connect(self._tell)
+        self.list.explained.connect(self._tell)
         when_closed(self, self._background.leave)
         self._refresh()
 
@@ -136,9 +135,8 @@ class Batch(QWidget):
         )
 
     def _layers(self) -> tuple[LayerSource, ...]:
-        images = [one for one in self._viewer.layers if isinstance(one, Image)]
-        taken = [one for one in images if not is_only_looked_at(one)]
-        return tuple(take_layer(one, FACTORS) for one in taken)
+        images = images_in(self._viewer.layers, colours=True)
+        return tuple(take_layer(layer, FACTORS) for layer in images)
 
     def _show_event(self, event: Listed | Progress | Ended) -> None:
         if isinstance(event, Listed):
@@ -174,7 +172,7 @@ class Batch(QWidget):
 
     def _tell(self, text: str) -> None:
         # A long path may be broken after each slash, or it would widen the dock.
-        self.told.setText(text.replace("/", "/\u200b"))
+        self.explanation.setText(text.replace("/", "/\u200b"))
 
     def _open(self, path: Path) -> None:
         """Open a result beside the other layers."""

@@ -13,7 +13,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem, QWidget
 
 from napari_sr._napari.layers.place import layer_stack
-from napari_sr._napari.layers.roles import guess_sharper, is_only_looked_at, is_result
+from napari_sr._napari.layers.roles import guess_sharper, images_in, is_result
 from napari_sr._napari.parts.form import choose, combo, fill, offer
 from napari_sr._napari.parts.model_picker import FACTORS
 from napari_sr._napari.quality.choice import NO_REFERENCE
@@ -86,8 +86,7 @@ class CompareChoice(QWidget):
 
     def refresh(self) -> None:
         """Offer the layers and models that there are now."""
-        layers = [one for one in self._viewer.layers if isinstance(one, Image)]
-        images = [one for one in layers if not (one.rgb or is_only_looked_at(one))]
+        images = images_in(self._viewer.layers)
         recorded = [layer for layer in images if not is_result(layer)]
         gone = self.recording.currentData() not in recorded
         with QSignalBlocker(self.recording):
@@ -139,8 +138,8 @@ class CompareChoice(QWidget):
         """Choose a reference that fits recording and factor, or none."""
         recording, boxes = self.recording.currentData(), range(self.reference.count())
         layers = [self.reference.itemData(i) for i in boxes][1:]
-        found = recording and guess_sharper(recording, self.factor, layers)
-        choose(self.reference, found)
+        guessed = recording and guess_sharper(recording, self.factor, layers)
+        choose(self.reference, guessed)
         self.changed.emit()
 
     def _items(self) -> list[QListWidgetItem]:
@@ -179,7 +178,7 @@ def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
 
     Those that are ticked at first come first.
     """
-    found: list[tuple[str, str, Named]] = []
+    offered: list[tuple[str, str, Named]] = []
     for card in list_cards():
         if card.factor != factor:
             continue
@@ -187,13 +186,13 @@ def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
         dials: list[tuple[str, dict[str, float | str]]] = [("", {})]
         if "textured" in card.digests:
             dials = [(", dial 0", {"dial": 0.0}), (", dial 1", {"dial": 1.0})]
-        found += [(card.name + end, about, (card.name, on)) for end, on in dials]
-    found += [
+        offered += [(card.name + end, about, (card.name, on)) for end, on in dials]
+    offered += [
         (name, method.description, (name, {}))
         for name, method in METHODS.items()
         if name != BASELINE and not method.needs_file
     ]
-    return sorted(found, key=lambda one: one[2][0] not in TICKED)
+    return sorted(offered, key=lambda choice: choice[2][0] not in TICKED)
 
 
 def _is_ticked(item: QListWidgetItem) -> bool:

@@ -46,17 +46,19 @@ class PictureGrid(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(4)
 
-    def show_pictures(self, found: SideBySide) -> None:
+    def show_pictures(self, side_by_side: SideBySide) -> None:
         """Show all with black and white of the reference, or of the first result."""
         self.clear_pictures()
-        names = list(found.pictures)
-        limits = limits_of(found.pictures.get("reference", found.pictures[names[1]]))
-        figures = found.comparison.figures
-        for name, picture in found.pictures.items():
+        names = list(side_by_side.pictures)
+        limits = limits_of(
+            side_by_side.pictures.get("reference", side_by_side.pictures[names[1]])
+        )
+        figures = side_by_side.comparison.figures
+        for name, picture in side_by_side.pictures.items():
             view = ImageView(name, self.lens)
             psnr = getattr(figures.get(name), "psnr", None)
-            told = "" if psnr is None else f"{as_text('psnr', psnr)} dB"
-            view.show_image(picture, limits, told)
+            caption = "" if psnr is None else f"{as_text('psnr', psnr)} dB"
+            view.show_image(picture, limits, caption)
             self.views.append(view)
         self._place()
 
@@ -121,18 +123,18 @@ class MethodTable(QWidget):
         whole.addWidget(self.table)
         self.clear_figures()
 
-    def show_figures(self, found: Comparison) -> None:
+    def show_figures(self, comparison: Comparison) -> None:
         """Show what was found; each heading explains itself when pointed at."""
-        names = [name for name in TOLD if name in found.names]
+        names = [name for name in TOLD if name in comparison.names]
         table = self.table
-        table.setRowCount(len(found.figures))
+        table.setRowCount(len(comparison.figures))
         table.setColumnCount(1 + len(names))
         for j, title in enumerate(["", *(FIGURES[name].title for name in names)]):
             heading = QTableWidgetItem(title)
             heading.setTextAlignment(_RIGHT)
             heading.setToolTip(FIGURES[names[j - 1]].meaning if j else "")
             table.setHorizontalHeaderItem(j, heading)
-        for i, (method, figures) in enumerate(found.figures.items()):
+        for i, (method, figures) in enumerate(comparison.figures.items()):
             table.setItem(i, 0, QTableWidgetItem(method))
             for j, name in enumerate(names, 1):
                 item = QTableWidgetItem(as_text(name, getattr(figures, name)))
@@ -140,7 +142,7 @@ class MethodTable(QWidget):
                 item.setToolTip(FIGURES[name].meaning)
                 table.setItem(i, j, item)
         share_room(table, widest=())
-        fit_height(table, len(found.figures) + 1)  # with room for the bar below
+        fit_height(table, len(comparison.figures) + 1)  # with room for the bar below
         self.setVisible(True)
 
     def clear_figures(self) -> None:

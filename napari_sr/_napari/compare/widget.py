@@ -102,13 +102,13 @@ class Compare(QWidget):
 
     def save(self) -> None:
         """Ask for a file and write the sheet, and the table beside it."""
-        found = self._found
-        if found is None:
+        side_by_side = self._found
+        if side_by_side is None:
             return
-        height, width = found.pictures["recording"].shape
+        height, width = side_by_side.pictures["recording"].shape
         part = self.grid.part_shown(height, width)
-        words = ("Save sheet", f"{found.name}.compared.png", "Picture (*.png)")
-        ask_and_write(self, words, lambda path: _write(found, path, part))
+        words = ("Save sheet", f"{side_by_side.name}.compared.png", "Picture (*.png)")
+        ask_and_write(self, words, lambda path: _write(side_by_side, path, part))
 
     def _show_step(self, step: tuple[int, int]) -> None:
         done, total = step
@@ -137,8 +137,8 @@ class Compare(QWidget):
         self.chosen.setEnabled(not busy)
         self.compare_button.setEnabled(ready and not busy)
         self.stop_button.setEnabled(busy)
-        for one in (self.copy_button, self.save_button):
-            one.setEnabled(self._found is not None)
+        for saver in (self.copy_button, self.save_button):
+            saver.setEnabled(self._found is not None)
         if not (ready or busy or self._found):
             self.basis.setText(
                 "Choose a recording of one channel and tick at least one method."
@@ -179,13 +179,13 @@ def _comparing(
     from napari_sr.trust.report.contact_sheet import most_detailed
 
     upscalers = load_methods(named, factor)
-    found = yield from put_side_by_side(recording, upscalers, reference, settings)
-    return found, most_detailed(found)
+    compared = yield from put_side_by_side(recording, upscalers, reference, settings)
+    return compared, most_detailed(compared)
 
 
-def _write(found: SideBySide, path: str, part: Part) -> None:
+def _write(side_by_side: SideBySide, path: str, part: Part) -> None:
     from napari_sr.trust.report.contact_sheet import write_side_by_side
 
     path = path if Path(path).suffix else f"{path}.png"
-    for written in write_side_by_side(found, path, part):
+    for written in write_side_by_side(side_by_side, path, part):
         show_info(f"Written: {written}")

@@ -60,7 +60,7 @@ class UnfinishedBar(QWidget):
         """Offer those that there are now."""
         self._known = unfinished_trainings()
         self._names.clear()
-        self._names.addItems([one.recipe.name for one in self._known])
+        self._names.addItems([training.recipe.name for training in self._known])
 
     def show_if(self, idle: bool) -> None:
         """Be there when there is something to resume and nothing under way."""

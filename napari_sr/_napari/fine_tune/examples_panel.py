@@ -236,9 +236,9 @@ class ExamplesPanel(QWidget):
         self.views.views[1].show_image(patches.sharp, (0.0, 1.0))
         self._say("\n".join(patches.notes))
 
-    def _show_estimate(self, found: InstrumentEstimate) -> None:
-        self.instrument_panel.set_instrument(found.instrument)
-        self._say(found.describe())
+    def _show_estimate(self, estimate: InstrumentEstimate) -> None:
+        self.instrument_panel.set_instrument(estimate.instrument)
+        self._say(estimate.describe())
 
     def _say(self, text: str) -> None:
         self.notes.setText(text)

@@ -190,12 +190,15 @@ def _first_look(training: Training) -> Update:
 
 def _told(training: Training, stop: Event) -> Generator[Update, None, None]:
     """Tell of the steps that a person can follow."""
-    told, message = monotonic(), ""
+    last_shown, message = monotonic(), ""
     for step in training:
         message = step.message or message
-        if step.validation is not None or monotonic() - told >= TELL_EVERY:
+        if step.validation is not None or monotonic() - last_shown >= TELL_EVERY:
             yield _update_of(training, step, message)
-            told, message = monotonic(), message if step.validation is None else ""
+            last_shown, message = (
+                monotonic(),
+                message if step.validation is None else "",
+            )
         if stop.is_set():
             return
 
@@ -235,6 +238,6 @@ def save(outcome: Outcome, path: Path) -> Path:
     from napari_sr.models.sr_model import SRModel, save_model
 
     card = outcome.model.card.model_copy(update={"name": path.stem})
-    found = save_model(SRModel(card, outcome.model.weights), path)
+    saved = save_model(SRModel(card, outcome.model.weights), path)
     outcome.unfinished.discard()
-    return found
+    return saved

@@ -141,7 +141,10 @@ class TrainingForm(QWidget):
             return
         base = self.base.currentText()
         number, name = 1, f"my {base}"
-        taken = {*self._cards, *(one.recipe.name for one in unfinished_trainings())}
+        taken = {
+            *self._cards,
+            *(training.recipe.name for training in unfinished_trainings()),
+        }
         while name in taken:
             number += 1
             name = f"my {base} {number}"

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sr._napari.layers.layer_stack import as_stack
-from napari_sr._napari.layers.roles import is_only_looked_at
+from napari_sr._napari.layers.roles import images_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,11 +104,7 @@ class SourcePicker(QWidget):
 
     def refresh(self) -> None:
         """Offer the layers that there are now; what was chosen stays chosen."""
-        layers = [
-            one
-            for one in reversed(self._viewer.layers)
-            if isinstance(one, Image) and not is_only_looked_at(one)
-        ]
+        layers = images_in(reversed(self._viewer.layers), colours=True)
         files = [entry for entry in self._entries if isinstance(entry, str)]
         chosen, before = list(self._chosen()), len(list(self._chosen()))
         self._fill([*layers, *files], chosen)
@@ -174,7 +170,9 @@ class SourcePicker(QWidget):
                 item = QListWidgetItem(entry.name)
                 item.setToolTip(f"Layer {entry.name}")
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            is_chosen = any(entry is one or entry == one for one in chosen)
+            is_chosen = any(
+                entry is selected or entry == selected for selected in chosen
+            )
             item.setCheckState(CHECKED if is_chosen else UNCHECKED)
             self._list.addItem(item)
         self._list.blockSignals(False)

@@ -64,14 +64,14 @@ def check_pairs(
     from napari_sr.datasets.pairs import gather_pairs
 
     factor = card.factor
-    found = gather_pairs(list(recordings), list(images), factor, card.intensity)
-    pair = found.pairs[0]
+    gathered = gather_pairs(list(recordings), list(images), factor, card.intensity)
+    pair = gathered.pairs[0]
     rows, columns = _place_of_most(pair.low, SIDE, 1)
     return Patches(
         factor,
         pair.high[_times(rows, factor), _times(columns, factor)],
         pair.low[rows, columns],
-        tuple(found.notes),
+        tuple(gathered.notes),
     )
 
 

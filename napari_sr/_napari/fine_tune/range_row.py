@@ -79,13 +79,13 @@ class RangeRow(QWidget):
             part.blockSignals(True)
         self.low.setValue(value[0])
         self.high.setValue(value[1])
-        self.slider.setValue(tuple(self._position(one) for one in value))
+        self.slider.setValue(tuple(self._position(end) for end in value))
         for part in parts:
             part.blockSignals(False)
 
     def _slid(self, positions: tuple[int, int]) -> None:
         """Take over what was moved; the other end keeps its exact value."""
-        before = [self._position(one) for one in self._value]
+        before = [self._position(end) for end in self._value]
         values = [
             old if at == was else self._value_at(at)
             for old, at, was in zip(self._value, positions, before, strict=True)

@@ -86,20 +86,20 @@ def _levels(path: Paths, channel: int | None) -> list[Stack]:
     """Open a file, with the coarser levels of a large OME-Zarr."""
     stack = open_stack(path, channel=channel)
     paths = [path] if isinstance(path, str) else path
-    one = Path(paths[0])
-    if len(paths) > 1 or one.suffix.lower() != ".zarr" or not _is_large(stack):
+    first = Path(paths[0])
+    if len(paths) > 1 or first.suffix.lower() != ".zarr" or not _is_large(stack):
         return [stack]
-    return [stack, *open_coarser(one, channel)]
+    return [stack, *open_coarser(first, channel)]
 
 
 def _layer(levels: list[Stack], channel: int = 0, n_channels: int = 1) -> LayerData:
     """Make a layer of open stacks, which from now on belong to it."""
     stack = levels[0]
-    said = {key: value for key, value in stack.provenance.items() if key != KEPT}
+    origin = {key: value for key, value in stack.provenance.items() if key != KEPT}
     keywords: dict[str, Any] = {
         "name": stack.name,
         "rgb": False,
-        "metadata": {"napari_sr": said},
+        "metadata": {"napari_sr": origin},
         **placed(stack.axes, stack.provenance),
     }
     if n_channels > 1:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from napari.layers import Image
+    from napari.layers import Layer
 
 _TOLERANCE = 0.02
 """Of the extent, by which the fields of two layers may differ."""
@@ -32,8 +33,8 @@ def guess_recording(result: Image, layers: Sequence[Image]) -> Image | None:
     The same field in fewer pixels; the name of a result begins with that of its
     recording.
     """
-    said = _said(result)
-    factor = said.get("plan", said).get("factor")
+    provenance = _said(result)
+    factor = provenance.get("plan", provenance).get("factor")
     smaller = [
         layer
         for layer in layers
@@ -64,15 +65,25 @@ def _guess_truth(
     layer: Image, shape: tuple[int, ...], layers: Sequence[Image]
 ) -> Image | None:
     alike = [
-        one
-        for one in layers
-        if one is not layer
-        and not is_result(one)
-        and one.data.shape == shape
-        and _same_field(one, layer)
+        candidate
+        for candidate in layers
+        if candidate is not layer
+        and not is_result(candidate)
+        and candidate.data.shape == shape
+        and _same_field(candidate, layer)
     ]
-    named = [one for one in alike if "truth" in one.name.lower()]
+    named = [candidate for candidate in alike if "truth" in candidate.name.lower()]
     return next(iter([*named, *alike]), None)
+
+
+def images_in(layers: Iterable[Layer], *, colours: bool = False) -> list[Image]:
+    """List the layers that can be computed with; those in colours where asked for."""
+    images = [layer for layer in layers if isinstance(layer, Image)]
+    return [
+        layer
+        for layer in images
+        if (colours or not layer.rgb) and not is_only_looked_at(layer)
+    ]
 
 
 def is_only_looked_at(layer: Image) -> bool:
@@ -81,8 +92,8 @@ def is_only_looked_at(layer: Image) -> bool:
 
 
 def _said(layer: Image) -> dict[str, Any]:
-    said = layer.metadata.get("napari_sr")
-    return said if isinstance(said, dict) else {}
+    provenance = layer.metadata.get("napari_sr")
+    return provenance if isinstance(provenance, dict) else {}
 
 
 def is_result(layer: Image) -> bool:
@@ -99,5 +110,5 @@ def _same_field(layer: Image, other: Image) -> bool:
     """Tell whether two layers cover the same part of the world."""
     if layer.ndim != other.ndim:
         return False
-    field, its = (np.asarray(one.extent.world) for one in (layer, other))
+    field, its = (np.asarray(either.extent.world) for either in (layer, other))
     return bool(np.all(np.abs(field - its) <= _TOLERANCE * np.ptp(its, axis=0) + 1e-12))

@@ -19,7 +19,7 @@ from napari_sr.files.formats import FORMATS
 if TYPE_CHECKING:
     from napari_sr._napari.layers.place import Pixels
 
-_SUFFIXES = {one.name: one.suffixes for one in FORMATS}
+_SUFFIXES = {file_format.name: file_format.suffixes for file_format in FORMATS}
 
 
 def write_tiff(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
@@ -81,8 +81,8 @@ def write_layer(
     target = Path(path if is_agreed else f"{path}{default}")
     stack = stack_of(data, meta)
     kept = unheld(meta, len(stack.shape))
-    said = (meta.get("metadata") or {}).get("napari_sr")
-    provenance = {**said} if isinstance(said, dict) else {}
+    ours = (meta.get("metadata") or {}).get("napari_sr")
+    provenance = {**ours} if isinstance(ours, dict) else {}
     with create_stack(
         target,
         shape=stack.shape,

@@ -22,10 +22,10 @@ def remember(widget: str, choices: Mapping[str, Any]) -> None:
 def recall(widget: str) -> dict[str, Any]:
     """Give the choices that were kept last, or none."""
     try:
-        found = json.loads(str(_settings().value(widget, "{}")))
+        recalled = json.loads(str(_settings().value(widget, "{}")))
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return recalled if isinstance(recalled, dict) else {}
 
 
 def _settings() -> QSettings:

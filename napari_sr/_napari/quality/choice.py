@@ -16,7 +16,7 @@ from napari_sr._napari.layers.roles import (
     guess_recording,
     guess_reference,
     guess_result,
-    is_only_looked_at,
+    images_in,
 )
 from napari_sr._napari.parts.form import combo, offer
 
@@ -100,8 +100,7 @@ class QualityChoice(QWidget):
         return self.result, self.recording, self.reference
 
     def _images(self) -> list[Image]:
-        layers = [one for one in self._viewer.layers if isinstance(one, Image)]
-        return [one for one in layers if not (one.rgb or is_only_looked_at(one))]
+        return images_in(self._viewer.layers)
 
     def _keep(self, _place: int) -> None:
         """Remember that the user chose the result."""

@@ -31,15 +31,15 @@ class FigureView(QWidget):
         self.setFocusProxy(self.table)
         self.clear_figures()
 
-    def show_figures(self, found: Comparison) -> None:
+    def show_figures(self, comparison: Comparison) -> None:
         """Show what was found; each row explains itself when pointed at."""
-        table, rows, titles = self.table, found.rows(), ["", *found.figures]
+        table, rows, titles = self.table, comparison.rows(), ["", *comparison.figures]
         table.setRowCount(len(rows))
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
         for j in range(1, len(titles)):
             table.horizontalHeaderItem(j).setTextAlignment(_RIGHT)
-        for i, (name, texts) in enumerate(zip(found.names, rows, strict=True)):
+        for i, (name, texts) in enumerate(zip(comparison.names, rows, strict=True)):
             for j, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setToolTip(FIGURES[name].meaning)

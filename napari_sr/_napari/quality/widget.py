@@ -145,11 +145,16 @@ class QualityTable(QWidget):
         self.basis.setText(f"Step {done} of {total} …")
         self._background.show_progress(done, total)
 
-    def _show(self, found: Assessment) -> None:
-        self._found = found
-        self.view.show_figures(found.comparison)
-        said = (found.badge, found.sureness, found.comparison.basis, *found.remarks)
-        self.basis.setText("\n\n".join(said))
+    def _show(self, assessment: Assessment) -> None:
+        self._found = assessment
+        self.view.show_figures(assessment.comparison)
+        sentences = (
+            assessment.badge,
+            assessment.sureness,
+            assessment.comparison.basis,
+            *assessment.remarks,
+        )
+        self.basis.setText("\n\n".join(sentences))
 
     def _forget(self, text: str) -> None:
         self._found = None
@@ -166,8 +171,8 @@ class QualityTable(QWidget):
         self.chosen.setEnabled(not busy)
         self.measure_button.setEnabled(ready and not busy)
         self.stop_button.setEnabled(busy)
-        for one in self._afterwards:
-            one.setEnabled(self._found is not None)
+        for after in self._afterwards:
+            after.setEnabled(self._found is not None)
         if not (ready or busy or self._found):
             self.basis.setText(
                 "Choose a result and the recording that it was made from."
@@ -199,11 +204,11 @@ class QualityTable(QWidget):
         )
 
 
-def _write_report(found: Assessment, path: str) -> None:
+def _write_report(assessment: Assessment, path: str) -> None:
     """Write a report; what draws it is loaded when it is asked for."""
     from napari_sr.trust.report import write_report
 
-    write_report(found, path)
+    write_report(assessment, path)
 
 
 def _assessing(

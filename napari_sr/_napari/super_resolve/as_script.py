@@ -88,8 +88,8 @@ def recipe_of(layer: Image, request: Request) -> UpscaleRecipe:
 def _options(settings: UpscaleSettings) -> dict[str, object]:
     """List the settings that are not as by default."""
     default = UpscaleSettings()
-    said = {name: getattr(settings, name) for name in UpscaleSettings.model_fields}
-    return {k: v for k, v in said.items() if v != getattr(default, k)}
+    chosen = {name: getattr(settings, name) for name in UpscaleSettings.model_fields}
+    return {k: v for k, v in chosen.items() if v != getattr(default, k)}
 
 
 def _output_of(source: str, request: Request) -> str:

@@ -128,9 +128,9 @@ class Choices(QWidget):
     def show_machine(self, machine: Machine) -> None:
         """Say what each device is, how much of it is free, and what auto means."""
         for i, name in enumerate(DEVICES):
-            said = machine.devices.get(name, "")
-            self.device_box.setItemText(i, f"{name}: {said}" if said else name)
-            self.device_box.setItemData(i, said, Qt.ItemDataRole.ToolTipRole)
+            about = machine.devices.get(name, "")
+            self.device_box.setItemText(i, f"{name}: {about}" if about else name)
+            self.device_box.setItemData(i, about, Qt.ItemDataRole.ToolTipRole)
         auto = "auto" if machine.tile is None else f"auto ({machine.tile})"
         self.tile_box.setSpecialValueText(auto)
 

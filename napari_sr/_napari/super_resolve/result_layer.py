@@ -65,9 +65,9 @@ class ResultLayer:
 
     def _mark(self) -> None:
         """Say which planes are done for as long as some are missing."""
-        said = self.layer.metadata["napari_sr"]
+        provenance = self.layer.metadata["napari_sr"]
         if self.result.is_complete:
-            said.pop("partial", None)
+            provenance.pop("partial", None)
         else:
             done = [list(index) for index in self.result.done]
-            said["partial"] = {"planes_done": done}
+            provenance["partial"] = {"planes_done": done}

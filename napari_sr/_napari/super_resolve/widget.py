@@ -18,7 +18,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
 from napari_sr._napari.layers.layer_stack import as_stack
-from napari_sr._napari.layers.roles import is_only_looked_at
+from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, choose, order_by_tab
 from napari_sr._napari.parts.preferences import preferences
@@ -82,8 +82,7 @@ class SuperResolve(QWidget):
 
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now."""
-        images = [one for one in self._viewer.layers if isinstance(one, Image)]
-        self._choices.offer_layers([i for i in images if not is_only_looked_at(i)])
+        self._choices.offer_layers(images_in(self._viewer.layers, colours=True))
         self._choices.models.refresh()
         self._refresh()
 

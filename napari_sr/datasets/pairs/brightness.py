@@ -97,11 +97,14 @@ def _on_one_grid(
 def _band_sums(low: NDArray, high: NDArray) -> NDArray[np.float64]:
     """Sum the cross power and both powers in rings of frequency, `(3, _N_BINS)`."""
     window = np.outer(*(hann(side) for side in low.shape))
-    spectra = [fft.rfft2((one - one.mean()) * window) for one in (low, high)]
+    spectra = [fft.rfft2((image - image.mean()) * window) for image in (low, high)]
     y, x = np.fft.fftfreq(low.shape[0]), np.fft.rfftfreq(low.shape[1])
     ring = np.digitize(2 * np.hypot(y[:, None], x), _EDGES).ravel()
-    powers = [spectra[0] * spectra[1].conj(), *(one * one.conj() for one in spectra)]
-    rings = [np.bincount(ring, one.real.ravel(), _N_BINS + 2) for one in powers]
+    powers = [
+        spectra[0] * spectra[1].conj(),
+        *(image * image.conj() for image in spectra),
+    ]
+    rings = [np.bincount(ring, image.real.ravel(), _N_BINS + 2) for image in powers]
     sums: NDArray = np.array(rings)[:, 1:-1]
     return sums
 
@@ -123,7 +126,7 @@ def _gain(sums: NDArray) -> float:
         gain = explained / max(float((high_power * shape**2).sum()), 1e-300)
         return gain, -gain * explained
 
-    found = optimize.minimize_scalar(
+    minimum = optimize.minimize_scalar(
         lambda fall: best(fall)[1], bounds=_FALLS, method="bounded"
     )
-    return best(found.x)[0]
+    return best(minimum.x)[0]

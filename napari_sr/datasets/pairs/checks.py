@@ -128,19 +128,27 @@ def _place(pair: StackPair, largest_shift: float, line_up: LineUp) -> Placement:
     measured = _registered(pair, chosen, largest_shift)
     everywhere = list(pair.low.stack.indices())
     if measured and _agree(measured):
-        middle = np.median([one.shift for one in measured.values()], axis=0)
+        middle = np.median(
+            [registration.shift for registration in measured.values()], axis=0
+        )
         shift = (float(middle[0]), float(middle[1]))
         return Placement(dict.fromkeys(everywhere, shift), measured)
     rest = [index for index in everywhere if index not in set(chosen)]
     measured |= _registered(pair, rest, largest_shift)
-    return Placement({i: one.shift for i, one in sorted(measured.items())}, measured)
+    return Placement(
+        {i: registration.shift for i, registration in sorted(measured.items())},
+        measured,
+    )
 
 
 def _agree(measured: dict[Index, Registration]) -> bool:
     """Say whether all planes of a stack are shifted alike, as far as one can tell."""
-    shifts = np.array([one.shift for one in measured.values()])
+    shifts = np.array([registration.shift for registration in measured.values()])
     away = np.abs(shifts - np.median(shifts, axis=0)).max(axis=1)
-    allowed = [max(_PRECISION, 3 * one.uncertainty) for one in measured.values()]
+    allowed = [
+        max(_PRECISION, 3 * registration.uncertainty)
+        for registration in measured.values()
+    ]
     return bool((away <= allowed).all())
 
 
@@ -151,27 +159,29 @@ def _registered(
     measured = {}
     for index in indices:
         low, high = pair.planes(index)
-        found = register(low, high, pair.factor, largest_shift)
+        registration = register(low, high, pair.factor, largest_shift)
         related = (
-            found.significance >= _SIGNIFICANCE and found.correlation >= _CORRELATION
+            registration.significance >= _SIGNIFICANCE
+            and registration.correlation >= _CORRELATION
         )
         if not related and has_detail(low) and has_detail(high):
-            raise say_unrelated(pair, index, found.correlation, largest_shift)
-        if related and _is_placed(pair.low.label(index), found, largest_shift):
-            measured[index] = found
+            raise say_unrelated(pair, index, registration.correlation, largest_shift)
+        if related and _is_placed(pair.low.label(index), registration, largest_shift):
+            measured[index] = registration
     return measured
 
 
-def _is_placed(name: str, found: Registration, largest_shift: float) -> bool:
+def _is_placed(name: str, registration: Registration, largest_shift: float) -> bool:
     """Say whether a shift is known well enough; refuse one that is not allowed."""
-    if found.variation > _VARIATION:
+    if registration.variation > _VARIATION:
         raise PairError(
             f"The images of pair {name!r} are rotated, distorted or of another "
-            f"magnification: their shift differs by {found.variation:.1f} low pixels "
+            f"magnification: their shift differs by "
+            f"{registration.variation:.1f} low pixels "
             f"across the field. Align them first."
         )
-    y, x = found.shift
-    is_known = found.uncertainty <= _PRECISION
+    y, x = registration.shift
+    is_known = registration.uncertainty <= _PRECISION
     if is_known and max(abs(y), abs(x)) > largest_shift:
         raise PairError(
             f"The low image {name!r} is shifted by ({y:+.1f}, {x:+.1f}) of its pixels "

@@ -114,7 +114,7 @@ def gather_pairs(
         ]
     except StackError as error:
         raise PairError(str(error)) from error
-    pairs = [pair for found, _ in gathered for pair in found]
+    pairs = [pair for of_recording, _ in gathered for pair in of_recording]
     if not pairs:
         raise PairError(
             f"None of the {len(stacks)} pairs shows enough to be registered to a tenth "
@@ -133,8 +133,11 @@ def _found(sources: Sources, channel: int | None, cache: PlaneCache) -> list[Rec
 def _matched(
     low: list[Recording], high: list[Recording]
 ) -> tuple[list[tuple[int, int]], str]:
-    if all(one.is_file for one in (*low, *high)):
-        return match_names([one.name for one in low], [one.name for one in high])
+    if all(recording.is_file for recording in (*low, *high)):
+        return match_names(
+            [recording.name for recording in low],
+            [recording.name for recording in high],
+        )
     return match_order(len(low), len(high), "which are not all files with names")
 
 
@@ -183,11 +186,11 @@ def _said(name: str, pairs: Sequence[MeasuredPair], n_measured: int) -> str:
 
 
 def _report(placement: Placement, index: Index, fit: Brightness) -> PairReport:
-    found = placement.measured.get(index)
+    registration = placement.measured.get(index)
     return PairReport(
         placement.shifts[index],
-        None if found is None else found.uncertainty,
-        None if found is None else found.correlation,
+        None if registration is None else registration.uncertainty,
+        None if registration is None else registration.correlation,
         fit.gain,
         fit.offset,
     )

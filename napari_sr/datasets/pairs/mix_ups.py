@@ -84,13 +84,13 @@ class LineUp:
         look = _Look.of(pair, index)
         return look, likeness(look.low, look.high, self._reach)
 
-    def _compare(self, one: tuple[_Look, float], other: tuple[_Look, float]) -> None:
+    def _compare(self, first: tuple[_Look, float], other: tuple[_Look, float]) -> None:
         """Remember the first low image that fits another high image better.
 
         It must fit better than both pairs do: the less noisy of two neighbours may fit
         both low images best.
         """
-        (look, own), (another, its_own) = one, other
+        (look, own), (another, its_own) = first, other
         if self.mistake is not None or look.low.shape != another.high.shape:
             return
         alike = likeness(look.low, another.high, self._reach)

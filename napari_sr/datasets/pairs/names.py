@@ -88,17 +88,17 @@ def match_order(n_low: int, n_high: int, why: str) -> tuple[list[tuple[int, int]
 
 def _positions(names: Sequence[str], which: str) -> dict[str, int]:
     """Find each name without its marks; refuse names that are then the same."""
-    found: defaultdict[str, list[int]] = defaultdict(list)
+    positions: defaultdict[str, list[int]] = defaultdict(list)
     for position, name in enumerate(names):
-        found[_bare(name)].append(position)
-    for same in found.values():
+        positions[_bare(name)].append(position)
+    for same in positions.values():
         if len(same) > 1:
             twice = " and ".join(repr(names[i]) for i in same[:2])
             raise PairError(
                 f"{twice} are both among the {which} images, but name one specimen. "
                 f"Choose the {which} ones with a pattern such as '*_{which}.tif'."
             )
-    return {key: same[0] for key, same in found.items()}
+    return {key: same[0] for key, same in positions.items()}
 
 
 def _bare(name: str) -> str:

@@ -221,15 +221,17 @@ def _variation(low: NDArray, high: NDArray, factor: int, shift: Shift) -> float:
         [(whole // 2 - side) // 2, whole - side - (whole // 2 - side) // 2]
         for whole, side in zip(low.shape, sides, strict=True)
     ]
-    found = [
+    shifts = [
         _Window(low, high, factor, slice(y, y + sides[0]), slice(x, x + sides[1]))
         .overlapping(shift)
         .peak_near(shift)
         for y, x in product(*starts)
     ]
-    clear = [one for one in found if one.significance > _CLEAR]
+    clear = [
+        registration for registration in shifts if registration.significance > _CLEAR
+    ]
     if len(clear) < 2:
         return 0.0
-    noise = sorted(one.uncertainty for one in clear)[-2:]
-    extent = float(np.ptp([one.shift for one in clear], axis=0).max())
+    noise = sorted(registration.uncertainty for registration in clear)[-2:]
+    extent = float(np.ptp([registration.shift for registration in clear], axis=0).max())
     return max(0.0, extent - 3 * math.hypot(*noise))

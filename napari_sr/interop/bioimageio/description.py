@@ -123,9 +123,9 @@ def _parsed(package: Package) -> dict[str, Any]:
         )
     # The library would look for that model elsewhere.
     if any(
-        "output_of" in one
-        for one in _within(content.get("inputs", ()))
-        if isinstance(one, dict)
+        "output_of" in tensor
+        for tensor in _within(content.get("inputs", ()))
+        if isinstance(tensor, dict)
     ):
         raise ModelFormatError(
             f"{package.name}: takes the output of another model, expected an image. "
@@ -206,19 +206,19 @@ def _missing(name: str, error: Exception) -> ModelFormatError:
 
 def _axes_of(name: str, tensor: Any) -> tuple[str, ...]:  # noqa: ANN401
     """Name the axes of a tensor, once they are those of planes of one channel."""
-    told = [
+    described = [
         f"{len(axis.channel_names)} channels" if axis.type == "channel"
         else str(axis.id) if axis.type == "space" else axis.type
         for axis in tensor.axes
     ]  # fmt: skip
-    is_plane = sorted(set(told) - {"batch", "1 channels"}) == ["x", "y"]
-    if not is_plane or len(set(told)) < len(told):
+    is_plane = sorted(set(described) - {"batch", "1 channels"}) == ["x", "y"]
+    if not is_plane or len(set(described)) < len(described):
         raise ModelFormatError(
-            f"{name}: the tensor {str(tensor.id)!r} has the axes {_listed(told)}; "
+            f"{name}: the tensor {str(tensor.id)!r} has the axes {_listed(described)}; "
             "expected y and x, and at most a batch and one channel. Choose another "
             "model."
         )
-    return tuple("channel" if one == "1 channels" else one for one in told)
+    return tuple("channel" if text == "1 channels" else text for text in described)
 
 
 def _plane_axes(tensor: Any) -> list[Any]:  # noqa: ANN401
@@ -264,10 +264,11 @@ def _factor_of(name: str, model_input: Any, output: Any) -> int | None:  # noqa:
     if not ratios:
         return None
     if any(offsets) or len(set(ratios)) > 1 or ratios[0] not in range(2, 17):
-        told = " and ".join(f"{ratio:.4g}" for ratio in ratios)
+        ratios_text = " and ".join(f"{ratio:.4g}" for ratio in ratios)
         cut = f", less {-offsets[0]} px" if any(offsets) else ""
         raise ModelFormatError(
-            f"{name}: gives planes with {told} times as many rows and columns{cut}; "
+            f"{name}: gives planes with {ratios_text} times as many rows and "
+            f"columns{cut}; "
             "expected 2 to 16 times as many, and the same for both. Choose a model "
             "that super-resolves."
         )

@@ -85,7 +85,7 @@ def export_package(model: SRModel, path: str | os.PathLike[str]) -> Path:
         "weights.onnx": as_onnx(model, EvenNoiseNetwork(model)),
         "README.md": _documentation(model).encode(),
         "cover.png": _cover(inputs["image"][0, 0], output[0, 0], model),
-        **{f"test_{name}.npy": _as_npy(one) for name, one in inputs.items()},
+        **{f"test_{name}.npy": _as_npy(array) for name, array in inputs.items()},
         f"test_{OUTPUT}.npy": _as_npy(output),
     }
     described = json.dumps(_description(model, files), indent=1)  # JSON is YAML, too
@@ -162,8 +162,8 @@ def _input(name: str, model: SRModel, tensor: dict[str, str]) -> dict[str, Any]:
         "test_tensor": tensor,
     }
     if name == "noise":
-        told = "standard deviation of the noise to remove; the image's range is 1"
-        return {**described, "description": told}
+        meaning = "standard deviation of the noise to remove; the image's range is 1"
+        return {**described, "description": meaning}
     smallest = {"min": 2 * model.halo + 2, "step": 1}
     scale = float(model.factor)
     described["axes"] += [
@@ -218,7 +218,9 @@ def _output(model: SRModel, tensor: dict[str, str]) -> dict[str, Any]:
 def _documentation(model: SRModel) -> str:
     """Tell how it is used, what it was made from and how good it is."""
     card = model.card
-    sources = sorted({f"{one.source} ({one.licence})" for one in card.training_images})
+    sources = sorted(
+        {f"{image.source} ({image.licence})" for image in card.training_images}
+    )
     measured = (
         f"{card.quality_protocol}\n\n{summary_table(card.quality)}"
         if card.quality
@@ -265,7 +267,7 @@ def _cover(counts: NDArray, result: NDArray, model: SRModel) -> bytes:
     low, high = np.percentile(result, (0.5, 99.8))
     right = (result - low) / (high - low)
     inner = slice(model.halo * model.factor, -model.halo * model.factor)
-    both = np.hstack([one[inner, inner] for one in (left, right)])
+    both = np.hstack([half[inner, inner] for half in (left, right)])
     gray = mpl.colormaps["gray"](both.clip(0, 1), bytes=True)
     file = io.BytesIO()
     matplotlib.image.imsave(file, gray, format="png")

@@ -54,8 +54,8 @@ class Package:
         names = [*wanted] if self._folder else self._names_in_archive()
         self.read_files: dict[str, bytes] = {}
         """What has been read of it."""
-        found = (name for name in wanted if name in names and self._is_there(name))
-        self.description = next(found, "")
+        present = (name for name in wanted if name in names and self._is_there(name))
+        self.description = next(present, "")
         """Name of the description."""
         if not self.description:
             raise ModelFormatError(

@@ -129,7 +129,7 @@ class _Reader:
         linear: list[Linear] = []
         for place, step in enumerate(steps):
             if step.id in ("scale_range", "zero_mean_unit_variance"):
-                if policy is not None or any(one.cuts for one in linear):
+                if policy is not None or any(each.cuts for each in linear):
                     self._refuse(step, "after another measurement or a clip")
                 # A linear step before a measurement changes nothing behind it.
                 policy, linear = self._measured(step), []
@@ -140,7 +140,8 @@ class _Reader:
                 self._refuse(step, f"to {step.kwargs.dtype}")
         if policy is not None:
             return policy, tuple(linear)
-        n_fixed = next((i for i, one in enumerate(linear) if one.cuts), len(linear))
+        cuts = [step.cuts for step in linear]
+        n_fixed = cuts.index(True) if True in cuts else len(linear)
         away = _joined(linear[:n_fixed]).undone()
         ends = {"low": away.offset, "high": away.gain + away.offset}
         return IntensityPolicy(kind="fixed", **ends), tuple(linear[n_fixed:])

@@ -173,9 +173,9 @@ def _tried(name: str, described: Described, run: Runner) -> PackagedNetwork:
             '"napari-sr[bioimageio]"'
         ) from error
     except Exception as error:  # of a library, or of code that was trusted
-        said = " ".join(str(error).split())[:200]
+        message = " ".join(str(error).split())[:200]
         raise ModelFormatError(
-            f"{name}: its network cannot be run ({type(error).__name__}: {said}). "
+            f"{name}: its network cannot be run ({type(error).__name__}: {message}). "
             "Choose another model."
         ) from error
     (height, width), (rows, columns) = network.found

@@ -86,11 +86,11 @@ def choose_weights(package: Package, weights: Any, *, trust: bool) -> Runner:  #
         If there are none, files are missing or changed, or only code is there and it
         is not trusted.
     """
-    found = {kind: one for kind, one in weights if one is not None}
-    kinds = [kind for kind in (ONNX, *_CODE) if kind in found]
+    available = {kind: path for kind, path in weights if path is not None}
+    kinds = [kind for kind in (ONNX, *_CODE) if kind in available]
     if not kinds:
         raise ModelFormatError(
-            f"{package.name}: has weights of {', '.join(found)}; expected "
+            f"{package.name}: has weights of {', '.join(available)}; expected "
             f"{', '.join(_WORDS.values())}. Choose another model."
         )
     kind = kinds[0]
@@ -100,7 +100,7 @@ def choose_weights(package: Package, weights: Any, *, trust: bool) -> Runner:  #
             "not run. If you trust who made it, use `napari-sr models import --trust`, "
             "or in Python load_model(…, trust=True)."
         )
-    entry = found[kind]
+    entry = available[kind]
     if getattr(entry, "external_data", None) is not None:
         raise ModelFormatError(
             f"{package.name}: its ONNX network is in two files, expected one. Save it "
@@ -147,9 +147,9 @@ def _start_onnx(weights: Runner) -> Callable[[Tensor], Tensor]:
         try:
             (result,) = session.run([given.name], {taken.name: counts})
         except Exception as error:  # its own types say nothing to who catches them
-            said = " ".join(str(error).split())[:200]
-            is_memory = "allocate memory" in said
-            raise (MemoryError if is_memory else RuntimeError)(said) from error
+            message = " ".join(str(error).split())[:200]
+            is_memory = "allocate memory" in message
+            raise (MemoryError if is_memory else RuntimeError)(message) from error
         return torch.from_numpy(result.astype("float32")).to(image.device)
 
     return run

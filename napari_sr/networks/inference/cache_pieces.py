@@ -93,7 +93,7 @@ def in_pieces(
 
     def compute(piece: Piece) -> None:
         rows, columns = piece
-        found = stage(
+        fine = stage(
             *(
                 source[
                     ...,
@@ -103,16 +103,16 @@ def in_pieces(
                 for source, radius in sources
             )
         )
-        found = middle_of(found, *(factor * (cut.stop - cut.start) for cut in piece))
+        fine = middle_of(fine, *(factor * (cut.stop - cut.start) for cut in piece))
         if len(pieces) == 1:
-            out.append(found)
+            out.append(fine)
             return
         with one_at_a_time:
             if not out:
-                full = (n, found.shape[1], factor * height, factor * width)
-                out.append((maps or Maps()).next(full, found))
+                full = (n, fine.shape[1], factor * height, factor * width)
+                out.append((maps or Maps()).next(full, fine))
         place = [slice(factor * cut.start, factor * cut.stop) for cut in piece]
-        out[0][..., place[0], place[1]] = found
+        out[0][..., place[0], place[1]] = fine
 
     _for_each(compute, pieces, first.device)
     return out[0]
@@ -151,7 +151,7 @@ def _pieces(height: int, width: int, n_pixels: int) -> list[Piece]:
     if n_pixels >= LOWEST_STRIP * width:
         n_strips = -(-height * width // n_pixels)
         ends = [height * i // n_strips for i in range(n_strips + 1)]
-        return [(slice(*one), slice(0, width)) for one in pairwise(ends)]
+        return [(slice(*rows), slice(0, width)) for rows in pairwise(ends)]
     side = max(16, isqrt(n_pixels))
     return [piece.outer for piece in plan_tiles((height, width), side, halo=0)]
 

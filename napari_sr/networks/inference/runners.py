@@ -93,7 +93,7 @@ class FastInference(nn.Module):
             self.head.weight[:, 1] *= NOISE_GAIN
         blocks = cast("Iterable[FastBlock]", network.body)
         self.blocks = nn.ModuleList(
-            ResidualStage(one.first, one.second, 0.0) for one in blocks
+            ResidualStage(layer.first, layer.second, 0.0) for layer in blocks
         )
         self.tail = _bare(network.tail)
         self.register_buffer("bicubic", network.bicubic)
@@ -141,13 +141,13 @@ class SRResNetInference(nn.Module):
             self.head.weight[:, 1:] *= NOISE_GAIN
         blocks = cast("Iterable[PaperBlock]", network.blocks)
         self.blocks = nn.ModuleList(
-            ResidualStage(one.layers[0], one.layers[3], _slope(one.layers[2]))
-            for one in blocks
+            ResidualStage(layer.layers[0], layer.layers[3], _slope(layer.layers[2]))
+            for layer in blocks
         )
         self.middle = _bare(network.middle[0])
         layers = [*network.upsampling]  # convolution, shuffle, activation and again
-        self.finer = nn.ModuleList(_bare(one) for one in layers[::3])
-        self.slopes = [_slope(one) for one in layers[2::3]]
+        self.finer = nn.ModuleList(_bare(layer) for layer in layers[::3])
+        self.slopes = [_slope(layer) for layer in layers[2::3]]
         self.step = round(self.factor ** (1 / len(self.finer)))
         self.tail = before_shuffle(network.tail, self.step)
         self.map_bytes = 4 * self.head.out_channels

@@ -115,9 +115,9 @@ class FeatureTraining:
         recorded
             `(2 n, 2)` as `degraded` gives it.
         """
-        told = self.recording_head(_summary(features))
-        (told, told_too), (true, true_too) = told.chunk(2), recorded.chunk(2)
-        return functional.smooth_l1_loss(told - told_too, true - true_too)
+        predicted = self.recording_head(_summary(features))
+        (predicted, told_too), (true, true_too) = predicted.chunk(2), recorded.chunk(2)
+        return functional.smooth_l1_loss(predicted - told_too, true - true_too)
 
     def detail_loss(self, features: dict[str, Tensor], sharp: Tensor) -> Tensor:
         """Compare the detail that each block tells with that of the sharp patch."""
@@ -214,8 +214,8 @@ def degraded(sharp: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
         # fine texture from sight. So binned noise counts for its share per pixel side.
         noise = span * torch.sqrt(drawn.gain * light + drawn.read.square()) / factor
         width = math.sqrt(drawn.psf_sigma**2 + (factor**2 - 1) / 12)
-        told = [torch.full((n,), width), torch.log(noise.flatten() + 0.003)]
-        recorded.append(torch.stack(told, dim=1))
+        labels = [torch.full((n,), width), torch.log(noise.flatten() + 0.003)]
+        recorded.append(torch.stack(labels, dim=1))
     return torch.cat(seen), torch.cat(recorded)
 
 
@@ -238,11 +238,11 @@ def bring_level(network: DomainFeatures, sharp: Tensor) -> None:
     """
     smooth = _interpolated(record(sharp, 2), 2)
     error = (smooth - sharp).square().mean()
-    found, wanted = network(smooth), network(sharp)
+    of_smooth, wanted = network(smooth), network(sharp)
     convolutions = [layer for layer in network.stack if isinstance(layer, nn.Conv2d)]
     before = torch.ones(())
     for name, convolution in zip(network.layers, convolutions, strict=True):
-        loss = content_loss({name: found[name]}, {name: wanted[name]})
+        loss = content_loss({name: of_smooth[name]}, {name: wanted[name]})
         scale = torch.sqrt(error / loss)
         convolution.weight.mul_(scale / before)
         convolution.bias.mul_(scale)  # type: ignore[union-attr]
@@ -262,8 +262,8 @@ def _interpolated(low: Tensor, factor: int) -> Tensor:
 def _summary(features: dict[str, Tensor]) -> Tensor:
     """Average the last feature map of each block, and their spread; no places."""
     last = [features[f"{block + 1}_2"] for block in range(len(CHANNELS))]
-    spread = [torch.sqrt(one.var((2, 3)) + 1e-8) for one in last]
-    return torch.cat([*(one.mean((2, 3)) for one in last), *spread], dim=1)
+    spread = [torch.sqrt(maps.var((2, 3)) + 1e-8) for maps in last]
+    return torch.cat([*(maps.mean((2, 3)) for maps in last), *spread], dim=1)
 
 
 def _take_step(training: FeatureTraining, loss: Tensor) -> None:

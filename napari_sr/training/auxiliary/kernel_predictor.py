@@ -89,22 +89,22 @@ class KernelTraining:
                 100_000 + step, max(self._settings.batch // 2, 2)
             )
             with torch.no_grad():
-                found = self.predictor(low)
+                guess = self.predictor(low)
             # Half of them start far off, or the corrector would learn to do nothing.
-            found[::2] = found[::2] + torch.randn_like(found[::2])
+            guess[::2] = guess[::2] + torch.randn_like(guess[::2])
             for _ in range(N_UNROLLED):
                 with torch.no_grad():
-                    fine = self._generator(with_code(low, found))
-                better = found + self.corrector(fine, found)
+                    fine = self._generator(with_code(low, guess))
+                better = guess + self.corrector(fine, guess)
                 loss = self._error(better, code)
                 _learn(optimizer, loss)
-                found = better.detach()
+                guess = better.detach()
             schedule.step()
             yield loss.item()
 
-    def _error(self, found: Tensor, code: Tensor) -> Tensor:
+    def _error(self, predicted: Tensor, code: Tensor) -> Tensor:
         size = self._generator.code_size
-        return functional.mse_loss(found * size, code * size) / size.square().mean()
+        return functional.mse_loss(predicted * size, code * size) / size.square().mean()
 
     def _examples(self, step: int, n: int) -> tuple[Tensor, Tensor]:
         """Record patches; give them with the codes of their blurs."""

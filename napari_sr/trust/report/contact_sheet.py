@@ -39,13 +39,13 @@ _BELOW = ("psnr", "ssim", "agreement")
 
 
 def draw_contact_sheet(
-    found: SideBySide, zoom: tuple[slice, slice] | None = None
+    side_by_side: SideBySide, zoom: tuple[slice, slice] | None = None
 ) -> Figure:
     """Draw the recording with the part that is enlarged, then that part of everything.
 
     Parameters
     ----------
-    found
+    side_by_side
         From `napari_sr.evaluation.side_by_side.put_side_by_side`.
     zoom
         Rows and columns of the recording to enlarge; where there is most detail when
@@ -61,9 +61,9 @@ def draw_contact_sheet(
     ValueError
         If the part is not inside the recording.
     """
-    low = found.pictures["recording"]
-    part = _inside(zoom, low.shape) if zoom else most_detailed(found)
-    others = [name for name in found.pictures if name != "recording"]
+    low = side_by_side.pictures["recording"]
+    part = _inside(zoom, low.shape) if zoom else most_detailed(side_by_side)
+    others = [name for name in side_by_side.pictures if name != "recording"]
     names = ["recording", *others]
     rows = ceil((len(names) + 1) / MOST_ABREAST)
     columns = ceil((len(names) + 1) / rows)  # rows of one length, as far as it goes
@@ -74,21 +74,23 @@ def draw_contact_sheet(
         )
         FigureCanvasAgg(figure)
         first, *places = figure.subplots(rows, columns, squeeze=False).ravel()
-        truth = found.pictures.get("reference", found.pictures[others[0]])
-        limits = np.percentile(_cut(truth, part, found.factor), (0.3, 99.7))
+        truth = side_by_side.pictures.get("reference", side_by_side.pictures[others[0]])
+        limits = np.percentile(_cut(truth, part, side_by_side.factor), (0.3, 99.7))
         _draw_whole(first, low, part)
         for place, name in zip(places, names, strict=False):
-            factor = 1 if name == "recording" else found.factor
-            show(place, _cut(found.pictures[name], part, factor), "gray", *limits)
+            factor = 1 if name == "recording" else side_by_side.factor
+            show(
+                place, _cut(side_by_side.pictures[name], part, factor), "gray", *limits
+            )
             place.set_title(_wrapped(name))
-            place.set_xlabel(_figures_of(found.comparison.figures, name))
+            place.set_xlabel(_figures_of(side_by_side.comparison.figures, name))
         for place in places[len(names) :]:
             place.set_axis_off()
     return figure
 
 
 def write_side_by_side(
-    found: SideBySide,
+    side_by_side: SideBySide,
     path: str | os.PathLike[str],
     zoom: tuple[slice, slice] | None = None,
 ) -> tuple[Path, Path]:
@@ -96,7 +98,7 @@ def write_side_by_side(
 
     Parameters
     ----------
-    found, zoom
+    side_by_side, zoom
         As for `draw_contact_sheet`.
     path
         Ends in `.png`; existing files are replaced.
@@ -114,20 +116,20 @@ def write_side_by_side(
     """
     picture = check_sheet(path)
     table = picture.with_suffix(".csv")
-    figure = draw_contact_sheet(found, zoom)
-    plans = json.dumps(dict(found.plans), ensure_ascii=False, default=str)
-    told = {"Software": "napari-sr", "Description": plans}
+    figure = draw_contact_sheet(side_by_side, zoom)
+    plans = json.dumps(dict(side_by_side.plans), ensure_ascii=False, default=str)
+    header = {"Software": "napari-sr", "Description": plans}
     with written_aside(picture) as partial:
-        figure.savefig(partial, format="png", dpi=_DPI, metadata=told)
+        figure.savefig(partial, format="png", dpi=_DPI, metadata=header)
     with written_aside(table) as partial:
-        partial.write_text(found.comparison.as_csv(), encoding="utf-8")
+        partial.write_text(side_by_side.comparison.as_csv(), encoding="utf-8")
     return picture, table
 
 
-def most_detailed(found: SideBySide) -> tuple[slice, slice]:
+def most_detailed(side_by_side: SideBySide) -> tuple[slice, slice]:
     """Find rows and columns of the recording where there is most detail."""
-    factor = found.factor
-    rows, columns = busiest(found.pictures["bicubic"])
+    factor = side_by_side.factor
+    rows, columns = busiest(side_by_side.pictures["bicubic"])
     return (
         slice(rows.start // factor, rows.stop // factor),
         slice(columns.start // factor, columns.stop // factor),

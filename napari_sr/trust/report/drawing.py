@@ -38,17 +38,17 @@ _MOST = 640
 _N_BINS = 80
 
 
-def draw_pictures(found: Assessment) -> Figure:
+def draw_pictures(assessment: Assessment) -> Figure:
     """Show every picture whole, and below it where there is most detail."""
-    names = list(found.pictures)
+    names = list(assessment.pictures)
     figure = Figure(figsize=(2.7 * len(names), 5.6), layout="constrained")
     axes = figure.subplots(2, len(names), squeeze=False)
-    rows, columns = busiest(found.pictures["result"])
-    limits = np.percentile(found.pictures["result"], (0.5, 99.8))
+    rows, columns = busiest(assessment.pictures["result"])
+    limits = np.percentile(assessment.pictures["result"], (0.5, 99.8))
     for (name, picture), whole, part in zip(
-        found.pictures.items(), axes[0], axes[1], strict=True
+        assessment.pictures.items(), axes[0], axes[1], strict=True
     ):
-        unit = found.factor if name == "recording" else 1
+        unit = assessment.factor if name == "recording" else 1
         inside = tuple(
             slice(place.start // unit, place.stop // unit) for place in (rows, columns)
         )
@@ -59,51 +59,55 @@ def draw_pictures(found: Assessment) -> Figure:
     return figure
 
 
-def draw_map(one: Map) -> Figure:
+def draw_map(quality_map: Map) -> Figure:
     """Show a map with its scale."""
-    pixels = smaller(one.pixels, keep_peaks=one.kind != "picture")
-    if one.kind == "difference":
-        most = 10.0 if one.unit == "deviations" else _typical_peak(one.pixels)
+    pixels = smaller(quality_map.pixels, keep_peaks=quality_map.kind != "picture")
+    if quality_map.kind == "difference":
+        most = (
+            10.0
+            if quality_map.unit == "deviations"
+            else _typical_peak(quality_map.pixels)
+        )
         low, high, colors = -most, most, "RdBu_r"
-    elif one.kind == "amount":
-        low, high, colors = 0.0, _typical_peak(one.pixels), "Oranges"
+    elif quality_map.kind == "amount":
+        low, high, colors = 0.0, _typical_peak(quality_map.pixels), "Oranges"
     else:
-        low, high = np.percentile(one.pixels, (0.5, 99.8)).tolist()
+        low, high = np.percentile(quality_map.pixels, (0.5, 99.8)).tolist()
         colors = "gray"
     height, width = pixels.shape
     figure = Figure(figsize=(4.6, 3.8 * min(1.4, height / width)), layout="constrained")
     axes = figure.subplots()
     image = show(axes, pixels, colors, low, high)
-    figure.colorbar(image, ax=axes, label=one.unit, shrink=0.8, pad=0.02)
+    figure.colorbar(image, ax=axes, label=quality_map.unit, shrink=0.8, pad=0.02)
     return figure
 
 
-def draw_spectra(found: Assessment) -> Figure:
+def draw_spectra(assessment: Assessment) -> Figure:
     """Show the power of all pictures in one plot, with the recorded Nyquist."""
-    figure, axes = _curves_of(found, found.spectra)
+    figure, axes = _curves_of(assessment, assessment.spectra)
     axes.set(yscale="log", ylabel="power / counts²")
-    _mark_nyquist(axes, found.factor)
+    _mark_nyquist(axes, assessment.factor)
     return figure
 
 
-def draw_rings(found: Assessment) -> Figure:
+def draw_rings(assessment: Assessment) -> Figure:
     """Show the Fourier ring correlations in one plot, with the threshold."""
-    figure, axes = _curves_of(found, found.rings)
+    figure, axes = _curves_of(assessment, assessment.rings)
     axes.axhline(THRESHOLD, color="0.5", linewidth=0.8)
     axes.text(0.002, THRESHOLD + 0.02, "1/7", color="0.4", fontsize=8)
     axes.set(ylim=(-0.2, 1.05), ylabel="ring correlation")
-    _mark_nyquist(axes, found.factor)
+    _mark_nyquist(axes, assessment.factor)
     return figure
 
 
-def draw_histograms(found: Assessment) -> Figure:
+def draw_histograms(assessment: Assessment) -> Figure:
     """Show how often each number of counts is, before and after."""
     figure = Figure(figsize=(6.6, 2.8), layout="constrained")
     axes = figure.subplots()
-    whole = np.concatenate([one.ravel() for one in found.pictures.values()])
+    whole = np.concatenate([pixels.ravel() for pixels in assessment.pictures.values()])
     low, high = np.percentile(whole, (0.05, 99.95)).tolist()
     edges = np.linspace(low, high, _N_BINS)
-    for name, picture in found.pictures.items():
+    for name, picture in assessment.pictures.items():
         share = np.histogram(picture, edges)[0] / picture.size
         style: dict[str, Any] = {"color": COLORS[name], "linestyle": _DASHES[name]}
         axes.step(edges[:-1], share, where="post", label=name, **style)
@@ -114,7 +118,9 @@ def draw_histograms(found: Assessment) -> Figure:
     return _tidy(figure, axes)
 
 
-def _curves_of(found: Assessment, curves: Mapping[str, Curve]) -> tuple[Figure, Axes]:
+def _curves_of(
+    assessment: Assessment, curves: Mapping[str, Curve]
+) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6.6, 3.2), layout="constrained")
     axes = figure.subplots()
     for name, curve in curves.items():
@@ -125,7 +131,7 @@ def _curves_of(found: Assessment, curves: Mapping[str, Curve]) -> tuple[Figure, 
             *curve, label=name, color=COLORS[kind], linestyle=_DASHES[kind],
             linewidth=width,
         )  # fmt: skip
-    size, unit = found.pixel
+    size, unit = assessment.pixel
     axes.set(xlim=(0, 0.5), xlabel=f"cycles per pixel of the result ({size:g} {unit})")
     return _tidy(figure, axes), axes
 

@@ -21,15 +21,15 @@ _CONSISTENCY = {
 }
 
 
-def methods_paragraph(found: Assessment) -> str:
+def methods_paragraph(assessment: Assessment) -> str:
     """Say in prose how a result was made and checked.
 
     Parameters
     ----------
-    found
+    assessment
         The assessment; what its provenance does not say is left out.
     """
-    sentences = [*_making(found), *_checking(found)]
+    sentences = [*_making(assessment), *_checking(assessment)]
     sentences.append(
         "The images shown are computed, not measured, and detail beyond the recorded "
         "Nyquist frequency is an estimate."
@@ -37,12 +37,12 @@ def methods_paragraph(found: Assessment) -> str:
     return " ".join(sentences)
 
 
-def _making(found: Assessment) -> list[str]:
+def _making(assessment: Assessment) -> list[str]:
     """Say what made the result."""
-    plan = found.provenance.get("plan")
+    plan = assessment.provenance.get("plan")
     if not isinstance(plan, dict):
-        return [f"Images were super-resolved {found.factor} times along x and y."]
-    software = found.provenance.get("software", "napari-sr")
+        return [f"Images were super-resolved {assessment.factor} times along x and y."]
+    software = assessment.provenance.get("software", "napari-sr")
     digest = plan.get("model_sha256") or ""
     model = f"model {plan['model']}" + (f" (SHA-256 {digest[:12]}…)" if digest else "")
     dial = plan.get("dial")
@@ -65,27 +65,29 @@ def _making(found: Assessment) -> list[str]:
     return sentences
 
 
-def _checking(found: Assessment) -> list[str]:
+def _checking(assessment: Assessment) -> list[str]:
     """Say how the result was checked, and what came out."""
-    own = found.figures["result"]
-    beside = found.comparison.figures["result"]
+    own = assessment.figures["result"]
+    beside = assessment.comparison.figures["result"]
     sentences = [
         f"Recorded again by binning, the result agreed with the recording to "
         f"{beside.agreement:.1f} dB over a data range of "
-        f"{found.comparison.data_range:,.0f} counts (reduced χ² {own.chi_square:.2f}; "
+        f"{assessment.comparison.data_range:,.0f} counts (reduced χ² "
+        f"{own.chi_square:.2f}; "
         f"{own.share_beyond:.2%} of the field beyond 5 standard deviations of noise).",
         f"{own.out_of_band:.2%} of its variance lay beyond the recorded Nyquist "
         "frequency.",
     ]
-    if own.half_width is not None and found.interval is not None:
+    if own.half_width is not None and assessment.interval is not None:
         sentences.append(
-            f"Intervals at {found.interval.level:.0%} from the spread over flips and "
-            f"turns, calibrated by conformal risk control on {found.interval.n_images} "
-            f"images, are ± {own.half_width:.4g} counts on average."
+            f"Intervals at {assessment.interval.level:.0%} from the spread over flips "
+            f"and turns, calibrated by conformal risk control on "
+            f"{assessment.interval.n_images} images, are ± {own.half_width:.4g} counts "
+            f"on average."
         )
     psnr, ssim = (getattr(beside, name, None) for name in ("psnr", "ssim"))
     if psnr is not None and ssim is not None:
-        bicubic = found.comparison.figures["bicubic"]
+        bicubic = assessment.comparison.figures["bicubic"]
         sentences.append(
             f"Against the reference, PSNR was {psnr:.2f} dB and SSIM {ssim:.4f} "
             f"(bicubic interpolation: {bicubic.psnr:.2f} dB, "  # type: ignore[attr-defined]

@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from napari_sr.trust.assessment import Assessment
 
 
-def sections_of(found: Assessment) -> list[dict[str, Any]]:
+def sections_of(assessment: Assessment) -> list[dict[str, Any]]:
     """Write the sections of a report: title, text, names of curves, maps, a table."""
     sections = [
         _section(
             "Where it comes from",
-            _bands(found),
+            _bands(assessment),
             maps=("in_band", "out_of_band"),
             curves=("spectra",),
         ),
         _section(
             "Agreement with the recording",
-            _agreement(found),
+            _agreement(assessment),
             maps=("disagreement", "residual"),
         ),
         _section(
-            "Where the adversarial prior acted", _texture(found), maps=("texture",)
+            "Where the adversarial prior acted", _texture(assessment), maps=("texture",)
         ),
-        _section("How sure the model is", _sureness(found), maps=("interval",)),
-        _section("Resolution", _resolution(found), curves=("rings",)),
+        _section("How sure the model is", _sureness(assessment), maps=("interval",)),
+        _section("Resolution", _resolution(assessment), curves=("rings",)),
     ]
-    if "error" in found.maps:
+    if "error" in assessment.maps:
         sections.append(
             _section(
                 "Against the reference",
@@ -45,12 +45,14 @@ def sections_of(found: Assessment) -> list[dict[str, Any]]:
             )
         )
     sections += [
-        _section("Shares and counts", _shares(found), curves=("histograms",)),
-        _suitability(found),
+        _section("Shares and counts", _shares(assessment), curves=("histograms",)),
+        _suitability(assessment),
     ]
     for section in sections:
         wanted = section["maps"]
-        section["maps"] = [found.maps[name] for name in wanted if name in found.maps]
+        section["maps"] = [
+            assessment.maps[name] for name in wanted if name in assessment.maps
+        ]
     return sections
 
 
@@ -67,8 +69,8 @@ def _section(
             "head": head, "rows": rows}  # fmt: skip
 
 
-def _bands(found: Assessment) -> str:
-    share = found.figures["result"].out_of_band or 0.0
+def _bands(assessment: Assessment) -> str:
+    share = assessment.figures["result"].out_of_band or 0.0
     return (
         "Up to the Nyquist frequency of the recording (in band) the result can be "
         "checked against what was recorded. What lies beyond comes from what the model "
@@ -78,13 +80,13 @@ def _bands(found: Assessment) -> str:
     )
 
 
-def _agreement(found: Assessment) -> str:
-    assessed = found.provenance["assessed"]
+def _agreement(assessment: Assessment) -> str:
+    assessed = assessment.provenance["assessed"]
     blur = assessed["psf_sigma"]
     through = "binned to the recorded pixels" if not blur else (
         f"blurred by {blur:.2g} pixels and binned to the recorded ones"
     )  # fmt: skip
-    own = found.figures["result"]
+    own = assessment.figures["result"]
     return (
         f"The result was {through} and compared with what was recorded. Its reduced χ² "
         f"is {own.chi_square:.2f}, with noise from {assessed['noise_from']}. A result "
@@ -93,14 +95,14 @@ def _agreement(found: Assessment) -> str:
     )
 
 
-def _texture(found: Assessment) -> str:
-    if "texture" in found.maps:
+def _texture(assessment: Assessment) -> str:
+    if "texture" in assessment.maps:
         return (
             "The dial lets a model add texture that images of its kind usually have. "
             "This is what it added to the faithful result; where it is strong, detail "
             "is likely rather than measured."
         )
-    plan = found.provenance.get("plan")
+    plan = assessment.provenance.get("plan")
     if isinstance(plan, dict) and plan.get("dial") == 0:
         return "The result is at the faithful end of the dial: no texture was added."
     return (
@@ -109,16 +111,16 @@ def _texture(found: Assessment) -> str:
     )
 
 
-def _sureness(found: Assessment) -> str:
-    own = found.figures["result"]
-    if own.half_width is None or found.interval is None:
-        return found.sureness
-    known = found.interval
+def _sureness(assessment: Assessment) -> str:
+    own = assessment.figures["result"]
+    if own.half_width is None or assessment.interval is None:
+        return assessment.sureness
+    known = assessment.interval
     text = (
         "The eight flips and turns of a recording are recordings as good as itself; "
         "where the results for them differ, the model does not know. Scaled so that "
         "it keeps what it promises, this gives an interval for each pixel. "
-        f"{found.sureness}"
+        f"{assessment.sureness}"
     )
     if known.mean_width is not None and known.constant_width is not None:
         text += (
@@ -133,36 +135,37 @@ def _sureness(found: Assessment) -> str:
     return f"{text}, and {own.held:.1%} of the reference lies inside."
 
 
-def _resolution(found: Assessment) -> str:
-    own = found.figures["result"].own_resolution or 0.0
-    before = found.figures["recording"].own_resolution or 0.0
+def _resolution(assessment: Assessment) -> str:
+    own = assessment.figures["result"].own_resolution or 0.0
+    before = assessment.figures["recording"].own_resolution or 0.0
     text = (
         "Split into two halves by pixels, the ring correlation falls below 1/7 at "
-        f"{_length(found, own)} in the result and {_length(found, before)} in the "
-        "recording; nothing finer than four pixels can be found that way. Texture "
-        "that a model invents, and noise that it smooths, correlate in both halves and "
-        "raise the curve: it says how fine the picture is, not how true. "
+        f"{_length(assessment, own)} in the result and "
+        f"{_length(assessment, before)} in the recording; nothing finer than four "
+        "pixels can be found that way. Texture "
+        "that a model invents, and noise that it smooths, correlate in both halves "
+        "and raise the curve: it says how fine the picture is, not how true. "
     )
-    true = found.figures["result"].true_resolution
+    true = assessment.figures["result"].true_resolution
     if true is None:
         return text + "Only a reference tells whether detail is at its place."
-    beside = found.figures["bicubic"].true_resolution or 0.0
+    beside = assessment.figures["bicubic"].true_resolution or 0.0
     return text + (
-        f"With the reference, detail is at its place down to {_length(found, true)} "
-        f"(bicubic: {_length(found, beside)})."
+        f"With the reference, detail is at its place down to "
+        f"{_length(assessment, true)} (bicubic: {_length(assessment, beside)})."
     )
 
 
-def _length(found: Assessment, pixels: float) -> str:
+def _length(assessment: Assessment, pixels: float) -> str:
     """Say a period in pixels, and in the unit of the stack where it has one."""
-    size, unit = found.pixel
+    size, unit = assessment.pixel
     text = f"{pixels:.1f} px"
     return text if unit in ("px", "pixel") else f"{text} ({pixels * size:.3g} {unit})"
 
 
-def _shares(found: Assessment) -> str:
+def _shares(assessment: Assessment) -> str:
     before, after = (
-        found.figures[name].bright_share or 0.0 for name in ("recording", "result")
+        assessment.figures[name].bright_share or 0.0 for name in ("recording", "result")
     )
     return (
         "Above the threshold of Otsu, found in each picture by itself, lie "
@@ -174,9 +177,9 @@ def _shares(found: Assessment) -> str:
     )
 
 
-def _suitability(found: Assessment) -> dict[str, Any]:
+def _suitability(assessment: Assessment) -> dict[str, Any]:
     title = "Is the model meant for this image?"
-    if found.suitability is None:
+    if assessment.suitability is None:
         return _section(
             title,
             "Nobody can tell: the model is not at hand, or its card does not say what "
@@ -184,19 +187,19 @@ def _suitability(found: Assessment) -> dict[str, Any]:
         )
     return _section(
         title,
-        found.suitability.in_words(),
+        assessment.suitability.in_words(),
         head=("property", "this recording", "training images"),
-        rows=tuple(found.suitability.rows()),
+        rows=tuple(assessment.suitability.rows()),
     )
 
 
-def facts_of(found: Assessment) -> list[tuple[str, str]]:
+def facts_of(assessment: Assessment) -> list[tuple[str, str]]:
     """List settings, versions and hashes."""
-    return [*_plan_of(found), *_assessed(found)]
+    return [*_plan_of(assessment), *_assessed(assessment)]
 
 
-def _plan_of(found: Assessment) -> Iterator[tuple[str, str]]:
-    provenance = found.provenance
+def _plan_of(assessment: Assessment) -> Iterator[tuple[str, str]]:
+    provenance = assessment.provenance
     if "software" in provenance:
         yield "made by", str(provenance["software"])
     plan = provenance.get("plan")
@@ -207,17 +210,20 @@ def _plan_of(found: Assessment) -> Iterator[tuple[str, str]]:
         if value in ({}, None, ""):
             continue
         shown = (
-            ", ".join(f"{key} {one:g}" for key, one in value.items())
+            ", ".join(f"{key} {number:g}" for key, number in value.items())
             if isinstance(value, dict)
             else str(value)
         )
         yield name.replace("_", " "), shown
 
 
-def _assessed(found: Assessment) -> Iterator[tuple[str, str]]:
-    assessed = found.provenance["assessed"]
+def _assessed(assessment: Assessment) -> Iterator[tuple[str, str]]:
+    assessed = assessment.provenance["assessed"]
     yield "assessed by", str(assessed["software"])
     noise = assessed["noise"]
-    yield "noise in χ²", ", ".join(f"{name} {one:.5g}" for name, one in noise.items())
+    yield (
+        "noise in χ²",
+        ", ".join(f"{name} {number:.5g}" for name, number in noise.items()),
+    )
     for name, digest in assessed["pixels_sha256"].items():
         yield f"SHA-256 of the {name}'s pixels", digest

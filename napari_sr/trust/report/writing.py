@@ -38,12 +38,12 @@ FORMS = (".html", ".json")
 _DPI = 110
 
 
-def write_report(found: Assessment, path: str | os.PathLike[str]) -> Path:
+def write_report(assessment: Assessment, path: str | os.PathLike[str]) -> Path:
     """Write an assessment to a file.
 
     Parameters
     ----------
-    found
+    assessment
         From `napari_sr.assess`.
     path
         Ends in `.html`: one page that holds everything, to be read, printed and kept.
@@ -62,9 +62,11 @@ def write_report(found: Assessment, path: str | os.PathLike[str]) -> Path:
     """
     path = check_form(path)
     if path.suffix == ".json":
-        text = json.dumps(found.as_json(), indent=1, ensure_ascii=False, default=str)
+        text = json.dumps(
+            assessment.as_json(), indent=1, ensure_ascii=False, default=str
+        )
     else:
-        text = as_html(found)
+        text = as_html(assessment)
     with written_aside(path) as partial:
         partial.write_text(text, encoding="utf-8")
     return path
@@ -91,12 +93,12 @@ def check_form(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def as_html(found: Assessment) -> str:
+def as_html(assessment: Assessment) -> str:
     """Write an assessment as one page of HTML that needs no other file.
 
     Parameters
     ----------
-    found
+    assessment
         From `napari_sr.assess`; the same one gives the same page.
     """
     environment = Environment(
@@ -105,48 +107,53 @@ def as_html(found: Assessment) -> str:
         undefined=StrictUndefined,
     )
     with mpl.rc_context({"svg.hashsalt": "napari-sr", "font.size": 9}):
-        return environment.get_template("page.html.jinja").render(_contents(found))
+        return environment.get_template("page.html.jinja").render(_contents(assessment))
 
 
-def _contents(found: Assessment) -> dict[str, Any]:
+def _contents(assessment: Assessment) -> dict[str, Any]:
     """Gather what the page shows."""
-    size, unit = found.pixel
+    size, unit = assessment.pixel
     return {
-        "name": found.name,
-        "notice": str(found.provenance["notice"]).capitalize(),
-        "factor": found.factor,
-        "place": found.place.text,
+        "name": assessment.name,
+        "notice": str(assessment.provenance["notice"]).capitalize(),
+        "factor": assessment.factor,
+        "place": assessment.place.text,
         "pixel": f"{size:.4g} {unit}",
-        "software": found.provenance["assessed"]["software"],
-        "level": found.level,
-        "badge": found.badge,
-        "remarks": found.remarks,
+        "software": assessment.provenance["assessed"]["software"],
+        "level": assessment.level,
+        "badge": assessment.badge,
+        "remarks": assessment.remarks,
         "pictures": _picture(
-            draw_pictures(found),
+            draw_pictures(assessment),
             meaning="The whole plane, and where the result has most detail; all on one "
             "scale of counts.",
         ),
-        "means": {"head": found.comparison.figures, "rows": found.comparison.rows()},
-        "basis": found.comparison.basis,
-        "single": {"head": found.figures, "rows": found.rows()},
+        "means": {
+            "head": assessment.comparison.figures,
+            "rows": assessment.comparison.rows(),
+        },
+        "basis": assessment.comparison.basis,
+        "single": {"head": assessment.figures, "rows": assessment.rows()},
         "sections": [
             {
                 **section,
                 "maps": [
-                    _picture(draw_map(one), one.title, one.meaning)
-                    for one in section["maps"]
+                    _picture(
+                        draw_map(quality_map), quality_map.title, quality_map.meaning
+                    )
+                    for quality_map in section["maps"]
                 ],
-                "curves": [_CURVES[name](found) for name in section["curves"]],
+                "curves": [_CURVES[name](assessment) for name in section["curves"]],
             }
-            for section in sections_of(found)
+            for section in sections_of(assessment)
         ],
-        "methods": methods_paragraph(found),
-        "facts": facts_of(found),
+        "methods": methods_paragraph(assessment),
+        "facts": facts_of(assessment),
         "meanings": [
             (figure.title, figure.meaning)
             for known, names in (
-                (FIGURES, found.comparison.names),
-                (PLANE_FIGURES, found.names),
+                (FIGURES, assessment.comparison.names),
+                (PLANE_FIGURES, assessment.names),
             )
             for figure in (known[name] for name in names)
         ],
@@ -162,12 +169,14 @@ def _curve(figure: Figure, meaning: str) -> dict[str, str]:
 
 
 _CURVES = {
-    "spectra": lambda found: _curve(
-        draw_spectra(found), "Radial power spectrum of every picture."
+    "spectra": lambda assessment: _curve(
+        draw_spectra(assessment), "Radial power spectrum of every picture."
     ),
-    "rings": lambda found: _curve(draw_rings(found), "Fourier ring correlation."),
-    "histograms": lambda found: _curve(
-        draw_histograms(found), "Histogram before and after."
+    "rings": lambda assessment: _curve(
+        draw_rings(assessment), "Fourier ring correlation."
+    ),
+    "histograms": lambda assessment: _curve(
+        draw_histograms(assessment), "Histogram before and after."
     ),
 }
 
