@@ -31,7 +31,7 @@ from napari_sr.models.sr_model import SRModel
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_sr.evaluation.protocol import Specimen
+    from napari_sr.evaluation.protocol import SharpPlane
 
 PHOTONS = (None, 1000.0, 200.0, 50.0)
 N_PER_DATASET, LARGEST = 2, 384
@@ -79,7 +79,7 @@ def measure(model: SRModel, root: Path) -> tuple[Gains, float]:
 
 
 def scores_of(
-    specimen: Specimen, model: SRModel, photons: float | None
+    specimen: SharpPlane, model: SRModel, photons: float | None
 ) -> tuple[dict[str, float], float]:
     """Give PSNR for each way to agree, and how well the exact result agrees, in dB."""
     sharp = specimen.sharp[:LARGEST, :LARGEST]

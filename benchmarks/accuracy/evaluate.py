@@ -24,7 +24,7 @@ from napari_sr.catalogue.summary import models_table, quality_tables
 from napari_sr.evaluation.protocol import (
     PROTOCOL,
     SMALLEST,
-    Specimen,
+    SharpPlane,
     evaluate_specimen,
     flat_fields_of,
     methods_for,
@@ -70,7 +70,7 @@ def measure(
     return {name: averaged(many) for name, many in found.items()}
 
 
-def specimens(root: Path, domain: str, role: str) -> Iterator[tuple[str, Specimen]]:
+def specimens(root: Path, domain: str, role: str) -> Iterator[tuple[str, SharpPlane]]:
     """Read the sharp images of a domain, with its name; "general" stands for all.
 
     Of a volume `N_PLANES` planes, evenly spread: neighbours hardly differ.
@@ -81,7 +81,7 @@ def specimens(root: Path, domain: str, role: str) -> Iterator[tuple[str, Specime
             sharp = planes[number]
             if min(sharp.shape) >= SMALLEST:
                 heights = row.domain == "topography"
-                yield row.domain, Specimen(row.dataset, sharp, heights, row.group)
+                yield row.domain, SharpPlane(row.dataset, sharp, heights, row.group)
 
 
 def _common_domain(models: Sequence[SRModel]) -> str:

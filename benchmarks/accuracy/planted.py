@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sr.evaluation.protocol import Specimen
+    from napari_sr.evaluation.protocol import SharpPlane
 
 PHOTONS = 200.0
 LARGEST, SIDE, N_PLACES = 384, 32, 6
@@ -65,7 +65,7 @@ Scores = dict[str, dict[str, list[float]]]
 class Case:
     """One image, recorded and super-resolved, with its maps."""
 
-    def __init__(self, specimen: Specimen, model: SRModel) -> None:
+    def __init__(self, specimen: SharpPlane, model: SRModel) -> None:
         self.sharp = specimen.sharp[:LARGEST, :LARGEST]
         self.factor = model.factor
         self.noise = noise_of(PHOTONS, heights=specimen.heights)

@@ -27,7 +27,7 @@ from benchmarks.accuracy.real_images import add_data_argument
 from napari_sr.cards.descriptors import SMALLEST, describe_plane
 from napari_sr.cards.suitability import TrainingStatistics, suitability_of
 from napari_sr.catalogue.lookup import SHIPPED
-from napari_sr.evaluation.protocol import Specimen, on_scale, recorded
+from napari_sr.evaluation.protocol import SharpPlane, on_scale, recorded
 from napari_sr.metrics.quality import as_markdown
 from napari_sr.models.sr_model import SRModel, save_model
 
@@ -64,7 +64,7 @@ def described(root: Path, domain: str, role: str, factor: int) -> tuple[Describe
     return found, seen.total()
 
 
-def specimens_of(root: Path, domain: str, role: str) -> Iterator[Specimen]:
+def specimens_of(root: Path, domain: str, role: str) -> Iterator[SharpPlane]:
     """Read the sharp images of a domain, or photographs."""
     if domain != "photographs":
         yield from (specimen for _, specimen in specimens(root, domain, role))
@@ -73,7 +73,7 @@ def specimens_of(root: Path, domain: str, role: str) -> Iterator[Specimen]:
         image = getattr(data, name)()
         image = image[0] if isinstance(image, tuple) else image
         grey = color.rgb2gray(image) if image.ndim == 3 else image
-        yield Specimen("photographs", on_scale(grey))
+        yield SharpPlane("photographs", on_scale(grey))
 
 
 def statistics_of(root: Path, domain: str, factor: int) -> TrainingStatistics | None:

@@ -61,7 +61,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """One example done."""
 
     name: str
@@ -136,7 +136,7 @@ def _samples(folder: Path) -> Iterator[Example]:
         yield Example(name, folder / f"{name}_recorded.ome.tif", truth)
 
 
-def _run(example: Example, model: Upscaler, folder: Path) -> Outcome:
+def _run(example: Example, model: Upscaler, folder: Path) -> DemoResult:
     path = folder / f"{example.name}_{MODEL}.ome.tif"
     started = perf_counter()
     upscale_file(example.recorded, path, model, overwrite=True)
@@ -144,7 +144,7 @@ def _run(example: Example, model: Upscaler, folder: Path) -> Outcome:
     result = _planes_of(path)
     bicubic = upscale(example.recorded, load_model("bicubic", factor=model.factor))
     bicubic = bicubic.reshape(result.shape)
-    return Outcome(
+    return DemoResult(
         name=example.name,
         path=path,
         seconds=seconds,
@@ -173,7 +173,7 @@ def _mean(metric: Callable[..., float], planes: NDArray, truth: NDArray) -> floa
     return float(np.mean([metric(plane, true, **scale) for plane, true in pairs]))
 
 
-def _line(outcome: Outcome) -> str:
+def _line(outcome: DemoResult) -> str:
     size = " × ".join(map(str, outcome.stages[2].shape))
     return _ROW.format(
         outcome.name,
@@ -186,7 +186,7 @@ def _line(outcome: Outcome) -> str:
     )
 
 
-def draw(outcomes: Sequence[Outcome], path: Path) -> Path:
+def draw(outcomes: Sequence[DemoResult], path: Path) -> Path:
     """Draw recording, bicubic, result and truth of each example side by side.
 
     Parameters
@@ -229,7 +229,7 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> Path:
     return path
 
 
-def _crops(outcome: Outcome) -> list[NDArray]:
+def _crops(outcome: DemoResult) -> list[NDArray]:
     """Cut the same field out of all four stages, where the truth has most detail."""
     recorded, *fine = outcome.stages
     factor = fine[0].shape[0] // recorded.shape[0]

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from napari_sr.runs.output_names import Source
     from napari_sr.runs.workers import Workers
     from napari_sr.settings import UpscaleSettings
-    from napari_sr.upscaling.flow import Step
+    from napari_sr.upscaling.flow import TileStep
 
-    Events = Generator[tuple[int, Step | Outcome], None, None]
+    Events = Generator[tuple[int, TileStep | Outcome], None, None]
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
@@ -183,12 +183,12 @@ def _run_many(
 
 def _followed(events: Events, jobs: list[FileJob]) -> Events:
     """Show a bar for each job that tells of its steps; pass the outcomes on."""
-    from napari_sr.upscaling.flow import Step
+    from napari_sr.upscaling.flow import TileStep
 
     bar = None
     with closing(events):
         for number, event in events:
-            if not isinstance(event, Step):
+            if not isinstance(event, TileStep):
                 bar = bar and bar.close()  # which wipes it out
                 yield number, event
                 continue
@@ -202,7 +202,7 @@ def _followed(events: Events, jobs: list[FileJob]) -> Events:
             bar.update(event.tiles_done - bar.n)
 
 
-def _told(outcome: Step | Outcome) -> str:
+def _told(outcome: TileStep | Outcome) -> str:
     """Print what became of a file, and name it."""
     from napari_sr.runs import many_files as folders
     from napari_sr.runs.one_file import FileFailure, FileResult, FileShared

@@ -24,7 +24,7 @@ from napari_sr.phantoms import make_phantom
 from napari_sr.settings import AdversarialSettings, TrainingSettings, UpscaleSettings
 from napari_sr.training.batches import SimulatedExamples
 from napari_sr.training.checkpoint import TrainingState
-from napari_sr.training.steps import AdversarialLesson, FidelityLesson
+from napari_sr.training.steps import AdversarialStep, FidelityStep
 from napari_sr.upscaling.flow import make_plan, upscale_steps
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sr.models.sr_model import SRModel
-    from napari_sr.upscaling.flow import Step
+    from napari_sr.upscaling.flow import TileStep
     from napari_sr.upscaling.plan import Plan
 
 SIDE, N_PLANES = 256, 4
@@ -43,7 +43,7 @@ TOLERANCE = 1e-4
 N_STEPS, LOSS_TOLERANCE = 3, 0.02
 """Steps of a training, and the share by which losses may differ after them: in the
 fidelity stage a device may round more than results may be rounded."""
-LESSONS = {"fidelity": FidelityLesson, "adversarial": AdversarialLesson}
+LESSONS = {"fidelity": FidelityStep, "adversarial": AdversarialStep}
 _TOO_LARGE = 2**60
 """Bytes that no device has."""
 
@@ -205,7 +205,7 @@ def _run(
 
 def _steps(
     stack: Stack, model: _Watched, plan: Plan, indices: list[tuple[int, ...]]
-) -> Iterator[Step]:
+) -> Iterator[TileStep]:
     return upscale_steps(stack, model, plan, indices)  # type: ignore[arg-type]
 
 

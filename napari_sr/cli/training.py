@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_sr.cards.model_card import Instrument
     from napari_sr.models.sr_model import SRModel
-    from napari_sr.training.flow import Step
+    from napari_sr.training.flow import TrainingStep
     from napari_sr.training.session import Training
 
 
@@ -279,7 +279,7 @@ def _write_curves(training: Training, output: Path) -> None:
     figure.savefig(output.with_suffix(".curves.png"), dpi=120)
 
 
-def describe_step(step: Step) -> str:
+def describe_step(step: TrainingStep) -> str:
     """Say in one line how a training goes."""
     if step.message:
         return f"{step.stage} {step.iteration}: {step.message}"

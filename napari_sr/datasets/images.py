@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.datasets.plane_cache import FilledPlane, PlaneCache
-    from napari_sr.datasets.sources import Recording, Sources
+    from napari_sr.datasets.sources import SourceImage, Sources
     from napari_sr.image.intensity import IntensityPolicy
 
 _REACH = 16
@@ -147,7 +147,7 @@ def gather_images(
     return images
 
 
-def images_of(recording: Recording, intensity: IntensityRange) -> list[SharpImage]:
+def images_of(recording: SourceImage, intensity: IntensityRange) -> list[SharpImage]:
     """Give the planes of a recording as images, in order."""
     return [
         SharpImage(

@@ -31,7 +31,7 @@ Sources: TypeAlias = "PlaneSource | Stack | str | PathLike[str] | Sequence[Sourc
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class SourceImage:
     """A stack whose decoded planes are kept in a cache that many share.
 
     Compared by identity.
@@ -93,7 +93,7 @@ class Recording:
 
 def find_recordings(
     sources: Sources, *, channel: int | None = None, cache: PlaneCache | None = None
-) -> list[Recording]:
+) -> list[SourceImage]:
     """Open what is given, each file once; only headers are read.
 
     Parameters
@@ -117,19 +117,19 @@ def find_recordings(
     """
     cache = PlaneCache() if cache is None else cache
     files = OpenFiles()
-    recordings: dict[object, Recording] = {}
+    recordings: dict[object, SourceImage] = {}
     n_arrays = 0
     for source in _flattened(sources):
         if isinstance(source, Path):
             key: object = source.resolve()
             if key not in recordings:
                 stack = _reopening(source.absolute(), channel, files)
-                recordings[key] = Recording(stack.name, stack, cache, is_file=True)
+                recordings[key] = SourceImage(stack.name, stack, cache, is_file=True)
             continue
         if not isinstance(source, Stack):
             n_arrays += 1
             source = Stack.from_array(source, name=f"image {n_arrays}")
-        recordings[object()] = Recording(source.name, source, cache, is_file=False)
+        recordings[object()] = SourceImage(source.name, source, cache, is_file=False)
     if not recordings:
         raise ValueError("No image was given. Give at least one array, file or folder.")
     if channel is not None and not any(
@@ -172,8 +172,8 @@ def _reopening(path: Path, channel: int | None, files: OpenFiles) -> Stack:
 
 
 def _named_apart(
-    recordings: list[Recording], paths: Sequence[Path | None]
-) -> list[Recording]:
+    recordings: list[SourceImage], paths: Sequence[Path | None]
+) -> list[SourceImage]:
     """Tell recordings of one name apart by their folders, else by a number."""
     often = Counter(recording.name for recording in recordings)
     names = [

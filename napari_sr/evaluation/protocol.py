@@ -60,7 +60,7 @@ PROTOCOL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Specimen:
+class SharpPlane:
     """A sharp image to be recorded."""
 
     dataset: str
@@ -72,7 +72,7 @@ class Specimen:
     """Of specimens that are not independent, such as slices of one volume, the same."""
 
 
-def specimens_of(path: str | os.PathLike[str]) -> Iterator[Specimen]:
+def specimens_of(path: str | os.PathLike[str]) -> Iterator[SharpPlane]:
     """Read sharp images of a file, for figures on a user's own images.
 
     Parameters
@@ -94,7 +94,7 @@ def specimens_of(path: str | os.PathLike[str]) -> Iterator[Specimen]:
             )
         for index in spread_indices(stack, N_PLANES):
             plane, _ = fill_gaps(stack.plane(index))
-            yield Specimen(Path(path).absolute().parent.name, on_scale(plane))
+            yield SharpPlane(Path(path).absolute().parent.name, on_scale(plane))
 
 
 def on_scale(plane: NDArray) -> NDArray:
@@ -292,7 +292,7 @@ def flat_fields_of(
 
 
 def evaluate_specimen(
-    specimen: Specimen,
+    specimen: SharpPlane,
     methods: Mapping[str, Method],
     factor: int,
     photons: Sequence[float | None] = PHOTONS,

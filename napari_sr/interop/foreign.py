@@ -28,7 +28,7 @@ BLENDED_HALO, OVERLAP = 24, 16
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class NetworkSource:
     """Where a network comes from, and what is known without running it."""
 
     title: str
@@ -64,7 +64,7 @@ class Foreign(Upscaler):
     """
 
     def __init__(
-        self, name: str, network: nn.Module, factor: int, origin: Origin
+        self, name: str, network: nn.Module, factor: int, origin: NetworkSource
     ) -> None:
         self.name, self.factor, self.origin = name, factor, origin
         self.network = network.eval()

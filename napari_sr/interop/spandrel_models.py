@@ -15,7 +15,7 @@ from torch import nn
 
 from napari_sr.cards.model_card import ModelFormatError
 from napari_sr.image.intensity import IntensityPolicy
-from napari_sr.interop.foreign import Foreign, Origin
+from napari_sr.interop.foreign import Foreign, NetworkSource
 from napari_sr.interop.safe_loading import read_weights
 from napari_sr.networks.bounded import no_larger_than
 from napari_sr.networks.inference.as_trained import working_memory
@@ -93,7 +93,7 @@ def read_spandrel(path: str | os.PathLike[str]) -> Foreign:
             "Choose another."
         )
     network, title = _Grey(descriptor), f"{descriptor.architecture.name} by spandrel"
-    origin = Origin(
+    origin = NetworkSource(
         title=title,
         architecture=title,
         digest=hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -35,7 +35,7 @@ _MOST = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BankEntry:
     """One plane of a bank."""
 
     path: Path
@@ -58,7 +58,7 @@ class Entry:
 class Bank:
     """Indexed sharp images."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[BankEntry, ...]
     digest: str
     """SHA-256 of the index file."""
 
@@ -86,12 +86,12 @@ class Bank:
             raise ValueError(f"{path} was written by another version. Index it again.")
         parts = np.split(rows.astype(np.float32) / 127, np.cumsum(counts)[:-1])
         entries = tuple(
-            Entry(path.parent / entry["file"], tuple(entry["plane"]), part)
+            BankEntry(path.parent / entry["file"], tuple(entry["plane"]), part)
             for entry, part in zip(index["entries"], parts, strict=True)
         )
         return cls(entries, hashlib.sha256(held).hexdigest())
 
-    def nearest(self, plane: NDArray[np.float32], n: int) -> list[Entry]:
+    def nearest(self, plane: NDArray[np.float32], n: int) -> list[BankEntry]:
         """Find the images most like a plane, at most `n`, the most like first.
 
         Parameters

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_sr.runs.output_names import Source
     from napari_sr.runs.workers import Workers
     from napari_sr.settings import UpscaleSettings
-    from napari_sr.upscaling.flow import Step
+    from napari_sr.upscaling.flow import TileStep
 
 
 REPORT = "napari-sr-report"
@@ -53,7 +53,7 @@ def run_jobs(
     upscaler: Upscaler,
     settings: UpscaleSettings,
     workers: Workers | None = None,
-) -> Generator[tuple[int, Step | Outcome], None, None]:
+) -> Generator[tuple[int, TileStep | Outcome], None, None]:
     """Do many files; of each tell by its number how it goes and what became of it.
 
     Parameters
@@ -86,7 +86,7 @@ def run_jobs(
 
 def resume_job(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | Outcome, None, None]:
+) -> Generator[TileStep | Outcome, None, None]:
     """Do one file of many as `run_job_safely`, unless its result is there already."""
     if not job.output.exists() or job.overwrite:
         yield from run_job_safely(job, upscaler, settings)
@@ -104,7 +104,7 @@ def _at_worker(
     number: int,
     job: FileJob,
     settings: UpscaleSettings,
-) -> tuple[int, Step | Outcome]:
+) -> tuple[int, TileStep | Outcome]:
     """Do a file where the upscaler is; only the outcome is told."""
     upscaler = station.on(settings.device)
     *_, outcome = resume_job(job, upscaler, settings)
@@ -151,7 +151,7 @@ class Report:
         self._table.writerow(_COLUMNS)
         self._last = monotonic()
 
-    def add(self, job: FileJob, outcome: Step | Outcome) -> None:
+    def add(self, job: FileJob, outcome: TileStep | Outcome) -> None:
         """Write what became of a file; it is on its way to the disk afterwards."""
         now = monotonic()
         seconds, self._last = round(now - self._last, 2), now
@@ -176,7 +176,7 @@ def _as_text(cell: str) -> str:
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
-def status_of(outcome: Step | Outcome) -> str:
+def status_of(outcome: TileStep | Outcome) -> str:
     """Name what became of a file: done, exists, failed or shared."""
     names = {FileResult: "done", FileSkipped: "exists", FileFailure: "failed"}
     return names.get(type(outcome), "shared")

@@ -21,7 +21,7 @@ from napari_sr.runs.output_names import Source, files_of, name_of, name_outputs
 from napari_sr.runs.resume import Target
 from napari_sr.runs.volume import Share, ShareDone, upscale_volume
 from napari_sr.settings import UpscaleSettings
-from napari_sr.upscaling.flow import Step, as_upscaler, make_plan, upscale_steps
+from napari_sr.upscaling.flow import TileStep, as_upscaler, make_plan, upscale_steps
 from napari_sr.upscaling.provenance import ASKED, asked_for, provenance_of
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class FileJob:
 
 def run_job(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult | FileShared, None, None]:
+) -> Generator[TileStep | FileResult | FileShared, None, None]:
     """Do one file: a step for each tile, and the result at the end.
 
     Closing the generator early leaves nothing behind; of an OME-Zarr it leaves what is
@@ -231,7 +231,7 @@ def run_job(
 
 def _run_regions(
     job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult | FileShared, None, None]:
+) -> Generator[TileStep | FileResult | FileShared, None, None]:
     """Write an OME-Zarr, region by region."""
     notes = {**job.notes, ASKED: asked_for(upscaler, settings)}
     target = Target(job.output, job.overwrite, job.compression or "none", notes)
@@ -255,7 +255,7 @@ def _run_regions(
 
 def _run_planes(
     job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult, None, None]:
+) -> Generator[TileStep | FileResult, None, None]:
     """Write a file plane by plane, which is complete or absent."""
     if job.share is not None or job.workers is not None:
         raise StackError(
@@ -292,7 +292,7 @@ def _run_planes(
 
 def run_job_safely(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
-) -> Generator[Step | FileResult | FileShared | FileFailure, None, None]:
+) -> Generator[TileStep | FileResult | FileShared | FileFailure, None, None]:
     """Do one file of many: what goes wrong with it is an event, not an end."""
     try:
         yield from run_job(job, upscaler, settings)

@@ -2,7 +2,7 @@
 
 This module alone knows the order: begin or go on, do what is missing of the finest
 level, then each coarser level, then put the result in its place. Who does the regions
-is a `Crew`: this process, or the workers of a cluster.
+is a `Executor`: this process, or the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from napari_sr._version import __version__
 from napari_sr.device import choose_device
 from napari_sr.image.sampling import spread_indices
 from napari_sr.runs.resume import RunFolder, Target, begin_or_go_on
-from napari_sr.upscaling.flow import Step, region_steps
+from napari_sr.upscaling.flow import TileStep, region_steps
 from napari_sr.upscaling.plan import Plan, make_plan
 from napari_sr.upscaling.provenance import identity_of
 
@@ -64,18 +64,20 @@ class ShareDone:
     """Regions that others still have to do; 0 where another one is finishing."""
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Who decides on the plan of a run and does its regions."""
 
     def plan(self, settings: UpscaleSettings) -> Plan:
         """Decide what is the same for all regions."""
 
-    def do(self, run: RunFolder, level: int, numbers: Sequence[int]) -> Iterator[Step]:
+    def do(
+        self, run: RunFolder, level: int, numbers: Sequence[int]
+    ) -> Iterator[TileStep]:
         """Do regions of a level, by number, and write them; the order is free."""
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class LocalExecutor:
     """One process, which does one region after the other."""
 
     stack: Stack
@@ -86,16 +88,18 @@ class Alone:
         """Decide what is the same for all regions."""
         return make_plan(self.stack, self.upscaler, settings)
 
-    def do(self, run: RunFolder, level: int, numbers: Sequence[int]) -> Iterator[Step]:
+    def do(
+        self, run: RunFolder, level: int, numbers: Sequence[int]
+    ) -> Iterator[TileStep]:
         """Do regions of a level; the one before is complete."""
         if level == 0:
             yield from self._finest(run, numbers)
             return
         for done, number in enumerate(numbers, start=1):
             run.coarsen(level, number)
-            yield Step(run.levels[level][number].index, done, len(numbers))
+            yield TileStep(run.levels[level][number].index, done, len(numbers))
 
-    def _finest(self, run: RunFolder, numbers: Sequence[int]) -> Iterator[Step]:
+    def _finest(self, run: RunFolder, numbers: Sequence[int]) -> Iterator[TileStep]:
         """Super-resolve regions."""
         plan = run.record.plan
         recorded = [run.levels[0][number].recorded(plan.factor) for number in numbers]
@@ -119,8 +123,8 @@ def upscale_volume(
     *,
     files: Sequence[Path] = (),
     share: Share | None = None,
-    crew: Crew | None = None,
-) -> Generator[Step, None, VolumeDone | ShareDone]:
+    crew: Executor | None = None,
+) -> Generator[TileStep, None, VolumeDone | ShareDone]:
     """Super-resolve a stack into an OME-Zarr, or go on with it.
 
     Parameters
@@ -142,7 +146,7 @@ def upscale_volume(
 
     Yields
     ------
-    Step
+    TileStep
         After each tile or region. To stop iterating is to stop; nothing is lost.
 
     Returns
@@ -156,7 +160,7 @@ def upscale_volume(
         See `begin_or_go_on`; or if the disk refuses, or the recording is damaged.
     """
     identity = _identity(stack, upscaler, settings, files, target.compression)
-    crew = crew or Alone(stack, upscaler)
+    crew = crew or LocalExecutor(stack, upscaler)
     run = begin_or_go_on(target, stack, identity, lambda: crew.plan(settings))
     missing = run.missing(0)
     yield from crew.do(run, 0, share.of(missing) if share else missing)

@@ -28,8 +28,8 @@ from napari_sr.files import open_stack
 from napari_sr.files.url import Url
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.runs.resume import RunFolder
-from napari_sr.runs.volume import Alone
-from napari_sr.upscaling.flow import Step
+from napari_sr.runs.volume import LocalExecutor
+from napari_sr.upscaling.flow import TileStep
 
 try:
     import dask
@@ -182,7 +182,7 @@ class Workers:
         """Where to look at them."""
         return str(self._client.dashboard_link)
 
-    def crew(self, source: Source, channel: int | None) -> Crew:
+    def crew(self, source: Source, channel: int | None) -> DaskExecutor:
         """Give those who do the regions of a recording.
 
         Raises
@@ -196,10 +196,12 @@ class Workers:
                 "Save it first, or do without workers."
             )
         if isinstance(source, Url):
-            return Crew(self, (source, channel))
+            return DaskExecutor(self, (source, channel))
         if isinstance(source, tuple):
-            return Crew(self, (tuple(path.absolute() for path in source), channel))
-        return Crew(self, (source.absolute(), channel))
+            return DaskExecutor(
+                self, (tuple(path.absolute() for path in source), channel)
+            )
+        return DaskExecutor(self, (source.absolute(), channel))
 
     def results(
         self, do: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
@@ -291,7 +293,7 @@ class Workers:
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class DaskExecutor:
     """Workers who do the regions of one recording; see `volumes.Crew`."""
 
     workers: Workers
@@ -303,12 +305,14 @@ class Crew:
         (plan,) = self.workers.results(_plan, [(self.recording, settings)])
         return plan
 
-    def do(self, run: RunFolder, level: int, numbers: Sequence[int]) -> Iterator[Step]:
+    def do(
+        self, run: RunFolder, level: int, numbers: Sequence[int]
+    ) -> Iterator[TileStep]:
         """Have regions of a level done; the one before is complete."""
         folder = run.folder.absolute()
         tasks = [(self.recording, folder, level, number) for number in numbers]
         for done, number in enumerate(self.workers.results(_region, tasks), start=1):
-            yield Step(run.levels[level][number].index, done, len(tasks))
+            yield TileStep(run.levels[level][number].index, done, len(tasks))
 
 
 class _Deaf(WorkerPlugin):
@@ -354,13 +358,13 @@ class _Station(WorkerPlugin):
         n_gpus = torch.cuda.device_count()
         return torch.cuda.device(self._number % n_gpus) if n_gpus else nullcontext()
 
-    def alone(self, recording: _Recording, device: str) -> Alone:
+    def alone(self, recording: _Recording, device: str) -> LocalExecutor:
         """Give what does regions of a recording in this process."""
         if self._opened is None or self._opened[0] != recording:
             self._close()
             source, channel = recording
             self._opened = recording, open_stack(source, channel=channel)
-        return Alone(self._opened[1], self.on(device))
+        return LocalExecutor(self._opened[1], self.on(device))
 
     def on(self, device: str) -> Upscaler:
         """Give the upscaler on a device, where it then stays."""

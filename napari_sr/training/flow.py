@@ -36,7 +36,7 @@ from napari_sr.training.schedule import (
     progress,
     seconds_left,
 )
-from napari_sr.training.steps import AdversarialLesson, FidelityLesson
+from napari_sr.training.steps import AdversarialStep, FidelityStep
 from napari_sr.upscaling.prefetch import made_ahead
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from napari_sr.training.checkpoint import TrainingState
     from napari_sr.training.simulation import Recording
     from napari_sr.training.steps import Losses
-    from napari_sr.training.validation import HeldOut, Preview, Validation
+    from napari_sr.training.validation import HeldOut, PatchPreview, Validation
 
 SAVE_EVERY = 30.0
 """Seconds of work that may be lost when a training is killed."""
@@ -60,7 +60,7 @@ MOST_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """What one training step tells whoever watches."""
 
     stage: str
@@ -75,7 +75,7 @@ class Step:
     """Of this stage, estimated from its pace."""
     validation: Validation | None = None
     """What the held-out images said, when they were looked at."""
-    preview: Preview | None = None
+    preview: PatchPreview | None = None
     message: str = ""
     """What a person should know: a rollback, the end of a stage."""
 
@@ -85,7 +85,7 @@ def train_steps(
     examples: Examples,
     held_out: HeldOut | None = None,
     checkpoint: Path | None = None,
-) -> Iterator[Step]:
+) -> Iterator[TrainingStep]:
     """Train, stage after stage, from wherever the state stands.
 
     Parameters
@@ -102,7 +102,7 @@ def train_steps(
 
     Yields
     ------
-    Step
+    TrainingStep
         After each training step.
     """
     while state.stage != "done":
@@ -117,10 +117,8 @@ def _train_stage(
     examples: Examples,
     held_out: HeldOut | None,
     checkpoint: Path | None,
-) -> Iterator[Step]:
-    teach = (
-        FidelityLesson(state) if state.stage == "fidelity" else AdversarialLesson(state)
-    )
+) -> Iterator[TrainingStep]:
+    teach = FidelityStep(state) if state.stage == "fidelity" else AdversarialStep(state)
     score = _score_of(state, held_out)
     if state.good is None:
         started = monotonic()
@@ -325,10 +323,10 @@ def _step_of(
     losses: Mapping[str, float],
     *,
     validation: Validation | None = None,
-    preview: Preview | None = None,
+    preview: PatchPreview | None = None,
     message: str = "",
-) -> Step:
-    return Step(
+) -> TrainingStep:
+    return TrainingStep(
         stage=state.stage,
         iteration=state.iteration,
         losses=losses,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_sr.networks import Generator
     from napari_sr.networks.weights import Weights
     from napari_sr.settings import TrainingSettings
-    from napari_sr.training.flow import Step
+    from napari_sr.training.flow import TrainingStep
     from napari_sr.training.validation import HeldOut
 
 N_RECORDINGS = 3_000
@@ -112,7 +112,7 @@ class Training:
         self.state = self._state()
         self._estimator: Weights | None = None
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[TrainingStep]:
         """Train from where it stands; each step says how it goes."""
         yield from train_steps(
             self.state, self.examples, self.held_out, self.checkpoint

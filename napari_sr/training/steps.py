@@ -51,7 +51,7 @@ Made = tuple["Tensor", "Tensor", "Tensor"]
 """Of a part of a batch: results, the truth, and what was told of the noise."""
 
 
-class FidelityLesson:
+class FidelityStep:
     """One step of the generator towards the truth, pixel by pixel."""
 
     def __init__(self, state: TrainingState) -> None:
@@ -111,7 +111,7 @@ class FidelityLesson:
         return torch.autocast(self.state.device.type, self.dtype, enabled=reduced)
 
 
-class AdversarialLesson(FidelityLesson):
+class AdversarialStep(FidelityStep):
     """One step of the discriminator, then one of the generator through it."""
 
     def __init__(self, state: TrainingState) -> None:

@@ -55,7 +55,7 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class PatchPreview:
     """One held-out patch, to look at; all `(y, x)` float32 in network range."""
 
     low: NDArray
@@ -118,13 +118,13 @@ class HeldOut:
         )
 
     @torch.inference_mode()
-    def preview(self, network: nn.Module) -> Preview:
+    def preview(self, network: nn.Module) -> PatchPreview:
         """Show what a generator makes of the first recording."""
         seen = self.recordings[0]
         with _evaluating(network):
             now = super_resolved(network, seen)
         bicubic = resample(seen.low, self._factor(), "bicubic")
-        return Preview(
+        return PatchPreview(
             _plane(seen.low),
             _plane(now),
             _plane(seen.sharp),

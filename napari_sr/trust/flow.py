@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from napari_sr.evaluation.comparison import ComparedPlane
     from napari_sr.image.stack import Stack
     from napari_sr.trust.assessment import Map
-    from napari_sr.trust.result_origin import Origin
+    from napari_sr.trust.result_origin import ResultOrigin
     from napari_sr.upscaling.flow import ModelLike, StackLike
 
 INVENTED = (
@@ -154,7 +154,7 @@ def assess_steps(
 
 
 def _interval(
-    plane: ComparedPlane, origin: Origin, maps: Mapping[str, Map]
+    plane: ComparedPlane, origin: ResultOrigin, maps: Mapping[str, Map]
 ) -> Generator[int, None, Map | None]:
     """Map the intervals turn by turn, where the model is calibrated."""
     if origin.interval is None or origin.plan is None or origin.model is None:
@@ -164,7 +164,7 @@ def _interval(
     return (yield from interval_steps(plane, origin.interval, made, moved))
 
 
-def _suitability(origin: Origin, recording: Stack) -> Suitability | None:
+def _suitability(origin: ResultOrigin, recording: Stack) -> Suitability | None:
     """Compare the recording with what the model has seen, where that is known."""
     statistics = None if origin.card is None else origin.card.training_statistics
     if statistics is None or min(recording.plane_shape) < SMALLEST:
@@ -179,7 +179,9 @@ def _remarks(suitability: Suitability | None, *, has_reference: bool) -> list[st
     return remarks
 
 
-def _provenance(plane: ComparedPlane, result: Stack, origin: Origin) -> dict[str, Any]:
+def _provenance(
+    plane: ComparedPlane, result: Stack, origin: ResultOrigin
+) -> dict[str, Any]:
     """Say how the result came about and which pixels were looked at; no path."""
     return {
         **result.provenance,

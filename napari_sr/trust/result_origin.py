@@ -33,7 +33,7 @@ _N_PLANES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ResultOrigin:
     """How a result was made."""
 
     plan: Plan | None
@@ -103,7 +103,9 @@ def on_cpu(plan: Plan) -> Plan:
     return plan.model_copy(update=here)
 
 
-def find_origin(result: Stack, recording: Stack, model: ModelLike | None) -> Origin:
+def find_origin(
+    result: Stack, recording: Stack, model: ModelLike | None
+) -> ResultOrigin:
     """Find out how a result was made.
 
     Parameters
@@ -134,7 +136,9 @@ def find_origin(result: Stack, recording: Stack, model: ModelLike | None) -> Ori
             "The noise of the recording is estimated from its finest detail, so what "
             "is said of agreement is approximate."
         )
-    return Origin(plan, trained, noise, noise_from, tuple(remarks + _missing(trained)))
+    return ResultOrigin(
+        plan, trained, noise, noise_from, tuple(remarks + _missing(trained))
+    )
 
 
 def _said_plan(result: Stack) -> Plan | None:

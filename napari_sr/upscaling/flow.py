@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Plan",
-    "Step",
+    "TileStep",
     "Upscaler",
     "as_upscaler",
     "make_plan",
@@ -64,7 +64,7 @@ EVERYWHERE = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TileStep:
     """One tile done."""
 
     index: tuple[int, ...]
@@ -110,7 +110,7 @@ def upscale_steps(
     upscaler: Upscaler,
     plan: Plan,
     indices: Sequence[tuple[int, ...]] | None = None,
-) -> Iterator[Step]:
+) -> Iterator[TileStep]:
     """Super-resolve a stack tile by tile.
 
     Parameters
@@ -126,7 +126,7 @@ def upscale_steps(
 
     Yields
     ------
-    Step
+    TileStep
         After each tile; with the last tile of a plane comes the plane.
     """
     wanted = stack.indices() if indices is None else indices
@@ -141,7 +141,7 @@ def region_steps(
     regions: Sequence[Region],
     *,
     is_one_at_a_time: bool = False,
-) -> Iterator[Step]:
+) -> Iterator[TileStep]:
     """Super-resolve parts of planes, each as it is in the whole plane.
 
     One thread reads and normalises, a region ahead. On a GPU another one computes,
@@ -162,7 +162,7 @@ def region_steps(
 
     Yields
     ------
-    Step
+    TileStep
         After each tile; with the last tile of a region come its pixels, as `plane`.
     """
     network, margin = Tiled(upscaler, plan), margin_of(plan)
@@ -181,11 +181,11 @@ def region_steps(
         for done, part in enumerate(computed, start=1):
             index = part.region.index
             if part.high is None:
-                yield Step(index, done, n_tiles, tile=network.largest)
+                yield TileStep(index, done, n_tiles, tile=network.largest)
                 continue
             pixels, n_clipped = _in_counts(part, part.high, plan)
             counted = (n_clipped, part.n_repeated)
-            yield Step(index, done, n_tiles, pixels, *counted, network.largest)
+            yield TileStep(index, done, n_tiles, pixels, *counted, network.largest)
 
 
 def _in_counts(

@@ -20,7 +20,7 @@ from napari_sr._napari.layers.reader import read_layers
 from napari_sr.files import open_stack
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.runs import one_file as batching
-from napari_sr.upscaling.flow import Step
+from napari_sr.upscaling.flow import TileStep
 
 WAIT = 60_000
 """Milliseconds within which a batch must end."""
@@ -151,7 +151,7 @@ def test_a_widget_that_goes_ends_its_batch(
         try:
             while True:
                 reached.set()
-                yield Step((), 1, 2)
+                yield TileStep((), 1, 2)
         finally:
             closed.set()
 

@@ -20,7 +20,7 @@ from napari_sr._napari.super_resolve.as_script import (
 )
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.prepared import Preparer
-from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr.cli import main
 from napari_sr.image.intensity import NoiseLevel
 from napari_sr.recipes import upscale_recipe_text
@@ -42,11 +42,11 @@ def layer(tmp_path, pixels) -> Image:
 
 
 @pytest.fixture
-def asked(layer, tiny_card) -> Request:
+def asked(layer, tiny_card) -> UpscaleRequest:
     settings = UpscaleSettings(
         device="cpu", tile=48, noise=NoiseLevel(2, 50, 100), consistency="off"
     )
-    return Request(as_stack(layer), tiny_card, None, settings)
+    return UpscaleRequest(as_stack(layer), tiny_card, None, settings)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_recipe_gives_the_same_pixels(layer, asked, in_napari, tmp_path, cap
 
 
 def test_a_script_says_only_what_is_not_as_by_default(layer):
-    asked = Request(as_stack(layer), "bicubic", 3, UpscaleSettings())
+    asked = UpscaleRequest(as_stack(layer), "bicubic", 3, UpscaleSettings())
 
     lines = python_script(layer, asked).splitlines()
 
@@ -93,7 +93,7 @@ def test_a_script_says_only_what_is_not_as_by_default(layer):
 
 def test_without_a_file_there_is_a_place_for_its_path(pixels):
     layer = Image(pixels, name="drawn")
-    asked = Request(as_stack(layer), "bicubic", 3, UpscaleSettings())
+    asked = UpscaleRequest(as_stack(layer), "bicubic", 3, UpscaleSettings())
 
     script, recipe = python_script(layer, asked), recipe_of(layer, asked)
 

@@ -13,7 +13,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 from tiny_models import tiny_fast
 
 import napari_sr as sr
-from napari_sr._napari.fine_tune.flow import Request, resume, save, train
+from napari_sr._napari.fine_tune.flow import TrainingRequest, resume, save, train
 from napari_sr.catalogue.lookup import new_model_path
 from napari_sr.image.stack import Stack
 from napari_sr.instrument.ranges import Instrument
@@ -37,9 +37,9 @@ def images(n=3):
     )
 
 
-def request(**more) -> Request:
+def request(**more) -> TrainingRequest:
     chosen = {"name": "mine", "images": images(), "base": "tiny", "device": "cpu"}
-    return Request(**{**chosen, "more": QUICK, **more})
+    return TrainingRequest(**{**chosen, "more": QUICK, **more})
 
 
 def follow(steps):

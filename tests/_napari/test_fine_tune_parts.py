@@ -23,7 +23,7 @@ from napari_sr._napari.parts.image_view import LinkedViews
 from napari_sr._napari.parts.remembered import recall, remember
 from napari_sr.image.stack import StackError
 from napari_sr.instrument.ranges import Instrument
-from napari_sr.training.validation import Preview
+from napari_sr.training.validation import PatchPreview
 
 WAIT = 60_000
 
@@ -237,9 +237,9 @@ def test_curves_and_levels_are_drawn_within_the_plot(qtbot):
     assert min(red)[1] > max(red)[1], "it rises to the right"
 
 
-def preview(now=25.0) -> Preview:
+def preview(now=25.0) -> PatchPreview:
     truth = texture((64, 64)).astype(np.float32) / 20_000
-    return Preview(truth[::2, ::2], truth, truth, psnr=now, psnr_bicubic=21.0)
+    return PatchPreview(truth[::2, ::2], truth, truth, psnr=now, psnr_bicubic=21.0)
 
 
 def row(stage="fidelity", seconds=6.0, psnr=30.0) -> dict[str, float | str]:

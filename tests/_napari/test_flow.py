@@ -12,7 +12,7 @@ from napari.layers import Image
 from napari_sr._napari.layers.layer_stack import as_stack
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.prepared import Preparer
-from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr.image.stack import StackError
 from napari_sr.settings import UpscaleSettings
 
@@ -66,7 +66,7 @@ class Patience:
 def test_a_run_waits_once_until_its_layer_is_there():
     stack = as_stack(Image(np.zeros((3, 8, 8), np.uint16)))
     settings = UpscaleSettings(device="cpu")
-    steps = run(Request(stack, "bicubic", 2, settings), Preparer())
+    steps = run(UpscaleRequest(stack, "bicubic", 2, settings), Preparer())
     shown = Patience()
 
     waits = []

@@ -12,7 +12,7 @@ from napari_sr._napari.layers.layer_stack import as_stack
 from napari_sr._napari.layers.roles import is_only_looked_at
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview
-from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr.settings import UpscaleSettings
 
 WAIT = 30_000
@@ -32,7 +32,7 @@ class Asked:
 
     def __call__(self):
         settings = UpscaleSettings(device="cpu")
-        return self.layer, Request(self.stack, self.model, self.factor, settings)
+        return self.layer, UpscaleRequest(self.stack, self.model, self.factor, settings)
 
 
 @pytest.fixture

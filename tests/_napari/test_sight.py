@@ -10,7 +10,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview_pixels import preview_steps
-from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.view import View
 from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
@@ -34,8 +34,8 @@ def recording(dtype=np.uint16) -> np.ndarray:
     return planes.astype(dtype)
 
 
-def request_of(pixels, model, **settings) -> Request:
-    return Request(
+def request_of(pixels, model, **settings) -> UpscaleRequest:
+    return UpscaleRequest(
         Stack.from_array(pixels),
         model,
         2 if isinstance(model, str) else None,
@@ -113,7 +113,7 @@ def test_range_and_noise_are_measured_once_whatever_the_dial(tiny_card, monkeypa
     view = View((0,), slice(0, 9), slice(0, 9))
 
     previewed(request, preparer, view)
-    dialled = Request(
+    dialled = UpscaleRequest(
         request.stack, tiny_card, None, UpscaleSettings(device="cpu", dial=0.0)
     )
     previewed(dialled, preparer, view)

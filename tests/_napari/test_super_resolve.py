@@ -24,7 +24,7 @@ from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.cards.model_card import ModelCard
 from napari_sr.methods.names import METHODS
-from napari_sr.upscaling.flow import Step
+from napari_sr.upscaling.flow import TileStep
 
 WAIT = 30_000
 """Milliseconds within which a run must end."""
@@ -411,7 +411,7 @@ def test_a_layer_that_is_removed_ends_its_run(viewer, widget, qtbot, gate, which
 def test_memory_that_ran_out_is_said(viewer, widget, qtbot, monkeypatch):
     def shrinking(*args):
         for result, step in run(*args):
-            yield result, Step(step.index, 1, 2, step.plane, 0, tile=48)
+            yield result, TileStep(step.index, 1, 2, step.plane, 0, tile=48)
 
     monkeypatch.setattr(running, "run", shrinking)
     viewer.add_image(counts((8, 8)))

@@ -18,7 +18,7 @@ from napari_sr._napari.fine_tune import flow as fine_tune_flow
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview_pixels import preview_steps
-from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.view import View
 from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
@@ -36,7 +36,7 @@ def _models(tmp_path, monkeypatch):
 def request(device="auto", model="tiny"):
     card = sr.load_model(model).card
     stack = Stack.from_array(PLANES)
-    return Request(stack, card, None, UpscaleSettings(device=device))
+    return UpscaleRequest(stack, card, None, UpscaleSettings(device=device))
 
 
 def assert_alike(found, expected):
@@ -88,7 +88,7 @@ def test_a_batch(accelerator, tmp_path):
 
 def fine_tuned(device):
     rough = np.random.default_rng(1).integers(0, 60_000, (6, 64, 64)).astype(np.uint16)
-    asked = fine_tune_flow.Request(
+    asked = fine_tune_flow.TrainingRequest(
         name=f"on {device}",
         images=tuple(Stack.from_array(one, name=f"{i}") for i, one in enumerate(rough)),
         base="tiny",

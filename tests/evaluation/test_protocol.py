@@ -16,7 +16,7 @@ from napari_sr.evaluation.protocol import (
     DATA_RANGE,
     N_PLANES,
     WHITE,
-    Specimen,
+    SharpPlane,
     evaluate_specimen,
     flat_fields,
     flat_fields_of,
@@ -172,7 +172,7 @@ def test_models_of_different_factors_are_not_compared():
 
 
 def test_a_model_that_is_bicubic_has_the_figures_of_bicubic():
-    specimen = Specimen("filaments", sharp_image())
+    specimen = SharpPlane("filaments", sharp_image())
     methods = methods_for([tiny_fast(tail=0)])
 
     found = list(evaluate_specimen(specimen, methods, 2, photons=(None, 50.0)))
@@ -187,7 +187,7 @@ def test_a_model_that_is_bicubic_has_the_figures_of_bicubic():
 
 
 def test_noise_costs_what_it_should():
-    specimen = Specimen("nuclei", sharp_image("nuclei"))
+    specimen = SharpPlane("nuclei", sharp_image("nuclei"))
     methods = {"bicubic": baselines(2)["bicubic"]}
 
     found = evaluate_specimen(specimen, methods, 2)

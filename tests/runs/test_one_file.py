@@ -25,7 +25,7 @@ from napari_sr.runs.one_file import (
 )
 from napari_sr.runs.output_names import choose_outputs, name_outputs
 from napari_sr.settings import UpscaleSettings
-from napari_sr.upscaling.flow import Step, upscale
+from napari_sr.upscaling.flow import TileStep, upscale
 from napari_sr.upscaling.plan import Plan
 from napari_sr.upscaling.provenance import NOTICE
 
@@ -305,7 +305,9 @@ def test_colliding_names_are_refused_before_anything_is_done(folder, tmp_path):
 
 def events_of(job):
     settings = UpscaleSettings(device="cpu")
-    return [one for one in resume_job(job, NEAREST, settings) if type(one) is not Step]
+    return [
+        one for one in resume_job(job, NEAREST, settings) if type(one) is not TileStep
+    ]
 
 
 def test_what_is_there_is_left_alone_unless_it_is_to_be_replaced(tmp_path):

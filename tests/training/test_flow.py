@@ -225,7 +225,7 @@ def test_the_average_follows_closely_at_first_and_slowly_later():
 def test_the_fidelity_loss_can_be_chosen(name):
     state = TrainingState(SMALL.model_copy(update={"fidelity_loss": name}))
 
-    assert lessons.FidelityLesson(state).loss is lessons.PIXEL_LOSSES[name]
+    assert lessons.FidelityStep(state).loss is lessons.PIXEL_LOSSES[name]
 
 
 def test_a_training_starts_from_the_weights_it_is_given():
@@ -266,7 +266,7 @@ def test_the_discriminator_has_a_head_start():
 def test_the_generator_step_does_not_move_the_discriminator():
     state = TrainingState(BOTH)
     run(state, BOTH.iterations + 2)
-    lesson = lessons.AdversarialLesson(state)
+    lesson = lessons.AdversarialStep(state)
     seen = SimulatedExamples(specimens(), BOTH).batch(0)
     result, truth = lesson.generated(seen)
     told = torch.zeros_like(truth)

@@ -240,7 +240,7 @@ def test_no_step_waits_for_the_device_between_two_readings(accelerator):
 def test_batches_are_made_by_threads_in_pinned_memory(accelerator, monkeypatch):
     base, makers, pinned = tiny_fast(), set(), []
     lesson = sr.train(images(), settings(base, iterations=30), base=base)
-    make, teach = lesson.examples.batch, training.FidelityLesson.__call__
+    make, teach = lesson.examples.batch, training.FidelityStep.__call__
 
     def noting_make(position):
         makers.add(threading.current_thread().name)
@@ -251,7 +251,7 @@ def test_batches_are_made_by_threads_in_pinned_memory(accelerator, monkeypatch):
         return teach(self, seen)
 
     monkeypatch.setattr(lesson.examples, "batch", noting_make)
-    monkeypatch.setattr(training.FidelityLesson, "__call__", noting_teach)
+    monkeypatch.setattr(training.FidelityStep, "__call__", noting_teach)
     for _ in lesson:
         pass
 

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 from napari_sr._napari.parts.tables import TABLE_STYLE
 
 if TYPE_CHECKING:
-    from napari_sr._napari.batch.flow import Ended, Listed, Progress
+    from napari_sr._napari.batch.flow import Ended, FilesListed, Progress
 
 _NUMBER = Qt.ItemDataRole.UserRole
 _TEXT = Qt.ItemDataRole.UserRole + 1
@@ -47,7 +47,7 @@ class BatchList(QTreeWidget):
         self.itemDoubleClicked.connect(lambda item, _: self._choose(item))
         self.currentItemChanged.connect(lambda item, _: self._tell(item))
 
-    def show_files(self, listed: Listed) -> None:
+    def show_files(self, listed: FilesListed) -> None:
         """Show the files of a batch, all waiting."""
         self.clear()
         self._outputs = listed.outputs

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sr.image.stack import Stack
     from napari_sr.runs.many_files import Outcome
     from napari_sr.runs.one_file import FileJob
-    from napari_sr.upscaling.flow import Step
+    from napari_sr.upscaling.flow import TileStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class LayerSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class FilesListed:
     """The batch is about to begin with these."""
 
     names: tuple[str, ...]
@@ -99,7 +99,7 @@ def take_layer(layer: Image, factors: Sequence[int]) -> LayerSource:
 
 def run_batch(
     request: BatchRequest,
-) -> Generator[Listed | Progress | Ended, None, None]:
+) -> Generator[FilesListed | Progress | Ended, None, None]:
     """Do one job after the other; what fails is told, and the rest goes on.
 
     Parameters
@@ -109,7 +109,7 @@ def run_batch(
 
     Yields
     ------
-    Listed
+    FilesListed
         Once, at the beginning.
     Progress
         After each tile.
@@ -119,7 +119,7 @@ def run_batch(
     from napari_sr.catalogue.lookup import load_model
     from napari_sr.device import choose_device, release_memory
     from napari_sr.runs.many_files import REPORT, Report, run_jobs
-    from napari_sr.upscaling.flow import Step, as_upscaler
+    from napari_sr.upscaling.flow import TileStep, as_upscaler
 
     device = choose_device(request.settings.device)
     try:
@@ -127,14 +127,16 @@ def run_batch(
         upscaler = as_upscaler(loaded, request.settings)
         del loaded
         jobs = _jobs(request, upscaler.factor)
-        yield Listed(tuple(job.name for job in jobs), tuple(job.output for job in jobs))
+        yield FilesListed(
+            tuple(job.name for job in jobs), tuple(job.output for job in jobs)
+        )
         with ExitStack() as stack:
             report = None
             if len(jobs) > 1:
                 path = request.folder / f"{REPORT}.csv"
                 report = stack.enter_context(Report(path))
             for number, event in run_jobs(jobs, upscaler, request.settings):
-                if report is not None and not isinstance(event, Step):
+                if report is not None and not isinstance(event, TileStep):
                     report.add(jobs[number], event)
                 yield _told(number, event)
     finally:
@@ -163,14 +165,14 @@ def _jobs(request: BatchRequest, factor: int) -> list[FileJob]:
     ]
 
 
-def _told(number: int, event: Step | Outcome) -> Progress | Ended:
+def _told(number: int, event: TileStep | Outcome) -> Progress | Ended:
     """Tell how a job goes."""
     from napari_sr.runs.many_files import status_of
     from napari_sr.runs.one_file import FileFailure, FileResult
     from napari_sr.runs.summary import describe_failure
-    from napari_sr.upscaling.flow import Step
+    from napari_sr.upscaling.flow import TileStep
 
-    if isinstance(event, Step):
+    if isinstance(event, TileStep):
         return Progress(number, event.tiles_done, event.n_tiles)
     if isinstance(event, FileResult):
         shape = " × ".join(map(str, event.shape))

@@ -15,8 +15,8 @@ from napari_sr._napari.batch.file_list import BatchList
 from napari_sr._napari.batch.flow import (
     BatchRequest,
     Ended,
+    FilesListed,
     LayerSource,
-    Listed,
     Progress,
     run_batch,
     take_layer,
@@ -138,8 +138,8 @@ class Batch(QWidget):
         images = images_in(self._viewer.layers, colours=True)
         return tuple(take_layer(layer, FACTORS) for layer in images)
 
-    def _show_event(self, event: Listed | Progress | Ended) -> None:
-        if isinstance(event, Listed):
+    def _show_event(self, event: FilesListed | Progress | Ended) -> None:
+        if isinstance(event, FilesListed):
             self._n_files = len(event.names)
             self.list.show_files(event)
         elif isinstance(event, Progress):

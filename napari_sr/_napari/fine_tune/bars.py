@@ -23,7 +23,7 @@ from napari_sr._napari.parts.form import show_progress
 from napari_sr.training.unsaved import unfinished_trainings
 
 if TYPE_CHECKING:
-    from napari_sr._napari.fine_tune.flow import Outcome
+    from napari_sr._napari.fine_tune.flow import TrainingOutcome
     from napari_sr.training.unsaved import Unfinished
 
 STEPS = 1000
@@ -147,7 +147,7 @@ class SaveBar(QWidget):
         """What is said of the model."""
         return str(self._verdict.text())
 
-    def show_outcome(self, outcome: Outcome) -> None:
+    def show_outcome(self, outcome: TrainingOutcome) -> None:
         """Say what came of a training."""
         colour = BETTER if outcome.is_better else NOT_BETTER
         self._verdict.setText(outcome.verdict)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from napari_sr.image.stack import Stack
     from napari_sr.instrument.ranges import Instrument
     from napari_sr.models.sr_model import SRModel
-    from napari_sr.training.flow import Step
+    from napari_sr.training.flow import TrainingStep
     from napari_sr.training.session import Training
-    from napari_sr.training.validation import Preview
+    from napari_sr.training.validation import PatchPreview
 
     Source = Stack | str
 
@@ -39,7 +39,7 @@ TELL_EVERY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TrainingRequest:
     """What the user asked for."""
 
     name: str
@@ -73,11 +73,11 @@ class Update:
     """PSNR on the held-out images, by name."""
     history: tuple[Mapping[str, float | str], ...] | None = None
     """Rows as `TrainingState.history` has them."""
-    preview: Preview | None = None
+    preview: PatchPreview | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingOutcome:
     """What came of it: the best model, which is not saved yet."""
 
     model: SRModel
@@ -87,7 +87,9 @@ class Outcome:
     """To be discarded once the model is saved, or not wanted."""
 
 
-def train(request: Request, stop: Event) -> Generator[Update, None, Outcome]:
+def train(
+    request: TrainingRequest, stop: Event
+) -> Generator[Update, None, TrainingOutcome]:
     """Begin a training and follow it to its end.
 
     Parameters
@@ -104,7 +106,7 @@ def train(request: Request, stop: Event) -> Generator[Update, None, Outcome]:
 
     Returns
     -------
-    Outcome
+    TrainingOutcome
         The best model, with the verdict.
     """
     yield Update("Keeping what is needed to go on later …")
@@ -132,7 +134,9 @@ def train(request: Request, stop: Event) -> Generator[Update, None, Outcome]:
             unfinished.discard()
 
 
-def resume(unfinished: Unfinished, stop: Event) -> Generator[Update, None, Outcome]:
+def resume(
+    unfinished: Unfinished, stop: Event
+) -> Generator[Update, None, TrainingOutcome]:
     """Go on with a training; parameters and results as for `train`."""
     load("napari_sr.training.session", OPTIMIZERS)
     from napari_sr.device import choose_device, leave_a_core, release_memory
@@ -147,7 +151,9 @@ def resume(unfinished: Unfinished, stop: Event) -> Generator[Update, None, Outco
         release_memory(device)  # after _follow has let go of the training
 
 
-def _follow(unfinished: Unfinished, stop: Event) -> Generator[Update, None, Outcome]:
+def _follow(
+    unfinished: Unfinished, stop: Event
+) -> Generator[Update, None, TrainingOutcome]:
     """Train until it is over, told to stop, or closed."""
     from napari_sr.training.calibration import calibrated_model
     from napari_sr.training.session import Training
@@ -173,7 +179,7 @@ def _follow(unfinished: Unfinished, stop: Event) -> Generator[Update, None, Outc
         yield Update("Judging what was found …", 1.0)
         model = calibrated_model(training)
     card = model.card
-    return Outcome(model, card.verdict, bool(card.is_better), unfinished)
+    return TrainingOutcome(model, card.verdict, bool(card.is_better), unfinished)
 
 
 def _first_look(training: Training) -> Update:
@@ -203,7 +209,7 @@ def _told(training: Training, stop: Event) -> Generator[Update, None, None]:
             return
 
 
-def _update_of(training: Training, step: Step, message: str) -> Update:
+def _update_of(training: Training, step: TrainingStep, message: str) -> Update:
     minutes, seconds = divmod(round(min(step.seconds_left, 359_999)), 60)
     stage = "Learning texture" if step.stage == "adversarial" else "Learning detail"
     text = message or f"{stage} · {minutes}:{seconds:02} left"
@@ -233,7 +239,7 @@ def _as_told(error: Exception) -> Exception:
     )
 
 
-def save(outcome: Outcome, path: Path) -> Path:
+def save(outcome: TrainingOutcome, path: Path) -> Path:
     """Write the model that was found, under the name of its file."""
     from napari_sr.models.sr_model import SRModel, save_model
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_sr._napari.fine_tune.flow import Update
-    from napari_sr.training.validation import Preview
+    from napari_sr.training.validation import PatchPreview
 
     Row = Mapping[str, float | str]
 
@@ -76,7 +76,7 @@ class LiveView(QWidget):
         textured = [row for row in history if row["stage"] == "adversarial"]
         self.texture.setVisible(bool(textured))
 
-    def _show_patch(self, preview: Preview) -> None:
+    def _show_patch(self, preview: PatchPreview) -> None:
         """Show all three with the truth's black and white."""
         limits = limits_of(preview.truth)
         low, now, truth = self.patch.views

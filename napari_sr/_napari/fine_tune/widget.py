@@ -14,8 +14,8 @@ from napari.viewer import Viewer
 from napari_sr._napari.fine_tune.bars import STEPS
 from napari_sr._napari.fine_tune.examples_panel import MEASURED, SIMULATED
 from napari_sr._napari.fine_tune.flow import (
-    Outcome,
-    Request,
+    TrainingOutcome,
+    TrainingRequest,
     Update,
     resume,
     save,
@@ -45,7 +45,7 @@ class FineTune(FineTunePanel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
         self._viewer = napari_viewer
-        self._outcome: Outcome | None = None
+        self._outcome: TrainingOutcome | None = None
         self._stop = Event()
         self._background = Background(self._refresh)
         self._connect()
@@ -143,12 +143,12 @@ class FineTune(FineTunePanel):
     def _is_idle(self) -> bool:
         return not self._background.is_busy and self._outcome is None
 
-    def _request(self) -> Request:
+    def _request(self) -> TrainingRequest:
         """Gather what is chosen; refuse a name now, not after the training."""
         name = self.form.name.text().strip()
         new_model_path(name)
         images, low_images = self.examples.sources()
-        return Request(
+        return TrainingRequest(
             name=name,
             images=images,
             base=self.form.base.currentText(),
@@ -160,7 +160,9 @@ class FineTune(FineTunePanel):
             more=self.form.further_settings(),
         )
 
-    def _follow(self, flow: object, what: Request | Unfinished, name: str) -> None:
+    def _follow(
+        self, flow: object, what: TrainingRequest | Unfinished, name: str
+    ) -> None:
         self._stop = Event()
         self.live.clear()
         self.notes.clear()
@@ -187,7 +189,7 @@ class FineTune(FineTunePanel):
             self.notes.setText("\n".join(update.notes))
         self._background.show_progress(round(STEPS * update.share), STEPS)
 
-    def _show_outcome(self, outcome: Outcome) -> None:
+    def _show_outcome(self, outcome: TrainingOutcome) -> None:
         self._outcome = outcome
         self.save_bar.show_outcome(outcome)
         self.run_bar.show_share(1)

@@ -14,7 +14,7 @@ from napari_sr.settings import UpscaleSettings
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_sr._napari.super_resolve.request import Request
+    from napari_sr._napari.super_resolve.request import UpscaleRequest
 
 PLACEHOLDER = "PATH/TO/RECORDING.ome.tif"
 _NO_FILE = (
@@ -28,7 +28,7 @@ def file_of(layer: Image) -> str | None:
     return str(path) if path and Path(path).exists() else None
 
 
-def python_script(layer: Image, request: Request) -> str:
+def python_script(layer: Image, request: UpscaleRequest) -> str:
     """Write a request as a script.
 
     Parameters
@@ -64,7 +64,7 @@ def python_script(layer: Image, request: Request) -> str:
     return "\n".join(lines)
 
 
-def recipe_of(layer: Image, request: Request) -> UpscaleRecipe:
+def recipe_of(layer: Image, request: UpscaleRequest) -> UpscaleRecipe:
     """Write a request as a recipe for `napari-sr upscale --recipe`.
 
     Parameters
@@ -92,7 +92,7 @@ def _options(settings: UpscaleSettings) -> dict[str, object]:
     return {k: v for k, v in chosen.items() if v != getattr(default, k)}
 
 
-def _output_of(source: str, request: Request) -> str:
+def _output_of(source: str, request: UpscaleRequest) -> str:
     """Name the output after the source, in the folder where the script is run."""
     model = request.model
     factor = request.factor if isinstance(model, str) else model.factor

@@ -11,7 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari_sr._napari.layers.pyramid import empty_levels, write_plane
-from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.request import UpscaleRequest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr._napari.super_resolve.prepared import Preparer
-    from napari_sr.upscaling.flow import Plan, Step
+    from napari_sr.upscaling.flow import Plan, TileStep
 
 SHOWN_AFTER_S = 0.5
 """A run waits at most so long for its first plane to be shown."""
@@ -29,7 +29,7 @@ SHOWN_AFTER_S = 0.5
 class Result:
     """What has come of a request so far."""
 
-    request: Request
+    request: UpscaleRequest
     plan: Plan
     """How it is made, decided before the first plane."""
     provenance: dict[str, Any]
@@ -62,7 +62,7 @@ class Result:
         done = set(self.done)
         return [i for i in planes[start:] + planes[:start] if i not in done]
 
-    def take(self, step: Step) -> None:
+    def take(self, step: TileStep) -> None:
         """Keep the plane of a step."""
         if step.plane is not None:
             write_plane(self.levels, step.index, step.plane)
@@ -71,11 +71,11 @@ class Result:
 
 
 def run(
-    request: Request,
+    request: UpscaleRequest,
     preparer: Preparer,
     unfinished: Result | None = None,
     first: tuple[int, ...] = (),
-) -> Generator[tuple[Result, Step], None, Result]:
+) -> Generator[tuple[Result, TileStep], None, Result]:
     """Super-resolve a recording in memory, and give the device's memory back.
 
     Parameters
@@ -109,11 +109,11 @@ def run(
 
 
 def _collect(
-    request: Request,
+    request: UpscaleRequest,
     preparer: Preparer,
     unfinished: Result | None,
     first: tuple[int, ...],
-) -> Generator[tuple[Result, Step], None, Result]:
+) -> Generator[tuple[Result, TileStep], None, Result]:
     """Do the missing planes one by one."""
     from napari_sr.upscaling.flow import upscale_steps
 
@@ -129,7 +129,7 @@ def _collect(
     return result
 
 
-def _begin(request: Request, plan: Plan) -> Result:
+def _begin(request: UpscaleRequest, plan: Plan) -> Result:
     """Make room for all planes."""
     import torch
 

@@ -16,7 +16,7 @@ from napari_sr._napari.parts.preferences import DEVICES
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
-    from napari_sr._napari.super_resolve.request import Request
+    from napari_sr._napari.super_resolve.request import UpscaleRequest
     from napari_sr.cards.model_card import ModelCard
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.upscaling.plan import Plan
@@ -44,7 +44,7 @@ class Preparer:
         self._set_up: _Kept = None
         self._planned: _Kept = None
 
-    def prepare(self, request: Request) -> tuple[Upscaler, Plan]:
+    def prepare(self, request: UpscaleRequest) -> tuple[Upscaler, Plan]:
         """Give what computes, and everything that is the same for all planes.
 
         Parameters
@@ -75,7 +75,7 @@ class Preparer:
         Parameters
         ----------
         model, factor, settings
-            As in a `Request`.
+            As in a `UpscaleRequest`.
         """
         load("napari_sr.upscaling.flow")
         from napari_sr.device import describe_device

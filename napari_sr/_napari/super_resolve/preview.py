@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr._napari.super_resolve.prepared import Preparer
-    from napari_sr._napari.super_resolve.request import Request
+    from napari_sr._napari.super_resolve.request import UpscaleRequest
 
 KEY = "B"
 """Held down on the canvas, it shows the recording."""
@@ -63,7 +63,7 @@ class Preview:
         self,
         viewer: ViewerModel,
         preparer: Preparer,
-        ask: Callable[[], tuple[Image, Request] | None],
+        ask: Callable[[], tuple[Image, UpscaleRequest] | None],
         tell: Callable[[str], None],
         failed: Callable[[], None],
     ) -> None:
@@ -74,7 +74,7 @@ class Preview:
         """What is shown, while something is."""
         self._background = Background()
         self._again = False
-        self._shown: tuple[Request, Sight] | None = None
+        self._shown: tuple[UpscaleRequest, Sight] | None = None
         self._source: Image | None = None
         self._curtain = 0.0
         self._is_held = False
@@ -159,13 +159,13 @@ class Preview:
                 end=self._end,
             )
 
-    def _has(self, request: Request, view: View) -> bool:
+    def _has(self, request: UpscaleRequest, view: View) -> bool:
         if self._shown is None or self.layer not in self._viewer.layers:
             return False
         known, sight = self._shown
         return known == request and sight.view.covers(view)
 
-    def _show(self, request: Request, sight: Sight | None) -> None:
+    def _show(self, request: UpscaleRequest, sight: Sight | None) -> None:
         if sight is not None and not self._background.is_stopping:
             self._shown = (request, sight)
             self._draw()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr._napari.super_resolve.prepared import Preparer
-    from napari_sr._napari.super_resolve.request import Request
+    from napari_sr._napari.super_resolve.request import UpscaleRequest
     from napari_sr._napari.super_resolve.view import View
 
 
@@ -36,7 +36,7 @@ class Sight:
 
 
 def preview_steps(
-    request: Request, preparer: Preparer, view: View
+    request: UpscaleRequest, preparer: Preparer, view: View
 ) -> Generator[Sight | None, None, None]:
     """Super-resolve a part of a plane, as a flow for a thread.
 

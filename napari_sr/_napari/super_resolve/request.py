@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class UpscaleRequest:
     """What the user asked for; two of them are equal if the pixels would be."""
 
     stack: Stack

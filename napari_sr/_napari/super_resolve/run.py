@@ -13,7 +13,7 @@ from superqt.utils import QSignalThrottler
 
 from napari_sr._napari.parts.background import Background
 from napari_sr._napari.super_resolve.flow import Result, run
-from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.result_layer import ResultLayer
 from napari_sr._napari.super_resolve.view import plane_in_view
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_sr._napari.super_resolve.prepared import Preparer
-    from napari_sr.upscaling.flow import Step
+    from napari_sr.upscaling.flow import TileStep
 
 REDRAW_MS = 250
 """The layer is drawn again at most so often while planes come in."""
@@ -71,12 +71,12 @@ class Running:
         """Whether something is being computed."""
         return self._background.is_busy
 
-    def missing_of(self, request: Request) -> int:
+    def missing_of(self, request: UpscaleRequest) -> int:
         """Count the planes that are missing in the unfinished result of a request."""
         known = self._find(request)
         return len(known.result.missing(())) if known else 0
 
-    def start(self, source: Image, request: Request) -> None:
+    def start(self, source: Image, request: UpscaleRequest) -> None:
         """Super-resolve a layer, or what is missing of it."""
         if self.is_on:
             return
@@ -110,13 +110,13 @@ class Running:
         self._current = self._source = None
         self._unfinished.clear()
 
-    def _find(self, request: Request) -> ResultLayer | None:
+    def _find(self, request: UpscaleRequest) -> ResultLayer | None:
         for known in self._unfinished:
             if known.result.request == request and known.layer in self._viewer.layers:
                 return known
         return None
 
-    def _show_step(self, come: tuple[Result, Step]) -> None:
+    def _show_step(self, come: tuple[Result, TileStep]) -> None:
         if self._source is None:
             return
         result, step = come
@@ -141,7 +141,7 @@ class Running:
             result.is_shown.set()
             self._unfinished.append(self._current)
 
-    def _how_it_goes(self, result: Result, step: Step) -> str:
+    def _how_it_goes(self, result: Result, step: TileStep) -> str:
         passed = monotonic() - self._started
         left = passed / step.tiles_done * (step.n_tiles - step.tiles_done)
         n_planes = result.request.stack.n_planes

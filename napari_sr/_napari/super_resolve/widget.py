@@ -29,7 +29,7 @@ from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
 from napari_sr._napari.super_resolve.controls import Choices
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview
-from napari_sr._napari.super_resolve.request import Request
+from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.run import Running
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.recipes import upscale_recipe_text
@@ -126,7 +126,9 @@ class SuperResolve(QWidget):
         super().showEvent(event)
         self._look_timer.start()
 
-    def _ask(self, refuse: Callable[[str], object]) -> tuple[Image, Request] | None:
+    def _ask(
+        self, refuse: Callable[[str], object]
+    ) -> tuple[Image, UpscaleRequest] | None:
         """Gather what is asked for now; None where nothing can be, with a sentence."""
         choices, layer = self._choices, self._choices.layer
         if layer is None:
@@ -139,7 +141,9 @@ class SuperResolve(QWidget):
             except StackError as error:
                 refuse(explain(error))
                 return None
-        request = Request(known[1], choices.model, choices.factor, choices.settings)
+        request = UpscaleRequest(
+            known[1], choices.model, choices.factor, choices.settings
+        )
         return layer, request
 
     def _on_changed(self) -> None:

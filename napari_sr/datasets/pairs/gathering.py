@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_sr.datasets.pairs.checks import Placement
     from napari_sr.datasets.pairs.measured import MeasuredPair
     from napari_sr.datasets.pairs.mix_ups import Index
-    from napari_sr.datasets.sources import Recording, Sources
+    from napari_sr.datasets.sources import SourceImage, Sources
     from napari_sr.image.intensity import IntensityPolicy
 
 LARGEST_SHIFT = 5.0
@@ -123,7 +123,9 @@ def gather_pairs(
     return PairCheck(pairs, [how, *(note for _, notes in gathered for note in notes)])
 
 
-def _found(sources: Sources, channel: int | None, cache: PlaneCache) -> list[Recording]:
+def _found(
+    sources: Sources, channel: int | None, cache: PlaneCache
+) -> list[SourceImage]:
     try:
         return find_recordings(sources, channel=channel, cache=cache)
     except ValueError as error:
@@ -131,7 +133,7 @@ def _found(sources: Sources, channel: int | None, cache: PlaneCache) -> list[Rec
 
 
 def _matched(
-    low: list[Recording], high: list[Recording]
+    low: list[SourceImage], high: list[SourceImage]
 ) -> tuple[list[tuple[int, int]], str]:
     if all(recording.is_file for recording in (*low, *high)):
         return match_names(

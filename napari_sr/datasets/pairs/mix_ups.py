@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sr.datasets.sources import Recording
+    from napari_sr.datasets.sources import SourceImage
 
 _LOOK, _N_OTHERS = 256, 16
 """Largest side of the middle of a plane that is compared with other planes, and how
@@ -47,8 +47,8 @@ Index = tuple[int, ...]
 class StackPair:
     """A low- and a high-resolution recording of the same planes."""
 
-    low: Recording
-    high: Recording
+    low: SourceImage
+    high: SourceImage
     factor: int
 
     def planes(self, index: Index) -> tuple[NDArray, NDArray]:

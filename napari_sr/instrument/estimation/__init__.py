@@ -17,14 +17,14 @@ from napari_sr.instrument.estimation.estimating import (
     estimate_instrument,
 )
 from napari_sr.instrument.estimation.result import (
-    Curve,
     Estimated,
+    FittedCurve,
     InstrumentEstimate,
 )
 
 __all__ = [
-    "Curve",
     "Estimated",
+    "FittedCurve",
     "InstrumentEstimate",
     "InstrumentEstimator",
     "draw_estimate",

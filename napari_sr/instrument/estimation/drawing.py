@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from napari_sr.instrument.estimation.result import Curve, InstrumentEstimate
+    from napari_sr.instrument.estimation.result import FittedCurve, InstrumentEstimate
 
 
 def draw_estimate(estimate: InstrumentEstimate) -> Figure:
@@ -47,7 +47,7 @@ def draw_estimate(estimate: InstrumentEstimate) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, curve: Curve) -> None:
+def _draw(axes: Axes, curve: FittedCurve) -> None:
     axes.plot(curve.x, curve.recorded, "o", label="recorded")
     axes.plot(curve.x, curve.simulated, "-", label="simulated")
     axes.plot(curve.x, curve.noise, "--", label="its noise")

@@ -20,7 +20,7 @@ from napari_sr.instrument.estimation.fitting import (
     FLOOR,
     GAIN,
     VARIANCE,
-    Specimen,
+    SharpEnergies,
     fit,
 )
 from napari_sr.instrument.estimation.planes import planes_of, pooled_percentiles
@@ -151,7 +151,7 @@ class InstrumentEstimator:
         edges: NDArray,
         photon_noise: bool,
         found: Fit | None = None,
-    ) -> Specimen:
+    ) -> SharpEnergies:
         """Sort the sharp images into the classes of the recordings."""
         sharp = self._blocks
         if found is not None:
@@ -163,7 +163,7 @@ class InstrumentEstimator:
                 "images of the same kind of specimen."
             )
         n_recorded = len(recorded.level) / (len(self._blocks.level) / sums.n_parts)
-        return Specimen(
+        return SharpEnergies(
             sums=sums,
             groups=sums.groups(max(1, round(n_recorded))),
             n_recorded=n_recorded,
@@ -171,7 +171,9 @@ class InstrumentEstimator:
             photon_noise=photon_noise,
         )
 
-    def _reach(self, recorded: ClassMeans, specimen: Specimen, found: Fit) -> Reach:
+    def _reach(
+        self, recorded: ClassMeans, specimen: SharpEnergies, found: Fit
+    ) -> Reach:
         """Find what else the unknowns may be, for each reason by itself."""
         clean = replace(specimen, sums=specimen.sums.without_own_noise(self.factor))
         other = fit(recorded, clean, starts=[found.unknowns])

@@ -25,8 +25,8 @@ from napari_sr.instrument.estimation.result import (
     READ_TOLERANCE,
     SIGMA_TOLERANCE,
     WORST_MISFIT,
-    Curve,
     Estimated,
+    FittedCurve,
     InstrumentEstimate,
 )
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from napari_sr.image.intensity import IntensityRange
     from napari_sr.instrument.estimation.classes import ClassMeans
-    from napari_sr.instrument.estimation.fitting import Fit, Specimen
+    from napari_sr.instrument.estimation.fitting import Fit, SharpEnergies
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Findings:
     """Everything that an estimate is made from."""
 
     recorded: ClassMeans
-    specimen: Specimen
+    specimen: SharpEnergies
     found: Fit
     reach: Reach
     unit: IntensityRange
@@ -165,22 +165,22 @@ class Findings:
     def _in_unit(self, counts: float) -> float:
         return (counts - self.unit.low) / self._span
 
-    def _spectrum(self) -> Curve:
+    def _spectrum(self) -> FittedCurve:
         n, found = self.recorded.n, self.found
         signal, noise = n @ found.signal / n.sum(), n @ found.noise / n.sum()
         energy = n @ self.recorded.energy[0] / n.sum()
         scale = self._span**2
-        return Curve(
+        return FittedCurve(
             x=FREQUENCIES,
             recorded=energy * scale,
             simulated=(signal + noise) * scale,
             noise=noise * scale,
         )
 
-    def _noise_curve(self) -> Curve:
+    def _noise_curve(self) -> FittedCurve:
         found = self.found
         noise = found.noise[:, -1]
-        return Curve(
+        return FittedCurve(
             x=self.unit.low + self.recorded.level * self._span,
             recorded=self._span * np.sqrt(self.recorded.energy[0, :, -1]),
             simulated=self._span * np.sqrt(found.signal[:, -1] + noise),

@@ -48,7 +48,7 @@ _TINY = 1e-15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Specimen:
+class SharpEnergies:
     """What the sharp images predict for any point-spread function."""
 
     sums: ClassSums
@@ -127,7 +127,7 @@ class _Deviations:
     def __init__(
         self,
         recorded: ClassMeans,
-        specimen: Specimen,
+        specimen: SharpEnergies,
         spline: CubicSpline,
         covariance: NDArray,
         near: NDArray,
@@ -208,7 +208,7 @@ class _Deviations:
 
 def fit(
     recorded: ClassMeans,
-    specimen: Specimen,
+    specimen: SharpEnergies,
     starts: Sequence[NDArray] | None = None,
 ) -> Fit:
     """Find the instrument that explains recordings best.
@@ -256,7 +256,7 @@ def _common(recorded: ClassMeans) -> list[NDArray]:
     ]
 
 
-def _covariance(specimen: Specimen, width: int) -> NDArray:
+def _covariance(specimen: SharpEnergies, width: int) -> NDArray:
     """Add what is expected of any specimen to the differences between images."""
     found = difference_covariance(
         specimen.sums, specimen.groups, specimen.n_recorded, width

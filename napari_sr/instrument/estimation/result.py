@@ -44,7 +44,7 @@ class Estimated:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Curve:
+class FittedCurve:
     """What the recordings show, and what the sharp images predict."""
 
     x: NDArray[np.float64]
@@ -88,9 +88,9 @@ class InstrumentEstimate:
     sharp_spread: float
     """Half-width of `psf_sigma` squared that comes from differences between the sharp
     images, in units of (half the factor) squared."""
-    spectrum: Curve
+    spectrum: FittedCurve
     """Energy in counts² over the frequency in cycles per recorded pixel."""
-    noise_curve: Curve
+    noise_curve: FittedCurve
     """Standard deviation of the finest detail in counts over brightness in counts."""
 
     @property

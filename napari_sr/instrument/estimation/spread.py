@@ -27,14 +27,14 @@ from napari_sr.instrument.estimation.fitting import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sr.instrument.estimation.fitting import Fit, Specimen
+    from napari_sr.instrument.estimation.fitting import Fit, SharpEnergies
 
 _MOST_GROUPS = 8
 LOGARITHMS = [GAIN, FLOOR]
 """Unknowns that are logarithms of a variance of noise."""
 
 
-def spread(specimen: Specimen, found: Fit) -> NDArray[np.float64]:
+def spread(specimen: SharpEnergies, found: Fit) -> NDArray[np.float64]:
     """Find by how much each unknown is missed in nine of ten such games.
 
     Parameters
@@ -82,7 +82,7 @@ def _miss(found: NDArray, truth: NDArray) -> NDArray[np.float64]:
     return missed
 
 
-def _play(specimen: Specimen, truth: NDArray, width: int, number: int) -> Fit:
+def _play(specimen: SharpEnergies, truth: NDArray, width: int, number: int) -> Fit:
     """Record one group and estimate its instrument from the others."""
     taken = specimen.groups == number
     recorded = specimen.sums.only(taken).means()

@@ -19,7 +19,7 @@ from napari_sr.image.tiling import Mosaic, pad_plane, plan_tiles
 from napari_sr.interop.bioimageio.description import read_description
 from napari_sr.interop.bioimageio.files import Package
 from napari_sr.interop.bioimageio.weights import choose_weights
-from napari_sr.interop.foreign import Foreign, Origin
+from napari_sr.interop.foreign import Foreign, NetworkSource
 
 if TYPE_CHECKING:
     import os
@@ -147,7 +147,7 @@ def read_package(
     network = _tried(package.name, described, run)
     parts = (package.read(package.description), run.content, run.source)
     digests = [hashlib.sha256(part).digest() for part in parts]
-    origin = Origin(
+    origin = NetworkSource(
         title=f"{described.title} of bioimage.io",
         architecture=f"bioimage.io, {run.words}",
         digest=hashlib.sha256(b"".join(digests)).hexdigest(),

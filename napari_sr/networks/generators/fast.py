@@ -36,7 +36,7 @@ def image_of(batch: Tensor) -> Tensor:
     return batch[:, :1].contiguous()
 
 
-class ResidualBlock(nn.Module):
+class FastBlock(nn.Module):
     """Two 3×3 convolutions with a ReLU between, added to their input."""
 
     def __init__(self, channels: int) -> None:
@@ -72,7 +72,7 @@ class Fast(Generator):
         self.factor = factor
         self.halo = 2 + 2 * n_blocks
         self.head = nn.Conv2d(self.in_channels, channels, 3, padding=1)
-        self.body = nn.Sequential(*(ResidualBlock(channels) for _ in range(n_blocks)))
+        self.body = nn.Sequential(*(FastBlock(channels) for _ in range(n_blocks)))
         self.tail = nn.Conv2d(channels, factor * factor, 3, padding=1)
         bicubic = phase_kernel("bicubic", factor)  # (factor², 1, 5, 5)
         self.register_buffer("bicubic", bicubic, persistent=False)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sr.networks.generator import Generator
-    from napari_sr.networks.generators.fast import ResidualBlock as FastBlock
+    from napari_sr.networks.generators.fast import FastBlock
     from napari_sr.networks.generators.srresnet import ResidualBlock as PaperBlock
 
 
