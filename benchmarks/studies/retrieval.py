@@ -40,7 +40,7 @@ from napari_sr.metrics import psnr
 from napari_sr.metrics.quality import as_markdown
 from napari_sr.networks.resampling import resample
 from napari_sr.phantoms import make_phantom
-from napari_sr.upscaling.progress import found_by
+from napari_sr.upscaling.progress import run_to_end
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def bank_of(planes: list[NDArray], folder: Path, name: str) -> Path:
         files.append(folder / f"{name}{number}.tif")
         counts = np.clip(np.rint(plane), 0, 65_535).astype(np.uint16)
         tifffile.imwrite(files[-1], counts)
-    found_by(write_bank(files, folder / f"{name}.npz"))
+    run_to_end(write_bank(files, folder / f"{name}.npz"))
     return folder / f"{name}.npz"
 
 

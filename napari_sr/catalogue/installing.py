@@ -21,7 +21,7 @@ from napari_sr.catalogue.lookup import (
     side_cards,
 )
 from napari_sr.catalogue.trusted import forget_trust, remember_trust
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.interop.bioimageio.files import Package
 from napari_sr.interop.bioimageio.reading import read_package
 from napari_sr.interop.recognizing import ARCHIVE, CHECKPOINTS, is_foreign, is_package
@@ -66,7 +66,7 @@ def install_model(path: str | os.PathLike[str]) -> Path:
     target = model_folder() / path.name
     _refuse_taken(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(target) as partial:
+    with written_atomically(target) as partial:
         shutil.copyfile(path, partial)
     return target
 
@@ -114,7 +114,7 @@ def install_foreign(path: str | os.PathLike[str], *, trust: bool = False) -> Pat
         return save_model(model, target)
     target = target.with_name(f"{name}.zip" if package else path.name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(target) as partial:
+    with written_atomically(target) as partial:
         if package:
             package.save(partial)
         else:
@@ -124,7 +124,9 @@ def install_foreign(path: str | os.PathLike[str], *, trust: bool = False) -> Pat
         remember_trust(content, target.name)
     digests = {target.name: hashlib.sha256(content).hexdigest()}
     card = model.card.model_copy(update={"digests": digests})
-    with written_aside(_card_beside(target)) as partial:  # from now on it is listed
+    with written_atomically(
+        _card_beside(target)
+    ) as partial:  # from now on it is listed
         partial.write_text(card.model_dump_json(indent=1), encoding="utf-8")
     return target
 

@@ -96,8 +96,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _followed(arguments: argparse.Namespace) -> SideBySide:
     """Compare behind a progress bar."""
     from napari_sr.evaluation.side_by_side import (
+        compare_side_by_side,
         load_methods,
-        put_side_by_side,
         record_stack,
     )
     from napari_sr.files import open_stack
@@ -117,7 +117,7 @@ def _followed(arguments: argparse.Namespace) -> SideBySide:
             low, truth = record_stack(low, factor, photons)
         elif arguments.reference is not None:
             truth = files.enter_context(open_stack(arguments.reference))
-        steps = put_side_by_side(low, upscalers, truth)
+        steps = compare_side_by_side(low, upscalers, truth)
         return followed(steps, "plane")
 
 

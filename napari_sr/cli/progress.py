@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
-from napari_sr.upscaling.progress import found_by
+from napari_sr.upscaling.progress import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,4 +30,4 @@ def followed(steps: Generator[tuple[int, int], None, Found], unit: str) -> Found
             done, bar.total = step
             bar.update(done - bar.n)
 
-        return found_by(steps, show)
+        return run_to_end(steps, show)

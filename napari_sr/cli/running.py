@@ -65,7 +65,7 @@ def plan_jobs(
     jobs: list[FileJob], upscaler: Upscaler, settings: UpscaleSettings
 ) -> int:
     """Print what the jobs will take, from a trial on the first."""
-    from napari_sr.runs.forecast import forecast, suffix_of, try_out
+    from napari_sr.runs.forecast import forecast, suffix_of, trial_run
     from napari_sr.runs.one_file import opened
 
     trial, shapes = None, []
@@ -74,7 +74,7 @@ def plan_jobs(
             with opened(job) as stack:
                 if trial is None:
                     written = (suffix_of(job.output), job.compression)
-                    trial = try_out(stack, upscaler, settings, *written)
+                    trial = trial_run(stack, upscaler, settings, *written)
                 shapes.append(stack.shape)
         except (OSError, ValueError) as error:
             if len(jobs) == 1:

@@ -43,7 +43,7 @@ TOLERANCE = 1e-4
 N_STEPS, LOSS_TOLERANCE = 3, 0.02
 """Steps of a training, and the share by which losses may differ after them: in the
 fidelity stage a device may round more than results may be rounded."""
-LESSONS = {"fidelity": FidelityStep, "adversarial": AdversarialStep}
+STEP_OF = {"fidelity": FidelityStep, "adversarial": AdversarialStep}
 _TOO_LARGE = 2**60
 """Bytes that no device has."""
 
@@ -118,7 +118,7 @@ def self_check(
     pace, share = seconds / (result.size / 1e6), watched.seconds / seconds
     text = f"{pace:.3g} s per megapixel of results; busy {share:.0%} of the time"
     yield Finding(True, f"pace of {model.name} ×{model.factor}", text)
-    for stage in LESSONS:
+    for stage in STEP_OF:
         yield _training(recorded, stage, str(there))
 
 
@@ -157,7 +157,7 @@ def _steps_of_training(
     state = TrainingState(settings)
     state.stage = stage  # type: ignore[assignment]
     sharp = gather_images(list(recorded), IntensityPolicy())
-    examples, lesson = SimulatedExamples(sharp, settings), LESSONS[stage](state)
+    examples, lesson = SimulatedExamples(sharp, settings), STEP_OF[stage](state)
     for position in range(N_STEPS):
         batch = examples.batch(position)
         started = perf_counter()

@@ -52,7 +52,7 @@ class Item(Protocol):
     def cropped(self, rows: slice, columns: slice) -> Self:
         """Give a part of it."""
 
-    def glance(self, part: tuple[slice, slice]) -> NDArray:
+    def thumbnail(self, part: tuple[slice, slice]) -> NDArray:
         """Read a piece to compare with others."""
 
 
@@ -233,7 +233,7 @@ def _look_at(item: Item) -> NDArray:
         for whole, side in zip(item.shape, sides, strict=True)
     )
     coarse = area_means(
-        item.glance((rows, columns)), step, (sides[0], sides[1]), (0.0, 0.0)
+        item.thumbnail((rows, columns)), step, (sides[0], sides[1]), (0.0, 0.0)
     )
     return phase_spectrum(coarse)
 

@@ -58,7 +58,7 @@ class SharpImage:
     def __getitem__(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
         """Read a piece: two slices without a step."""
         if not any(self.moved):
-            return self.glance(part)
+            return self.thumbnail(part)
         piece = _moved_piece(self.read().counts, *self._place(part), self.moved)
         return self.intensity.normalize(piece)
 
@@ -68,7 +68,7 @@ class SharpImage:
         gaps = self.read().gaps
         return None if gaps is None else gaps[rows, columns]
 
-    def glance(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
+    def thumbnail(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
         """Read a piece as `image[part]`, but not moved by a part of a pixel."""
         rows, columns = self._place(part)
         return self.intensity.normalize(self.read().counts[rows, columns])

@@ -161,7 +161,7 @@ def record_stack(
     )
 
 
-def put_side_by_side(
+def compare_side_by_side(
     recording: Stack,
     upscalers: Mapping[str, Upscaler],
     reference: Stack | None = None,

@@ -80,7 +80,7 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_atomically(path: Path) -> Iterator[Path]:
     """Give the name to write under; on success it becomes `path`, else it is removed.
 
     Parameters

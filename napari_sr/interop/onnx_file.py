@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.interop.single_network import PlainNetwork
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def export_onnx(model: SRModel, path: str | os.PathLike[str]) -> Path:
     """
     path, written = Path(path), as_onnx(model, PlainNetwork(model))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as partial:
+    with written_atomically(path) as partial:
         partial.write_bytes(written)
     return path
 

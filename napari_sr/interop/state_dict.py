@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.interop.single_network import weights_at_dial
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def export_state_dict(model: SRModel, path: str | os.PathLike[str]) -> Path:
         _name_of(key): tensor.clone() for key, tensor in weights.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as partial:
+    with written_atomically(path) as partial:
         torch.save(named, partial)
     return path
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from napari_sr.files import open_stack
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.image.intensity import IntensityPolicy, IntensityRange, fill_gaps
 from napari_sr.image.sampling import binned
 from napari_sr.image.stack import Stack
@@ -148,7 +148,7 @@ def write_bank(
     if not rows:
         raise ValueError("There is no image to index. Name files or folders with some.")
     index_text = json.dumps({"version": VERSION, "entries": entries})
-    with written_aside(path) as partial, partial.open("wb") as held:
+    with written_atomically(path) as partial, partial.open("wb") as held:
         np.savez_compressed(
             held,
             index=np.array(index_text),

@@ -31,7 +31,7 @@ _LITTLE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class AlignedImage:
     """An image of the bank, laid over a plane."""
 
     name: str
@@ -41,7 +41,9 @@ class Laid:
     """`(factor·y, factor·x)` in the plane's network range; 0 where it has nothing."""
 
 
-def lay_over(name: str, image: NDArray[np.float32], fine: NDArray[np.float32]) -> Laid:
+def align_to(
+    name: str, image: NDArray[np.float32], fine: NDArray[np.float32]
+) -> AlignedImage:
     """Lay an image over a plane, by the highest correlation, with its brightness.
 
     Parameters
@@ -79,15 +81,15 @@ def lay_over(name: str, image: NDArray[np.float32], fine: NDArray[np.float32]) -
         gain = float(np.mean((seen - seen.mean()) * (known - known.mean())))
         gain = max(gain / spread, 0.0) if spread > 1e-9 else 0.0
         over[part] = known.mean() + gain * (seen - seen.mean())
-    return Laid(name, shift, over)
+    return AlignedImage(name, shift, over)
 
 
-def reach_of_moving(factor: int) -> int:
-    """Tell how many recorded pixels take part around each in `moved_to_fit`."""
+def reach_of_alignment(factor: int) -> int:
+    """Tell how many recorded pixels take part around each in `refine_alignment`."""
     return WINDOW // 2 + ceil(AROUND / factor)
 
 
-def moved_to_fit(low: Tensor, image: Tensor, factor: int) -> Tensor:
+def refine_alignment(low: Tensor, image: Tensor, factor: int) -> Tensor:
     """Move the pieces of an image to where they are most like a recording.
 
     Parameters

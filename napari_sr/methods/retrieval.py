@@ -17,7 +17,12 @@ import torch
 from torch.nn import functional
 
 from napari_sr.methods.bank import Bank
-from napari_sr.methods.laying import AROUND, lay_over, moved_to_fit, reach_of_moving
+from napari_sr.methods.laying import (
+    AROUND,
+    align_to,
+    reach_of_alignment,
+    refine_alignment,
+)
 from napari_sr.methods.trust import REACH, trusted
 from napari_sr.methods.weightless import FLOAT_BYTES, Weightless
 from napari_sr.networks.resampling import kernel_radius, resample
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_sr.image.intensity import IntensityRange, NoiseLevel
     from napari_sr.image.stack import Stack
-    from napari_sr.methods.laying import Laid
+    from napari_sr.methods.laying import AlignedImage
     from napari_sr.models.upscaler import Prepared, Upscaler
     from napari_sr.networks import Condition
 
@@ -88,7 +93,7 @@ class Retrieval(Weightless):
         super().__init__(
             "retrieval",
             factor,
-            halo=reach_of_moving(factor) + max(base.halo, REACH),
+            halo=reach_of_alignment(factor) + max(base.halo, REACH),
             copies=3 * self.n_images + 2 * N_PLACES,
             bank=str(bank),
             base=base.name,
@@ -160,14 +165,14 @@ class Retrieval(Weightless):
         beside = functional.pixel_unshuffle(images[None], self.factor)
         return torch.cat([base_inputs, beside], dim=1)
 
-    def laid_over(self, plane: Tensor) -> list[Laid]:
+    def laid_over(self, plane: Tensor) -> list[AlignedImage]:
         """Find images of the bank for a plane `(1, 1, y, x)` and lay them over it."""
         radius = kernel_radius("bicubic")
         padded = functional.pad(plane, (radius,) * 4, mode="replicate")
         inside = slice(radius * self.factor, -radius * self.factor)
         fine = resample(padded, self.factor, "bicubic")[0, 0, inside, inside].numpy()
         entries = self.bank.nearest(fine, self.n_images)
-        return [lay_over(entry.name, entry.pixels(), fine) for entry in entries]
+        return [align_to(entry.name, entry.pixels(), fine) for entry in entries]
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:
@@ -196,7 +201,8 @@ class Retrieval(Weightless):
         low, besides = base_inputs[:, :1], base_inputs[:, 1:]
         images = functional.pixel_shuffle(beside, self.factor)
         fitted = [
-            moved_to_fit(low, image, self.factor) for image in torch.split(images, 1, 1)
+            refine_alignment(low, image, self.factor)
+            for image in torch.split(images, 1, 1)
         ]
         recorded = [functional.avg_pool2d(image, self.factor) for image in fitted]
         shares = trusted(low, torch.cat(recorded, 1))

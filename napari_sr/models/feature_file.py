@@ -21,7 +21,7 @@ from torch import nn
 
 from napari_sr._version import __version__
 from napari_sr.cards.model_card import ModelFormatError, TrainingImage
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.networks.features import IMAGENET, DomainFeatures, FeatureNetwork
 from napari_sr.networks.weights import fitting
 
@@ -59,7 +59,7 @@ def save_features(network: nn.Module, card: FeatureCard, path: Path) -> None:
         for name, tensor in network.state_dict().items()
     }
     card = card.model_copy(update={"digest": _digest_of(weights)})
-    with written_aside(path) as partial:
+    with written_atomically(path) as partial:
         partial.write_bytes(save(weights, metadata={_CARD: card.model_dump_json()}))
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from napari_sr.cards.model_card import PARTS, ModelFormatError, as_header, read_card
 from napari_sr.device import full_precision
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.image.intensity import NoiseLevel, fill_gaps
 from napari_sr.image.sampling import spread_indices
 from napari_sr.image.tiling import pad_plane
@@ -423,6 +423,6 @@ def save_model(model: SRModel, path: str | os.PathLike[str]) -> Path:
         for name, tensor in named.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as partial:
+    with written_atomically(path) as partial:
         partial.write_bytes(save(tensors, metadata=as_header(card)))
     return path

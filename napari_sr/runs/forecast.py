@@ -83,7 +83,7 @@ class Forecast:
         return self.disk <= self.free
 
 
-def try_out(
+def trial_run(
     stack: Stack,
     upscaler: Upscaler,
     settings: UpscaleSettings,
@@ -124,7 +124,7 @@ def forecast(trial: Trial, shapes: Sequence[Shape], output: Path) -> Forecast:
     Parameters
     ----------
     trial
-        From `try_out`.
+        From `trial_run`.
     shapes
         Of the recordings.
     output
@@ -175,7 +175,7 @@ def refuse_what_cannot_fit(
             f"GB, but only {free / 1e9:.3g} GB are free there, which no compression "
             f"makes up for. Check the recording: its size may be damaged."
         )
-    trial = try_out(stack, upscaler, settings, suffix, compression)
+    trial = trial_run(stack, upscaler, settings, suffix, compression)
     found = forecast(trial, [stack.shape], output)
     if not found.fits:
         raise StackError(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_sr.files.atomic import hidden_beside, remove_leftovers, written_aside
+from napari_sr.files.atomic import hidden_beside, remove_leftovers, written_atomically
 from napari_sr.files.writing import put_in_place, refuse_existing, unwritable
 from napari_sr.files.zarr.images import is_zarr
 from napari_sr.files.zarr.regions import RegionalZarr
@@ -116,7 +116,9 @@ class RunFolder:
         """
         try:
             self._image.write(level, self.levels[level][number], pixels)
-            with written_aside(self.folder / _DONE / str(level) / str(number)) as aside:
+            with written_atomically(
+                self.folder / _DONE / str(level) / str(number)
+            ) as aside:
                 aside.write_text(" ".join(map(str, counted)), "utf-8")
         except OSError as error:
             self._refuse_what_is_finished()

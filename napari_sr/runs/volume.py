@@ -189,7 +189,7 @@ def _identity(
             "dtype": stack.dtype.name,
             "axes": [[a.name, a.spacing, a.unit, a.origin] for a in stack.axes],
             "files": [[one.st_size, one.st_mtime_ns] for one in known],
-            "glance": _glance(stack),
+            "thumbnail": _glance(stack),
         },
         "model": identity_of(upscaler),
         "setting": settings.model_dump(mode="json", exclude={"share_of_memory"}),

@@ -109,7 +109,7 @@ def connected(
                 cluster = _slurm(slurm, n_workers) if slurm else _local(n_workers or 1)
                 client = Client(stack.enter_context(cluster))
                 if slurm is None:
-                    client.register_plugin(_Deaf(), name="napari-sr-deaf")
+                    client.register_plugin(_IgnoringInterrupts(), name="napari-sr-deaf")
         except OSError as error:
             if scheduler is None:
                 raise StackError(f"No workers could be started ({error}).") from error
@@ -175,7 +175,7 @@ class Workers:
         self._client = client
         self._patience, self._last_seen = patience, monotonic()
         self._station = f"napari-sr-{uuid4().hex}"
-        client.register_plugin(_Station(here, __version__), name=self._station)
+        client.register_plugin(_WorkerState(here, __version__), name=self._station)
 
     @property
     def dashboard(self) -> str:
@@ -315,7 +315,7 @@ class DaskExecutor:
             yield TileStep(run.levels[level][number].index, done, len(tasks))
 
 
-class _Deaf(WorkerPlugin):
+class _IgnoringInterrupts(WorkerPlugin):
     """Ctrl-C reaches all processes of a terminal; ours alone ends the others."""
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
@@ -324,7 +324,7 @@ class _Deaf(WorkerPlugin):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class _Station(WorkerPlugin):
+class _WorkerState(WorkerPlugin):
     """What a worker keeps: the upscaler, and the recording that it reads."""
 
     def __init__(self, upscaler: Upscaler, version: str) -> None:
@@ -388,12 +388,14 @@ def _at_station(name: str, do: Callable[..., Any], task: tuple[Any, ...]) -> Any
     return get_worker().plugins[name].call(do, task)
 
 
-def _plan(station: _Station, recording: _Recording, settings: UpscaleSettings) -> Plan:
+def _plan(
+    station: _WorkerState, recording: _Recording, settings: UpscaleSettings
+) -> Plan:
     return station.alone(recording, settings.device).plan(settings)
 
 
 def _region(
-    station: _Station, recording: _Recording, folder: Path, level: int, number: int
+    station: _WorkerState, recording: _Recording, folder: Path, level: int, number: int
 ) -> int:
     """Do a region, unless it is done: by a worker that was only taken for lost."""
     run = RunFolder(folder)

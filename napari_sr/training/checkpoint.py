@@ -16,7 +16,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from napari_sr.device import choose_device
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.networks import build_generator
 from napari_sr.networks.discriminators import UNetDiscriminator, build_discriminator
 from napari_sr.networks.weights import fitting
@@ -246,7 +246,10 @@ class TrainingState:
         if good is not None and good["position"] == content["position"]:
             good = {}  # this is it
         # Opened here, since torch tells of a full disk in words of its own.
-        with written_aside(path) as partial, partial.open("wb") as file:  # closed first
+        with (
+            written_atomically(path) as partial,
+            partial.open("wb") as file,
+        ):  # closed first
             torch.save({**content, "good": good}, file)
 
     @classmethod

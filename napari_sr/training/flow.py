@@ -37,7 +37,7 @@ from napari_sr.training.schedule import (
     seconds_left,
 )
 from napari_sr.training.steps import AdversarialStep, FidelityStep
-from napari_sr.upscaling.prefetch import made_ahead
+from napari_sr.upscaling.prefetch import prefetched_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -132,14 +132,14 @@ def _train_stage(
     with closing(_batches(state, examples)) as batches:
         while not is_over(state):
             started, before = monotonic(), progress(state)
-            message = _taught(state, teach, next(batches), unread)
+            message = _take_training_step(state, teach, next(batches), unread)
             state.position += 1
             state.seconds += monotonic() - started
             state.iteration += not message
             is_due = not message and is_look_due(state, before)
             is_to_save = checkpoint is not None and monotonic() - saved > SAVE_EVERY
             if is_due or is_to_save or len(unread) >= most_unread:
-                losses, accuracy = _heard(state, unread)
+                losses, accuracy = _read_losses(state, unread)
                 message = message or accuracy
             if message:
                 yield _step_of(state, losses, message=message)
@@ -173,10 +173,12 @@ def _batches(
         return batch.pinned() if pins_memory(state.device) else batch
 
     n_threads = min(MOST_THREADS, max(1, (os.cpu_count() or 1) - 1))
-    return made_ahead(made, positions, n_threads, partial(torch.set_num_threads, 1))
+    return prefetched_calls(
+        made, positions, n_threads, partial(torch.set_num_threads, 1)
+    )
 
 
-def _taught(
+def _take_training_step(
     state: TrainingState,
     teach: Callable[[Recording], Losses],
     batch: Recording,
@@ -208,7 +210,7 @@ def _taught(
     )
 
 
-def _heard(
+def _read_losses(
     state: TrainingState, unread: list[Losses]
 ) -> tuple[Mapping[str, float], str]:
     """Read the losses of the last steps; where one runs away, go back and say so."""

@@ -167,7 +167,7 @@ class PairPatchSource:
         places = [self._place(pair, random) for _ in range(2)]
         if random.random() < _STRUCTURED:
             places.sort(
-                key=lambda part: np.std(pair.high.glance(_sharp(part, pair))),
+                key=lambda part: np.std(pair.high.thumbnail(_sharp(part, pair))),
                 reverse=True,
             )
         pieces = [pair.low[places[0]], pair.high[_sharp(places[0], pair)]]

@@ -101,7 +101,7 @@ def train(
     Returns
     -------
     Training
-        Yields a `TrainingStep` after each training step; its `model` is the best so far.
+        Yields a `TrainingStep` after each step; its `model` is the best so far.
     """
     chosen = settings or settings_for(options.get("base"))
     return Training(images, chosen, **options)

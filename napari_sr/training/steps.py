@@ -131,10 +131,10 @@ class AdversarialStep(FidelityStep):
         serves_both = len(parts) == 1 and not is_head_start
         with torch.set_grad_enabled(serves_both):
             made = [self._made(part) for part in parts]
-        losses = self._teach_discriminator(made, len(seen.low))
+        losses = self._train_discriminator(made, len(seen.low))
         if not is_head_start:
             again = made if serves_both else map(self._made, parts)
-            losses |= self._teach_generator(again, len(seen.low))
+            losses |= self._train_generator(again, len(seen.low))
         return losses
 
     def _made(self, seen: Recording) -> Made:
@@ -142,7 +142,7 @@ class AdversarialStep(FidelityStep):
         noise = _repeated(seen.noise_map(), seen.sharp)
         return result, truth, _inner(noise, self.state.generator.factor)
 
-    def _teach_discriminator(self, made: Iterable[Made], n_patches: int) -> Losses:
+    def _train_discriminator(self, made: Iterable[Made], n_patches: int) -> Losses:
         judge = self.state.discriminator
         if judge is None or self.state.discriminator_optimizer is None:
             return {}
@@ -150,13 +150,13 @@ class AdversarialStep(FidelityStep):
         rate = self.settings.discriminator_rate * self.state.rate_scale
         rate *= drop(self.state)
         compared = (
-            self._told_apart(judge, result.detach(), truth, noise)
+            self._discriminator_loss(judge, result.detach(), truth, noise)
             for result, truth, noise in made
         )
         optimizer = self.state.discriminator_optimizer
         return _take_step(self.state, optimizer, rate, compared, n_patches)
 
-    def _told_apart(
+    def _discriminator_loss(
         self, judge: nn.Module, result: Tensor, truth: Tensor, noise: Tensor
     ) -> Compared:
         penalty = self.settings.gradient_penalty
@@ -173,14 +173,16 @@ class AdversarialStep(FidelityStep):
         losses["accuracy"] = right / 2
         return len(result), loss, losses
 
-    def _teach_generator(self, made: Iterable[Made], n_patches: int) -> Losses:
+    def _train_generator(self, made: Iterable[Made], n_patches: int) -> Losses:
         rate = self.settings.learning_rate * schedule(self.state)
-        compared = (self._believed(*triple) for triple in made)
+        compared = (self._compared_with_truth(*triple) for triple in made)
         losses = _take_step(self.state, self.state.optimizer, rate, compared, n_patches)
         self.state.average.update_parameters(self.state.generator)
         return losses
 
-    def _believed(self, result: Tensor, truth: Tensor, noise: Tensor) -> Compared:
+    def _compared_with_truth(
+        self, result: Tensor, truth: Tensor, noise: Tensor
+    ) -> Compared:
         settings, judge = self.settings, self.state.discriminator
         losses = {"pixels": mean_absolute_error(result, truth)}
         total = settings.pixel_weight * losses["pixels"]

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from napari_sr.catalogue.lookup import new_model_path, training_folder
 from napari_sr.files import create_stack, open_stack
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.recipes import Recipe
 
@@ -37,7 +37,7 @@ _RECIPE, _CHECKPOINT = "recipe.json", "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class UnsavedTraining:
     """A training that can be begun, or gone on with."""
 
     folder: Path
@@ -75,7 +75,7 @@ class Unfinished:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def unfinished_trainings() -> list[Unfinished]:
+def unsaved_trainings() -> list[UnsavedTraining]:
     """List the trainings that can be gone on with, by name."""
     return [
         training
@@ -84,17 +84,17 @@ def unfinished_trainings() -> list[Unfinished]:
     ]
 
 
-def _read(folder: Path) -> Unfinished | None:
+def _read(folder: Path) -> UnsavedTraining | None:
     try:
         text = (folder / _RECIPE).read_text("utf-8")
-        return Unfinished(folder, Recipe.model_validate_json(text))
+        return UnsavedTraining(folder, Recipe.model_validate_json(text))
     except (OSError, ValidationError):
         return None  # of another version, or just being written
 
 
 def begin(
     recipe: Recipe, images: Sequence[Source], low_images: Sequence[Source] = ()
-) -> Unfinished:
+) -> UnsavedTraining:
     """Keep what a training needs, so that it can be gone on with.
 
     Parameters
@@ -128,8 +128,8 @@ def begin(
             _kept(source, folder, f"low{n}") for n, source in _numbered(low_images)
         ),
     }
-    begun = Unfinished(folder, recipe.model_copy(update=kept))
-    with written_aside(folder / _RECIPE) as partial:
+    begun = UnsavedTraining(folder, recipe.model_copy(update=kept))
+    with written_atomically(folder / _RECIPE) as partial:
         partial.write_text(json.dumps(begun.recipe.model_dump(mode="json")), "utf-8")
     return begun
 

@@ -31,7 +31,7 @@ from napari_sr.trust.plane import (
 from napari_sr.trust.result_origin import find_origin, on_cpu
 from napari_sr.trust.uncertainty import N_TURNS
 from napari_sr.upscaling.flow import opened
-from napari_sr.upscaling.progress import found_by, retold
+from napari_sr.upscaling.progress import run_to_end, with_progress
 from napari_sr.upscaling.provenance import NOTICE
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def assess(
             stack.enter_context(opened(source)) for source in (low, high)
         )
         truth = None if reference is None else stack.enter_context(opened(reference))
-        return found_by(assess_steps(recording, result, truth, model))
+        return run_to_end(assess_steps(recording, result, truth, model))
 
 
 def assess_steps(
@@ -107,7 +107,7 @@ def assess_steps(
     factor = factor_of(result, recording, reference)
     middle = tuple(length // 2 for length in recording.leading_shape)
     plane = read_plane(recording, result, reference, middle, factor)
-    comparison = yield from retold(
+    comparison = yield from with_progress(
         compare(result, recording, reference, plane), lambda step: (step[0], n_before)
     )
     origin = find_origin(result, recording, model)
@@ -122,7 +122,9 @@ def assess_steps(
     yield n_before, n_steps
     maps = maps_of(plane, checked["result"], faithful)
     of_plane = figures_of(plane, checked, origin.has_heights)
-    turns = retold(_interval(plane, origin, maps), lambda n: (n_before + n, n_steps))
+    turns = with_progress(
+        _interval(plane, origin, maps), lambda n: (n_before + n, n_steps)
+    )
     if (half := (yield from turns)) is not None:
         maps["interval"] = half
         of_plane = with_interval(plane, of_plane, half)

@@ -22,7 +22,7 @@ from napari_sr.upscaling.flow import (
     upscale_steps,
 )
 from napari_sr.upscaling.plan import make_plan
-from napari_sr.upscaling.progress import found_by
+from napari_sr.upscaling.progress import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,7 +74,7 @@ def spread(
         `(factor·y, factor·x)` float32 in counts: that of the plane as it is, and the
         standard deviation of all eight; NaN in gaps.
     """
-    return found_by(spread_steps(recorded, faithful, plan))
+    return run_to_end(spread_steps(recorded, faithful, plan))
 
 
 def spread_steps(

@@ -31,7 +31,7 @@ from napari_sr.models.upscaler import Upscaler
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.forking import survive_forks
 from napari_sr.upscaling.plan import Plan, make_plan
-from napari_sr.upscaling.prefetch import ahead
+from napari_sr.upscaling.prefetch import prefetched
 from napari_sr.upscaling.tiled import Part, Tiled, compute_parts, read_parts
 
 if TYPE_CHECKING:
@@ -172,12 +172,12 @@ def region_steps(
         for window in windows
     }
     n_tiles = sum(len(tilings[window.shape]) for window in windows)
-    read = ahead(read_parts(stack, regions, windows, network))
+    read = prefetched(read_parts(stack, regions, windows, network))
     # So many tiles ahead that finishing and writing never hold up the next region.
     most = max((len(tiles) for tiles in tilings.values()), default=1)
     computed = compute_parts(read, tilings, network, is_one_at_a_time=is_one_at_a_time)
     overlaps = torch.device(plan.device).type != "cpu" and not is_one_at_a_time
-    with closing(ahead(computed, most) if overlaps else computed) as computed:
+    with closing(prefetched(computed, most) if overlaps else computed) as computed:
         for done, part in enumerate(computed, start=1):
             index = part.region.index
             if part.high is None:

@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 _END = object()
 
 
-def ahead(
+def prefetched(
     items: Generator[Item, None, None], n_items: int = 1
 ) -> Generator[Item, None, None]:
     """Give the items of a generator that runs in a thread of its own.
@@ -53,7 +53,7 @@ def ahead(
             thread.submit(items.close).result()
 
 
-def made_ahead(
+def prefetched_calls(
     make: Callable[[Key], Item],
     keys: Iterator[Key],
     n_threads: int,

@@ -16,7 +16,7 @@ Retold = TypeVar("Retold")
 Result = TypeVar("Result")
 
 
-def found_by(
+def run_to_end(
     steps: Generator[Progress, None, Result],
     tell: Callable[[Progress], object] = lambda _: None,
 ) -> Result:
@@ -40,7 +40,7 @@ def found_by(
     return kept.result
 
 
-def retold(
+def with_progress(
     steps: Generator[Progress, None, Result], say: Callable[[Progress], Retold]
 ) -> Generator[Retold, None, Result]:
     """Take steps as a part of others: say of each how far that is in all.

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sr._napari.compare.widget import Compare
 from napari_sr._napari.layers.geometry import upscaled_placement
-from napari_sr.evaluation.side_by_side import load_methods, put_side_by_side
+from napari_sr.evaluation.side_by_side import compare_side_by_side, load_methods
 from napari_sr.image.stack import Stack
 
 WAIT = 60_000
@@ -112,7 +112,7 @@ def test_figures_and_pictures_are_those_of_the_command_line(widget, layers, qtbo
 
     low, truth = (Stack.from_array(layer.data) for layer in layers[:2])
     upscalers = load_methods([(name, {}) for name in METHODS])
-    expected = drain(put_side_by_side(low, upscalers, truth)).comparison
+    expected = drain(compare_side_by_side(low, upscalers, truth)).comparison
     table = widget.view.table
     shown = {
         table.item(i, 0).text(): table.item(i, 1).text()

@@ -22,7 +22,7 @@ from napari_sr._napari.fine_tune.form import TrainingForm
 from napari_sr._napari.fine_tune.widget import FineTune
 from napari_sr.catalogue.lookup import list_cards
 from napari_sr.training.schedule import N_LOOKS
-from napari_sr.training.unsaved import unfinished_trainings
+from napari_sr.training.unsaved import unsaved_trainings
 
 WAIT = 60_000
 """Milliseconds within which a training of the tests must have come that far."""
@@ -138,7 +138,7 @@ def test_a_model_is_trained_saved_and_offered_at_once(widget, qtbot, learn):
 
     assert "mine" in {card.name for card in list_cards()}
     assert widget.form.base.findText("mine") >= 0
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []
     assert usable(widget) == {"start"}
 
 
@@ -204,7 +204,7 @@ def test_a_model_that_is_not_wanted_leaves_nothing(widget, qtbot, learn):
 
     widget.discard()
 
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []
     assert usable(widget) == {"start"}
     assert widget.examples.isEnabled()
 
@@ -286,7 +286,7 @@ def test_an_unfinished_training_can_be_discarded(
 
     later.unfinished_bar.discard.click()
 
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []
     assert later.unfinished_bar.chosen is None
 
 
@@ -329,7 +329,7 @@ def test_pairs_that_are_none_are_refused_in_one_sentence(
 
     assert len(notified) == 1
     assert "64 × 64" in notified[0]
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []
 
 
 def test_nothing_is_heard_of_a_flow_whose_widget_is_gone(
@@ -452,5 +452,5 @@ def test_a_training_is_kept_when_napari_is_closed(
     viewer.close()
     qtbot.waitUntil(lambda: not worker.is_running, timeout=WAIT)
 
-    (left,) = unfinished_trainings()
+    (left,) = unsaved_trainings()
     assert left.recipe.base == "tiny"

@@ -18,7 +18,7 @@ from napari_sr.catalogue.lookup import new_model_path
 from napari_sr.image.stack import Stack
 from napari_sr.instrument.ranges import Instrument
 from napari_sr.training.schedule import N_LOOKS
-from napari_sr.training.unsaved import training_folder, unfinished_trainings
+from napari_sr.training.unsaved import training_folder, unsaved_trainings
 
 QUICK = {"iterations": 8, "validate_every": 4, "batch": 2, "patch": 16}
 
@@ -91,7 +91,7 @@ def test_told_to_stop_it_ends_with_the_best():
     _, outcome = follow(steps)
 
     assert outcome.model.card.name == "mine"
-    assert unfinished_trainings() == [outcome.unfinished]
+    assert unsaved_trainings() == [outcome.unfinished]
 
 
 @pytest.mark.under_load
@@ -103,7 +103,7 @@ def test_closed_in_the_middle_it_goes_on_from_there_to_the_same_model():
     while not next(steps).history:
         pass
     steps.close()
-    (left,) = unfinished_trainings()
+    (left,) = unsaved_trainings()
     updates, outcome = follow(resume(left, Event()))
 
     assert updates[1].history, "what was seen before is shown again"
@@ -113,7 +113,7 @@ def test_closed_in_the_middle_it_goes_on_from_there_to_the_same_model():
 def test_an_end_that_was_not_saved_is_found_again():
     _, first = follow(train(request(), Event()))
 
-    (left,) = unfinished_trainings()
+    (left,) = unsaved_trainings()
     _, again = follow(resume(left, Event()))
 
     assert again.model.digest == first.model.digest
@@ -133,7 +133,7 @@ def test_what_cannot_be_trained_is_refused_and_leaves_nothing(wrong, why):
     with pytest.raises(ValueError, match=why):
         follow(train(request(**wrong), Event()))
 
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []
     assert not list(training_folder().glob("*"))
 
 
@@ -169,7 +169,7 @@ def test_a_saved_model_has_the_name_of_its_file_and_is_no_longer_unfinished():
     save(outcome, new_model_path("another name"))
 
     assert sr.load_model("another name").card.name == "another name"
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []
     assert not outcome.unfinished.folder.exists()
 
 

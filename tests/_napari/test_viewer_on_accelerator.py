@@ -22,7 +22,7 @@ from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.view import View
 from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
-from napari_sr.upscaling.progress import found_by
+from napari_sr.upscaling.progress import run_to_end
 
 PLANES = np.random.default_rng(0).integers(0, 60_000, (2, 64, 64)).astype(np.uint16)
 
@@ -95,7 +95,7 @@ def fine_tuned(device):
         device=device,
         more={"iterations": 3, "validate_every": 2, "batch": 2, "patch": 16},
     )
-    return found_by(fine_tune_flow.train(asked, Event()))
+    return run_to_end(fine_tune_flow.train(asked, Event()))
 
 
 def test_fine_tuning(accelerator):

@@ -16,8 +16,8 @@ from napari_sr.cli import main
 from napari_sr.cli.arguments import read_method
 from napari_sr.evaluation.protocol import BORDER
 from napari_sr.evaluation.side_by_side import (
+    compare_side_by_side,
     load_methods,
-    put_side_by_side,
     record_stack,
 )
 from napari_sr.image.sampling import binned
@@ -54,7 +54,7 @@ def test_every_figure_is_that_of_the_whole_flow(pair):
     low, truth = pair
     upscalers = load_methods([("lanczos", {}), ("wiener", {"balance": 0.1})])
 
-    steps, found = drain(put_side_by_side(low, upscalers, truth))
+    steps, found = drain(compare_side_by_side(low, upscalers, truth))
 
     assert steps == [(n, 6) for n in range(1, 7)]
     assert list(found.comparison.figures) == [
@@ -81,7 +81,7 @@ def test_every_figure_is_that_of_the_whole_flow(pair):
 
 
 def test_without_a_reference_there_are_the_figures_that_need_none(pair):
-    _, found = drain(put_side_by_side(pair[0], load_methods([("nearest", {})])))
+    _, found = drain(compare_side_by_side(pair[0], load_methods([("nearest", {})])))
 
     assert found.comparison.names == ["agreement", "mean_shift", "lattice"]
     assert "reference" not in found.pictures
@@ -99,10 +99,10 @@ def test_a_sharp_stack_is_recorded_as_all_figures_are_taken():
 def test_what_does_not_fit_is_refused(pair):
     low, _ = pair
     with pytest.raises(StackError, match="in the pixels of the result"):
-        drain(put_side_by_side(low, load_methods([]), low))
+        drain(compare_side_by_side(low, load_methods([]), low))
     small = Stack.from_array(np.zeros((20, 20), np.uint16))
     with pytest.raises(StackError, match="too small"):
-        drain(put_side_by_side(small, load_methods([])))
+        drain(compare_side_by_side(small, load_methods([])))
 
 
 def test_factors_and_options_that_do_not_go_together_are_refused(tmp_path):
@@ -120,7 +120,7 @@ def test_factors_and_options_that_do_not_go_together_are_refused(tmp_path):
 
 def test_the_sheet_and_the_table_say_the_same(pair, tmp_path):
     _, found = drain(
-        put_side_by_side(pair[0], load_methods([("lanczos", {})]), pair[1])
+        compare_side_by_side(pair[0], load_methods([("lanczos", {})]), pair[1])
     )
 
     picture, table = write_side_by_side(found, tmp_path / "sheet.png")
@@ -205,7 +205,7 @@ def test_gaps_are_filled_in_pictures_and_figures():
     low = np.stack([binned(plane, 2) for plane in sharp_planes(1)])
     low[0, 20:25, 30:35] = np.nan
 
-    _, found = drain(put_side_by_side(Stack.from_array(low), load_methods([])))
+    _, found = drain(compare_side_by_side(Stack.from_array(low), load_methods([])))
 
     assert all(np.isfinite(one).all() for one in found.pictures.values())
     assert np.isfinite(found.comparison.figures["bicubic"].agreement)
@@ -214,7 +214,7 @@ def test_gaps_are_filled_in_pictures_and_figures():
 def test_it_is_said_that_a_recording_was_simulated():
     recording, truth = record_stack(Stack.from_array(sharp_planes(1), name="s"), 2, 200)
 
-    _, found = drain(put_side_by_side(recording, load_methods([]), truth))
+    _, found = drain(compare_side_by_side(recording, load_methods([]), truth))
 
     assert found.comparison.basis.startswith(
         "s, recorded with 200 photons at white. Data range "

@@ -12,13 +12,13 @@ from napari_sr.files.atomic import (
     displaced_by,
     hidden_beside,
     remove_leftovers,
-    written_aside,
+    written_atomically,
 )
 from napari_sr.image.axis import Axis
 
 
 def test_what_was_written_is_there_under_its_name(tmp_path):
-    with written_aside(tmp_path / "a.json") as partial:
+    with written_atomically(tmp_path / "a.json") as partial:
         partial.write_text("whole")
         (hidden,) = os.listdir(tmp_path)
         assert hidden.startswith(".a.json.")
@@ -33,7 +33,7 @@ def test_what_was_half_written_leaves_the_old_file(error, tmp_path):
     (tmp_path / "a.json").write_text("old")
 
     def write_half():
-        with written_aside(tmp_path / "a.json") as partial:
+        with written_atomically(tmp_path / "a.json") as partial:
             partial.write_text("half")
             raise error
 
@@ -94,7 +94,7 @@ def test_a_rerun_removes_what_a_killed_one_left(tmp_path, name):
 
 def test_a_name_as_long_as_the_disk_takes_has_a_hidden_one(tmp_path):
     path = tmp_path / ("µ" * 125 + ".json")
-    with written_aside(path) as partial:
+    with written_atomically(path) as partial:
         partial.write_text("whole")
         displaced_by(partial).touch()
     assert path.read_text() == "whole"

@@ -15,7 +15,7 @@ from napari_sr.files.zarr import regions as zarr_regions
 from napari_sr.image import regions
 from napari_sr.runs.one_file import FileJob, run_job
 from napari_sr.settings import UpscaleSettings
-from napari_sr.training.unsaved import unfinished_trainings
+from napari_sr.training.unsaved import unsaved_trainings
 
 FILES = Path(__file__).parents[1] / "fixtures" / "v0.1.0"
 
@@ -85,7 +85,7 @@ def test_a_stopped_run_is_gone_on_with(files, monkeypatch):
 
 
 def test_a_stopped_training_is_gone_on_with(files):
-    (training,) = unfinished_trainings()
+    (training,) = unsaved_trainings()
     recipe = training.recipe
 
     with training.opened() as (sharp, low):

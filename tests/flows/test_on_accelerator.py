@@ -14,7 +14,7 @@ from napari_sr.catalogue.lookup import load_model
 from napari_sr.cli import main
 from napari_sr.cli.selfcheck import self_check
 from napari_sr.evaluation.protocol import noise_of, on_scale, recorded
-from napari_sr.evaluation.side_by_side import put_side_by_side
+from napari_sr.evaluation.side_by_side import compare_side_by_side
 from napari_sr.files.zarr import regions as zarr_regions
 from napari_sr.image import regions
 from napari_sr.image.stack import Stack
@@ -26,7 +26,7 @@ from napari_sr.training.calibration import Known, find_interval
 from napari_sr.trust.uncertainty import spread
 from napari_sr.upscaling.flow import as_upscaler
 from napari_sr.upscaling.plan import make_plan
-from napari_sr.upscaling.progress import found_by
+from napari_sr.upscaling.progress import run_to_end
 
 PLANES = counts((2, 60, 70))
 ON_CPU = {"device": "cpu"}
@@ -187,12 +187,12 @@ def test_a_comparison_of_methods(accelerator):
     low = Stack.from_array(PLANES)
     rivals = {"tiny": tiny_fast(), "bicubic": load_model("bicubic", factor=2)}
 
-    found = found_by(put_side_by_side(low, rivals))
+    found = run_to_end(compare_side_by_side(low, rivals))
 
     assert {plan["device"] for plan in found.plans.values()} == {"pretend"}
     assert accelerator.n_copied_back > 0
-    expected = found_by(
-        put_side_by_side(low, rivals, settings=UpscaleSettings(**ON_CPU))
+    expected = run_to_end(
+        compare_side_by_side(low, rivals, settings=UpscaleSettings(**ON_CPU))
     )
     for name in rivals:
         assert_alike(found.pictures[name], expected.pictures[name])

@@ -20,7 +20,7 @@ from napari_sr.phantoms import make_phantom
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import upscale
 from napari_sr.upscaling.plan import make_plan
-from napari_sr.upscaling.progress import found_by
+from napari_sr.upscaling.progress import run_to_end
 
 SHIFT = (7, 12)
 """Rows and columns by which the bank's field lies elsewhere."""
@@ -41,8 +41,8 @@ def banks(tmp_path_factory):
     for seed in (1, 2):
         tifffile.imwrite(folder / f"cells{seed}.tif", specimen("nuclei", seed))
     cells = sorted(folder.glob("cells*.tif"))
-    found_by(write_bank([*cells, folder / "same.tif"], folder / "near.npz"))
-    found_by(write_bank(cells, folder / "far.npz"))
+    run_to_end(write_bank([*cells, folder / "same.tif"], folder / "near.npz"))
+    run_to_end(write_bank(cells, folder / "far.npz"))
     truth = field[SHIFT[0] : SHIFT[0] + 128, SHIFT[1] : SHIFT[1] + 128]
     return folder, truth
 
@@ -108,7 +108,7 @@ def test_what_is_no_bank_or_another_one_is_refused(banks, tmp_path):
     with pytest.raises(ValueError, match="not the bank that was used"):
         load_model("retrieval", factor=2, bank=path, bank_sha256="0" * 64)
     with pytest.raises(ValueError, match="no image to index"):
-        found_by(write_bank([], tmp_path / "none.npz"))
+        run_to_end(write_bank([], tmp_path / "none.npz"))
     assert not list(tmp_path.iterdir())
 
 

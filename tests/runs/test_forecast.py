@@ -14,7 +14,7 @@ from napari_sr.cli import main
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.runs import forecast as forecasting
-from napari_sr.runs.forecast import forecast, free_disk, try_out
+from napari_sr.runs.forecast import forecast, free_disk, trial_run
 from napari_sr.runs.one_file import upscale_file
 from napari_sr.settings import UpscaleSettings
 
@@ -36,7 +36,7 @@ def test_the_disk_that_is_foretold_is_the_disk_that_is_taken(
     array = counts((3, 560, 540))
     source = write_stack(tmp_path / "a.ome.tif", array)
     output = tmp_path / f"r{suffix}"
-    trial = try_out(Stack.from_array(array), BICUBIC, SETTINGS, suffix, compression)
+    trial = trial_run(Stack.from_array(array), BICUBIC, SETTINGS, suffix, compression)
 
     found = forecast(trial, [array.shape], output)
 
@@ -51,7 +51,7 @@ def test_the_disk_that_is_foretold_is_the_disk_that_is_taken(
 
 def of(suffix, *shapes):
     stack = Stack.from_array(counts((90, 90)))
-    trial = try_out(stack, tiny_fast(), SETTINGS, suffix, "zlib")
+    trial = trial_run(stack, tiny_fast(), SETTINGS, suffix, "zlib")
     trial = replace(trial, seconds=1e-6)  # what it took differs from time to time
     return forecast(trial, list(shapes), Path(f"r{suffix}"))
 

@@ -26,7 +26,7 @@ import napari_sr
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.runs.one_file import FileJob, FileResult, run_job, upscale_file
-from napari_sr.runs.workers import Workers, _Station, _trailing_number, connected
+from napari_sr.runs.workers import Workers, _trailing_number, _WorkerState, connected
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import upscale
 
@@ -384,7 +384,7 @@ def test_workers_of_one_machine_take_turns_at_its_gpus(monkeypatch, name, expect
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "device", device)
     n_threads = torch.get_num_threads()  # which a station sets for its process
-    station = _Station(NEAREST, napari_sr.__version__)
+    station = _WorkerState(NEAREST, napari_sr.__version__)
     worker = SimpleNamespace(name=name, state=SimpleNamespace(nthreads=n_threads))
     station.setup(worker)
     assert station.call(lambda _station, number: number + 1, (1,)) == 2

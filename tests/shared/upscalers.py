@@ -13,7 +13,7 @@ from napari_sr.catalogue.lookup import load_model
 from napari_sr.methods.bank import write_bank
 from napari_sr.methods.names import METHODS
 from napari_sr.phantoms import make_phantom
-from napari_sr.upscaling.progress import found_by
+from napari_sr.upscaling.progress import run_to_end
 
 FACTORS = (2, 3, 4)
 EXAMPLE = Path(mkdtemp(prefix="napari-sr-")) / "example.tif"
@@ -24,7 +24,7 @@ tifffile.imwrite(
 )
 BANK = EXAMPLE.with_name("bank.npz")
 """An index of that one image."""
-assert found_by(write_bank([EXAMPLE], BANK)) == 1
+assert run_to_end(write_bank([EXAMPLE], BANK)) == 1
 NEEDED = {
     "exemplar": {"example": str(EXAMPLE), "n_patches": 256},
     "retrieval": {"bank": str(BANK), "n_images": 1},

@@ -273,7 +273,7 @@ def test_the_generator_step_does_not_move_the_discriminator():
     parameters = [p.detach().clone() for p in state.discriminator.parameters()]
     generator = state.generator.tail.weight.detach().clone()
 
-    lesson._teach_generator([(result, truth, told)], len(result))
+    lesson._train_generator([(result, truth, told)], len(result))
 
     after = list(state.discriminator.parameters())
     assert all(torch.equal(a, b) for a, b in zip(parameters, after, strict=True))

@@ -10,7 +10,7 @@ from napari_sr.image.stack import Stack, StackError
 from napari_sr.recipes import Recipe
 from napari_sr.settings import TrainingSettings
 from napari_sr.training import unsaved as unfinished
-from napari_sr.training.unsaved import begin, unfinished_trainings
+from napari_sr.training.unsaved import begin, unsaved_trainings
 
 SETTINGS = TrainingSettings(minutes=2.5, seed=7)
 
@@ -37,14 +37,14 @@ def with_checkpoint(one):
 
 def test_it_is_listed_once_there_is_a_checkpoint_until_it_is_discarded():
     begun = begin(recipe(), [stack()])
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []
 
     with_checkpoint(begun)
-    assert unfinished_trainings() == [begun]
+    assert unsaved_trainings() == [begun]
     assert begun.recipe.settings == SETTINGS
 
     begun.discard()
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []
     assert not begun.folder.exists()
 
 
@@ -124,4 +124,4 @@ def test_a_folder_of_something_else_is_not_listed(tmp_path):
     (folder / "recipe.json").write_text('{"name": ""}')
     (folder / "checkpoint").touch()
 
-    assert unfinished_trainings() == []
+    assert unsaved_trainings() == []

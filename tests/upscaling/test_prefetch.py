@@ -7,7 +7,7 @@ from itertools import count, islice
 
 import pytest
 
-from napari_sr.upscaling.prefetch import ahead, made_ahead
+from napari_sr.upscaling.prefetch import ahead, prefetched_calls
 
 
 def test_items_come_in_their_order_from_another_thread():
@@ -78,7 +78,7 @@ def test_several_threads_make_items_in_the_order_of_their_keys():
             together.wait()
         return key * key
 
-    made = made_ahead(make, count(), 3, begin=lambda: begun.append(1))
+    made = prefetched_calls(make, count(), 3, begin=lambda: begun.append(1))
 
     assert list(islice(made, 8)) == [key * key for key in range(8)]
     made.close()
@@ -87,9 +87,9 @@ def test_several_threads_make_items_in_the_order_of_their_keys():
 
 
 def test_keys_that_end_are_all_made_and_errors_come_in_their_turn():
-    assert list(made_ahead(str, iter("abc"), 2)) == ["a", "b", "c"]
+    assert list(prefetched_calls(str, iter("abc"), 2)) == ["a", "b", "c"]
 
-    made = made_ahead(lambda key: 1 / key, iter([1, 0, 2]), 2)
+    made = prefetched_calls(lambda key: 1 / key, iter([1, 0, 2]), 2)
     assert next(made) == 1
     with pytest.raises(ZeroDivisionError):
         next(made)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_sr.upscaling.progress import found_by, retold
+from napari_sr.upscaling.progress import run_to_end, with_progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,19 +23,22 @@ def counting(closed: list[str]) -> Generator[int, None, str]:
 
 def test_gives_what_was_found_and_tells_of_each_step() -> None:
     told: list[int] = []
-    assert found_by(counting([]), told.append) == "all"
+    assert run_to_end(counting([]), told.append) == "all"
     assert told == [1, 2]
 
 
 def test_steps_can_be_retold_as_a_part_of_others() -> None:
     told: list[str] = []
-    assert found_by(retold(counting([]), lambda n: f"{n} of 5"), told.append) == "all"
+    assert (
+        run_to_end(with_progress(counting([]), lambda n: f"{n} of 5"), told.append)
+        == "all"
+    )
     assert told == ["1 of 5", "2 of 5"]
 
 
 def test_to_stop_is_to_stop_what_is_retold() -> None:
     closed: list[str] = []
-    steps = retold(counting(closed), str)
+    steps = with_progress(counting(closed), str)
     next(steps)
     steps.close()
     assert closed == ["closed"]
@@ -47,4 +50,4 @@ def test_an_error_is_the_callers() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        found_by(retold(broken(), lambda n: n))
+        run_to_end(with_progress(broken(), lambda n: n))

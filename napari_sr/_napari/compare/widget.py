@@ -175,11 +175,13 @@ def _comparing(
 ) -> Generator[tuple[int, int], None, tuple[SideBySide, Part]]:
     """Compare in a thread, where torch and matplotlib are loaded."""
     load("napari_sr.evaluation.side_by_side", "napari_sr.trust.report.contact_sheet")
-    from napari_sr.evaluation.side_by_side import load_methods, put_side_by_side
+    from napari_sr.evaluation.side_by_side import compare_side_by_side, load_methods
     from napari_sr.trust.report.contact_sheet import most_detailed
 
     upscalers = load_methods(named, factor)
-    compared = yield from put_side_by_side(recording, upscalers, reference, settings)
+    compared = yield from compare_side_by_side(
+        recording, upscalers, reference, settings
+    )
     return compared, most_detailed(compared)
 
 

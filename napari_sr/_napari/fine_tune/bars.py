@@ -20,11 +20,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sr._napari.parts.form import show_progress
-from napari_sr.training.unsaved import unfinished_trainings
+from napari_sr.training.unsaved import unsaved_trainings
 
 if TYPE_CHECKING:
     from napari_sr._napari.fine_tune.flow import TrainingOutcome
-    from napari_sr.training.unsaved import Unfinished
+    from napari_sr.training.unsaved import UnsavedTraining
 
 STEPS = 1000
 BETTER, NOT_BETTER = "#35a978", "#d9822b"
@@ -35,7 +35,7 @@ class UnfinishedBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: list[Unfinished] = []
+        self._known: list[UnsavedTraining] = []
         self._names = QComboBox()
         self._names.setToolTip("Trainings that were begun and not saved yet.")
         self._names.setMinimumContentsLength(8)
@@ -51,14 +51,14 @@ class UnfinishedBar(QWidget):
         row.setColumnStretch(0, 1)
 
     @property
-    def chosen(self) -> Unfinished | None:
+    def chosen(self) -> UnsavedTraining | None:
         """The training that is chosen."""
         number = self._names.currentIndex()
         return self._known[number] if 0 <= number < len(self._known) else None
 
     def refresh(self) -> None:
         """Offer those that there are now."""
-        self._known = unfinished_trainings()
+        self._known = unsaved_trainings()
         self._names.clear()
         self._names.addItems([training.recipe.name for training in self._known])
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sr._napari.parts.heavy_imports import OPTIMIZERS, load
 from napari_sr.recipes import Recipe
-from napari_sr.training.unsaved import Unfinished, begin
+from napari_sr.training.unsaved import UnsavedTraining, begin
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -83,7 +83,7 @@ class TrainingOutcome:
     model: SRModel
     verdict: str
     is_better: bool
-    unfinished: Unfinished
+    unfinished: UnsavedTraining
     """To be discarded once the model is saved, or not wanted."""
 
 
@@ -135,7 +135,7 @@ def train(
 
 
 def resume(
-    unfinished: Unfinished, stop: Event
+    unfinished: UnsavedTraining, stop: Event
 ) -> Generator[Update, None, TrainingOutcome]:
     """Go on with a training; parameters and results as for `train`."""
     load("napari_sr.training.session", OPTIMIZERS)
@@ -152,7 +152,7 @@ def resume(
 
 
 def _follow(
-    unfinished: Unfinished, stop: Event
+    unfinished: UnsavedTraining, stop: Event
 ) -> Generator[Update, None, TrainingOutcome]:
     """Train until it is over, told to stop, or closed."""
     from napari_sr.training.calibration import calibrated_model

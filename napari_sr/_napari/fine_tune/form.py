@@ -23,7 +23,7 @@ from napari_sr._napari.parts.preferences import DEVICES, preferences
 from napari_sr._napari.parts.section import Section
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
 from napari_sr.settings import TrainingSettings
-from napari_sr.training.unsaved import unfinished_trainings
+from napari_sr.training.unsaved import unsaved_trainings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +143,7 @@ class TrainingForm(QWidget):
         number, name = 1, f"my {base}"
         taken = {
             *self._cards,
-            *(training.recipe.name for training in unfinished_trainings()),
+            *(training.recipe.name for training in unsaved_trainings()),
         }
         while name in taken:
             number += 1

@@ -28,7 +28,7 @@ from napari_sr._napari.parts.remembered import recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.pickers import refresh_pickers
 from napari_sr.catalogue.lookup import list_cards, new_model_path
-from napari_sr.training.unsaved import Unfinished
+from napari_sr.training.unsaved import UnsavedTraining
 
 KEPT_AS = "fine-tune"
 
@@ -161,7 +161,7 @@ class FineTune(FineTunePanel):
         )
 
     def _follow(
-        self, flow: object, what: TrainingRequest | Unfinished, name: str
+        self, flow: object, what: TrainingRequest | UnsavedTraining, name: str
     ) -> None:
         self._stop = Event()
         self.live.clear()

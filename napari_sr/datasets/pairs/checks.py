@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sr.datasets.pairs.mix_ups import LineUp, say_unrelated
+from napari_sr.datasets.pairs.mix_ups import MixUpSearch, describe_mix_up
 from napari_sr.datasets.pairs.names import PairError
 from napari_sr.datasets.registration import SMALLEST, has_detail, register
 from napari_sr.image.sampling import spread_indices
@@ -106,7 +106,7 @@ def place_all(pairs: Sequence[StackPair], largest_shift: float) -> list[Placemen
     PairError
         If images are mixed up, unrelated, shifted further or distorted.
     """
-    line_up, refusals, placements = LineUp(largest_shift), [], []
+    line_up, refusals, placements = MixUpSearch(largest_shift), [], []
     for pair in pairs:
         try:
             placements.append(_place(pair, largest_shift, line_up))
@@ -120,7 +120,7 @@ def place_all(pairs: Sequence[StackPair], largest_shift: float) -> list[Placemen
     return placements
 
 
-def _place(pair: StackPair, largest_shift: float, line_up: LineUp) -> Placement:
+def _place(pair: StackPair, largest_shift: float, line_up: MixUpSearch) -> Placement:
     """Register some planes of a stack, and all of them where they do not agree."""
     chosen = spread_indices(pair.low.stack, _N_CHECKED)
     for index in chosen:
@@ -165,7 +165,7 @@ def _registered(
             and registration.correlation >= _CORRELATION
         )
         if not related and has_detail(low) and has_detail(high):
-            raise say_unrelated(pair, index, registration.correlation, largest_shift)
+            raise describe_mix_up(pair, index, registration.correlation, largest_shift)
         if related and _is_placed(pair.low.label(index), registration, largest_shift):
             measured[index] = registration
     return measured

@@ -14,7 +14,7 @@ import numpy as np
 from napari_sr.datasets.images import images_of
 from napari_sr.datasets.pairs.brightness import fit_brightness
 from napari_sr.datasets.pairs.checks import check_kind, place_all
-from napari_sr.datasets.pairs.measured import PairReport, bring_together
+from napari_sr.datasets.pairs.measured import PairReport, combine_pair
 from napari_sr.datasets.pairs.mix_ups import StackPair
 from napari_sr.datasets.pairs.names import PairError, match_names, match_order
 from napari_sr.datasets.plane_cache import PlaneCache
@@ -167,7 +167,7 @@ def _pairs_of(
     scaled = IntensityRange(*ends)
     lows, highs = images_of(stack.low, intensity), images_of(stack.high, scaled)
     pairs = [
-        bring_together(low, high, stack.factor, _report(placement, at, fit))
+        combine_pair(low, high, stack.factor, _report(placement, at, fit))
         for at, low, high in zip(stack.low.stack.indices(), lows, highs, strict=True)
         if at in placement.shifts
     ]

@@ -100,12 +100,12 @@ class MeasuredPair:
         high = self.high.cropped(*sharp)
         return replace(self, name=low.name, low=low, high=high)
 
-    def glance(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
+    def thumbnail(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
         """Read a piece of the low image."""
         return self.low[part]
 
 
-def bring_together(
+def combine_pair(
     low: SharpImage, high: SharpImage, factor: int, report: PairReport
 ) -> MeasuredPair:
     """Move the high image onto the low one, and crop both to what they share."""

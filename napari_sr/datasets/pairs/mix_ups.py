@@ -56,7 +56,7 @@ class StackPair:
         return self.low.plane(index).counts, self.high.plane(index).counts
 
 
-class LineUp:
+class MixUpSearch:
     """Compares each pair with those that were looked at before it.
 
     Parameters
@@ -102,7 +102,7 @@ class LineUp:
             )
 
 
-def say_unrelated(
+def describe_mix_up(
     pair: StackPair, index: Index, correlation: float, reach: float
 ) -> PairError:
     """Say that two images are different, or that one of them is only turned.

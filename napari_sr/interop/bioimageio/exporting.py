@@ -21,7 +21,7 @@ import matplotlib.image
 import numpy as np
 import torch
 
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.image.intensity import IntensityRange
 from napari_sr.image.stack import Stack
 from napari_sr.interop.onnx_file import INPUTS, OPSET, OUTPUT, as_onnx
@@ -90,7 +90,7 @@ def export_package(model: SRModel, path: str | os.PathLike[str]) -> Path:
     }
     described = json.dumps(_description(model, files), indent=1)  # JSON is YAML, too
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as partial, zipfile.ZipFile(partial, "w") as package:
+    with written_atomically(path) as partial, zipfile.ZipFile(partial, "w") as package:
         for name, content in {"rdf.yaml": described.encode(), **files}.items():
             package.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return path

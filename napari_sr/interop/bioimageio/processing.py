@@ -85,10 +85,10 @@ def read_processing(name: str, model_input: Any, output: Any) -> Processing:  # 
     reader = _Reader(name, str(model_input.id), {str(a.id) for a in model_input.axes})
     policy, before = reader.preprocessing(model_input.preprocessing)
     after = reader.postprocessing(output.postprocessing)
-    return Processing(policy, before, (*after, _way_back(policy, before, after)))
+    return Processing(policy, before, (*after, _inverse(policy, before, after)))
 
 
-def _way_back(
+def _inverse(
     policy: IntensityPolicy, before: Sequence[Linear], after: Sequence[Linear]
 ) -> Linear:
     """Go back to network range from the network's units, or from counts.

@@ -224,7 +224,7 @@ class Predictor(nn.Module):
             _convolution(n_in, n_out, 5, stride)
             for n_in, n_out, stride in zip(widths, widths[1:], strides, strict=False)
         )
-        _start_loud(self)
+        _start_with_large_weights(self)
 
     def forward(self, low: Tensor) -> Tensor:
         """Map `(n, 1, h, w)` to codes `(n, 10)`."""
@@ -261,7 +261,7 @@ class Corrector(nn.Module):
                 _convolution(channels, N_CODE, 1),
             ]
         )
-        _start_loud(self)
+        _start_with_large_weights(self)
 
     def forward(self, fine: Tensor, code: Tensor) -> Tensor:
         """Map a result `(n, 1, h, w)` and its code `(n, 10)` to a step `(n, 10)`."""
@@ -278,7 +278,7 @@ class Corrector(nn.Module):
         return step
 
 
-def _start_loud(network: nn.Module) -> None:
+def _start_with_large_weights(network: nn.Module) -> None:
     """Start so that what is seen fades from layer to layer no more than it has to."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.metrics.descriptions import FIGURES, as_text
 from napari_sr.trust.report.drawing import busiest, show, smaller
 
@@ -46,7 +46,7 @@ def draw_contact_sheet(
     Parameters
     ----------
     side_by_side
-        From `napari_sr.evaluation.side_by_side.put_side_by_side`.
+        From `napari_sr.evaluation.side_by_side.compare_side_by_side`.
     zoom
         Rows and columns of the recording to enlarge; where there is most detail when
         not given.
@@ -119,9 +119,9 @@ def write_side_by_side(
     figure = draw_contact_sheet(side_by_side, zoom)
     plans = json.dumps(dict(side_by_side.plans), ensure_ascii=False, default=str)
     header = {"Software": "napari-sr", "Description": plans}
-    with written_aside(picture) as partial:
+    with written_atomically(picture) as partial:
         figure.savefig(partial, format="png", dpi=_DPI, metadata=header)
-    with written_aside(table) as partial:
+    with written_atomically(table) as partial:
         partial.write_text(side_by_side.comparison.as_csv(), encoding="utf-8")
     return picture, table
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from napari_sr.files.atomic import written_aside
+from napari_sr.files.atomic import written_atomically
 from napari_sr.metrics.descriptions import FIGURES, PLANE_FIGURES
 from napari_sr.trust.report.drawing import (
     draw_histograms,
@@ -67,7 +67,7 @@ def write_report(assessment: Assessment, path: str | os.PathLike[str]) -> Path:
         )
     else:
         text = as_html(assessment)
-    with written_aside(path) as partial:
+    with written_atomically(path) as partial:
         partial.write_text(text, encoding="utf-8")
     return path
 
