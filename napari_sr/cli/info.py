@@ -1,16 +1,57 @@
-"""Write what a file or a model is."""
+"""`napari-sr info`: what a file or a model is."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sr.catalogue.summary import describe_model
+from napari_sr.cli.exit_codes import OK
+from napari_sr.cli.terminal import say
 from napari_sr.runs.summary import _as_typed, _blur_as_text
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
     from napari_sr.image.stack import Stack
+
+
+def add_info(parser: argparse.ArgumentParser) -> None:
+    """Describe `info`."""
+    parser.add_argument("file", help="a stack, a model file, or the name of a model")
+    parser.add_argument("--json", action="store_true", help="print everything, as JSON")
+    parser.set_defaults(run=_info)
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    say(_description(arguments.file, arguments.json))
+    return OK
+
+
+def _description(name: str, as_json: bool) -> str:
+    """Find out what a name or a path stands for, and describe it."""
+    from napari_sr.cards.model_card import read_card
+    from napari_sr.catalogue.lookup import list_cards, read_foreign
+    from napari_sr.files import open_stack
+    from napari_sr.interop.recognizing import is_foreign
+    from napari_sr.methods.names import METHODS
+
+    named = {card.name: card for card in list_cards()}
+    if name in named or name.endswith(".safetensors") or is_foreign(name):
+        is_ours = name.endswith(".safetensors")
+        card = named.get(name) or (
+            read_card(name) if is_ours else read_foreign(name).card
+        )
+        return card.model_dump_json(indent=1) if as_json else describe_model(card)
+    if name in METHODS and not Path(name).exists():
+        text = f"{name}, by 2, 3, 4 or 8 (--factor): {METHODS[name].description}"
+        return json.dumps({"name": name}) if as_json else text
+    with open_stack(name) as stack:
+        known = stack_as_json(stack)
+        return json.dumps(known, indent=1) if as_json else describe_stack(stack)
 
 
 def describe_stack(stack: Stack) -> str:

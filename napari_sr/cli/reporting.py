@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.progress import followed
-from napari_sr.cli.saying import say
+from napari_sr.cli.terminal import say
 from napari_sr.runs.output_names import find_source
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr.cli.exit_codes import FAILED, OK
-from napari_sr.cli.saying import say
+from napari_sr.cli.terminal import say
 
 if TYPE_CHECKING:
     import argparse

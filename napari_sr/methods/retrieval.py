@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Literal, Self
 import torch
 from torch.nn import functional
 
-from napari_sr.methods.bank import Bank
-from napari_sr.methods.laying import (
+from napari_sr.methods.alignment import (
     AROUND,
     align_to,
     reach_of_alignment,
     refine_alignment,
 )
-from napari_sr.methods.trust import REACH, trusted
+from napari_sr.methods.bank import Bank
+from napari_sr.methods.similarity_weights import REACH, trusted
 from napari_sr.methods.weightless import FLOAT_BYTES, Weightless
 from napari_sr.networks.resampling import kernel_radius, resample
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_sr.image.intensity import IntensityRange, NoiseLevel
     from napari_sr.image.stack import Stack
-    from napari_sr.methods.laying import AlignedImage
+    from napari_sr.methods.alignment import AlignedImage
     from napari_sr.models.upscaler import Prepared, Upscaler
     from napari_sr.networks import Condition
 

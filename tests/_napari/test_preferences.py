@@ -82,7 +82,8 @@ def test_the_model_folder_is_followed(preferred, tmp_path, monkeypatch):
     monkeypatch.delenv("NAPARI_SR_MODELS")
     asked = []
     monkeypatch.setattr(
-        "napari_sr._napari.pickers.refresh_pickers", lambda *_: asked.append(1)
+        "napari_sr._napari.parts.model_picker.refresh_pickers",
+        lambda *_: asked.append(1),
     )
     try:
         follow_preferences()

@@ -14,7 +14,7 @@ from napari_sr.image.sampling import binned
 from napari_sr.image.stack import Stack
 from napari_sr.methods.bank import Bank, described, write_bank
 from napari_sr.methods.retrieval import Retrieval
-from napari_sr.methods.trust import trusted
+from napari_sr.methods.similarity_weights import trusted
 from napari_sr.models.upscaler import Prepared
 from napari_sr.phantoms import make_phantom
 from napari_sr.settings import UpscaleSettings

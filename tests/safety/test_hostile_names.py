@@ -13,7 +13,7 @@ from stacks_on_disk import counts, write_stack
 from napari_sr.cards.model_card import ModelFormatError
 from napari_sr.catalogue.lookup import read_foreign
 from napari_sr.cli import main
-from napari_sr.cli.saying import printable
+from napari_sr.cli.terminal import printable
 from napari_sr.files import open_stack
 from napari_sr.image.stack import StackError
 

@@ -12,12 +12,12 @@ from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
-from napari_sr._napari.asking import ask_and_write
 from napari_sr._napari.compare.choice import CompareChoice
 from napari_sr._napari.compare.views import MethodTable, PictureGrid, scrolled
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.heavy_imports import load
+from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.parts.preferences import preferred_settings
 from napari_sr.image.stack import StackError
 from napari_sr.settings import explain

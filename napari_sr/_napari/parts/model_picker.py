@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import napari
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
@@ -82,3 +83,18 @@ class ModelPicker(QWidget):
     def _on_chosen(self) -> None:
         self.factor_box.setVisible(self.factor is not None)
         self.changed.emit()
+
+
+def refresh_pickers(viewer: object = None) -> None:
+    """Let every open widget offer the models that there are now.
+
+    Parameters
+    ----------
+    viewer
+        Whose widgets; that of the current window when not given.
+    """
+    viewer = viewer or napari.current_viewer()
+    window = getattr(viewer, "window", None)  # none where nothing is drawn
+    for widget in window.dock_widgets.values() if window else ():
+        if hasattr(widget, "reset_choices"):
+            widget.reset_choices()

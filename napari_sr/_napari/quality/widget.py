@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sr._napari.asking import ask_and_write
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.heavy_imports import load
+from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.quality.choice import QualityChoice
 from napari_sr._napari.quality.figure_view import FigureView
 from napari_sr._napari.quality.map_layers import add_maps

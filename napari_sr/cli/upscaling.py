@@ -1,4 +1,4 @@
-"""How `napari-sr upscale` is run: here, in shares or on workers; one file or many."""
+"""`napari-sr upscale`: here, in shares or on workers; one file or many."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from napari_sr.cli.arguments import read_count, read_seconds, read_share
+from napari_sr.cli.arguments import (
+    read_count,
+    read_options,
+    read_output,
+    read_seconds,
+    read_share,
+)
 from napari_sr.cli.exit_codes import FAILED, OK
-from napari_sr.cli.saying import printable, say
-from napari_sr.files.formats import has_writable_suffix
+from napari_sr.cli.flags import add_flags, typed_in
+from napari_sr.cli.terminal import printable, say
+from napari_sr.files.finding import find_sources, find_stacks
+from napari_sr.files.formats import COMPRESSIONS, has_writable_suffix
+from napari_sr.files.url import as_path
 from napari_sr.runs.output_names import OUTPUT_SUFFIXES
 from napari_sr.runs.summary import (
     describe_failure,
@@ -22,6 +31,7 @@ from napari_sr.runs.summary import (
     describe_result,
     describe_share,
 )
+from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -32,13 +42,43 @@ if TYPE_CHECKING:
     from napari_sr.runs.one_file import FileJob
     from napari_sr.runs.output_names import Source
     from napari_sr.runs.workers import Workers
-    from napari_sr.settings import UpscaleSettings
     from napari_sr.upscaling.flow import TileStep
 
     Events = Generator[tuple[int, TileStep | Outcome], None, None]
 
 
-def add_running(parser: argparse.ArgumentParser) -> None:
+_FROM_RECIPE = (
+    *("inputs", "output", "model", "factor", "options", "channel", "stack"),
+    *("format", "compression", "workers", "scheduler", "slurm"),
+)
+
+
+def add_upscale(parser: argparse.ArgumentParser) -> None:
+    """Describe `upscale`."""
+    add = parser.add_argument
+    add("inputs", nargs="*", metavar="IN",
+        help="files, folders, quoted patterns, or URLs of OME-Zarr")  # fmt: skip
+    add("-o", "--output", type=read_output, metavar="OUT",
+        help="a file for one input (.ome.tif or .ome.zarr), else a folder; asked for "
+        "unless the recipe says it, as is the model")  # fmt: skip
+    add("-m", "--model", help="a name (see `napari-sr models`) or file")
+    add("--recipe", type=Path, metavar="FILE",
+        help="a TOML file that says what is not said here")  # fmt: skip
+    add("--factor", type=int, help="for methods without one of their own (bicubic)")
+    add("--set", nargs=2, action="append", metavar=("NAME", "VALUE"), dest="options",
+        help="an option of a method without weights, such as psf_sigma "
+        "1.5")  # fmt: skip
+    add("--channel", type=int, help="which channel to take, from 0")
+    add("--stack", action="store_true", help="take all inputs as planes of one stack")
+    add("--overwrite", action="store_true", help="replace existing outputs")
+    add("--compression", choices=COMPRESSIONS,
+        help="all lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
+    add_flags(parser, UpscaleSettings)
+    _add_running(parser)
+    parser.set_defaults(run=_upscale, misuse=parser.error)
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
     """Describe what shares the work, and what a folder of results holds."""
     add = parser.add_argument
     add("--format", choices=[suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES],
@@ -59,6 +99,55 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     add("--patience", type=read_seconds, metavar="SECONDS",
         help="without any worker, after which a run ends; what is done is kept (60; "
         "a day for jobs of SLURM)")  # fmt: skip
+
+
+def _upscale(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    if arguments.stack:
+        files = find_stacks(arguments.inputs, leave_out=arguments.output)
+        sources: list[Source] = [tuple(files)]
+    else:
+        sources = [*find_sources(arguments.inputs, leave_out=arguments.output)]
+
+    from napari_sr.catalogue.lookup import load_with_options
+    from napari_sr.upscaling.flow import as_upscaler
+
+    options = arguments.options or {}
+    model = load_with_options(arguments.model, arguments.factor, options)
+    upscaler = as_upscaler(model, settings)
+    jobs = jobs_for(arguments, sources, upscaler.factor)
+    if arguments.plan:
+        return plan_jobs(jobs, upscaler, settings)
+    return run_jobs(arguments, jobs, upscaler, settings)
+
+
+def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
+    """Gather the settings; what is not typed is taken from the recipe, if there is one.
+
+    The other arguments are completed in place.
+    """
+    options: dict[str, object] = {}
+    if arguments.options is not None:
+        arguments.options = read_options(arguments.options)
+    if arguments.recipe is not None:
+        from napari_sr.recipes import read_upscale_recipe
+
+        recipe = read_upscale_recipe(arguments.recipe)
+        options = dict(recipe.settings)
+        for name in _FROM_RECIPE:
+            typed = getattr(arguments, name)
+            if typed is None or typed is False or typed == []:
+                setattr(arguments, name, getattr(recipe, name))
+        if isinstance(arguments.output, str):
+            arguments.output = as_path(arguments.output)
+    if arguments.compression is None:
+        arguments.compression = COMPRESSIONS[0]
+    required = {"IN": "inputs", "-o/--output": "output", "-m/--model": "model"}
+    missing = [name for name, kept in required.items() if not getattr(arguments, kept)]
+    if missing:
+        arguments.misuse(f"the following arguments are required: {', '.join(missing)}")
+    options |= typed_in(arguments, UpscaleSettings)
+    return UpscaleSettings.model_validate(options)
 
 
 def plan_jobs(
