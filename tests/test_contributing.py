@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
+import napari_sr as sr
 from napari_sr import networks
+from napari_sr.files import formats
 from napari_sr.networks import build_generator
 from napari_sr.phantoms import make_phantom
 
@@ -57,10 +61,29 @@ def test_the_new_architecture_sees_no_further_than_it_says(residual):
     assert int(felt.abs().max()) <= network.halo
 
 
+def test_the_new_file_format_is_read_and_written(monkeypatch, tmp_path):
+    module = ModuleType("numpy_file")
+    exec(code_of("A new file format")[0], vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    table = (*formats.FORMATS, formats.Format("NumPy", (".npy",), module.__name__))
+    monkeypatch.setattr(formats, "FORMATS", table)
+    planes = np.random.default_rng(0).integers(0, 9999, (3, 20, 24), np.uint16)
+    np.save(tmp_path / "a.npy", planes)
+    (tmp_path / "damaged.npy").write_bytes(b"none")
+
+    bicubic = sr.load_model("bicubic", factor=2)
+    result = sr.upscale_file(tmp_path / "a.npy", tmp_path / "b.npy", bicubic)
+
+    np.testing.assert_array_equal(np.load(result.path), sr.upscale(planes, bicubic))
+    with pytest.raises(sr.StackError, match="Write it again"):
+        sr.open_stack(tmp_path / "damaged.npy")
+
+
 def test_every_place_that_it_names_exists():
     named = re.findall(r"`([\w/]+(?:\.py|/))`", TEXT)
 
     places = [ROOT / "napari_sr", ROOT]
     missing = [n for n in named if not any((place / n).exists() for place in places)]
 
-    assert missing in ([], ["napari_sr/networks/generators/residual.py"])
+    examples = ["networks/generators/residual.py", "files/numpy_file.py"]
+    assert missing == [f"napari_sr/{example}" for example in examples]
