@@ -136,9 +136,6 @@ def scale_for(
     """
     ratios = _ratios(errors, doubts)
     n = len(ratios)
-    # Conformal risk control (Angelopoulos et al., ICLR 2024): with losses Lᵢ(λ) ≤ B = 1
-    # that fall with λ, the smallest λ with n/(n+1) · mean L(λ) + B/(n+1) ≤ α keeps E[L]
-    # of the next image at or below α. Solved for the mean: (n+1)/n · α − 1/n.
     # A further image may miss everything: so much risk is spent before any is seen.
     allowed = (n + 1) / n * (1 - level) - 1 / n
     is_guaranteed = allowed > 0

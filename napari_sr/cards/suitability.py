@@ -135,10 +135,6 @@ def _discriminant(own: NDArray, others: Sequence[NDArray]) -> NDArray | None:
     covariance = np.cov(np.concatenate(within).T)
     typical = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
     shrunk = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * typical
-    # Fisher: w = Σ⁻¹ (μ_others − μ_own) separates best if all kinds share the
-    # covariance Σ. Σ is shrunk towards a multiple of the identity (Ledoit and Wolf), as
-    # it has more entries than there are images; dividing by `spread` takes the weights
-    # back to unscaled descriptors.
     apart = np.mean(means[1:], axis=0) - means[0]
     weights: NDArray = np.linalg.solve(shrunk, apart) / spread
     return weights
@@ -146,7 +142,6 @@ def _discriminant(own: NDArray, others: Sequence[NDArray]) -> NDArray | None:
 
 def _normal_score(value: float, quantiles: Sequence[float]) -> float:
     """Find the normal score of a value among quantiles at `LEVELS`."""
-    # Φ⁻¹ of the place among the training images: normal whatever the distribution was.
     scores = ndtri(LEVELS)
     # Equal quantiles would have no place between them.
     rising = np.array(quantiles) + 1e-9 * np.arange(len(LEVELS))

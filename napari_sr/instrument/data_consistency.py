@@ -72,11 +72,6 @@ def make_consistent(
     # pixel by pixel of it.
     missing = low - recorded_again(high, factor, psf_sigma)
     added = np.zeros_like(missing)
-    # Landweber's iteration for A x = low, with A the instrument and its adjoint
-    # replaced by repeating a recorded pixel over its block: x += share · repeat(low − A
-    # x). Without blur A · repeat is the identity, so one step is exact; with blur each
-    # step leaves the share of a difference that A · repeat does not pass, and four
-    # leave little.
     for _ in range(_N_STEPS if psf_sigma > 0 else 1):
         difference = missing - _recorded_blocks(added, factor, psf_sigma)
         share = 1.0 if known is None else _believable(difference, known)
@@ -208,13 +203,8 @@ def _believable(difference: NDArray, variance: NDArray) -> NDArray:
         ndimage.uniform_filter(image, WINDOW, mode="reflect")
         for image in (difference**2, variance, variance**2)
     )
-    # The mean of N squares of Gaussian noise of variances vᵢ has the variance 2 Σ vᵢ² /
-    # N²; two of its standard deviations are left unexplained, or every second window of
-    # pure noise would seem to hold a little signal.
     # Where a few bright pixels hold most of the noise, its mean square varies more.
     explained = expected + _MARGIN * np.sqrt(np.maximum(squared, 0))
-    # Wiener's gain for a signal in noise: E[signal²] / E[difference²] = 1 − E[noise²] /
-    # E[difference²], with expectations taken as means over the window.
     share = 1 - explained / np.maximum(found, np.finfo(np.float32).tiny)
     believed: NDArray = np.maximum(share, 0)
     return believed

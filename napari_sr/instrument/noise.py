@@ -62,9 +62,6 @@ def noise_map(
         `(n, 1, h, w)` float32, ≥ 0.
     """
     # A plane of two pixels has too little to reflect for a radius of two.
-    # Poisson counts of gain g (counts per photon) have the variance g · signal; their
-    # own value instead of the signal would make bright outliers look certain, so it is
-    # averaged.
     radius = min(SIGNAL_RADIUS, *(side - 1 for side in image.shape[-2:]))
     padded = functional.pad(image, (radius,) * 4, mode="reflect")
     signal = functional.avg_pool2d(padded, 2 * radius + 1, stride=1)

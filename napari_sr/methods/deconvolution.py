@@ -129,9 +129,6 @@ class RichardsonLucy(Weightless):
         # Noise below black is no light: it stays as it is, and so does the mean.
         counted = light.clamp_min(_LITTLE)
         blur = self._blur.to(batch)
-        # u ← u · Hᵀ(d / H u), which maximises the likelihood of Poisson counts d. From
-        # a flat u and with Σ H = 1, H u is flat too, so that the first step comes to Hᵀ
-        # d.
         estimate = _blurred(counted, blur)  # the first step, from a flat start
         for _ in range(self._n_iterations - 1):
             expected = _blurred(estimate, blur).clamp_min(_LITTLE)

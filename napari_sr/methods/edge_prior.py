@@ -108,8 +108,6 @@ def sharpened(low: Tensor, factor: int, strength: float, contrast: float) -> Ten
     wanted = _divergence(across, down)
     image = fine
     for _ in range(N_STEPS):
-        # One step of descent on ∫ |∇u − target|²: its gradient is −(Δu − div target);
-        # then projected onto the images that are recorded as `low`.
         image = image + _STEP * (_divergence(*_differences(image)) - wanted)
         missing = low - functional.avg_pool2d(image, factor)
         image = image + resample(missing, factor, "nearest")
@@ -128,16 +126,12 @@ def steepening(fine: Tensor, factor: int, strength: float, contrast: float) -> T
     """
     least = (_FAINT / factor) ** 2
     slopes, along = _profile(fine, least)
-    # An edge is a step blurred by a Gaussian of σ: its slope g(x) ∝ exp(−x² / 2σ²), and
-    # g' = −x g / σ². So Σ g'² / Σ g² = 1 / 2σ², and (g' / g)² σ² = x² / σ² says how
-    # far, in σ, a pixel lies from the middle of the edge.
     # Of a Gaussian profile, twice the mean square of its slope over that of itself.
     change, size = blur(along.square(), factor), blur(slopes, factor)
     wide = ((size + least) / (2 * change + least / factor**2)).clamp_min(NARROWEST**2)
     narrow = (wide - (strength * factor) ** 2).clamp_min(NARROWEST**2)
     ratio = (wide / narrow).clamp_max(MOST**2)  # of the squared widths
     apart = wide * along.square() / (slopes + least)  # squared distance in deviations
-    # The same step with σ' < σ has the slope g σ/σ' · exp(−x²/2 · (1/σ'² − 1/σ²)).
     steeper = ratio.sqrt() * torch.exp(-0.5 * (ratio - 1) * apart)
     is_edge = size / (size + (contrast / factor) ** 2)
     return 1 + is_edge * (steeper - 1)

@@ -57,9 +57,6 @@ def _trusted(low: Tensor, others: Tensor) -> Tensor:
     sizes = among.diagonal(dim1=-2, dim2=-1)
     kept = _RIDGE * sizes.mean(-1, keepdim=True) + _LITTLE
     common = common.permute(0, 2, 3, 1)  # (n, h, w, k)
-    # Normal equations (AᵀA + λI) w = Aᵀb of the recording on the images, in a window
-    # around each pixel; λ keeps images that are nearly the same from fighting each
-    # other.
     shares = torch.linalg.solve(among + torch.diag_embed(kept.expand_as(sizes)), common)
     weights: Tensor = shares.clamp_min(0)
     explained = (weights * common).sum(-1, keepdim=True).clamp_min(0)

@@ -68,12 +68,6 @@ def lattice(image: NDArray, factor: int, *, border: int = 0) -> float:
     inside = image[border : height - border, border : width - border].astype(np.float64)
     inside -= inside.mean()  # so that a large offset costs no digits
     box = np.full(factor, 1 / factor)
-    # Twice a mean over `factor` pixels is zero at every multiple of 1 / factor, where a
-    # lattice lies, and 1 for anything that varies slowly: a slope, which would make
-    # positions differ, is taken out, and nothing of a lattice.
-    # Twice a mean over `factor` pixels is zero at every multiple of 1 / factor, where a
-    # lattice lies, and 1 for what varies slowly. So slopes, which would tell positions
-    # apart, are taken out, and nothing of a lattice is.
     smooth = inside
     for axis in (0, 1):
         smooth = ndimage.convolve1d(smooth, np.convolve(box, box), axis)

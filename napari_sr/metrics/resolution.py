@@ -50,8 +50,6 @@ def ring_correlation(image: NDArray, other: NDArray) -> tuple[NDArray, NDArray]:
             f"{image.shape} and {other.shape} px. Crop or resample one of them."
         )
     first, second = windowed(image), windowed(other)
-    # FRC(r) = Σ F₁ F₂* / √(Σ |F₁|² Σ |F₂|²) over the ring r; of a signal of power S
-    # with independent noise N in each image it is S / (S + N).
     together = ring_means((first * second.conj()).real)
     powers = ring_means(np.abs(first) ** 2) * ring_means(np.abs(second) ** 2)
     norm = np.sqrt(np.maximum(powers, np.finfo(np.float64).tiny))

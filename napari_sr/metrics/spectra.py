@@ -87,8 +87,6 @@ def spectrum_error(
         )
     # Of whole periods, the transform of a lattice is at its own frequencies only.
     height, width = (side - side % factor for side in truth.shape)
-    # Power in ring r: mean |F(u, v)|² over r − 1/2 ≤ |(u, v)| < r + 1/2. A ratio of
-    # powers is judged by its logarithm, so half and double are equally wrong.
     counted = ~_is_of_lattice((height, width), factor)
     power, expected = (
         ring_means(np.abs(windowed(image[:height, :width])) ** 2, counted)

@@ -182,8 +182,6 @@ class UNetDiscriminator(nn.Module):
         """
         skips = list(self.features(image, noise).values())
         features = skips.pop()
-        # Bilinear, not transposed convolutions, whose uneven overlap draws a
-        # checkerboard of its own into the gradients.
         for convolution in self.up:
             skip = skips.pop()
             finer = functional.interpolate(features, skip.shape[-2:], mode="bilinear")

@@ -100,9 +100,6 @@ def phase_kernel(kernel: Kernel, factor: int) -> Tensor:
     radius = kernel_radius(kernel)
     check_factor(factor)
     weigh = _KERNELS[kernel][0]
-    # Pixels are areas: fine pixel f·i + p of a coarse pixel i has its centre at (p +
-    # 1/2) / f − 1/2 from that of the coarse one. Aligning the
-    # centres of corner pixels instead would move the image by (f − 1) / 2f.
     centres = [(phase + 0.5) / factor - 0.5 for phase in range(factor)]
     weights = torch.tensor(
         [

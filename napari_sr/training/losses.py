@@ -248,8 +248,6 @@ def lattice_loss(result: Tensor, truth: Tensor, factor: int, window: int = 8) ->
     phases = functional.pixel_unshuffle(error[..., inside, inside] - smooth, factor)
     window = min(window, *phases.shape[-2:])
     # (n, f², h, w) to (n, f², windows, windows)
-    # Within a window, texture that is not in step with the grid averages out as 1 /
-    # window, while a lattice, the same in every pixel, stays.
     means = functional.avg_pool2d(phases, window, stride=max(1, window // 2))
     return (means - means.mean(dim=1, keepdim=True)).square().mean()
 

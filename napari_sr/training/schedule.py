@@ -84,8 +84,6 @@ def schedule(state: TrainingState) -> float:
         return state.rate_scale * drop(state)
     warm_up = min(WARM_UP, max(1, n_iterations(state) // 10))
     rising = min(1.0, (state.iteration - head_start(state) + 1) / warm_up)
-    # Cosine annealing (Loshchilov and Hutter, ICLR 2017), without restarts, to a
-    # hundredth.
     falling = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress(state)))))
     return state.rate_scale * rising * (0.01 + 0.99 * falling)
 

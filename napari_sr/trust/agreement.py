@@ -141,9 +141,6 @@ def _deviations(residual: NDArray, variance: NDArray) -> NDArray[np.float32]:
     """Find, at each pixel, the scale at which the difference is least likely noise."""
     strongest = np.zeros(residual.shape, np.float32)
     for sigma in SCALES:
-        # A sum with weights w of independent noise has the variance Σ w² v: the squares
-        # of the weights gather the variances, and each scale is in its own standard
-        # deviations.
         deviations = residual / np.sqrt(variance)
         if sigma:
             deviations = _gathered(residual, sigma) / np.sqrt(

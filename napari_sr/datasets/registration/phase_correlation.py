@@ -74,8 +74,6 @@ def phase_spectrum(plane: NDArray) -> NDArray[np.complex64]:
     """
     darkest, brightest = np.percentile(plane, _EXTREMES)
     span = brightest - darkest
-    # Only phases count below, so a single hot pixel, whose spectrum is flat, would
-    # weigh as much as the specimen: values far out are cut.
     tamed = np.clip(plane, darkest - span, brightest + span)
     window = np.outer(*(tukey(side, _TAPER) for side in plane.shape))
     if np.ptp(tamed) <= _CONSTANT * np.abs(tamed).max():
@@ -137,9 +135,6 @@ def find_peak(crossed: NDArray, near: Shift) -> Peak:
         Where it is, to 0.8 pixels.
     """
     shift, correlation = _climbed(crossed, near)
-    # Phases of unrelated images are uniform: their weighted sum is a random walk, of
-    # which Σ |w|² is the mean square. The height of the peak in units of its root says
-    # how unlikely chance is.
     chance = float(np.linalg.norm(crossed)) / float(_weights(crossed.shape).sum())
     significance = correlation / chance if chance > 0 else 0.0
     return Peak(shift, correlation, significance, _uncertainty(crossed, shift))

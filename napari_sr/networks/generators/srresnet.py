@@ -39,9 +39,6 @@ def _refinement(step: int) -> Tensor:
     Quadratic B-splines are sums of finer ones (for `step` 2, Chaikin's corner cutting):
     the mask is that of `step` pixels, convolved with itself twice.
     """
-    # Subdivision of B-splines of degree d: β(x) = Σ h[k] β(step · x − k), where h is a
-    # box of `step` ones convolved with itself d + 1 times over step^d. Here d = 2; for
-    # step 2 it is Chaikin's corner cutting, (1, 3, 3, 1) / 4.
     mask = torch.ones(1, 1, 1, dtype=torch.float64)
     box = torch.ones(1, 1, step, dtype=torch.float64)
     for _ in range(3):

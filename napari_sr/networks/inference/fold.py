@@ -67,9 +67,6 @@ def before_shuffle(convolution: nn.Conv2d, step: int) -> nn.Conv2d:
     weight = convolution.weight.new_zeros(
         n_out, step, step, n_in, step, step, 2 * radius + 1, 2 * radius + 1
     )
-    # Fine row step · r + to of the output sums fine rows step · r + to + offset of the
-    # input. With divmod(to + offset, step) = (rows, phase) that is phase `phase` of
-    # coarse row r + rows: a tap of a coarse convolution from channel `phase`.
     # Row phase `to` takes its input `offset` rows away: whole coarse rows and a phase.
     moves = [
         (to, offset + reach, *divmod(to + offset, step))
