@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import os
 
     _AnyRecipe = TypeVar("_AnyRecipe", bound=BaseModel)
+
+
+NonEmpty = Annotated[str, Field(min_length=1)]
 
 
 class RecipeError(ValueError):
@@ -55,14 +58,14 @@ class UpscaleRecipe(BaseModel):
     """Files, folders or patterns."""
     output: str | None = None
     """A file for one input, else a folder."""
-    model: str = Field(min_length=1)
-    """Name or path of a model."""
+    model: NonEmpty | dict[str, NonEmpty]
+    """Name or path of a model; or of several, by number or name of the channel."""
     factor: int | None = None
     """For methods without one of their own."""
     options: dict[str, float | str] = Field(default_factory=dict)
     """What a method without weights takes besides, such as psf_sigma."""
-    channel: int | None = None
-    """Which channel to take, from 0."""
+    channel: int | str | tuple[int | str, ...] | None = None
+    """Which channels to take, by number from 0 or by name; all when not given."""
     stack: bool = False
     """Whether all inputs are planes of one stack."""
     format: Literal["ome.tif", "ome.zarr"] | None = None
@@ -121,7 +124,11 @@ def read_upscale_recipe(path: str | os.PathLike[str]) -> UpscaleRecipe:
         "inputs": _paths(folder, recipe.inputs),
         "output": None if recipe.output is None else str(folder / recipe.output),
         "slurm": None if recipe.slurm is None else folder / recipe.slurm,
-        "model": _model(folder, recipe.model),
+        "model": (
+            {name: _model(folder, one) for name, one in recipe.model.items()}
+            if isinstance(recipe.model, dict)
+            else _model(folder, recipe.model)
+        ),
     }
     return recipe.model_copy(update=resolved)
 

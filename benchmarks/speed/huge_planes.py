@@ -68,7 +68,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         # Not as a job, which would ask for the disk of all of it first.
         target = Target(Path(folder, "r.ome.zarr"))
-        for event in upscale_volume(target, stack, upscaler, settings):
+        for event in upscale_volume(target, [stack], [upscaler], settings):
             began = began or process_time()  # the plan is made, and one tile is done
             if event.plane is None:
                 continue

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import re
 from argparse import ArgumentTypeError
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from napari_sr.files.url import as_path
 from napari_sr.image.stack import StackError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 
 def read_output(text: str) -> Path:
@@ -21,6 +18,37 @@ def read_output(text: str) -> Path:
         return as_path(text)
     except StackError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def read_channels(text: str) -> list[int | str]:
+    """Read `1` or `DAPI,GFP`: channels by number or by name."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ArgumentTypeError(
+            f"expected channels by number or name, as 0 or DAPI,GFP, got {text!r}"
+        )
+    return [int(part) if part.isascii() and part.isdigit() else part for part in parts]
+
+
+def models_of(named: str | Sequence[str] | Mapping[str, str]) -> dict[int | str, str]:
+    """Tell which model each channel gets; the empty name stands for all others.
+
+    Parameters
+    ----------
+    named
+        `fluorescence-x2`, or several of `DAPI=fluorescence-x2`, as typed; or by
+        channel, as in a recipe.
+    """
+    if isinstance(named, str):
+        return {"": named}
+    if not isinstance(named, Mapping):
+        # A path may have that sign in it.
+        pairs = [("", "", m) if Path(m).exists() else m.rpartition("=") for m in named]
+        named = {channel: model for channel, _, model in pairs}
+    return {
+        int(channel) if channel.isdigit() else channel: model
+        for channel, model in named.items()
+    }
 
 
 def read_count(text: str) -> int:

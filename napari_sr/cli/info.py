@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from napari_sr.catalogue.summary import describe_model
 from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.terminal import say
+from napari_sr.image.info import Channel
 from napari_sr.runs.summary import _as_typed, _blur_as_text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_sr.image.stack import Stack
 
@@ -35,7 +36,7 @@ def _description(name: str, as_json: bool) -> str:
     """Find out what a name or a path stands for, and describe it."""
     from napari_sr.cards.model_card import read_card
     from napari_sr.catalogue.lookup import list_cards, read_foreign
-    from napari_sr.files import open_stack
+    from napari_sr.files import open_channels
     from napari_sr.interop.recognizing import is_foreign
     from napari_sr.methods.names import METHODS
 
@@ -49,12 +50,43 @@ def _description(name: str, as_json: bool) -> str:
     if name in METHODS and not Path(name).exists():
         text = f"{name}, by 2, 3, 4 or 8 (--factor): {METHODS[name].description}"
         return json.dumps({"name": name}) if as_json else text
-    with open_stack(name) as stack:
-        known = stack_as_json(stack)
-        return json.dumps(known, indent=1) if as_json else describe_stack(stack)
+    stacks = open_channels(name)
+    try:
+        known = channels_as_json(stacks)
+        return json.dumps(known, indent=1) if as_json else describe_channels(stacks)
+    finally:
+        for stack in stacks:
+            stack.close()
 
 
-def describe_stack(stack: Stack) -> str:
+def describe_channels(stacks: Sequence[Stack]) -> str:
+    """Say how large an image is, where it lies, what its channels are and made it."""
+    stack, info = stacks[0], stacks[0].info
+    lines = [_describe_stack(stack)]
+    channels = [name_of_channel(one) for one in stacks]
+    if len(stacks) > 1 or info.channels:
+        lines.append(f"channels: {', '.join(channels)}")
+    said = {
+        "recorded": info.acquired,
+        "values": info.values,
+        "shown": "inverted: the lowest value is white" if info.is_inverted else "",
+    }
+    lines += [f"{name}: {text}" for name, text in said.items() if text]
+    for one, name in zip(stacks, channels, strict=True):
+        how = _how_it_was_made(one.provenance)
+        lines += [f"{name}: {text}" for text in how] if len(stacks) > 1 else how
+    return "\n".join(lines)
+
+
+def name_of_channel(stack: Stack) -> str:
+    """Name a channel by its number and what it is called, with its colour."""
+    parts = [] if stack.info.number is None else [str(stack.info.number)]
+    for channel in stack.info.channels[:1]:
+        parts += [text for text in (channel.name, channel.colour) if text]
+    return " ".join(parts) or "0"
+
+
+def _describe_stack(stack: Stack) -> str:
     """Say how large a stack is, where it lies and what made it."""
     planes = "1 plane" if stack.n_planes == 1 else f"{stack.n_planes} planes"
     lines = [f"{stack.name}: {planes}, {stack.dtype.name}"]
@@ -68,7 +100,6 @@ def describe_stack(stack: Stack) -> str:
         software = stack.provenance.get("software", "unknown software")
         notice = stack.provenance.get("notice")
         lines.append(f"made by {software}" + (f" ({notice})" if notice else ""))
-        lines += _how_it_was_made(stack.provenance)
     return "\n".join(lines)
 
 
@@ -92,8 +123,10 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
     return [", ".join(parts)]
 
 
-def stack_as_json(stack: Stack) -> dict[str, object]:
-    """Say all that is known about a stack, in types that JSON has."""
+def channels_as_json(stacks: Sequence[Stack]) -> dict[str, object]:
+    """Say all that is known about an image, in types that JSON has."""
+    stack = stacks[0]
+    names = [(*one.info.channels, Channel())[0] for one in stacks]
     return {
         "name": stack.name,
         "dtype": stack.dtype.name,
@@ -101,5 +134,7 @@ def stack_as_json(stack: Stack) -> dict[str, object]:
             {**asdict(axis), "length": length}
             for axis, length in zip(stack.axes, stack.shape, strict=True)
         ],
+        "channels": [asdict(one) for one in names],
+        "acquired": stack.info.acquired,
         "provenance": stack.provenance,
     }

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from napari_sr.cli.arguments import (
+    models_of,
+    read_channels,
     read_count,
     read_options,
     read_output,
@@ -20,7 +22,7 @@ from napari_sr.cli.arguments import (
 from napari_sr.cli.exit_codes import FAILED, OK
 from napari_sr.cli.flags import add_flags, typed_in
 from napari_sr.cli.terminal import printable, say
-from napari_sr.files.finding import find_sources, find_stacks
+from napari_sr.files.finding import find_stacks, look_for
 from napari_sr.files.formats import COMPRESSIONS, has_writable_suffix
 from napari_sr.files.url import as_path
 from napari_sr.runs.output_names import OUTPUT_SUFFIXES
@@ -35,7 +37,7 @@ from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.runs.many_files import Outcome
@@ -61,14 +63,17 @@ def add_upscale(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", type=read_output, metavar="OUT",
         help="a file for one input (.ome.tif or .ome.zarr), else a folder; asked for "
         "unless the recipe says it, as is the model")  # fmt: skip
-    add("-m", "--model", help="a name (see `napari-sr models`) or file")
+    add("-m", "--model", action="append",
+        help="a name (see `napari-sr models`) or file; once for each channel that gets "
+        "another one, as DAPI=fluorescence-x2")  # fmt: skip
     add("--recipe", type=Path, metavar="FILE",
         help="a TOML file that says what is not said here")  # fmt: skip
     add("--factor", type=int, help="for methods without one of their own (bicubic)")
     add("--set", nargs=2, action="append", metavar=("NAME", "VALUE"), dest="options",
         help="an option of a method without weights, such as psf_sigma "
         "1.5")  # fmt: skip
-    add("--channel", type=int, help="which channel to take, from 0")
+    add("--channel", type=read_channels, action="extend",
+        help="which to take, as 0 or DAPI,GFP; all when not given")  # fmt: skip
     add("--stack", action="store_true", help="take all inputs as planes of one stack")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--compression", choices=COMPRESSIONS,
@@ -106,16 +111,22 @@ def _upscale(arguments: argparse.Namespace) -> int:
     if arguments.stack:
         files = find_stacks(arguments.inputs, leave_out=arguments.output)
         sources: list[Source] = [tuple(files)]
+        arguments.skipped = {}
     else:
-        sources = [*find_sources(arguments.inputs, leave_out=arguments.output)]
+        finding = look_for(arguments.inputs, leave_out=arguments.output)
+        sources, arguments.skipped = [*finding.stacks], finding.skipped
 
     from napari_sr.catalogue.lookup import load_with_options
     from napari_sr.upscaling.flow import as_upscaler
 
-    options = arguments.options or {}
-    model = load_with_options(arguments.model, arguments.factor, options)
-    upscaler = as_upscaler(model, settings)
-    jobs = jobs_for(arguments, sources, upscaler.factor)
+    rest = (arguments.factor, arguments.options or {})
+    upscalers = {
+        channel: as_upscaler(load_with_options(model, *rest), settings)
+        for channel, model in models_of(arguments.model).items()
+    }
+    first = next(iter(upscalers))
+    upscaler = upscalers.pop("", upscalers[first])
+    jobs = jobs_for(arguments, sources, upscaler.factor, upscalers)
     if arguments.plan:
         return plan_jobs(jobs, upscaler, settings)
     return run_jobs(arguments, jobs, upscaler, settings)
@@ -157,35 +168,41 @@ def plan_jobs(
     from napari_sr.runs.forecast import forecast, suffix_of, trial_run
     from napari_sr.runs.one_file import opened
 
-    trial, shapes = None, []
+    trial, shapes, n_read = None, [], 0
     for job in jobs:
         try:
-            with opened(job) as stack:
+            with opened(job) as stacks:
                 if trial is None:
                     written = (suffix_of(job.output), job.compression)
-                    trial = trial_run(stack, upscaler, settings, *written)
-                shapes.append(stack.shape)
+                    trial = trial_run(stacks[0], upscaler, settings, *written)
+                shapes += [stack.shape for stack in stacks]
+            n_read += 1
         except (OSError, ValueError) as error:
             if len(jobs) == 1:
                 raise
             say(error, file=sys.stderr)
     if trial is None:  # nothing could be read
         return FAILED
-    estimate = forecast(trial, shapes, jobs[0].output)
-    say(describe_forecast(estimate))
-    return OK if estimate.fits and len(shapes) == len(jobs) else FAILED
+    found = forecast(trial, shapes, jobs[0].output)
+    say(describe_forecast(found))
+    return OK if found.fits and n_read == len(jobs) else FAILED
 
 
 def jobs_for(
-    arguments: argparse.Namespace, sources: list[Source], factor: int
+    arguments: argparse.Namespace,
+    sources: list[Source],
+    factor: int,
+    of_channels: Mapping[int | str, Upscaler],
 ) -> list[FileJob]:
     """Say what is to be done with each source."""
+    from napari_sr.files.channel import picks_of
     from napari_sr.runs.one_file import FileJob
     from napari_sr.runs.output_names import choose_outputs
 
     output = arguments.output
     outputs = choose_outputs(sources, output, factor, arguments.format)
-    rest = (arguments.overwrite, arguments.compression, arguments.channel)
+    picks = picks_of(arguments.channel)
+    rest = (arguments.overwrite, arguments.compression, picks, of_channels)
     return [
         FileJob(source, output, *rest)
         for source, output in zip(sources, outputs, strict=True)
@@ -255,16 +272,21 @@ def _run_many(
     statuses = []
     with ExitStack() as stack:
         report = None
-        if len(jobs) > 1:
+        if len(jobs) > 1 or arguments.skipped:
             path = arguments.output / f"{name}.csv"
             report = stack.enter_context(folders.Report(path))
+            for skipped, reason in arguments.skipped.items():
+                report.skip(skipped, reason)
         events = folders.run_jobs(jobs, upscaler, settings, workers)
         for number, outcome in _followed(events, jobs):
             statuses.append(_told(outcome))
             if report is not None:
                 report.add(jobs[number], outcome)
     if report is not None:
-        say(describe_many(statuses, len(jobs), report.path))
+        n_skipped = len(arguments.skipped)
+        say(describe_many(statuses, len(jobs), report.path, n_skipped))
+        if report.error:
+            say(f"{report.path} lacks lines: {report.error}.", file=sys.stderr)
     elif statuses == ["exists"]:
         say(f"{printable(str(jobs[0].output))} is there already, as it is asked for.")
     return FAILED if "failed" in statuses else OK

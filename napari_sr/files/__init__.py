@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sr.files.channel import SeveralChannelsError
+from napari_sr.files.channel import SeveralChannelsError, picks_of
 from napari_sr.files.dicom.sniff import holds_dicom, is_dicom
 from napari_sr.files.formats import (
     COMPRESSIONS,
@@ -24,9 +24,11 @@ from napari_sr.files.formats import (
     has_writable_suffix,
     module_of,
 )
+from napari_sr.files.stamp import unchanged
 from napari_sr.files.url import Url, as_path, as_place
-from napari_sr.files.writing import StackWriter
+from napari_sr.files.writing import Content, StackWriter
 from napari_sr.image.axis import check_axes
+from napari_sr.image.info import NOTHING_SAID, ImageInfo
 from napari_sr.image.stack import Stack, StackError, check_pixels
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
+    from napari_sr.files.channel import Pick
     from napari_sr.image.axis import Axis
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "has_writable_suffix",
     "holds_dicom",
     "is_dicom",
+    "open_channels",
     "open_stack",
 ]
 
@@ -57,7 +61,7 @@ _TIFF, _ZARR, _DICOM = FORMATS
 def open_stack(
     source: str | PathLike[str] | Url | Sequence[str | PathLike[str]],
     *,
-    channel: int | None = None,
+    channel: Pick | None = None,
 ) -> Stack:
     """Open an image file, or several as one stack; planes are read on demand.
 
@@ -68,7 +72,8 @@ def open_stack(
         file or the folder of a DICOM series; or a sequence of files, all of one shape
         and dtype, which become one stack along a new leading axis, in the order given.
     channel
-        Which channel to read, from 0; may be None where there is only one.
+        Which channel to read, by number from 0 or by name; may be None where there is
+        only one.
 
     Returns
     -------
@@ -94,8 +99,46 @@ def open_stack(
             ) from error
         return open_sequence(paths, channel, open_stack)
     place = source if isinstance(source, Url) else as_place(source)
-    known = _ZARR if isinstance(place, Url) else _recognize(place)
-    return module_of(known).open_file(place, channel)
+    if isinstance(place, Url):
+        return module_of(_ZARR).open_file(place, channel)
+    known = _recognize(place)
+    refuse_change = unchanged(place)
+    return module_of(known).open_file(place, channel).checked_by(refuse_change)
+
+
+def open_channels(
+    source: str | PathLike[str] | Url | Sequence[str | PathLike[str]],
+    channel: Pick | Sequence[Pick] | None = None,
+) -> list[Stack]:
+    """Open channels of an image, each as a stack of its own.
+
+    Parameters
+    ----------
+    source
+        As for `open_stack`.
+    channel
+        Which, by number from 0 or by name, in this order; all when not given.
+
+    Raises
+    ------
+    StackError
+        As `open_stack`, but for several channels.
+    """
+    picks = picks_of(channel)
+    if picks is None:
+        try:
+            return [open_stack(source)]
+        except SeveralChannelsError as several:
+            picks = tuple(range(several.n_channels))
+    stacks: list[Stack] = []
+    try:
+        for pick in picks:
+            stacks.append(open_stack(source, channel=pick))
+    except BaseException:
+        for stack in stacks:
+            stack.close()
+        raise
+    return stacks
 
 
 def create_stack(
@@ -105,6 +148,7 @@ def create_stack(
     dtype: DTypeLike,
     axes: Sequence[Axis],
     provenance: Mapping[str, object],
+    info: ImageInfo = NOTHING_SAID,
     compression: str | None = "zlib",
     overwrite: bool = False,
     made_from: Path | None = None,
@@ -119,7 +163,10 @@ def create_stack(
     path
         Where to write; the suffix chooses the format. A missing folder is made.
     shape, dtype, axes
-        As those of the stack to write, see `Stack`.
+        As those of the stack to write, see `Stack`; of several channels, of each.
+    info
+        What else is said of the image. Where it has several channels, so has the file,
+        and they are written one after the other.
     provenance
         How the pixels were made: anything JSON can hold. Kept in the file.
     compression
@@ -146,17 +193,16 @@ def create_stack(
         )
     check_pixels(str(path), shape, pixel)
     check_axes(str(path), axes, shape)
-    source: dict[str, Any] = {"made_from": made_from} if known.needs_source else {}
-    return module_of(known).create_file(
-        path,
+    content = Content(
         shape=tuple(int(n) for n in shape),
         dtype=pixel.newbyteorder("="),
         axes=tuple(axes),
         provenance=provenance,
+        info=info,
         compression=compression,
-        overwrite=overwrite,
-        **source,
     )
+    source: dict[str, Any] = {"made_from": made_from} if known.needs_source else {}
+    return module_of(known).create_file(path, content, overwrite=overwrite, **source)
 
 
 def _recognize(path: Path) -> Format:

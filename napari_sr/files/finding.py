@@ -1,7 +1,8 @@
 """What is typed → what is meant.
 
-This module alone knows how the words of a command line become files to work on and
-values of settings. It loads no torch, so that a typing mistake is answered quickly.
+This module alone knows how the words of a command line become files to work on, and
+which files of a folder are left out, and why. It loads no torch, so that a typing
+mistake is answered quickly.
 """
 
 from __future__ import annotations
@@ -9,84 +10,138 @@ from __future__ import annotations
 import glob
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sr.files import holds_dicom, is_dicom
-from napari_sr.files.formats import FORMATS, has_readable_suffix
-from napari_sr.files.url import Url, is_url
+from napari_sr.files import holds_dicom, is_dicom, open_stack
+from napari_sr.files.formats import FORMATS, find_format, why_unreadable
+from napari_sr.files.url import Url, as_place
+from napari_sr.files.zarr.layout import images_in
 from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+_REPORT = re.compile(r"napari-sr-report[^/]*\.csv")
+_LABELS = re.compile(
+    r"(?:.*[_\-. ])?(?:labels?|masks?|seg|segmentation|cp_masks)", re.IGNORECASE
+)
+"""What programs that find objects call their results."""
 
 
-def find_sources(
-    patterns: Sequence[str], leave_out: Path | None = None
-) -> list[Path | Url]:
-    """Turn files, folders, patterns and addresses into stacks; see `find_stacks`."""
-    addresses = [Url(one) for one in dict.fromkeys(patterns) if is_url(one)]
-    rest = [one for one in patterns if not is_url(one)]
-    return [*find_stacks(rest, leave_out), *addresses]
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What there is to work on, and what is left out of the folders looked through."""
+
+    stacks: list[Path | Url] = field(default_factory=list)
+    """Files, and folders that are a stack; each once."""
+    skipped: dict[Path, str] = field(default_factory=dict)
+    """Why a file is left out, for each that is."""
 
 
-def find_stacks(patterns: Sequence[str], leave_out: Path | None = None) -> list[Path]:
-    """Turn files, folders and patterns into stacks, each once.
+def look_for(patterns: Sequence[str], leave_out: Path | None = None) -> Finding:
+    """Turn files, folders, patterns and addresses into stacks, each once.
 
     Parameters
     ----------
     patterns
         What was typed, in order. Of a folder all stacks in it and below are taken,
-        several DICOM files in one as the slices of a series; folders and patterns are
-        sorted as people count, `z2` before `z10`.
+        several DICOM files in one as the slices of a series, and the files of an OME
+        set as one stack; folders and patterns are sorted as people count, `z2` before
+        `z10`.
     leave_out
-        A folder whose content is not taken when it lies in another one: where the
-        results go, so that a second run does not take them for recordings.
-
-    Returns
-    -------
-    list of Path
-        Files, and folders that are a stack. A single name is not looked at.
+        Where the results go. Such a folder inside another one is not entered, and no
+        result in it is taken for a recording.
 
     Raises
     ------
     StackError
         If a folder holds no stack or a pattern matches nothing.
     """
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        path = Path(pattern)
-        if path.exists() or not glob.has_magic(pattern):
-            matches = [path]
-        else:
-            matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
-            matches = sorted(filter(_is_outside_stacks, matches), key=_natural)
-        if not matches:
-            raise StackError(f"No file matches {pattern!r}. Check the pattern.")
-        for match in matches:
-            found.update(dict.fromkeys(_stacks_at(match, leave_out)))
-    return list(found)
+    places = [as_place(one) for one in patterns]
+    addresses = [place for place in places if isinstance(place, Url)]
+    local = [str(place) for place in places if isinstance(place, Path)]
+    stacks: dict[Path | Url, None] = {}
+    skipped: dict[Path, str] = {}
+    for pattern in local:
+        for match in _matches(pattern):
+            if not match.is_dir() or _is_stack_folder(match):
+                stacks.update(dict.fromkeys(images_in(match)))
+                continue
+            inside = _look_through(match, leave_out)
+            if not inside.stacks:
+                raise StackError(
+                    f"Folder {match} holds no image that can be read"
+                    f"{_examples(inside.skipped)}."
+                )
+            stacks.update(dict.fromkeys(inside.stacks))
+            skipped.update(inside.skipped)
+    stacks.update(dict.fromkeys(addresses))
+    skipped = {path: why for path, why in skipped.items() if path not in stacks}
+    return Finding([*stacks], skipped)
 
 
-def _stacks_at(path: Path, leave_out: Path | None) -> list[Path]:
-    if not path.is_dir() or _is_stack_folder(path):
+def _examples(skipped: Mapping[Path, str], n_most: int = 3) -> str:
+    """Say of some files why they are left out."""
+    reasons = [f"{path.name} {why}" for path, why in sorted(skipped.items())]
+    return f": {'; '.join(reasons[:n_most])}" if reasons else ""
+
+
+def find_sources(
+    patterns: Sequence[str], leave_out: Path | None = None
+) -> list[Path | Url]:
+    """Turn files, folders, patterns and addresses into stacks; see `look_for`."""
+    return look_for(patterns, leave_out).stacks
+
+
+def find_stacks(patterns: Sequence[str], leave_out: Path | None = None) -> list[Path]:
+    """Turn files, folders and patterns into stacks; see `look_for`."""
+    local = [one for one in patterns if isinstance(as_place(one), Path)]
+    return [one for one in look_for(local, leave_out).stacks if isinstance(one, Path)]
+
+
+def _matches(pattern: str) -> list[Path]:
+    """List what a name or a pattern stands for; a name is taken as it is."""
+    path = Path(pattern)
+    if path.exists() or not glob.has_magic(pattern):
         return [path]
-    inside = sorted(_stacks_below(path, leave_out), key=_natural)
-    if not inside:
-        raise StackError(f"Folder {path} holds no image that can be read.")
-    return inside
+    found = [Path(match) for match in glob.glob(pattern, recursive=True)]
+    if not found:
+        raise StackError(f"No file matches {pattern!r}. Check the pattern.")
+    return sorted(filter(_is_outside_stacks, found), key=_natural)
 
 
-def _stacks_below(folder: Path, leave_out: Path | None) -> Iterator[Path]:
+def _look_through(folder: Path, leave_out: Path | None) -> Finding:
+    """Find the stacks in a folder and below, and why the other files are none."""
+    results = None if leave_out is None else Path(os.path.abspath(leave_out))
+    stacks: list[Path] = []
+    skipped: dict[Path, str] = {}
+    for path in sorted(_stacks_below(folder, results, skipped), key=_natural):
+        is_among_results = results is not None and results in _parents_of(path)
+        if is_among_results and _is_result(path):
+            skipped[path] = "is a result of napari-sr"
+        elif _LABELS.fullmatch(_stem(path)):
+            skipped[path] = "is named like labels, not intensities; give it by itself"
+        else:
+            stacks.append(path)
+    parts = _parts_of_sets(stacks)
+    skipped |= {part: f"is a part of {whole.name}" for part, whole in parts.items()}
+    whole = [path for path in stacks if path not in parts]
+    return Finding([one for path in whole for one in images_in(path)], skipped)
+
+
+def _stacks_below(
+    folder: Path, results: Path | None, skipped: dict[Path, str]
+) -> Iterator[Path]:
     """Walk through folders, but not into those that are one stack."""
-    results = None if leave_out is None else os.path.abspath(leave_out)
     for place, folders, files in os.walk(folder):
         entered = []
         for name in filter(_is_visible, folders):
             path = Path(place, name)
             if _is_stack_folder(path):
                 yield path
-            elif os.path.abspath(path) != results:
+            elif Path(os.path.abspath(path)) != results:
                 entered.append(name)
         folders[:] = entered
         is_series = holds_dicom(Path(place), at_least=2)
@@ -94,8 +149,12 @@ def _stacks_below(folder: Path, leave_out: Path | None) -> Iterator[Path]:
             yield Path(place)
         for name in filter(_is_visible, files):
             path = Path(place, name)
-            if has_readable_suffix(name) and not (is_series and is_dicom(path)):
+            if is_series and is_dicom(path):
+                continue
+            if find_format(path) is not None:
                 yield path
+            elif not _REPORT.fullmatch(name):
+                skipped[path] = why_unreadable(path)
 
 
 def _is_visible(name: str) -> bool:
@@ -116,6 +175,38 @@ def _is_stack_folder(path: Path) -> bool:
 def _is_outside_stacks(path: Path) -> bool:
     """Leave out what a pattern finds inside a Zarr folder: the folder is the stack."""
     return not any(map(_is_stack_folder, path.parents))
+
+
+def _parents_of(path: Path) -> Sequence[Path]:
+    return Path(os.path.abspath(path)).parents
+
+
+def _is_result(path: Path) -> bool:
+    """Tell what this package has made from what it has not."""
+    try:
+        with open_stack(path, channel=0) as stack:
+            return str(stack.provenance.get("software", "")).startswith("napari-sr")
+    except (StackError, OSError):
+        return False
+
+
+def _stem(path: Path) -> str:
+    """Name a file without its suffixes."""
+    return path.name.partition(".")[0]
+
+
+def _parts_of_sets(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Find the files that are read with another one: the one of each OME set."""
+    from napari_sr.files.tiff.sets import set_of
+
+    listed = set(paths)
+    whole_of: dict[Path, Path] = {}
+    for path in paths:
+        if path in whole_of or path.suffix.lower() not in FORMATS[0].suffixes:
+            continue
+        others = [path.with_name(name) for name in set_of(path)]
+        whole_of |= {one: path for one in others if one in listed and one != path}
+    return whole_of
 
 
 def _natural(path: Path) -> list[list[tuple[int, str]]]:

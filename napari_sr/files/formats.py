@@ -11,14 +11,11 @@ from napari_sr.files.dicom.sniff import DICOM_SUFFIXES
 from napari_sr.image.stack import Stack, StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from os import PathLike
 
-    import numpy as np
-
+    from napari_sr.files.channel import Pick
     from napari_sr.files.url import Url
-    from napari_sr.files.writing import StackWriter
-    from napari_sr.image.axis import Axis
+    from napari_sr.files.writing import Content, StackWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,11 @@ class Format:
 
 
 FORMATS = (
-    Format("TIFF", (".tif", ".tiff", ".btf", ".tf8"), "napari_sr.files.tiff.images"),
+    Format(
+        "TIFF",
+        (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk"),
+        "napari_sr.files.tiff.images",
+    ),
     Format(
         "OME-Zarr",
         (".zarr",),
@@ -63,19 +64,11 @@ COMPRESSIONS = ("zlib", "zstd", "none")
 class FormatModule(Protocol):
     """What the module of a format offers."""
 
-    def open_file(self, path: Path | Url, channel: int | None) -> Stack:
+    def open_file(self, path: Path | Url, channel: Pick | None) -> Stack:
         """Open what is at a path."""
 
     def create_file(
-        self,
-        path: Path,
-        *,
-        shape: Sequence[int],
-        dtype: np.dtype,
-        axes: Sequence[Axis],
-        provenance: Mapping[str, object],
-        compression: str,
-        overwrite: bool,
+        self, path: Path, content: Content, *, overwrite: bool
     ) -> StackWriter:
         """Create a file that is filled plane by plane."""
 
@@ -88,6 +81,12 @@ def has_readable_suffix(path: str | PathLike[str]) -> bool:
 def has_writable_suffix(path: str | PathLike[str]) -> bool:
     """Say whether a name looks like one of the formats that can be written."""
     return find_format(Path(path)) is not None
+
+
+def needs_source(path: Path) -> bool:
+    """Say whether a file of this name is written with the header of its source."""
+    known = find_format(path)
+    return known is not None and known.needs_source
 
 
 def find_format(path: Path) -> Format | None:
@@ -107,6 +106,23 @@ def module_of(known: Format) -> FormatModule:
             f"{known.name} needs libraries that cannot be loaded here ({error}). "
             f'Install them with: pip install "napari-sr[{known.extra}]"'
         ) from error
+
+
+def stem_of(name: str) -> str:
+    """Name an image as its file is called, without suffixes of its format."""
+    stem, _, suffix = name.rpartition(".")
+    return (stem if stem and suffix else name).removesuffix(".ome")
+
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".svg")
+
+
+def why_unreadable(path: Path) -> str:
+    """Say why a file is none that is read, and what would read it."""
+    suffix = path.suffix.lower()
+    if suffix in _PICTURES:
+        return "is a picture, which keeps no counts; save the recording as TIFF"
+    return f"has no suffix of {expected_suffixes()}"
 
 
 def expected_suffixes() -> str:

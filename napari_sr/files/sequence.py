@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from napari_sr.files.stamp import unchanged
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import Stack, StackError
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sr.files.channel import Pick
+
     Opener = Callable[..., Stack]
     """Opens one file: path, and `channel` by name."""
 
@@ -25,7 +28,7 @@ _NAMES = "ztpuvw"
 
 
 def open_sequence(
-    paths: Sequence[Path], channel: int | None, open_file: Opener
+    paths: Sequence[Path], channel: Pick | None, open_file: Opener
 ) -> Stack:
     """Open files as one stack; each is looked at now, and read when it is its turn.
 
@@ -72,11 +75,12 @@ class _OneAtATime:
     """Reads planes from many files with one of them open."""
 
     def __init__(
-        self, paths: Sequence[Path], channel: int | None, open_file: Opener
+        self, paths: Sequence[Path], channel: Pick | None, open_file: Opener
     ) -> None:
         self._open_file = open_file
         self._paths = [path.absolute() for path in paths]
         self._channel = channel
+        self._checks = [unchanged(path) for path in self._paths]
         self._lock = threading.Lock()
         self._number = -1
         self._open: Stack | None = None
@@ -90,6 +94,7 @@ class _OneAtATime:
                     self._paths[index[0]], channel=self._channel
                 )
                 self._number = index[0]
+            self._checks[index[0]]()
             return self._open.plane(index[1:])
 
     def close(self) -> None:

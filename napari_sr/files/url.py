@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from napari_sr.image.stack import StackError
 
@@ -51,10 +53,17 @@ def is_url(text: str) -> bool:
 
 
 def as_place(place: str | PathLike[str]) -> Path | Url:
-    """Take text as a URL where it looks like one, else as a path."""
-    if isinstance(place, str) and is_url(place):
+    """Take text as a URL where it looks like one, else as a path.
+
+    What file managers hand over, `file:///home/a.tif`, is a path.
+    """
+    if not (isinstance(place, str) and is_url(place)):
+        return Path(place)
+    parts = urlsplit(place)
+    if parts.scheme.lower() != "file":
         return Url(place)
-    return Path(place)
+    host = f"//{parts.netloc}" if parts.netloc not in ("", "localhost") else ""
+    return Path(url2pathname(f"{host}{parts.path}"))
 
 
 def as_path(place: str | PathLike[str]) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -17,11 +18,43 @@ from napari_sr.files.atomic import displaced_by, hidden_beside, remove, remove_l
 from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
     from numpy.typing import NDArray
+
+    from napari_sr.image.axis import Axis
+    from napari_sr.image.info import ImageInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All that is written but the pixels."""
+
+    shape: tuple[int, ...]
+    """Of one channel: length of each axis, y and x last."""
+    dtype: np.dtype
+    """In native byte order."""
+    axes: tuple[Axis, ...]
+    """One per dimension of a channel."""
+    provenance: Mapping[str, object]
+    """Anything JSON can hold."""
+    info: ImageInfo
+    """With one entry per channel; of one channel there may be none."""
+    compression: str = "none"
+    """One of `COMPRESSIONS`."""
+
+    @property
+    def n_channels(self) -> int:
+        """How many channels there are, at least one."""
+        return max(1, len(self.info.channels))
+
+    @property
+    def leading_shape(self) -> tuple[int, ...]:
+        """Lengths of what a plane is one of: the channels, if several, and all axes."""
+        channels = (self.n_channels,) if self.n_channels > 1 else ()
+        return (*channels, *self.shape[:-2])
 
 
 class StackWriter(Protocol):
@@ -32,7 +65,10 @@ class StackWriter(Protocol):
     """
 
     def write(self, index: tuple[int, ...], plane: NDArray) -> None:
-        """Write the `(y, x)` plane at an index over the leading axes."""
+        """Write the `(y, x)` plane at an index over the leading axes.
+
+        Of several channels the first number is that of the channel.
+        """
 
     def commit(self) -> None:
         """Put the result in its place; refused while planes are missing."""
@@ -74,10 +110,8 @@ class AtomicWriter:
         Where the result goes. A missing parent folder is made.
     open_sink
         Makes the sink at the temporary path that it is given.
-    shape
-        Length of each axis, y and x last.
-    dtype
-        Type of the pixels.
+    content
+        What is to be written.
     overwrite
         Replace an existing result, on commit.
     may_replace
@@ -93,9 +127,8 @@ class AtomicWriter:
         self,
         path: Path,
         open_sink: Callable[[Path], Sink],
+        content: Content,
         *,
-        shape: Sequence[int],
-        dtype: np.dtype,
         overwrite: bool,
         may_replace: Callable[[Path], bool],
     ) -> None:
@@ -103,9 +136,9 @@ class AtomicWriter:
         self._path = path.absolute()  # the working directory may change meanwhile
         self._overwrite = overwrite
         self._may_replace = may_replace
-        self._plane_shape = tuple(shape[-2:])
-        self._dtype = dtype
-        self._leading = tuple(shape[:-2])
+        self._plane_shape = content.shape[-2:]
+        self._dtype = content.dtype
+        self._leading = content.leading_shape
         # Counted and not listed: a small file may claim any number of planes.
         self._n_in_order, self._ahead_of_them = 0, set[int]()
         self._temporary = hidden_beside(self._path)

@@ -14,12 +14,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sr.image.stack import Stack
+    from napari_sr.image.stack import Stack, Window
 
 _PIXELS = 2**22
 """Pixels to look at, at most (one more per plane where they do not divide)."""
 _PLANES = 16
 """Planes to look at, at least, where the stack has as many."""
+_EVEN = (0.7548776662466927, 0.5698402909980532)
+"""Powers of the inverse of the plastic number, the real root of p³ = p + 1."""
 
 
 def sample_pixels(stack: Stack) -> NDArray[np.float64]:
@@ -72,6 +74,44 @@ def spread_indices(stack: Stack, n_planes: int) -> list[tuple[int, ...]]:
     lengths = stack.leading_shape
     chosen = evenly_spread(stack.n_planes, n_planes)
     return [tuple(map(int, np.unravel_index(i, lengths))) for i in chosen]
+
+
+def spread_windows(
+    stack: Stack, n_windows: int, side: int
+) -> list[tuple[tuple[int, ...], Window]]:
+    """Choose small parts evenly spread over a stack: its planes, and over each plane.
+
+    Parameters
+    ----------
+    stack
+        Any stack; nothing is read.
+    n_windows
+        How many. One window that is a whole plane is enough of that plane.
+    side
+        Of a window, in pixels; of a smaller plane all is taken.
+
+    Returns
+    -------
+    list of tuple
+        Which plane, and which part of it; each once.
+    """
+    indices = spread_indices(stack, n_windows)
+    per_plane = -(-n_windows // len(indices))
+    chosen: dict[tuple[tuple[int, ...], tuple[int, ...]], Window] = {}
+    for number in range(per_plane * len(indices)):
+        index = indices[number % len(indices)]
+        # The fractions of multiples of these two fill a square evenly.
+        places = ((number + 0.5) * _EVEN[0] % 1, (number + 0.5) * _EVEN[1] % 1)
+        starts = [
+            round(place * max(0, length - side))
+            for place, length in zip(places, stack.plane_shape, strict=True)
+        ]
+        rows, columns = (
+            slice(start, min(start + side, length))
+            for start, length in zip(starts, stack.plane_shape, strict=True)
+        )
+        chosen[index, tuple(starts)] = (rows, columns)
+    return [(index, part) for (index, _), part in chosen.items()]
 
 
 def evenly_spread(n: int, n_most: int) -> list[int]:

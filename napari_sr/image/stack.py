@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from napari_sr.image.axis import Axis, StackError, check_axes
+from napari_sr.image.info import NOTHING_SAID, ImageInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,6 +119,8 @@ class Stack:
         What errors and results call the stack.
     provenance
         What the file says about how it was made, empty where it says nothing.
+    info
+        What else it says, and a result should say too.
     close
         Frees what `read` needs; called once.
     read_window
@@ -138,6 +141,7 @@ class Stack:
         dtype: np.dtype,
         name: str,
         provenance: Mapping[str, object] | None = None,
+        info: ImageInfo = NOTHING_SAID,
         close: Callable[[], None] | None = None,
         read_window: Callable[[tuple[int, ...], Window], NDArray] | None = None,
     ) -> None:
@@ -152,6 +156,8 @@ class Stack:
         self.dtype: np.dtype = dtype.newbyteorder("=")
         self.name = name
         self.provenance: dict[str, object] = dict(provenance or {})
+        self.info = info
+        self._check_source: Callable[[], None] | None = None
 
     @classmethod
     def from_array(
@@ -291,8 +297,15 @@ class Stack:
         else:
             pixels = self._read_window(index, part)
             expected = (part[0].stop - part[0].start, part[1].stop - part[1].start)
+        if self._check_source is not None:
+            self._check_source()
         _check_plane(self, index, pixels, expected)
         return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+    def checked_by(self, check_source: Callable[[], None]) -> Self:
+        """Let something be called after each reading, which raises to refuse it."""
+        self._check_source = check_source
+        return self
 
     def thinned(self, largest: int) -> Stack:
         """Look at a stack of huge planes through windows, spread over each plane.

@@ -5,7 +5,13 @@ This module alone knows which words mean the same unit and how large each one is
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from html import unescape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,11 @@ UNITS = (
     Unit("h", "h", "hour", "time", 3600.0),
 )
 
+_LOST_SIGN = re.compile(r"(?:\?|\ufffd){1,2}\s?([ms])")
+"""What is left of µm and µs where a program could not show µ."""
+_MISTAKEN_FOR = ("cp1252", "latin-1", "mac_roman", "cp437", "cp850")
+"""What bytes of UTF-8 or Latin-1 are taken for; in the order in which it happens."""
+
 _NOT_CALIBRATED = ("", "pixel", "pixels", "px", "reference frame", "dimensionless")
 
 
@@ -75,11 +86,35 @@ def normalize_unit(unit: str | None) -> str | None:
     Words that mean "not calibrated" ("pixel", "reference frame", an empty string) give
     None. A unit that is not known is kept as it is written.
     """
-    text = (unit or "").strip()
+    text = (unit or "").strip(" \t\n\0")
     if text in _NAME_OF:
         return _NAME_OF[text]
-    folded = text.casefold() if len(text) > 2 else text  # "Mm" is not "mm"
-    return _NAME_OF.get(folded, text)
+    for spelling in (text, *_repaired(text)):
+        # "Mm" is not "mm"
+        folded = spelling.casefold() if len(spelling) > 2 else spelling
+        if folded in _NAME_OF:
+            return _NAME_OF[folded]
+    return text
+
+
+def _repaired(text: str) -> Iterator[str]:
+    """Undo what befalls the signs µ and Å in files that were decoded wrongly."""
+    yield unescape(text)
+    if lost := _LOST_SIGN.fullmatch(text):
+        yield f"u{lost[1]}"
+    for codec in _MISTAKEN_FOR:
+        for meant in ("utf-8", "latin-1"):
+            once = _decoded_again(text, codec, meant)
+            yield once
+            yield _decoded_again(once, codec, meant)
+    yield text.lstrip("\u00c2 ")
+
+
+def _decoded_again(text: str, codec: str, meant: str) -> str:
+    try:
+        return text.encode(codec).decode(meant).replace(" ", "")
+    except UnicodeError:
+        return text
 
 
 def find_unit(name: str | None, kind: str) -> Unit | None:

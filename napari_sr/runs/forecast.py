@@ -150,7 +150,7 @@ def forecast(trial: Trial, shapes: Sequence[Shape], output: Path) -> Forecast:
 
 
 def refuse_what_cannot_fit(
-    stack: Stack,
+    channels: Sequence[Stack],
     upscaler: Upscaler,
     settings: UpscaleSettings,
     output: Path,
@@ -163,10 +163,12 @@ def refuse_what_cannot_fit(
     StackError
         With what is needed and what there is.
     """
+    stack, n_channels = channels[0], len(channels)
     dtype = stack.dtype.name if settings.dtype == "same" else settings.dtype
     shape, suffix = stack.upscaled_shape(upscaler.factor), suffix_of(output)
     padded = compression in (None, "none")
-    raw, free = raw_bytes(shape, dtype, suffix, padded), free_disk(output)
+    raw = raw_bytes(shape, dtype, suffix, padded) * n_channels
+    free = free_disk(output)
     if raw <= free:
         return
     if raw > _MOST_COMPRESSION * free:
@@ -176,7 +178,7 @@ def refuse_what_cannot_fit(
             f"makes up for. Check the recording: its size may be damaged."
         )
     trial = trial_run(stack, upscaler, settings, suffix, compression)
-    found = forecast(trial, [stack.shape], output)
+    found = forecast(trial, [stack.shape] * n_channels, output)
     if not found.fits:
         raise StackError(
             f"{output} needs about {found.disk / 1e9:.3g} GB, but only "

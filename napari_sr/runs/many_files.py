@@ -7,21 +7,28 @@ written about a run of many: what fails is told, and the rest goes on.
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_sr.files import open_stack
 from napari_sr.image.stack import StackError
-from napari_sr.runs.one_file import FileFailure, FileResult, FileShared, run_job_safely
-from napari_sr.runs.output_names import files_of, name_of
+from napari_sr.runs.one_file import (
+    FileFailure,
+    FileResult,
+    FileShared,
+    asked_of,
+    run_job_safely,
+)
+from napari_sr.runs.output_names import collision, files_of, name_of
 from napari_sr.runs.summary import describe_failure
 from napari_sr.upscaling.provenance import differing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
-    from typing import Self
+    from typing import Self, TextIO
 
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.runs.one_file import FileJob
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
 
 
 REPORT = "napari-sr-report"
+SKIPPED = "skipped"
+"""Status of a file of a folder that is none to work on."""
 _COLUMNS = ("recording", "result", "status", "seconds", "text")
 
 
@@ -75,12 +84,20 @@ def run_jobs(
         Steps as it goes, where it is done here, and one outcome. What exists and is as
         it is asked for is skipped, so that a run which was stopped goes on.
     """
+    first: dict[Path, FileJob] = {}
+    to_do = []
+    for number, job in enumerate(jobs):
+        if first.setdefault(job.output, job) is job:
+            to_do.append((number, job))
+        else:
+            error = collision(first[job.output].name, job.name, job.output)
+            yield number, FileFailure(job.source, error)
     if workers is None:
-        for number, job in enumerate(jobs):
+        for number, job in to_do:
             for event in resume_job(job, upscaler, settings):
                 yield number, event
     else:
-        tasks = [(number, job, settings) for number, job in enumerate(jobs)]
+        tasks = [(number, job, settings) for number, job in to_do]
         yield from workers.results(_at_worker, tasks)
 
 
@@ -115,8 +132,8 @@ def _refuse_another(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
 ) -> None:
     """Refuse to take a result for the one that is asked for where it is not."""
-    with open_stack(job.output) as result:
-        others = differing(result.provenance, upscaler, settings)
+    with open_stack(job.output, channel=0) as result:
+        others = differing(result.provenance, asked_of(job, upscaler, settings))
     advice = "choose another folder, or ask to overwrite it"
     if others is None:
         raise StackError(
@@ -138,18 +155,22 @@ class Report:
     Parameters
     ----------
     path
-        The CSV file; one of an earlier run is replaced.
+        The CSV file; one of an earlier run is replaced. Where that cannot be, since a
+        spreadsheet holds it, say, the file gets a number.
+
+    Raises
+    ------
+    StackError
+        If no file can be written in the folder.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._file = path.open(
-            "w", encoding="utf-8", newline="", errors="backslashreplace"
-        )
+        self.path, self._file = _opened_anew(path)
         self._table = csv.writer(self._file)
         self._table.writerow(_COLUMNS)
         self._last = monotonic()
+        self.error = ""
+        """Why it lacks lines, if it does: a disk may fill while a run goes on."""
 
     def add(self, job: FileJob, outcome: TileStep | Outcome) -> None:
         """Write what became of a file; it is on its way to the disk afterwards."""
@@ -157,10 +178,21 @@ class Report:
         seconds, self._last = round(now - self._last, 2), now
         said = describe_failure(outcome) if isinstance(outcome, FileFailure) else ""
         first = next(iter(files_of(job.source)), job.name)
-        texts = (_as_text(str(one)) for one in (first, job.output))
-        row = (*texts, status_of(outcome), seconds, _as_text(said))
-        self._table.writerow(row)
-        self._file.flush()
+        self._write(first, job.output, status_of(outcome), seconds, said)
+
+    def skip(self, path: Path, reason: str) -> None:
+        """Write why a file of a folder is left out."""
+        self._write(path, "", SKIPPED, 0, f"{path.name} {reason}")
+
+    def _write(
+        self, source: object, output: object, status: str, seconds: float, text: str
+    ) -> None:
+        source, output, text = (_as_text(str(one)) for one in (source, output, text))
+        try:
+            self._table.writerow((source, output, status, seconds, text))
+            self._file.flush()
+        except OSError as error:
+            self.error = str(error.strerror or error)
 
     def __enter__(self) -> Self:
         """Give the report itself."""
@@ -168,7 +200,25 @@ class Report:
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
+
+
+def _opened_anew(path: Path) -> tuple[Path, TextIO]:
+    """Open a table to write it; under another name where the first cannot be had."""
+    numbered = (path.with_stem(f"{path.stem}-{n}") for n in range(2, 10))
+    for place in (path, *numbered):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return place, place.open(
+                "w", encoding="utf-8", newline="", errors="backslashreplace"
+            )
+        except OSError as error:
+            reason = error.strerror or error
+    raise StackError(
+        f"{path.parent} cannot be written ({reason}); choose another folder for the "
+        "results."
+    )
 
 
 def _as_text(cell: str) -> str:

@@ -7,29 +7,48 @@ absent; in a batch, a file that fails is reported and the rest goes on.
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from math import prod
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sr.files import create_stack, open_stack
+from napari_sr.files import create_stack, open_channels
+from napari_sr.files.channel import picks_of
+from napari_sr.files.formats import needs_source
 from napari_sr.files.url import as_path, as_place
+from napari_sr.image.info import Channel
 from napari_sr.image.stack import Stack, StackError
+from napari_sr.runs.channels import (
+    asked_of_channels,
+    described,
+    plans_for,
+    upscalers_for,
+)
 from napari_sr.runs.forecast import refuse_what_cannot_fit
-from napari_sr.runs.output_names import Source, files_of, name_of, name_outputs
+from napari_sr.runs.output_names import (
+    Source,
+    collision,
+    files_of,
+    name_of,
+    name_outputs,
+)
 from napari_sr.runs.resume import Target
 from napari_sr.runs.volume import Share, ShareDone, upscale_volume
 from napari_sr.settings import UpscaleSettings
-from napari_sr.upscaling.flow import TileStep, as_upscaler, make_plan, upscale_steps
-from napari_sr.upscaling.provenance import ASKED, asked_for, provenance_of
+from napari_sr.upscaling.flow import (
+    TileStep,
+    as_upscaler,
+    upscale_steps,
+    warn_of_pixel_type,
+)
+from napari_sr.upscaling.provenance import ASKED, asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from distributed import Client
 
+    from napari_sr.files.channel import Pick
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.runs.workers import Workers
     from napari_sr.upscaling.flow import ModelLike, PathLike
@@ -46,10 +65,13 @@ class FileResult:
     shape: tuple[int, ...]
     """Of the output."""
     plan: Plan
+    """Of the first channel, where there are several."""
     share_clipped: float
     """Share of the output's pixels beyond the limits of its pixel type."""
     n_repeated: int = 0
     """Tiles that half precision could not hold, computed again in float32."""
+    channels: tuple[tuple[Channel, Plan], ...] = ()
+    """Each channel of several, and its plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +105,7 @@ def upscale_file(
     *,
     overwrite: bool = False,
     compression: str | None = "zlib",
-    channel: int | None = None,
+    channel: Pick | Sequence[Pick] | None = None,
     client: Client | None = None,
     patience: float = 60.0,
     **options: object,
@@ -104,7 +126,8 @@ def upscale_file(
     compression
         `zlib`, or `None` for larger files that are written faster.
     channel
-        Which channel to take from a file that has several, from 0.
+        Which channels to take from a file that has several, by number from 0 or by
+        name; all when not given. Each is done by itself, and the output has them all.
     client
         Of dask.distributed: its workers share an OME-Zarr, and read the source.
     patience
@@ -137,10 +160,11 @@ def upscale_file(
         from napari_sr.runs.workers import Workers
 
         workers = Workers(client, upscaler, patience)
-    rest = (overwrite, compression, channel)
+    rest = (overwrite, compression, picks_of(channel))
     job = FileJob(files, as_path(output), *rest, workers=workers)
     for event in run_job(job, upscaler, settings):
         if isinstance(event, FileResult):
+            warn_of_pixel_type(event.plan, settings, event.share_clipped)
             return event
     raise AssertionError("a job ends with its result")
 
@@ -152,7 +176,7 @@ def upscale_files(
     *,
     overwrite: bool = False,
     compression: str | None = "zlib",
-    channel: int | None = None,
+    channel: Pick | Sequence[Pick] | None = None,
     **options: object,
 ) -> Iterator[FileResult | FileFailure]:
     """Super-resolve many files with one model.
@@ -176,8 +200,12 @@ def upscale_files(
     upscaler = as_upscaler(model, settings)
     paths = [as_place(source) for source in sources]
     outputs = name_outputs(paths, as_path(folder), upscaler.factor)
-    for source, output in zip(paths, outputs, strict=True):
-        job = FileJob(source, output, overwrite, compression, channel)
+    for number, (source, output) in enumerate(zip(paths, outputs, strict=True)):
+        if output in outputs[:number]:
+            twin = name_of(paths[outputs.index(output)])
+            yield FileFailure(source, collision(twin, name_of(source), output))
+            continue
+        job = FileJob(source, output, overwrite, compression, picks_of(channel))
         for event in run_job_safely(job, upscaler, settings):
             if isinstance(event, FileResult | FileFailure):
                 yield event
@@ -191,7 +219,10 @@ class FileJob:
     output: Path
     overwrite: bool = False
     compression: str | None = "zlib"
-    channel: int | None = None
+    channel: tuple[Pick, ...] | None = None
+    """Which channels, by number or name; all when not given."""
+    of_channels: Mapping[Pick, Upscaler] = field(default_factory=dict)
+    """Upscalers of some channels, by number or name, in place of that of all."""
     notes: Mapping[str, object] = field(default_factory=dict)
     """What else to say about the output, beside how it came about."""
     share: Share | None = None
@@ -219,26 +250,38 @@ def run_job(
     done, hidden beside its place, and the same job goes on with that.
     """
     _refuse_own_source(job)
-    with opened(job) as stack:
+    with opened(job) as stacks:
+        upscalers = upscalers_for(stacks, upscaler, job.of_channels)
         if not job.has_begun:
             rest = (settings, job.output, job.compression)
-            refuse_what_cannot_fit(stack, upscaler, *rest)
-        if job.output.suffix.lower() == ".zarr":
-            yield from _run_regions(job, stack, upscaler, settings)
-        else:
-            yield from _run_planes(job, stack, upscaler, settings)
+            refuse_what_cannot_fit(stacks, upscaler, *rest)
+        run = _run_regions if job.output.suffix.lower() == ".zarr" else _run_planes
+        notes = {**job.notes, ASKED: asked_of(job, upscaler, settings)}
+        yield from run(replace(job, notes=notes), stacks, upscalers, settings)
+
+
+def asked_of(
+    job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
+) -> dict[str, object]:
+    """Say what a job asks for, by name, as far as pixels depend on it."""
+    channels = asked_of_channels(job.channel, job.of_channels)
+    return {**asked_for(upscaler, settings), **channels}
 
 
 def _run_regions(
-    job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
+    job: FileJob,
+    stacks: Sequence[Stack],
+    upscalers: Sequence[Upscaler],
+    settings: UpscaleSettings,
 ) -> Generator[TileStep | FileResult | FileShared, None, None]:
     """Write an OME-Zarr, region by region."""
-    notes = {**job.notes, ASKED: asked_for(upscaler, settings)}
-    target = Target(job.output, job.overwrite, job.compression or "none", notes)
+    if job.workers and job.of_channels:
+        raise StackError("Workers have one model for all channels; do without workers.")
+    target = Target(job.output, job.overwrite, job.compression or "none", job.notes)
     outcome = yield from upscale_volume(
         target,
-        stack,
-        upscaler,
+        stacks,
+        upscalers,
         settings,
         files=files_of(job.source),
         share=job.share,
@@ -247,47 +290,64 @@ def _run_regions(
     if isinstance(outcome, ShareDone):
         yield FileShared(job.source, job.output, outcome.n_missing)
         return
-    plan = outcome.plan
-    shape = stack.upscaled_shape(plan.factor)
     counted = (outcome.share_clipped, outcome.n_repeated)
-    yield FileResult(job.source, job.output, shape, plan, *counted)
+    yield _result_of(job, stacks, outcome.plans, *counted)
 
 
 def _run_planes(
-    job: FileJob, stack: Stack, upscaler: Upscaler, settings: UpscaleSettings
+    job: FileJob,
+    stacks: Sequence[Stack],
+    upscalers: Sequence[Upscaler],
+    settings: UpscaleSettings,
 ) -> Generator[TileStep | FileResult, None, None]:
-    """Write a file plane by plane, which is complete or absent."""
+    """Write a file plane by plane, channel after channel; complete or absent."""
     if job.share is not None or job.workers is not None:
         raise StackError(
             f"{job.output} can only be written by one process. Write .ome.zarr to "
             f"share the work."
         )
-    plan = make_plan(stack, upscaler, settings)
-    shape = stack.upscaled_shape(plan.factor)
+    if settings.dtype == "same" and needs_source(job.output):  # a DICOM holds integers
+        settings = settings.model_copy(update={"dtype": stacks[0].dtype.name})
+    plans = plans_for(stacks, upscalers, settings)
     files = files_of(job.source)
-    n_clipped = n_repeated = 0
+    n_clipped = n_repeated = n_pixels = 0
     with create_stack(
         job.output,
-        shape=shape,
-        dtype=plan.dtype,
-        axes=stack.upscaled_axes(plan.factor),
-        provenance={
-            **provenance_of(stack, plan),
-            **job.notes,
-            ASKED: asked_for(upscaler, settings),
-        },
+        **described(stacks, plans, job.notes),
         compression=job.compression,
         overwrite=job.overwrite,
         made_from=files[0] if len(files) == 1 else None,
     ) as writer:
-        for step in upscale_steps(stack, upscaler, plan):
-            if step.plane is not None:
-                writer.write(step.index, step.plane)
-                n_clipped += step.n_clipped
-                n_repeated += step.n_repeated
-            yield step
-    share_clipped = n_clipped / prod(shape)
-    yield FileResult(job.source, job.output, shape, plan, share_clipped, n_repeated)
+        for number, parts in enumerate(zip(stacks, upscalers, plans, strict=True)):
+            channel = (number,) if len(stacks) > 1 else ()
+            for step in upscale_steps(*parts):
+                if step.plane is not None:
+                    writer.write((*channel, *step.index), step.plane)
+                    n_pixels += step.plane.size
+                    n_clipped += step.n_clipped
+                    n_repeated += step.n_repeated
+                n_tiles = step.n_tiles * len(stacks)
+                n_done = step.n_tiles * number + step.tiles_done
+                yield replace(step, tiles_done=n_done, n_tiles=n_tiles)
+    yield _result_of(job, stacks, plans, n_clipped / n_pixels, n_repeated)
+
+
+def _result_of(
+    job: FileJob,
+    stacks: Sequence[Stack],
+    plans: Sequence[Plan],
+    share_clipped: float,
+    n_repeated: int,
+) -> FileResult:
+    """Tell what was written."""
+    shape = stacks[0].upscaled_shape(plans[0].factor)
+    channels: tuple[tuple[Channel, Plan], ...] = ()
+    if len(stacks) > 1:
+        shape = (len(stacks), *shape)
+        names = [(*stack.info.channels, Channel())[0] for stack in stacks]
+        channels = tuple(zip(names, plans, strict=True))
+    counted = (share_clipped, n_repeated)
+    return FileResult(job.source, job.output, shape, plans[0], *counted, channels)
 
 
 def run_job_safely(
@@ -300,11 +360,17 @@ def run_job_safely(
         yield FileFailure(job.source, error)
 
 
-def opened(job: FileJob) -> AbstractContextManager[Stack]:
-    """Open the source of a job; a stack that is open already stays open."""
+@contextmanager
+def opened(job: FileJob) -> Iterator[Sequence[Stack]]:
+    """Open the channels of a job's source; a stack that is open already stays open."""
     if isinstance(job.source, Stack):
-        return nullcontext(job.source)
-    return open_stack(job.source, channel=job.channel)
+        yield [job.source]
+        return
+    with ExitStack() as closing:
+        stacks = open_channels(job.source, job.channel)
+        for stack in stacks:
+            closing.enter_context(stack)
+        yield stacks
 
 
 def _refuse_own_source(job: FileJob) -> None:

@@ -93,25 +93,25 @@ def name_outputs(
 ) -> list[Path]:
     """Name an output in `folder` after each source, keeping the folders between.
 
-    Raises
-    ------
-    StackError
-        If two sources would be written to the same output.
+    Two sources may get the same one; who runs them does the first and refuses the rest.
     """
     # Not resolved: a link is named as it is called. But `..` must not lead outside.
     paths = [Path(os.path.abspath(_first(source))) for source in sources]
     base = os.path.commonpath([path.parent for path in paths]) if paths else ""
-    seen: dict[Path, Path] = {}
-    for path in paths:
-        name = f"{_stem(path)}_x{factor}.{suffix.lstrip('.')}"
-        output = folder / path.parent.relative_to(base) / name
-        if output in seen:
-            raise StackError(
-                f"{seen[output]} and {path} would both be written to {output.name}. "
-                f"Rename one of them, or do them separately."
-            )
-        seen[output] = path
-    return list(seen)
+    return [
+        folder
+        / path.parent.relative_to(base)
+        / f"{_stem(path)}_x{factor}.{suffix.lstrip('.')}"
+        for path in paths
+    ]
+
+
+def collision(first: str, second: str, output: Path) -> StackError:
+    """Say that two sources have one output, of which the second is not done."""
+    return StackError(
+        f"{first} and {second} would both be written to {output.name}. Rename one of "
+        f"them, or do them separately."
+    )
 
 
 def find_source(output: Path) -> Path:

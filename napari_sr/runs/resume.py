@@ -11,23 +11,24 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_sr.files.atomic import hidden_beside, remove_leftovers, written_atomically
-from napari_sr.files.writing import put_in_place, refuse_existing, unwritable
+from napari_sr.files.writing import Content, put_in_place, refuse_existing, unwritable
 from napari_sr.files.zarr.images import is_zarr
+from napari_sr.files.zarr.ngff import place_of_channels
 from napari_sr.files.zarr.regions import RegionalZarr
-from napari_sr.image.regions import region_side
+from napari_sr.image.regions import Region, region_side
 from napari_sr.image.stack import StackError
+from napari_sr.runs.channels import described
 from napari_sr.upscaling.plan import Plan  # noqa: TC001 - pydantic reads it
-from napari_sr.upscaling.provenance import provenance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -45,8 +46,18 @@ class Record(BaseModel):
     identity: dict[str, object]
     """By name: what must be the same for a run to go on."""
     plan: Plan
+    """Of the recording, or of its first channel."""
     shape: tuple[int, ...]
-    """Of the recording."""
+    """Of the recording, or of each channel."""
+    more_plans: tuple[Plan, ...] = ()
+    """Of its other channels."""
+    channel_axis: int | None = None
+    """Which axis of the result is that of several channels."""
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """Of each channel."""
+        return (self.plan, *self.more_plans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,15 @@ class RunFolder:
         self._image = RegionalZarr(folder / _IMAGE, region_side(factor) * factor)
         self.levels = self._image.levels
         """Regions of each level, the finest first, in pixels of the level."""
+
+    def channel_of(self, level: int, number: int) -> tuple[int, Region]:
+        """Give the channel in which a region lies, and its place in that."""
+        region = self.levels[level][number]
+        axis = self.record.channel_axis
+        if axis is None:
+            return 0, region
+        within = (*region.index[:axis], *region.index[axis + 1 :])
+        return region.index[axis], replace(region, index=within)
 
     def missing(self, level: int) -> list[int]:
         """List the numbers of the regions of a level that are not done."""
@@ -163,6 +183,7 @@ class RunFolder:
         n_clipped = sum(int(clipped) for clipped, *_ in counted)
         n_repeated = sum(int(one) for _, *rest in counted for one in rest)
         n_pixels = int(np.prod(self.record.shape)) * self.record.plan.factor**2
+        n_pixels *= len(self.record.plans)
         return n_clipped / n_pixels, n_repeated
 
     def _refuse_what_is_finished(self) -> None:
@@ -185,9 +206,9 @@ class RunFolder:
 
 def begin_or_go_on(
     target: Target,
-    stack: Stack,
+    stacks: Sequence[Stack],
     identity: dict[str, object],
-    plan: Callable[[], Plan],
+    plans: Callable[[], Sequence[Plan]],
 ) -> RunFolder:
     """Begin a run, or find the one that has begun.
 
@@ -195,12 +216,12 @@ def begin_or_go_on(
     ----------
     target
         Where the result goes.
-    stack
-        The recording.
+    stacks
+        The recording: its channels.
     identity
         By name: what must be the same as when it began. Anything JSON can hold.
-    plan
-        Makes the plan, if it has not begun.
+    plans
+        Makes the plan of each channel, if it has not begun.
 
     Raises
     ------
@@ -211,8 +232,8 @@ def begin_or_go_on(
     refuse_existing(target.path, target.overwrite, is_zarr)
     try:
         if not _has_begun(target.folder):
-            record = Record(identity=identity, plan=plan(), shape=stack.shape)
-            _create(target, stack, record)
+            plan, *more = plans()
+            _create(target, stacks, identity, (plan, *more))
         run = RunFolder(target.folder)
     except OSError as error:
         raise unwritable(str(target.path), error) from error
@@ -235,22 +256,29 @@ def _has_begun(folder: Path) -> bool:
     return (folder / _RECORD).exists() and (folder / _IMAGE).exists()
 
 
-def _create(target: Target, stack: Stack, record: Record) -> None:
+def _create(
+    target: Target,
+    stacks: Sequence[Stack],
+    identity: dict[str, object],
+    plans: Sequence[Plan],
+) -> None:
     """Make the folder of a run, whole or not at all; another process may be first."""
     remove_leftovers(target.path.absolute())
     new = hidden_beside(target.path.absolute())
-    plan = record.plan
+    said = described(stacks, plans, target.notes)
+    said |= {"dtype": np.dtype(plans[0].dtype), "compression": target.compression}
+    content = Content(**said)
+    record = Record(
+        identity=identity,
+        plan=plans[0],
+        more_plans=tuple(plans[1:]),
+        shape=stacks[0].shape,
+        channel_axis=place_of_channels(content) if len(plans) > 1 else None,
+    )
     try:
         new.mkdir(parents=True)
-        image = RegionalZarr.create(
-            new / _IMAGE,
-            region_side(plan.factor) * plan.factor,
-            shape=stack.upscaled_shape(plan.factor),
-            dtype=np.dtype(plan.dtype),
-            axes=stack.upscaled_axes(plan.factor),
-            provenance={**provenance_of(stack, plan), **target.notes},
-            compression=target.compression,
-        )
+        side = region_side(plans[0].factor) * plans[0].factor
+        image = RegionalZarr.create(new / _IMAGE, side, content)
         for level in range(len(image.levels)):
             (new / _DONE / str(level)).mkdir(parents=True)
         (new / _RECORD).write_text(record.model_dump_json(), "utf-8")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from napari_sr.runs.forecast import Forecast
     from napari_sr.runs.one_file import FileFailure, FileResult, FileShared
+    from napari_sr.upscaling.plan import Plan
 
 
 ROUND = 0.95
@@ -59,12 +60,17 @@ def _size(n_bytes: int) -> str:
     return f"{size:.3g} {units[0]}"
 
 
-def describe_many(statuses: Sequence[str], n_files: int, report: Path) -> str:
+def describe_many(
+    statuses: Sequence[str], n_files: int, report: Path, n_skipped: int = 0
+) -> str:
     """Say in one line what became of many files."""
     n_failed, n_there = statuses.count("failed"), statuses.count("exists")
     there = f", {n_there} of them were there already" if n_there else ""
     text = f"{len(statuses) - n_failed} of {n_files} files done{there}, "
-    return f"{text}{n_failed} failed{f'; see {report}' if n_failed else ''}."
+    text += f"{n_failed} failed"
+    if n_skipped:
+        text += f", {n_skipped} skipped"
+    return f"{text}{f'; see {report}' if n_failed or n_skipped else ''}."
 
 
 def describe_result(result: FileResult) -> str:
@@ -73,16 +79,29 @@ def describe_result(result: FileResult) -> str:
     shape = " × ".join(map(str, result.shape))
     tile = f"auto ({plan.tile})" if plan.tile_is_auto else str(plan.tile)
     parts = [f"{result.path}: {shape} {plan.dtype}, tile {tile}"]
-    parts.append(f"range {plan.intensity.low:g} to {plan.intensity.high:g}")
-    if plan.noise is not None:
-        parts.append(f"noise {_as_typed(asdict(plan.noise))}")
-    if plan.blur is not None:
-        parts.append(_blur_as_text(plan.blur.model_dump()))
+    if result.channels:
+        for number, (channel, own) in enumerate(result.channels):
+            found = ", ".join([f"model {own.model}", *_found_of(own)])
+            parts.append(f"{channel.name or f'channel {number}'} ({found})")
+    else:
+        parts += _found_of(plan)
+    if plan.dtype_note:
+        parts.append(plan.dtype_note)
     if result.share_clipped:
         parts.append(f"{result.share_clipped:.2%} of pixels clipped")
     if result.n_repeated:
         parts.append(f"tiles computed again in float32: {result.n_repeated}")
     return ", ".join(parts)
+
+
+def _found_of(plan: Plan) -> list[str]:
+    """Say what was measured of a recording, or of one of its channels."""
+    parts = [f"range {plan.intensity.low:g} to {plan.intensity.high:g}"]
+    if plan.noise is not None:
+        parts.append(f"noise {_as_typed(asdict(plan.noise))}")
+    if plan.blur is not None:
+        parts.append(_blur_as_text(plan.blur.model_dump()))
+    return parts
 
 
 def _blur_as_text(blur: Mapping[str, Any]) -> str:

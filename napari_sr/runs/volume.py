@@ -8,15 +8,15 @@ is a `Executor`: this process, or the workers of a cluster.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from napari_sr._version import __version__
 from napari_sr.device import choose_device
 from napari_sr.image.sampling import spread_indices
+from napari_sr.runs.channels import plans_for
 from napari_sr.runs.resume import RunFolder, Target, begin_or_go_on
 from napari_sr.upscaling.flow import TileStep, region_steps
-from napari_sr.upscaling.plan import Plan, make_plan
 from napari_sr.upscaling.provenance import identity_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_sr.image.stack import Stack
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaling.plan import Plan
 
 _GLANCES, _GLANCE = 16, 256
 """Planes, and side of the part of each, by which a recording is known again."""
@@ -48,7 +49,8 @@ class Share:
 class VolumeDone:
     """A result is in its place."""
 
-    plan: Plan
+    plans: tuple[Plan, ...]
+    """Of each channel."""
     share_clipped: float
     """Share of its pixels beyond the limits of its pixel type."""
     n_repeated: int
@@ -59,7 +61,6 @@ class VolumeDone:
 class ShareDone:
     """A share is done, and the result waits for others."""
 
-    plan: Plan
     n_missing: int
     """Regions that others still have to do; 0 where another one is finishing."""
 
@@ -67,8 +68,8 @@ class ShareDone:
 class Executor(Protocol):
     """Who decides on the plan of a run and does its regions."""
 
-    def plan(self, settings: UpscaleSettings) -> Plan:
-        """Decide what is the same for all regions."""
+    def plans(self, settings: UpscaleSettings) -> Sequence[Plan]:
+        """Decide what is the same for all regions of a channel."""
 
     def do(
         self, run: RunFolder, level: int, numbers: Sequence[int]
@@ -80,13 +81,14 @@ class Executor(Protocol):
 class LocalExecutor:
     """One process, which does one region after the other."""
 
-    stack: Stack
-    upscaler: Upscaler
-    """Already on its device."""
+    stacks: Sequence[Stack]
+    """The channels of the recording."""
+    upscalers: Sequence[Upscaler]
+    """Of each channel, already on their devices."""
 
-    def plan(self, settings: UpscaleSettings) -> Plan:
-        """Decide what is the same for all regions."""
-        return make_plan(self.stack, self.upscaler, settings)
+    def plans(self, settings: UpscaleSettings) -> Sequence[Plan]:
+        """Decide what is the same for all regions of a channel."""
+        return plans_for(self.stacks, self.upscalers, settings)
 
     def do(
         self, run: RunFolder, level: int, numbers: Sequence[int]
@@ -100,25 +102,31 @@ class LocalExecutor:
             yield TileStep(run.levels[level][number].index, done, len(numbers))
 
     def _finest(self, run: RunFolder, numbers: Sequence[int]) -> Iterator[TileStep]:
-        """Super-resolve regions."""
-        plan = run.record.plan
-        recorded = [run.levels[0][number].recorded(plan.factor) for number in numbers]
-        on_device = self.upscaler.to(choose_device(plan.device))
-        waiting = iter(numbers)
-        steps = region_steps(
-            self.stack, on_device, plan, recorded, is_one_at_a_time=True
-        )
-        for step in steps:
-            if step.plane is not None:
-                counted = (step.n_clipped, step.n_repeated)
-                run.put(0, next(waiting), step.plane, *counted)
-            yield step
+        """Super-resolve regions, channel by channel."""
+        n_done = 0
+        for channel, stack in enumerate(self.stacks):
+            plan = run.record.plans[channel]
+            own = [n for n in numbers if run.channel_of(0, n)[0] == channel]
+            regions = [run.channel_of(0, n)[1].recorded(plan.factor) for n in own]
+            if not own:
+                continue
+            on_device = self.upscalers[channel].to(choose_device(plan.device))
+            waiting = iter(own)
+            for step in region_steps(
+                stack, on_device, plan, regions, is_one_at_a_time=True
+            ):
+                if step.plane is not None:
+                    counted = (step.n_clipped, step.n_repeated)
+                    run.put(0, next(waiting), step.plane, *counted)
+                n_all = step.n_tiles * len(numbers) // len(own)
+                yield replace(step, tiles_done=n_done + step.tiles_done, n_tiles=n_all)
+            n_done += step.n_tiles
 
 
 def upscale_volume(
     target: Target,
-    stack: Stack,
-    upscaler: Upscaler,
+    stacks: Sequence[Stack],
+    upscalers: Sequence[Upscaler],
     settings: UpscaleSettings,
     *,
     files: Sequence[Path] = (),
@@ -131,10 +139,10 @@ def upscale_volume(
     ----------
     target
         Where the result goes.
-    stack
-        The recording.
-    upscaler
-        Already on its device.
+    stacks
+        The recording: its channels, of one shape.
+    upscalers
+        Of each channel, already on their devices.
     settings
         What the user asked for.
     files
@@ -159,39 +167,47 @@ def upscale_volume(
     StackError
         See `begin_or_go_on`; or if the disk refuses, or the recording is damaged.
     """
-    identity = _identity(stack, upscaler, settings, files, target.compression)
-    crew = crew or LocalExecutor(stack, upscaler)
-    run = begin_or_go_on(target, stack, identity, lambda: crew.plan(settings))
+    identity = _identity(stacks, upscalers, settings, files, target.compression)
+    crew = crew or LocalExecutor(stacks, upscalers)
+    run = begin_or_go_on(target, stacks, identity, lambda: crew.plans(settings))
     missing = run.missing(0)
     yield from crew.do(run, 0, share.of(missing) if share else missing)
-    plan = run.record.plan
+    plans = run.record.plans
     if share is not None:
         left = len(run.missing(0)) if run.folder.exists() else 0
         if left or not run.claim_the_end():
-            return ShareDone(plan, left)
+            return ShareDone(left)
     for level in range(1, len(run.levels)):
         yield from crew.do(run, level, run.missing(level))
-    return VolumeDone(plan, *run.finish(target))
+    return VolumeDone(plans, *run.finish(target))
 
 
 def _identity(
-    stack: Stack,
-    upscaler: Upscaler,
+    stacks: Sequence[Stack],
+    upscalers: Sequence[Upscaler],
     settings: UpscaleSettings,
     files: Sequence[Path],
     compression: str,
 ) -> dict[str, object]:
-    """Tell by what a run is known again; what is the same in JSON is the same."""
+    """Tell by what a run is known again; what is the same in JSON is the same.
+
+    What a channel after the first has of its own is listed, where there is one.
+    """
     known = [path.stat() for path in files if path.is_file()]
+    stack, *others = stacks
+    recording: dict[str, object] = {
+        "shape": list(stack.shape),
+        "dtype": stack.dtype.name,
+        "axes": [[a.name, a.spacing, a.unit, a.origin] for a in stack.axes],
+        "files": [[one.st_size, one.st_mtime_ns] for one in known],
+        "glance": _glance(stack),
+    }
+    models = [identity_of(upscaler) for upscaler in upscalers]
+    if others:
+        recording["other channels"] = [_glance(one) for one in others]
     return {
-        "recording": {
-            "shape": list(stack.shape),
-            "dtype": stack.dtype.name,
-            "axes": [[a.name, a.spacing, a.unit, a.origin] for a in stack.axes],
-            "files": [[one.st_size, one.st_mtime_ns] for one in known],
-            "thumbnail": _glance(stack),
-        },
-        "model": identity_of(upscaler),
+        "recording": recording,
+        "model": models if others else models[0],
         "setting": settings.model_dump(mode="json", exclude={"share_of_memory"}),
         "compression": compression,
         "version of napari-sr": __version__,

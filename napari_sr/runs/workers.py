@@ -24,7 +24,7 @@ import torch
 
 from napari_sr._version import __version__
 from napari_sr.device import choose_device
-from napari_sr.files import open_stack
+from napari_sr.files import open_channels
 from napari_sr.files.url import Url
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.runs.resume import RunFolder
@@ -51,13 +51,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from napari_sr.files.channel import Pick
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.runs.output_names import Source
     from napari_sr.settings import UpscaleSettings
     from napari_sr.upscaling.plan import Plan
 
-    _Recording = tuple[Path | Url | tuple[Path, ...], int | None]
-    """Absolute paths or an address, and which channel."""
+    _Recording = tuple[Path | Url | tuple[Path, ...], tuple[Pick, ...] | None]
+    """Absolute paths or an address, and which channels."""
 
 _LOSSES = 10
 """Workers that may be lost over one region before it is given up."""
@@ -182,7 +183,7 @@ class Workers:
         """Where to look at them."""
         return str(self._client.dashboard_link)
 
-    def crew(self, source: Source, channel: int | None) -> DaskExecutor:
+    def crew(self, source: Source, channel: tuple[Pick, ...] | None) -> DaskExecutor:
         """Give those who do the regions of a recording.
 
         Raises
@@ -299,11 +300,11 @@ class DaskExecutor:
     workers: Workers
     recording: _Recording
 
-    def plan(self, settings: UpscaleSettings) -> Plan:
+    def plans(self, settings: UpscaleSettings) -> Sequence[Plan]:
         """Have a worker decide: its device and its memory count, not ours."""
-        plan: Plan
-        (plan,) = self.workers.results(_plan, [(self.recording, settings)])
-        return plan
+        plans: Sequence[Plan]
+        (plans,) = self.workers.results(_plans, [(self.recording, settings)])
+        return plans
 
     def do(
         self, run: RunFolder, level: int, numbers: Sequence[int]
@@ -336,7 +337,7 @@ class _WorkerState(WorkerPlugin):
         self._lock = Lock()
         self._n_threads = worker.state.nthreads
         self._number = _trailing_number(str(worker.name))
-        self._opened: tuple[_Recording, Stack] | None = None
+        self._opened: tuple[_Recording, list[Stack]] | None = None
 
     def teardown(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
         """Close what was opened."""
@@ -363,8 +364,9 @@ class _WorkerState(WorkerPlugin):
         if self._opened is None or self._opened[0] != recording:
             self._close()
             source, channel = recording
-            self._opened = recording, open_stack(source, channel=channel)
-        return LocalExecutor(self._opened[1], self.on(device))
+            self._opened = recording, open_channels(source, channel)
+        stacks = self._opened[1]
+        return LocalExecutor(stacks, [self.on(device)] * len(stacks))
 
     def on(self, device: str) -> Upscaler:
         """Give the upscaler on a device, where it then stays."""
@@ -373,7 +375,8 @@ class _WorkerState(WorkerPlugin):
 
     def _close(self) -> None:
         if self._opened is not None:
-            self._opened[1].close()
+            for stack in self._opened[1]:
+                stack.close()
             self._opened = None
 
 
@@ -388,10 +391,10 @@ def _at_station(name: str, do: Callable[..., Any], task: tuple[Any, ...]) -> Any
     return get_worker().plugins[name].call(do, task)
 
 
-def _plan(
+def _plans(
     station: _WorkerState, recording: _Recording, settings: UpscaleSettings
-) -> Plan:
-    return station.alone(recording, settings.device).plan(settings)
+) -> Sequence[Plan]:
+    return station.alone(recording, settings.device).plans(settings)
 
 
 def _region(

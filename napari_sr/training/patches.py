@@ -192,7 +192,7 @@ def _check_source(
     if not any(large):
         raise ValueError(
             f"None of the {len(shapes)} training {what} is as large as a patch of "
-            f"{size} × {size} pixels. Use a smaller patch or larger {what}."
+            f"{size} × {size} pixels. Use larger {what}."
         )
     given = np.ones(len(large)) if weights is None else weights
     if len(given) != len(large) or min(given) < 0 or not np.dot(given, large):

@@ -15,7 +15,12 @@ from napari_sr.image.regions import SIDE, Region
 from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling import flow as upscaling
-from napari_sr.upscaling.flow import as_upscaler, margin_of, region_steps
+from napari_sr.upscaling.flow import (
+    as_upscaler,
+    margin_of,
+    region_steps,
+    warn_of_pixel_type,
+)
 from napari_sr.upscaling.plan import make_plan
 
 if TYPE_CHECKING:
@@ -56,6 +61,7 @@ def upscale(
     upscaler = as_upscaler(model, settings)
     array: Any = stack
     plan = make_plan(Stack.from_array(array), upscaler, settings)
+    warn_of_pixel_type(plan, settings, 0.0)
     return _as_chunks(array, upscaler, plan)
 
 

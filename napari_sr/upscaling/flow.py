@@ -10,6 +10,7 @@ each tile is progress, and to stop iterating is to cancel.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ __all__ = [
 ]
 
 survive_forks()
+
+
+class PixelTypeWarning(UserWarning):
+    """A result has other pixels than its recording lets one expect."""
+
 
 EVERYWHERE = 2**31
 """Reach beyond the border of any plane."""
@@ -265,11 +271,46 @@ def upscale_planes(
     """
     settings = UpscaleSettings.model_validate(options)
     upscaler = as_upscaler(model, settings)
+    n_pixels = n_clipped = 0
     with opened(stack) as recording:
         plan = make_plan(recording, upscaler, settings)
         for step in upscale_steps(recording, upscaler, plan):
             if step.plane is not None:
+                n_pixels += step.plane.size
+                n_clipped += step.n_clipped
                 yield step.index, step.plane
+    warn_of_pixel_type(plan, settings, n_clipped / max(1, n_pixels))
+
+
+def warn_of_pixel_type(
+    plan: Plan, settings: UpscaleSettings, share_clipped: float
+) -> None:
+    """Warn whoever calls from Python where a result is not of the pixels expected.
+
+    Parameters
+    ----------
+    plan
+        Of the result.
+    settings
+        What was asked for.
+    share_clipped
+        Share of its pixels beyond the limits of its pixel type.
+
+    Warns
+    -----
+    PixelTypeWarning
+        Of float32 where integers were recorded, and of values that the pixel type which
+        was asked for cannot hold.
+    """
+    if plan.dtype_note:
+        warnings.warn(f"The result is {plan.dtype_note}.", PixelTypeWarning, 3)
+    elif share_clipped and settings.dtype != "same":
+        warnings.warn(
+            f"{share_clipped:.2%} of the pixels are beyond the limits of {plan.dtype} "
+            f"and are clipped; dtype='float32' holds them.",
+            PixelTypeWarning,
+            stacklevel=3,
+        )
 
 
 def upscale(stack: StackLike, model: ModelLike, **options: object) -> NDArray:

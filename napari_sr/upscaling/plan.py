@@ -16,7 +16,11 @@ from napari_sr.device import (
     choose_precision,
     choose_tile,
 )
-from napari_sr.image.intensity import IntensityRange
+from napari_sr.image.intensity import (
+    LARGEST_CHANGE,
+    IntensityRange,
+    change_by_rounding,
+)
 from napari_sr.image.tiling import plan_tiles
 from napari_sr.instrument.noise import SIGNAL_RADIUS
 from napari_sr.models.upscaler import Prepared
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_sr.image.stack import Stack
     from napari_sr.models.upscaler import Upscaler
-    from napari_sr.settings import UpscaleSettings
+    from napari_sr.settings import PixelType, UpscaleSettings
 
 
 HUGE = 12_288
@@ -55,6 +59,8 @@ class Plan(Prepared):
     """Recorded pixels around each that take part in it; `None`: all of a plane."""
     psf_sigma: float = 0.0
     """Blur with which it agrees, in pixels of the result: as fitted to the stack."""
+    dtype_note: str = ""
+    """Why the pixel type is not that of the recording, where nobody asked for one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -105,6 +111,7 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     psf_sigma = 0.0 if prepared.blur is None else prepared.blur.round_sigma
     if consistency == "auto":
         psf_sigma = upscaler.fitted_blur(looked_at, intensity, prepared)
+    dtype, dtype_note = _pixel_type(stack, settings.dtype)
     return Plan(
         model=upscaler.name,
         model_sha256=upscaler.digest,
@@ -117,11 +124,27 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         halo=upscaler.halo,
         precision=str(precision).removeprefix("torch."),
         device=str(device),
-        dtype=stack.dtype.name if settings.dtype == "same" else settings.dtype,
+        dtype=dtype,
+        dtype_note=dtype_note,
         options=dict(upscaler.options),
         reach=upscaler.reach,
         consistency=consistency,
         psf_sigma=psf_sigma,
+    )
+
+
+def _pixel_type(stack: Stack, wanted: PixelType) -> tuple[str, str]:
+    """Choose the pixel type of a result: float32 where counts are too few to round.
+
+    What is asked for is taken, without a look at the recording.
+    """
+    if wanted != "same":
+        return wanted, ""
+    share = change_by_rounding(stack, stack.dtype)
+    if share <= LARGEST_CHANGE:
+        return stack.dtype.name, ""
+    return "float32", (
+        f"float32, since in whole counts the mean may change by {share:.2g} of it"
     )
 
 

@@ -43,11 +43,19 @@ def asked_for(upscaler: Upscaler, settings: UpscaleSettings) -> dict[str, object
 
 
 def differing(
-    provenance: Mapping[str, object], upscaler: Upscaler, settings: UpscaleSettings
+    provenance: Mapping[str, object], asked: Mapping[str, object]
 ) -> list[str] | None:
-    """List in what an output is not what is asked for now; None if it does not say."""
+    """List in what an output is not what is asked for now; None if it does not say.
+
+    Parameters
+    ----------
+    provenance
+        Of the output.
+    asked
+        From `asked_for`, and whatever else its pixels depend on.
+    """
     before = provenance.get(ASKED)
     if not isinstance(before, dict):
         return None
-    now = asked_for(upscaler, settings)
-    return [name for name in now if before.get(name) != now[name]]
+    names = [*asked, *(name for name in before if name not in asked)]
+    return [name for name in names if before.get(name) != asked.get(name)]

@@ -352,7 +352,7 @@ def test_a_folder_of_zarr_need_not_be_called_so(here):
 def test_a_folder_is_done_file_by_file(tree, capsys):
     assert main(["upscale", "d", "e", "-o", "out", *NEAREST]) == 0
     out, err = said(capsys)
-    assert out.splitlines()[-1] == "4 of 4 files done, 0 failed."
+    assert out.splitlines()[-1].startswith("4 of 4 files done, 0 failed, 1 skipped; ")
     assert err == ""
     assert names_in(tree / "out" / "d") == ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
     assert names_in(tree / "out" / "d" / "sub") == ["b_x2.ome.tif"]
@@ -370,7 +370,8 @@ def test_one_failing_file_does_not_stop_the_others(tree, capsys):
     assert main(["upscale", "d", "-o", "out", *NEAREST]) == 1
     out, err = said(capsys)
     report = Path("out", "napari-sr-report.csv")
-    assert out.splitlines()[-1] == f"3 of 4 files done, 1 failed; see {report}."
+    last = f"3 of 4 files done, 1 failed, 1 skipped; see {report}."
+    assert out.splitlines()[-1] == last
     assert "z5.tif is not a readable TIFF" in err
     assert err.count("\n") == 1
     results = ["sub", "z10_x2.ome.tif", "z2_x2.ome.tif"]
@@ -380,7 +381,7 @@ def test_one_failing_file_does_not_stop_the_others(tree, capsys):
     failed = rows.pop(str(Path("d", "z5.tif")))
     assert failed["status"] == "failed"
     assert failed["text"] == err.strip()
-    assert {row["status"] for row in rows.values()} == {"done"}
+    assert [row["status"] for row in rows.values()] == ["skipped", *["done"] * 3]
     assert all((tree / row["result"]).exists() for row in rows.values())
 
 
@@ -397,7 +398,8 @@ def test_running_a_folder_again_does_what_is_missing(tree, capsys):
     out, err = said(capsys)
     assert out.splitlines() == [
         out.splitlines()[0],
-        "4 of 4 files done, 3 of them were there already, 0 failed.",
+        "4 of 4 files done, 3 of them were there already, 0 failed, 1 skipped; see "
+        f"{Path('out', 'napari-sr-report.csv')}.",
     ]
     assert out.startswith(f"{Path('out', 'z5_x2.ome.tif')}: 16 × 18")
     assert err == ""
@@ -440,7 +442,7 @@ def test_workers_share_a_folder(tree, capsys):
 
     out, err = said(capsys)
     assert out.startswith("Workers can be watched at http://127.0.0.1:")
-    assert out.splitlines()[-1].startswith("3 of 4 files done, 1 failed; see ")
+    assert out.splitlines()[-1].startswith("3 of 4 files done, 1 failed, 1 ")
     assert "z5.tif is not a readable TIFF" in err
     np.testing.assert_array_equal(
         read_stack(tree / "out" / "z2_x2.ome.tif"),

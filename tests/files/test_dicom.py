@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("pydicom", reason="napari-sr[dicom] is not installed")
 
 import pydicom
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
@@ -516,3 +516,53 @@ def test_nobody_is_named_outside_of_dicom(series, tmp_path, capfd, caplog):
     told += [path.read_bytes().decode("latin-1") for path in written]
     uid = str(header.StudyInstanceUID)
     assert not any(CANARY in text or uid in text for text in told)
+
+
+def test_pixel_sizes_and_directions_that_differ_by_rounding_agree(series):
+    (first, *_) = sorted(series.iterdir())
+    header = dcmread(first)
+    header.PixelSpacing = [float(one) * (1 + 1e-7) for one in header.PixelSpacing]
+    header.ImageOrientationPatient = [1, 1e-9, 0, 0, 1, 0]
+    header.save_as(first)
+    with open_stack(series) as stack:
+        assert stack.n_planes == len(list(series.iterdir()))
+
+
+def test_a_report_beside_the_slices_is_none_of_them(series, tmp_path):
+    before = values(series)
+    (first, *_) = sorted(series.iterdir())
+    report = dcmread(first)
+    del report.PixelData
+    report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    report.save_as(series / "report.dcm")
+    assert np.array_equal(values(series), before)
+    report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"  # a slice that lost its pixels
+    report.save_as(series / "report.dcm")
+    with pytest.raises(StackError, match="holds no image of integers"):
+        values(series)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_bare_data_set_is_read_by_its_suffix(tmp_path, implicit):
+    source = stored_as(tmp_path / "a.dcm", np.arange(80, dtype="uint16").reshape(8, 10))
+    expected = values(source)
+    header = dcmread(source)
+    del header.file_meta, header.preamble
+    bare = tmp_path / "bare.ima"
+    dcmwrite(
+        bare,
+        header,
+        implicit_vr=implicit,
+        little_endian=True,
+        enforce_file_format=False,
+    )
+    assert np.array_equal(values(bare), expected)
+    sr.upscale_file(bare, tmp_path / "r.dcm", NEAREST)
+    assert np.array_equal(values(tmp_path / "r.dcm")[::2, ::2], expected)
+
+
+def test_a_pixel_size_of_nothing_is_none(tmp_path):
+    pixels = np.arange(80, dtype="uint16").reshape(8, 10)
+    source = stored_as(tmp_path / "a.dcm", pixels, PixelSpacing=[0, 0])
+    with open_stack(source) as stack:
+        assert [axis.unit for axis in stack.axes] == [None, None]

@@ -14,7 +14,9 @@ import zarr
 from napari_sr.files import create_stack, open_stack
 from napari_sr.files.formats import has_readable_suffix, has_writable_suffix
 from napari_sr.files.tiff import images as tiff
+from napari_sr.files.writing import Content
 from napari_sr.files.zarr import images as ome_zarr
+from napari_sr.image.info import NOTHING_SAID
 from napari_sr.image.stack import Axis
 
 PLACE = {
@@ -183,15 +185,11 @@ def test_more_than_four_gigabytes_make_a_bigtiff(tmp_path, monkeypatch):
 def test_ome_zarr_of_both_versions(tmp_path, version, zarr_format):
     array = pixels((2, 3, 7, 5))
     axes = tuple(PLACE[name] for name in "tzyx")
+    content = Content(
+        array.shape, array.dtype, axes, PROVENANCE, NOTHING_SAID, compression="zlib"
+    )
     with ome_zarr.create_file(
-        tmp_path / "a.zarr",
-        shape=array.shape,
-        dtype=array.dtype,
-        axes=axes,
-        provenance=PROVENANCE,
-        compression="zlib",
-        overwrite=False,
-        version=version,
+        tmp_path / "a.zarr", content, overwrite=False, version=version
     ) as writer:
         for index in np.ndindex(2, 3):
             writer.write(index, array[index])

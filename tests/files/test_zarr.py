@@ -31,7 +31,7 @@ def test_a_channel_is_picked_from_several(tmp_path, suffix):
         open_stack(path)
     assert several.value.n_channels == 2
     for channel in (-1, 2):
-        with pytest.raises(StackError, match=f"has 2 channels.*no channel={channel}"):
+        with pytest.raises(StackError, match=f"has 2 channels.*no channel {channel}"):
             open_stack(path, channel=channel)
 
 
@@ -116,3 +116,44 @@ def test_unusable_zarr_pixels_are_refused(tmp_path):
     path = write_zarr(tmp_path / "a.zarr", RAMP.astype("float64"), "zyx")
     with pytest.raises(StackError, match=r"a.zarr holds float64 pixels"):
         open_stack(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "kind", "letter"),
+    [("channel", "channel", None), ("time", "time", "t"), ("ch", None, None),
+     ("concentration", "other", "q"), ("Z", "space", "z")],
+)  # fmt: skip
+def test_an_axis_may_have_any_name(tmp_path, first, kind, letter):
+    both = np.stack([RAMP[0], RAMP[1]])
+    path = write_zarr(tmp_path / "a.zarr", both, "qyx")
+    group = zarr.open_group(path, mode="r+")
+    (image,) = group.attrs["multiscales"]
+    image["axes"][0] = {"name": first} | ({"type": kind} if kind else {})
+    group.attrs["multiscales"] = [image]
+    if letter is None:
+        assert np.array_equal(read_file(path, channel=1), RAMP[1])
+    else:
+        assert axes_of(path)[0].name == letter
+
+
+def test_a_step_of_nothing_is_not_calibrated(tmp_path):
+    path = write_zarr(tmp_path / "a.zarr", RAMP, "tyx", scale=[0, 0.5, 0.5])
+    assert axes_of(path)[0] == Axis("t")
+
+
+def test_one_image_in_the_layout_of_bioformats2raw_is_opened(tmp_path):
+    attributes = {"bioformats2raw.layout": 3}
+    path = tmp_path / "a.zarr"
+    zarr.open_group(path, mode="w", zarr_format=2, attributes=attributes)
+    write_zarr(path / "0", RAMP, "zyx")
+    assert np.array_equal(read_file(path), RAMP)
+    write_zarr(path / "1", RAMP, "zyx")
+    with pytest.raises(StackError, match=r"holds 2 images; open one, such as .*0"):
+        read_file(path)
+
+
+def test_labels_are_no_intensities(tmp_path):
+    path = write_zarr(tmp_path / "a.zarr", RAMP, "zyx")
+    zarr.open_group(path, mode="r+").attrs["image-label"] = {"version": "0.4"}
+    with pytest.raises(StackError, match="is a label image"):
+        read_file(path)

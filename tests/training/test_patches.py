@@ -128,9 +128,7 @@ def test_images_that_are_too_small_are_left_out():
 
 @pytest.mark.parametrize("images", [[], [RAMP[:7]], [RAMP[:7], RAMP[:, :7]]])
 def test_images_that_are_all_too_small_are_refused(images):
-    why = (
-        rf"None of the {len(images)} training images is as large.*8 × 8 .*smaller patch"
-    )
+    why = rf"None of the {len(images)} training images is as large.*8 × 8 .*Use larger"
     with pytest.raises(ValueError, match=why):
         PatchSource(images, SIZE)
 
@@ -236,7 +234,7 @@ def test_pairs_are_drawn_by_their_weights_and_small_ones_left_out():
 
 WRONG_PAIRS = [
     pytest.param([], None, "None of the 0 training pairs is as large", id="none"),
-    pytest.param([pair_of(RAMP[:7])], None, "8 × 8 pixels. Use a smaller", id="small"),
+    pytest.param([pair_of(RAMP[:7])], None, "8 × 8 pixels. Use larger", id="small"),
     pytest.param(
         [pair_of(RAMP)], [1, 1], "1 training pairs need as many", id="weights"
     ),

@@ -38,7 +38,7 @@ def test_only_what_is_asked_for_is_computed():
     source = dask_array.from_array(array, chunks=(1, 40, 36)).map_blocks(
         plane, dtype=array.dtype, meta=array[:0]
     )
-    lazy = sr.upscale(source, NEAREST, intensity_range=(0, 60_000))
+    lazy = sr.upscale(source, NEAREST, intensity_range=(0, 60_000), dtype="uint16")
     assert read == []
 
     fifth = lazy[5].compute(scheduler="synchronous")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import warnings
 
 import dask.array as da
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tiny_models import tiny_fast, tiny_srresnet
 
+from napari_sr.catalogue.lookup import load_model
 from napari_sr.files import create_stack
 from napari_sr.image.intensity import NoiseLevel
 from napari_sr.image.stack import Axis, Stack, StackError
@@ -23,6 +25,7 @@ from napari_sr.methods.interpolation import Interpolation
 from napari_sr.models.sr_model import save_model
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import (
+    PixelTypeWarning,
     Plan,
     as_upscaler,
     make_plan,
@@ -162,7 +165,11 @@ def test_repeating_pixels_is_exactly_np_repeat(data):
     options = {"intensity_range": (0, 1)} if dtype == "float32" else {}
 
     result = upscale(
-        SOURCES[source](array), Interpolation("nearest", factor), tile=tile, **options
+        SOURCES[source](array),
+        Interpolation("nearest", factor),
+        tile=tile,
+        dtype=dtype,
+        **options,
     )
 
     assert result.dtype == np.dtype(dtype)
@@ -305,7 +312,10 @@ def test_only_the_next_planes_are_read_ahead():
             return np.zeros((8, 8), "uint16")
 
     planes = upscale_planes(
-        Counted(), Interpolation("nearest", 2), intensity_range=(0, 9)
+        Counted(),
+        Interpolation("nearest", 2),
+        intensity_range=(0, 9),
+        dtype="uint16",
     )
     next(planes)
     # one is done, one computed next, one read, and the next of each already asked for
@@ -418,6 +428,35 @@ def test_another_pixel_type_may_be_asked_for(dtype):
     result = upscale(array, Interpolation("nearest", 2), dtype=dtype)
     assert result.dtype == np.dtype(dtype)
     np.testing.assert_allclose(result, repeat(array, 2), atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("mean", [0.05, 0.3, 1.3, 5, 20, 60])
+@pytest.mark.parametrize(
+    "model", [load_model("general-x2"), Interpolation("bicubic", 2)]
+)
+def test_the_mean_is_kept_at_every_level_of_light(model, mean, dtype):
+    y, x = np.mgrid[:96, :96] - 48
+    light = np.exp(-(y**2 + x**2) / 650)
+    random = np.random.default_rng(0)
+    array = random.poisson(mean * light / light.mean()).clip(0, 255).astype(dtype)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        result = upscale(array, model)
+
+    assert abs(result.mean(dtype=float) / array.mean() - 1) < 1e-3
+    assert [str(one.message)[:21] for one in told] == (
+        ["The result is float32"] if result.dtype != dtype else []
+    )
+    assert result.dtype == ("float32" if mean < 10 else dtype) or mean == 20
+
+
+def test_what_a_pixel_type_cannot_hold_is_told_in_python():
+    array = noise_of((20, 20), low=1000, high=60_000)
+    with pytest.warns(PixelTypeWarning, match=r"100.00% of the pixels .* uint8"):
+        result = upscale(array, Interpolation("nearest", 2), dtype="uint8")
+    assert result.dtype == np.uint8
 
 
 def test_what_does_not_fit_the_pixel_type_is_clipped_and_counted():

@@ -177,7 +177,8 @@ def _told(number: int, event: TileStep | Outcome) -> Progress | Ended:
     if isinstance(event, FileResult):
         shape = " × ".join(map(str, event.shape))
         clipped = f", {event.share_clipped:.2%} clipped" if event.share_clipped else ""
-        text = f"{event.path}: {shape}{clipped}"
+        note = f", {event.plan.dtype_note}" if event.plan.dtype_note else ""
+        text = f"{event.path}: {shape}{clipped}{note}"
     elif isinstance(event, FileFailure):
         text = describe_failure(event)
     else:

@@ -16,6 +16,8 @@ import numpy as np
 from napari_sr._napari.layers.place import KEPT, placed
 from napari_sr.files import SeveralChannelsError, holds_dicom, open_stack
 from napari_sr.files.zarr.images import open_coarser
+from napari_sr.image.info import Channel
+from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 Paths = str | list[str]
 
 SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".dcm")
+PLAIN = (".tif", ".tiff", ".lsm", ".stk")
+"""What other programs write too: read here if it can be, else by another reader."""
 IN_MEMORY = 128 * 2**20
 """Bytes up to which a stack is read at once; of a larger one, what is looked at."""
 PART = 4096
@@ -49,8 +53,21 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
 
 def _is_ours(name: str) -> bool:
     path = Path(name)
-    is_named = path.name.lower().endswith(SUFFIXES)
-    return is_named or (path.is_dir() and holds_dicom(path))
+    name = path.name.lower()
+    if name.endswith(SUFFIXES):
+        return True
+    if name.endswith(PLAIN) and path.is_file():
+        return _can_be_read(path)
+    return path.is_dir() and holds_dicom(path)
+
+
+def _can_be_read(path: Path) -> bool:
+    """Tell gray planes from colour pictures and what else there is."""
+    try:
+        open_stack(path, channel=0).close()
+    except (StackError, OSError):
+        return False
+    return True
 
 
 def read_layers(path: Paths) -> list[LayerData]:
@@ -102,13 +119,18 @@ def _layer(levels: list[Stack], channel: int = 0, n_channels: int = 1) -> LayerD
         "metadata": {"napari_sr": origin},
         **placed(stack.axes, stack.provenance),
     }
+    known = (*stack.info.channels, Channel())[0]
     if n_channels > 1:
         colours = _TWO if n_channels == 2 else _MORE
         keywords |= {
-            "name": f"{stack.name} [{channel}]",
-            "colormap": colours[channel % len(colours)],
+            "name": f"{stack.name} [{known.name or channel}]",
+            "colormap": known.colour or colours[channel % len(colours)],
             "blending": "additive",
         }
+    elif known.colour:
+        keywords["colormap"] = known.colour
+    elif stack.info.is_inverted:
+        keywords["colormap"] = "gray_r"
     if len(levels) > 1:
         pixels = [_lazily(level, PART) for level in levels]
         return pixels, {**keywords, "multiscale": True}, "image"

@@ -222,4 +222,5 @@ def _outcome(result: Result | None) -> str:
         )
     shape = " × ".join(map(str, result.levels[0].shape))
     clipped = f", {result.share_clipped:.2%} of pixels clipped"
-    return f"Done: {shape} px{clipped if result.share_clipped else ''}."
+    note = f", {result.plan.dtype_note}" if result.plan.dtype_note else ""
+    return f"Done: {shape} px{clipped if result.share_clipped else ''}{note}."

@@ -14,13 +14,13 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from pydicom import dcmread, dcmwrite
+from pydicom import dcmwrite
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
-from napari_sr.files.dicom.header import SPACINGS, groups_of, quietly
+from napari_sr.files.dicom.header import SPACINGS, groups_of, quietly, read_dataset
 from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def read_provenance(path: Path) -> dict[str, object]:
     """Read how the pixels of a file of ours were made; empty for others."""
     with quietly():
         try:
-            header = dcmread(path, stop_before_pixels=True)
+            header = read_dataset(path, stop_before_pixels=True)
             said = json.loads(header.private_block(_GROUP, _CREATOR)[1].value)
         except (KeyError, ValueError, TypeError):
             return {}
@@ -166,7 +166,7 @@ def _derive(
     """Read the header of a source again and make that of its result, without pixels."""
     with quietly():
         try:
-            result = dcmread(image.path, stop_before_pixels=True)
+            result = read_dataset(image.path, stop_before_pixels=True)
             _leave_out(result)
             groups = (groups_of(result, i) for i in range(image.n_frames))
             for group in {id(one): one for each in groups for one in each}.values():

@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from napari_sr.image.stack import StackError
 
@@ -35,6 +42,8 @@ SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsS
 _PIXELS = 0x7FE00010
 _DEFER = 2**16
 """Bytes from which an element stays on the disk."""
+_ROUNDING = 1e-4
+"""By which pixel sizes (as a share) and directions differ in headers that agree."""
 _UNDEFINED = 0xFFFFFFFF
 """Length of what is compressed."""
 
@@ -135,10 +144,11 @@ def read_stored(image: DicomImage, frame: int) -> NDArray:
     with quietly():
         try:
             source: Any = image.path
-            with dcmread(image.path, stop_before_pixels=True) as header:
+            with read_dataset(image.path, stop_before_pixels=True) as header:
                 syntax = header.file_meta.TransferSyntaxUID
-            if syntax == DeflatedExplicitVRLittleEndian:  # must be unpacked as a whole
-                source = dcmread(image.path)
+            # Must be unpacked as a whole; a bare data set does not say what it is.
+            if syntax == DeflatedExplicitVRLittleEndian or header.preamble is None:
+                source = read_dataset(image.path)
             stored: NDArray = pixel_array(
                 source, index=frame if image.n_frames > 1 else None
             )
@@ -189,9 +199,50 @@ def value_of(header: Dataset, frame: int, *keywords: str) -> Any:  # noqa: ANN40
     return None
 
 
+def read_dataset(path: Path, **options: Any) -> Dataset:  # noqa: ANN401
+    """Read a file; one without the preamble of DICOM is told how it is encoded.
+
+    Parameters
+    ----------
+    path
+        The file. Only the suffix of the format lets a bare data set be read.
+    **options
+        Of `pydicom.dcmread`.
+    """
+    try:
+        header = dcmread(path, **options)
+    except InvalidDicomError:
+        header = dcmread(path, force=True, **options)
+        if "Rows" not in header and "SOPClassUID" not in header:
+            raise
+    if header.preamble is not None or header.file_meta.get("TransferSyntaxUID"):
+        return header
+    is_implicit, is_little_endian = header.original_encoding
+    syntax = ExplicitVRLittleEndian if is_little_endian else ExplicitVRBigEndian
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = (
+        ImplicitVRLittleEndian if is_implicit else syntax
+    )
+    return header
+
+
+def holds_image(path: Path) -> bool:
+    """Tell an image from a report, or what else is beside the slices of a series.
+
+    An image whose pixels are missing is one: who reads it says so.
+    """
+    with quietly():
+        try:
+            header = read_dataset(path, defer_size=_DEFER)
+        except Exception:  # who reads it says what is wrong
+            return True
+        kind = getattr(header.get("SOPClassUID"), "name", "Image")
+        return _PIXELS in header or "Image" in kind
+
+
 def _read_header(path: Path) -> Dataset:
     try:
-        header = dcmread(path, defer_size=_DEFER)
+        header = read_dataset(path, defer_size=_DEFER)
     except OSError as error:
         raise StackError(
             f"{path} cannot be read ({error.strerror or error}); check its permissions."
@@ -253,15 +304,20 @@ def _looked_at(path: Path, header: Dataset) -> DicomImage:
     )
     if not all(map(math.isfinite, (*slopes, *intercepts))):
         raise StackError(f"{path} has a rescale that is no number; correct its header.")
-    spacings = {_numbers(value_of(header, i, *SPACINGS), 2) for i in frames}
-    orientations = {
+    spacings = [_numbers(value_of(header, i, *SPACINGS), 2) for i in frames]
+    orientations = [
         _numbers(value_of(header, i, "ImageOrientationPatient"), 6) for i in frames
-    }
-    if len(spacings) > 1 or len(orientations) > 1:
+    ]
+    if not (
+        all(is_alike(one, spacings[0]) for one in spacings)
+        and all(is_alike(one, orientations[0]) for one in orientations)
+    ):
         raise StackError(
             f"{path} has frames of several pixel sizes or orientations; split it."
         )
-    (spacing,), (orientation,) = spacings, orientations
+    spacing, orientation = spacings[0], orientations[0]
+    if spacing is not None and min(spacing) <= 0:
+        spacing = None  # of what was captured from a screen, say
     slice_spacing = value_of(header, 0, "SpacingBetweenSlices")
     frame_time, instance = header.get("FrameTime"), header.get("InstanceNumber")
     return DicomImage(
@@ -284,6 +340,13 @@ def _looked_at(path: Path, header: Dataset) -> DicomImage:
         series=str(header.get("SeriesInstanceUID", "")),
         instance=None if instance is None else int(instance),
     )
+
+
+def is_alike(one: Vector | None, other: Vector | None) -> bool:
+    """Tell numbers that differ by no more than the rounding of headers."""
+    if one is None or other is None:
+        return one is other
+    return bool(np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING))
 
 
 def _numbers(value: Any, n: int) -> Vector | None:  # noqa: ANN401

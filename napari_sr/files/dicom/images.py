@@ -15,24 +15,32 @@ import numpy as np
 
 from napari_sr.files.channel import pick_channel
 from napari_sr.files.dicom.derived import FramesSink, SeriesSink, read_provenance
-from napari_sr.files.dicom.header import DicomImage, read_image, read_stored
+from napari_sr.files.dicom.header import (
+    DicomImage,
+    holds_image,
+    read_image,
+    read_stored,
+)
 from napari_sr.files.dicom.series import place_of, read_series, step_of
 from napari_sr.files.dicom.sniff import is_dicom
+from napari_sr.files.stamp import unchanged
 from napari_sr.files.writing import AtomicWriter
 from napari_sr.image.axis import Axis
+from napari_sr.image.info import ImageInfo
 from napari_sr.image.stack import Stack, StackError, check_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sr.files.writing import Sink
+    from napari_sr.files.channel import Pick
+    from napari_sr.files.writing import Content, Sink
 
 _INTEGERS = ("uint8", "uint16", "int16")
 
 
-def open_file(path: Path, channel: int | None) -> Stack:
+def open_file(path: Path, channel: Pick | None) -> Stack:
     """Open a DICOM file or the folder of a series; no pixels are read yet.
 
     Parameters
@@ -62,31 +70,32 @@ def open_file(path: Path, channel: int | None) -> Stack:
     unit = None if spacing is None else "mm"
     rows, columns = spacing or (1.0, 1.0)
     axes = (Axis("y", rows, unit, y), Axis("x", columns, unit, x))
+    checks = {image.path: unchanged(image.path) for image in images}
+
+    def read(index: tuple[int, ...]) -> NDArray:
+        image, frame = frames[index[0] if index else 0]
+        counts = _counts(image, frame, dtype)
+        checks[image.path]()
+        return counts
+
     return Stack(
-        lambda index: _counts(*frames[index[0] if index else 0], dtype),
+        read,
         axes=axes if leading is None else (leading, *axes),
         shape=shape,
         dtype=dtype,
         name=path.name if path.is_dir() else path.stem,
         provenance=read_provenance(images[0].path),
+        info=ImageInfo(is_inverted=images[0].is_inverted),
     )
 
 
 def create_file(
-    path: Path,
-    *,
-    shape: Sequence[int],
-    dtype: np.dtype,
-    axes: Sequence[Axis],
-    provenance: Mapping[str, object],
-    compression: str,
-    overwrite: bool,
-    made_from: Path | None,
+    path: Path, content: Content, *, overwrite: bool, made_from: Path | None
 ) -> AtomicWriter:
     """Create a derived image that is filled plane by plane, see `files.create_stack`.
 
     Of a file of one or several frames it is a file, of a series a folder of files.
-    It is not compressed. Its place follows from its source, not from `axes`.
+    It is not compressed. Its place follows from its source, not from the axes.
     """
     if made_from is None or not (made_from.is_dir() or is_dicom(made_from)):
         raise StackError(
@@ -94,19 +103,18 @@ def create_file(
             "one DICOM file or series, since it tells whom it shows. Choose .ome.tif."
         )
     images = _images_at(made_from)
-    factor = _factor(path, images, shape)
+    factor = _factor(path, images, content.shape)
     is_series = len(images) > 1
 
     def open_sink(temporary: Path) -> Sink:
         if is_series:
-            return SeriesSink(temporary, images, factor, provenance)
-        return FramesSink(temporary, images[0], factor, provenance)
+            return SeriesSink(temporary, images, factor, content.provenance)
+        return FramesSink(temporary, images[0], factor, content.provenance)
 
     return AtomicWriter(
         path,
         open_sink,
-        shape=shape,
-        dtype=dtype,
+        content,
         overwrite=overwrite,
         may_replace=_is_series if is_series else Path.is_file,
     )
@@ -117,8 +125,9 @@ def _images_at(path: Path) -> list[DicomImage]:
     if not path.is_dir():
         return [read_image(path)]
     files = sorted(one for one in path.iterdir() if one.is_file() and is_dicom(one))
+    files = [one for one in files if holds_image(one)]
     if not files:
-        raise StackError(f"{path} holds no DICOM file; give the folder of a series.")
+        raise StackError(f"{path} holds no DICOM image; give the folder of a series.")
     return read_series(str(path), files)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sr.files.dicom.header import DicomImage, normal_of, read_image
+from napari_sr.files.dicom.header import DicomImage, is_alike, normal_of, read_image
 from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
@@ -60,14 +60,12 @@ def read_series(label: str, paths: Sequence[Path]) -> list[DicomImage]:
 
 _ALIKE: dict[str, Callable[[DicomImage], object]] = {
     "series": lambda image: image.series,
-    "size": lambda image: image.plane_shape,
+    "size": lambda image: str(image.plane_shape),
     "pixel size": lambda image: image.spacing,
-    "orientation": lambda image: image.orientation and tuple(
-        round(one, 4) for one in image.orientation
-    ),
-    "kind of pixel": lambda image: (
+    "orientation": lambda image: image.orientation,
+    "kind of pixel": lambda image: str((
         image.bits_stored, image.is_signed, image.is_inverted, image.padding is None
-    ),
+    )),
     "kind of position": lambda image: image.positions[0] is None,
 }  # fmt: skip
 """What the slices of a series have in common."""
@@ -80,13 +78,20 @@ def _refuse_differing(
     of: Callable[[DicomImage], object],
 ) -> None:
     first = images[0]
-    others = [image for image in images if of(image) != of(first)]
+    others = [image for image in images if not _is_same(of(image), of(first))]
     if others:
         raise StackError(
             f"{label} is no single series: {others[0].path.name} and {len(others) - 1} "
             f"more differ from {first.path.name} in their {what}. Put each series in a "
             "folder of its own, or give the files one by one."
         )
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Tell what is the same but for the rounding of headers."""
+    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
+        return is_alike(one, other)
+    return one == other
 
 
 def step_of(places: Sequence[float]) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr.image.axis import Axis
-from napari_sr.image.units import normalize_unit
+from napari_sr.image.units import find_unit, normalize_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def read_imagej_axes(page: TiffPage, metadata: Mapping[str, object]) -> dict[str
     if normalize_unit(_text(unit)) is None:
         axes = read_plain_axes(page)
     else:
-        per_unit = dict(zip("xy", _resolution(page), strict=True))
+        per_unit = dict(zip("xy", _alike(_resolution(page)), strict=True))
         axes = {
             name: Axis(
                 name,
@@ -57,7 +57,7 @@ def read_imagej_axes(page: TiffPage, metadata: Mapping[str, object]) -> dict[str
             for name in "yx"
             if per_unit[name] > 0
         }
-    depth = abs(_number(metadata.get("spacing")))
+    depth = abs(_number(metadata.get("spacing", _unsaid_depth(unit))))
     if depth > 0:
         origin = -_number(metadata.get("zorigin")) * depth
         z_unit = _text(metadata.get("zunit", unit))
@@ -80,7 +80,7 @@ def read_plain_axes(page: TiffPage) -> dict[str, Axis]:
     dict
         Axes y and x in micrometres, or nothing.
     """
-    per_unit = _resolution(page)
+    per_unit = _alike(_resolution(page))
     um = _UM_PER_RESOLUTION_UNIT.get(int(page.resolutionunit))
     if um is None or not all(
         value > 1 and not _is_dpi(value, um) for value in per_unit
@@ -90,6 +90,16 @@ def read_plain_axes(page: TiffPage) -> dict[str, Axis]:
         name: Axis(name, um / value, "um")
         for name, value in zip("xy", per_unit, strict=True)
     }
+
+
+def _unsaid_depth(unit: object) -> float:
+    """Give the distance of slices where ImageJ leaves it out: it is 1 then."""
+    return 1.0 if find_unit(normalize_unit(_text(unit)), "length") else 0.0
+
+
+def _alike(pair: tuple[float, float]) -> tuple[float, float]:
+    """Take pixels as square where only one of their sides is told."""
+    return (max(pair), max(pair)) if min(pair) == 0 else pair
 
 
 def _resolution(page: TiffPage) -> tuple[float, float]:

@@ -8,33 +8,37 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
 
-from napari_sr.files.channel import pick_channel
+from napari_sr.files.channel import of_channel, pick_channel
+from napari_sr.files.formats import stem_of
 from napari_sr.files.tiff.axes import read_imagej_axes, read_plain_axes
+from napari_sr.files.tiff.instruments import read_instrument_axes
 from napari_sr.files.tiff.ome_xml import OmeImage, read_ome_xml, write_ome_xml
 from napari_sr.files.tiff.pages import TiffPages, choose_series
+from napari_sr.files.tiff.values import read_shown, read_values
 from napari_sr.files.writing import AtomicWriter
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import Stack, StackError, check_pixels
 from napari_sr.image.units import convert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from napari_sr.files.channel import Pick
+    from napari_sr.files.writing import Content
+    from napari_sr.image.info import ImageInfo
 
 # What is wrong with a file is said by us in a sentence, and not before that too. Who
 # listens to logs still hears it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-_GRAY = (0, 1)
-"""TIFF photometric: 0 and 1 are gray; 2 is RGB, 3 a palette, others are colour too."""
-_PALETTE = 3
 
 _SPARE_LETTERS = "qpiuvwabdefghjklmnor"
 """For dimensions that a file names alike."""
@@ -49,7 +53,7 @@ _LARGEST_CLASSIC = 2**32 - 2**27
 _LEVELS = {"zlib": 1, "zstd": 1}
 
 
-def open_file(path: Path, channel: int | None) -> Stack:
+def open_file(path: Path, channel: Pick | None) -> Stack:
     """Open a TIFF; no pixels are read yet.
 
     Parameters
@@ -83,29 +87,15 @@ def open_file(path: Path, channel: int | None) -> Stack:
         ) from error
 
 
-def create_file(
-    path: Path,
-    *,
-    shape: Sequence[int],
-    dtype: np.dtype,
-    axes: Sequence[Axis],
-    provenance: Mapping[str, object],
-    compression: str,
-    overwrite: bool,
-) -> AtomicWriter:
+def create_file(path: Path, content: Content, *, overwrite: bool) -> AtomicWriter:
     """Create an OME-TIFF that is filled plane by plane, see `files.create_stack`."""
-    description = write_ome_xml(shape, dtype, axes, provenance)
+    description = write_ome_xml(content).encode()
 
     def open_sink(temporary: Path) -> TiffSink:
-        return TiffSink(temporary, shape, dtype, axes, description, compression)
+        return TiffSink(temporary, content, description)
 
     return AtomicWriter(
-        path,
-        open_sink,
-        shape=shape,
-        dtype=dtype,
-        overwrite=overwrite,
-        may_replace=Path.is_file,
+        path, open_sink, content, overwrite=overwrite, may_replace=Path.is_file
     )
 
 
@@ -116,45 +106,35 @@ class TiffSink:
     ----------
     path
         The file to make.
-    shape
-        Length of each axis, y and x last.
-    dtype
-        Type of the pixels.
-    axes
-        One per dimension; y and x also go into the resolution tags.
+    content
+        Of the file; the sizes of y and x also go into the resolution tags.
     description
         OME-XML of the whole file.
-    compression
-        "zlib", "zstd" or "none".
     """
 
     in_order = True
 
-    def __init__(
-        self,
-        path: Path,
-        shape: Sequence[int],
-        dtype: np.dtype,
-        axes: Sequence[Axis],
-        description: str,
-        compression: str,
-    ) -> None:
-        sides = list(shape[-2:])
-        self._options: dict[str, Any] = _resolution(axes)
-        if compression != "none":
+    def __init__(self, path: Path, content: Content, description: bytes) -> None:
+        sides = list(content.shape[-2:])
+        self._options: dict[str, Any] = _resolution(content.axes)
+        is_inverted = content.info.is_inverted
+        self._options["photometric"] = "miniswhite" if is_inverted else "minisblack"
+        if content.compression != "none":
             self._options |= {
-                "compression": compression,
-                "compressionargs": {"level": _LEVELS[compression]},
+                "compression": content.compression,
+                "compressionargs": {"level": _LEVELS[content.compression]},
                 "predictor": True,
             }
             if max(sides) > _TILE:
                 self._options["tile"] = (_TILE, _TILE)
                 sides = [-(-side // _TILE) * _TILE for side in sides]
-        n_bytes = math.prod([*shape[:-2], *sides]) * dtype.itemsize
+        n_pixels = math.prod([*content.leading_shape, *sides])
         self._writer = tifffile.TiffWriter(
-            path, bigtiff=n_bytes > _LARGEST_CLASSIC, ome=False
+            path,
+            bigtiff=n_pixels * content.dtype.itemsize > _LARGEST_CLASSIC,
+            ome=False,
         )
-        self._description: bytes | None = description.encode()
+        self._description: bytes | None = description
 
     def put(self, index: tuple[int, ...], plane: NDArray) -> None:
         """Write one page; the first one carries the description."""
@@ -162,7 +142,6 @@ class TiffSink:
             plane,
             description=self._description,
             metadata=None,
-            photometric="minisblack",
             software="napari-sr",
             **self._options,
         )
@@ -173,58 +152,45 @@ class TiffSink:
         self._writer.close()
 
 
-def _read_stack(path: Path, tif: tifffile.TiffFile, channel: int | None) -> Stack:
+def _read_stack(path: Path, tif: tifffile.TiffFile, channel: Pick | None) -> Stack:
     """Make a stack of an open TIFF."""
     label = str(path)
     series = choose_series(label, tif)
-    _refuse_colour(label, series[0].keyframe)
+    keyframe = series[0].keyframe
+    described = _read_description(tif, series[0], read_shown(label, tif, keyframe))
     names, lengths = _leading_axes(label, series)
-    check_pixels(label, (*lengths, *series[0].keyframe.shape), series[0].dtype)
     pages = TiffPages(label, series)
+    values = read_values(tif, series[0].dtype)
+    dtype = series[0].dtype if values is None else values.dtype
+    check_pixels(label, (*lengths, *keyframe.shape), dtype)
     numbers = np.arange(len(pages)).reshape(lengths)  # page number of each plane
     n_channels = lengths[names.index("C")] if "C" in names else 1
-    chosen = pick_channel(label, n_channels, channel)
+    chosen = pick_channel(label, n_channels, channel, described.info)
     if "C" in names:
-        numbers = np.take(numbers, [chosen], axis=names.index("C"))
-        numbers = numbers.squeeze(names.index("C"))
+        numbers = np.take(numbers, chosen, axis=names.index("C"))
         names = names.replace("C", "")
-    described = _read_description(tif)
     axes: tuple[Axis, ...] = described.own_axes
-    if math.prod(described.own_leading_shape) == len(pages) and axes:
+    if axes and math.prod(described.own_leading_shape) == numbers.size:
         numbers = numbers.reshape(described.own_leading_shape)
     else:
         axes = tuple(
             described.axes.get(name, Axis(name)) for name in f"{_letters(names)}yx"
         )
+
+    def read(index: tuple[int, ...]) -> NDArray:
+        stored = pages.read(int(numbers[index]))
+        return stored if values is None else values.of(stored)
+
     return Stack(
-        lambda index: pages.read(int(numbers[index])),
+        read,
         axes=axes,
-        shape=(*numbers.shape, *series[0].keyframe.shape),
-        dtype=series[0].dtype,
-        name=path.name.removesuffix(path.suffix).removesuffix(".ome"),
-        provenance=described.provenance,
+        shape=(*numbers.shape, *keyframe.shape),
+        dtype=dtype,
+        name=stem_of(path.name),
+        provenance=of_channel(described.provenance, chosen),
+        info=described.info.of_channel(chosen) if n_channels > 1 else described.info,
         close=tif.close,
     )
-
-
-def _refuse_colour(label: str, page: tifffile.TiffPage) -> None:
-    """Refuse pages that are not one gray sample per pixel of a known type."""
-    photometric = int(page.photometric)
-    if photometric == _PALETTE:
-        raise StackError(
-            f"{label} has palette colours; choose a gray lookup table in the program "
-            "that wrote it and save it again."
-        )
-    if photometric not in _GRAY or page.samplesperpixel > 1:
-        raise StackError(
-            f"{label} is a colour (RGB) image with {page.samplesperpixel} samples per "
-            "pixel; save one channel of it as a gray image."
-        )
-    if page.dtype is None:
-        raise StackError(
-            f"{label} holds pixels of {page.bitspersample} bits that cannot be read; "
-            "convert it to uint16 or float32."
-        )
 
 
 def _leading_axes(
@@ -244,8 +210,10 @@ def _leading_axes(
         )
     leading = [length for _, length in kept[:-2]]
     names = names[:-2]
-    if len(series) > 1:
+    if len(series) > 1 and series[0].kind == "shaped":
         names, leading = f"I{names}", [len(series), *leading]
+    elif len(series) > 1:
+        names, leading = "I", [sum(len(one) for one in series)]
     return names, tuple(leading)
 
 
@@ -259,14 +227,29 @@ def _letters(names: str) -> str:
     return letters
 
 
-def _read_description(tif: tifffile.TiffFile) -> OmeImage:
-    """Read where the pixels are, from the best description the file has."""
-    page = tif.pages.first
-    if tif.ome_metadata and tif.series[0].kind == "ome":
-        return read_ome_xml(tif.ome_metadata)
-    if tif.is_imagej:
-        return OmeImage(read_imagej_axes(page, tif.imagej_metadata or {}))
-    return OmeImage(read_plain_axes(page))
+def _read_description(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, shown: ImageInfo
+) -> OmeImage:
+    """Read where the pixels are and what they show, from all descriptions there are."""
+    page = series.keyframe
+    if tif.ome_metadata and series.kind == "ome":
+        described = read_ome_xml(tif.ome_metadata, tif.series.index(series))
+    elif tif.is_imagej:
+        described = OmeImage(read_imagej_axes(page, tif.imagej_metadata or {}))
+    else:
+        described = OmeImage({})
+    axes = dict(described.axes)
+    for found in (read_instrument_axes(tif), read_plain_axes(page)):
+        known = {name: axis for name, axis in axes.items() if axis.unit is not None}
+        if not {"y", "x"} & known.keys():
+            axes = {**axes, **found, **known}
+    info = replace(
+        described.info,
+        channels=described.info.channels or shown.channels,
+        is_inverted=shown.is_inverted,
+        values=described.info.values or shown.values,
+    )
+    return replace(described, axes=axes, info=info)
 
 
 def _resolution(axes: Sequence[Axis]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree
@@ -18,16 +18,17 @@ from xml.etree import ElementTree
 import tifffile
 
 from napari_sr.image.axis import Axis
+from napari_sr.image.info import NOTHING_SAID, Channel, ImageInfo
 from napari_sr.image.stack import StackError
 from napari_sr.image.units import convert, find_unit, normalize_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
+    from napari_sr.files.writing import Content
 
 _PROVENANCE = "napari_sr"
-_AXES = "axes"
+_AXES, _VALUES = "axes", "values"
 _SIZE = {"z": "PhysicalSizeZ", "y": "PhysicalSizeY", "x": "PhysicalSizeX"}
 _POSITION = {"z": "PositionZ", "y": "PositionY", "x": "PositionX"}
 _DEFAULT_UNIT = {"t": "s", "z": "um", "y": "um", "x": "um"}
@@ -46,46 +47,40 @@ class OmeImage:
     """Lengths of the leading ones of `own_axes`."""
     provenance: dict[str, object] = field(default_factory=dict)
     """What this package wrote about how the pixels were made."""
+    info: ImageInfo = NOTHING_SAID
+    """Channels with their names and colours, and the date."""
 
 
-def write_ome_xml(
-    shape: Sequence[int],
-    dtype: np.dtype,
-    axes: Sequence[Axis],
-    provenance: Mapping[str, object],
-) -> str:
-    """Describe a stack in OME-XML; the same stack gives the same text.
+def write_ome_xml(content: Content) -> str:
+    """Describe a file in OME-XML; the same content gives the same text.
 
-    Parameters
-    ----------
-    shape
-        Length of each axis, y and x last.
-    dtype
-        Type of the pixels.
-    axes
-        One per dimension.
-    provenance
-        Anything JSON can hold.
+    Channels are the slowest dimension: they are written one after the other.
 
     Raises
     ------
     StackError
         If the provenance is not JSON.
     """
-    description = _describe(shape, axes, provenance)
-    identity = f"{dtype.name} {tuple(shape)} {description}"
+    shape, axes, n_channels = content.shape, content.axes, content.n_channels
+    description = _describe(content)
+    identity = f"{content.dtype.name} {content.leading_shape} {shape} {description}"
     names, sizes = _merge_leading(axes, shape)
+    if n_channels > 1:
+        names, sizes = f"C{names}", (n_channels, *sizes)
     xml = tifffile.OmeXml(
         Creator="napari-sr",
         UUID=str(uuid5(NAMESPACE_URL, f"napari-sr {identity}")),
     )
+    acquired = content.info.acquired
     xml.addimage(
-        dtype,
+        content.dtype,
         (*sizes, *shape[-2:]),
         (math.prod(sizes), 1, 1, shape[-2], shape[-1], 1),
         axes=f"{names}YX",
         Description=description,
-        Plane=_planes(shape, axes),
+        Plane=_planes(shape, axes, n_channels),
+        Channel=_channels(content.info),
+        **({"AcquisitionDate": acquired} if acquired else {}),
         **_pixels(axes),
     )
     return xml.tostring(declaration=True)
@@ -111,6 +106,7 @@ def read_ome_xml(text: str, number: int = 0) -> OmeImage:
     if pixels is None:
         return OmeImage({})
     planes = pixels.findall("{*}Plane")
+    channels = [_read_channel(dict(one.attrib)) for one in pixels.findall("{*}Channel")]
     first = min(
         planes,
         key=lambda plane: [int(plane.get(f"The{c}", 0)) for c in "TZC"],
@@ -118,23 +114,34 @@ def read_ome_xml(text: str, number: int = 0) -> OmeImage:
     )
     plane = dict(first.attrib) if first is not None else {}
     axes = {name: _read_axis(name, dict(pixels.attrib), plane) for name in "tzyx"}
+    for name, other in ("yx", "xy"):  # pixels are square where one side is told
+        if axes[name].unit is None and axes[other].unit is not None:
+            axes[name] = replace(
+                axes[other], name=name, origin=_origin(name, plane, axes[other].unit)
+            )
     description = _read_description(images[number].findtext("{*}Description", ""))
     own_axes, own_shape = _own_axes(description, dict(pixels.attrib))
     provenance = description.get(_PROVENANCE)
-    return OmeImage(
-        axes, own_axes, own_shape, provenance if isinstance(provenance, dict) else {}
+    info = ImageInfo(
+        channels=tuple(channels) if any(c != Channel() for c in channels) else (),
+        acquired=(images[number].findtext("{*}AcquisitionDate") or "").strip(),
+        values=str(description.get(_VALUES, "")),
     )
+    provenance = provenance if isinstance(provenance, dict) else {}
+    return OmeImage(axes, own_axes, own_shape, provenance, info)
 
 
-def _describe(
-    shape: Sequence[int], axes: Sequence[Axis], provenance: Mapping[str, object]
-) -> str:
+def _describe(content: Content) -> str:
     """Put provenance and axes in one line of ASCII JSON."""
-    own = [asdict(axis) | {"size": n} for axis, n in zip(axes, shape, strict=True)]
+    pairs = zip(content.axes, content.shape, strict=True)
+    described = {
+        _PROVENANCE: dict(content.provenance),
+        _AXES: [asdict(axis) | {"size": n} for axis, n in pairs],
+    }
+    if content.info.values:
+        described[_VALUES] = content.info.values
     try:
-        return json.dumps(
-            {_PROVENANCE: dict(provenance), _AXES: own}, sort_keys=True, allow_nan=False
-        )
+        return json.dumps(described, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise StackError(f"The provenance is not JSON: {error}.") from error
 
@@ -184,11 +191,42 @@ def _pixels(axes: Sequence[Axis]) -> dict[str, str]:
     return attributes
 
 
-def _planes(shape: Sequence[int], axes: Sequence[Axis]) -> dict[str, list[str]]:
+def _channels(info: ImageInfo) -> dict[str, list[str]]:
+    """Give the attributes of every Channel element."""
+    attributes = {
+        "Name": [one.name for one in info.channels],
+        "Color": [_ome_colour(one.colour) for one in info.channels],
+    }
+    return {key: values for key, values in attributes.items() if any(values)}
+
+
+def _ome_colour(colour: str) -> str:
+    """Spell a colour as OME does: red, green, blue and opaque in a signed number."""
+    if not colour:
+        return "-1"  # white, as the schema has it by default
+    number = int(f"{colour[1:]}ff", 16)
+    return str(number - 2**32 if number >= 2**31 else number)
+
+
+def _read_channel(said: Mapping[str, str]) -> Channel:
+    """Read what a channel is called, and its colour where it is one."""
+    try:
+        number = int(said.get("Color", "-1")) % 2**32
+    except ValueError:
+        number = 2**32 - 1
+    red, green, blue = (number >> shift & 255 for shift in (24, 16, 8))
+    is_colour = not red == green == blue
+    colour = f"#{red:02x}{green:02x}{blue:02x}" if is_colour else ""
+    return Channel(said.get("Name", said.get("Fluor", "")), colour)
+
+
+def _planes(
+    shape: Sequence[int], axes: Sequence[Axis], n_channels: int
+) -> dict[str, list[str]]:
     """Give the attributes of every Plane element; none if all origins are 0."""
     if not any(axis.origin for axis in axes):
         return {}
-    n_planes = math.prod(shape[:-2])
+    n_planes = math.prod(shape[:-2]) * n_channels
     attributes: dict[str, list[str]] = {}
     for axis in _stated(axes):
         unit = _ome_unit(axis)
@@ -220,11 +258,16 @@ def _read_axis(name: str, pixels: Mapping[str, str], plane: Mapping[str, str]) -
     if spacing is None or spacing <= 0:
         return Axis(name)
     unit = normalize_unit(pixels.get(f"{key}Unit", default))
+    return Axis(name, spacing, unit, _origin(name, plane, unit))
+
+
+def _origin(name: str, plane: Mapping[str, str], unit: str | None) -> float:
+    """Read where the first plane is; 0 where that is not told in a usable unit."""
     key = _POSITION.get(name, "DeltaT")
     position = _number(plane.get(key))
-    said = plane.get(f"{key}Unit", default if name == "t" else "reference frame")
-    origin = None if position is None else convert(position, normalize_unit(said), unit)
-    return Axis(name, spacing, unit, origin or 0.0)
+    default = _DEFAULT_UNIT[name] if name == "t" else "reference frame"
+    said = normalize_unit(plane.get(f"{key}Unit", default))
+    return (position is not None and convert(position, said, unit)) or 0.0
 
 
 def _number(text: str | None) -> float | None:
@@ -259,7 +302,7 @@ def _own_axes(
     if len(axes) < 2:
         return (), ()
     names, sizes = _merge_leading(axes, shape)
-    expected = {**dict.fromkeys("ZTC", 1), **dict(zip(names, sizes, strict=True))}
+    expected = {**dict.fromkeys("ZT", 1), **dict(zip(names, sizes, strict=True))}
     expected.update(Y=shape[-2], X=shape[-1])
     stated = {f"Size{name}": str(size) for name, size in expected.items()}
     stated.update(_pixels(axes))

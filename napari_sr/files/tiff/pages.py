@@ -60,13 +60,15 @@ class TiffPages:
 
     def __init__(self, path: str, series: Sequence[TiffPageSeries]) -> None:
         self._path = path
-        self._file = Path(path).absolute()  # the working directory may change
+        # That of the planes, which may be another one of a set; the working directory
+        # may change.
+        self._file = Path(series[0].keyframe.parent.filehandle.path).absolute()
         self._lock = threading.Lock()
         self._transform = series[0].transform
         keyframe = series[0].keyframe
         self._shape: tuple[int, ...] = keyframe.shape
         self._stored_dtype = series[0].dtype.newbyteorder(keyframe.parent.byteorder)
-        self._sources = [place for one in series for place in _locate(path, one)]
+        self._sources = _locate_all(path, series)
 
     def __len__(self) -> int:
         """Give the number of planes."""
@@ -171,16 +173,49 @@ def choose_series(path: str, tif: TiffFile) -> list[TiffPageSeries]:
     if main.kind == "generic" and declares and not part_of_a_set:
         raise _incomplete(path, "its pixels do not fit its description")
     images = [one for one in tif.series if _is_image(one, main)]
-    if len(images) == 1 or (
-        {one.kind for one in images} == {"shaped"}
-        and len({(one.shape, one.axes, one.dtype) for one in images}) == 1
-    ):
+    _refuse_lost_pages(path, tif, images)
+    if tif.is_ome and len(images) > 1:  # of several positions, that of this file
+        images = [one for one in images if _lies_in(one, tif)] or images
+    if len(images) == 1 or _are_one_stack(images):
         return images
     shapes = ", ".join(" x ".join(map(str, one.shape)) for one in images[:4])
     raise StackError(
         f"{path} holds {len(images)} images ({shapes}); save the one you need "
         "in a file of its own."
     )
+
+
+def _are_one_stack(images: Sequence[TiffPageSeries]) -> bool:
+    """Tell series that were written one after the other, or differ in encoding only."""
+    kinds = {one.kind for one in images}
+    if kinds == {"shaped"}:
+        return len({(one.shape, one.axes, one.dtype) for one in images}) == 1
+    looks = {
+        (one.keyframe.shape, one.dtype, one.keyframe.photometric) for one in images
+    }
+    return kinds <= {"generic", "uniform"} and len(looks) == 1
+
+
+def _lies_in(series: TiffPageSeries, tif: TiffFile) -> bool:
+    """Tell whether some plane of a series is in this very file of a set."""
+    return any(page is not None and page.parent is tif for page in series.pages)
+
+
+def _refuse_lost_pages(
+    path: str, tif: TiffFile, images: Sequence[TiffPageSeries]
+) -> None:
+    """Refuse pages that a damaged header makes look like another kind of image.
+
+    They would be left out of the middle of a stack.
+    """
+    apart = [one for one in tif.series if one not in images or len(images) > 1]
+    if tif.is_ome or not apart:
+        return
+    for page in (page for one in apart for page in one.pages if page is not None):
+        codes, _ = _read_header(tif, page.offset) if page.offset else (set(), 0)
+        known = {tag.code for tag in page.aspage().tags}
+        if codes - known or 0 in page.shape:
+            raise _incomplete(path, f"the header of page {page.index} cannot be read")
 
 
 def _refuse_absurd_counts(path: str, xml: str) -> None:
@@ -217,6 +252,19 @@ def _is_image(series: TiffPageSeries, main: TiffPageSeries) -> bool:
     return series is main or (
         not page.is_reduced and page.size * _EXTRA > main.keyframe.size
     )
+
+
+def _locate_all(
+    path: str, series: Sequence[TiffPageSeries]
+) -> list[int | TiffPage | TiffFrame]:
+    """Find every plane of one or several series, in the order of the file."""
+    if len(series) == 1 or series[0].kind == "shaped":
+        return [place for one in series for place in _locate(path, one)]
+    pages = [page for one in series for page in one.pages if page is not None]
+    pages.sort(key=lambda page: page.index)
+    for number, page in enumerate(pages):
+        _check_page(path, number, page)
+    return [*pages]
 
 
 def _locate(path: str, series: TiffPageSeries) -> list[int | TiffPage | TiffFrame]:

@@ -5,6 +5,7 @@ This module alone knows how our chunks are laid out and when a chunk is damaged.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,21 +14,28 @@ from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore, WrapperStore
 
-from napari_sr.files.channel import pick_channel
+from napari_sr.files.channel import of_channel, pick_channel
+from napari_sr.files.formats import stem_of
 from napari_sr.files.url import Url, open_store
 from napari_sr.files.writing import AtomicWriter
-from napari_sr.files.zarr.ngff import NgffImage, read_ngff, write_ngff
+from napari_sr.files.zarr.layout import images_in
+from napari_sr.files.zarr.ngff import (
+    NgffImage,
+    axis_names,
+    leading_lengths,
+    place_of_channels,
+    read_ngff,
+    write_ngff,
+)
 from napari_sr.image.stack import Stack, StackError, check_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from numpy.typing import NDArray
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
-    from napari_sr.image.axis import Axis
+    from napari_sr.files.channel import Pick
+    from napari_sr.files.writing import Content
     from napari_sr.image.stack import Window
 
 _LARGEST_CHUNK = 1024
@@ -36,13 +44,13 @@ _BLOSC_HEADER = 16
 """Bytes; the last four are the size of the chunk, little-endian."""
 
 
-def open_coarser(path: Path | Url, channel: int | None) -> list[Stack]:
+def open_coarser(path: Path | Url, channel: Pick | None) -> list[Stack]:
     """Open all levels of an OME-Zarr image but the first; see `open_file`."""
     n_levels = _opened(path, 0)[2].n_levels
     return [open_file(path, channel, level) for level in range(1, n_levels)]
 
 
-def open_file(path: Path | Url, channel: int | None, level: int = 0) -> Stack:
+def open_file(path: Path | Url, channel: Pick | None, level: int = 0) -> Stack:
     """Open a level of an OME-Zarr image; no pixels are read yet.
 
     Parameters
@@ -66,6 +74,13 @@ def open_file(path: Path | Url, channel: int | None, level: int = 0) -> Stack:
 
 def _opened(path: Path | Url, level: int) -> tuple[_WholeChunks, zarr.Array, NgffImage]:
     """Find the array of a level, and what is said of it."""
+    if isinstance(path, Path):
+        inside = images_in(path)
+        if len(inside) > 1:
+            raise StackError(
+                f"{path} holds {len(inside)} images; open one, such as {inside[0]}."
+            )
+        path = inside[0]
     store = _WholeChunks(
         open_store(path)
         if isinstance(path, Url)
@@ -92,31 +107,22 @@ def _opened(path: Path | Url, level: int) -> tuple[_WholeChunks, zarr.Array, Ngf
 
 def create_file(
     path: Path,
+    content: Content,
     *,
-    shape: Sequence[int],
-    dtype: np.dtype,
-    axes: Sequence[Axis],
-    provenance: Mapping[str, object],
-    compression: str,
     overwrite: bool,
     version: Literal["0.4", "0.5"] = "0.5",
 ) -> AtomicWriter:
     """Create an OME-Zarr of one level that is filled plane by plane.
 
-    See `files.create_stack` for the parameters; `version` is that of OME-Zarr.
+    See `files.create_stack`; `version` is that of OME-Zarr.
     """
-    attributes = write_ngff(axes, provenance, version)
+    attributes = write_ngff(content, version)
 
     def open_sink(temporary: Path) -> ZarrSink:
-        return ZarrSink(temporary, shape, dtype, axes, attributes, compression)
+        return ZarrSink(temporary, content, attributes)
 
     return AtomicWriter(
-        path,
-        open_sink,
-        shape=shape,
-        dtype=dtype,
-        overwrite=overwrite,
-        may_replace=is_zarr,
+        path, open_sink, content, overwrite=overwrite, may_replace=is_zarr
     )
 
 
@@ -127,51 +133,44 @@ class ZarrSink:
     ----------
     path
         The folder to make.
-    shape
-        Length of each axis, y and x last.
-    dtype
-        Type of the pixels.
-    axes
-        One per dimension.
+    content
+        Of the image; compressed in blosc, which sorts the bytes first.
     attributes
         Metadata of the group; version 0.5 has an "ome" entry.
-    compression
-        "zlib", "zstd" or "none"; in blosc, which sorts the bytes first.
     """
 
     in_order = False
 
     def __init__(
-        self,
-        path: Path,
-        shape: Sequence[int],
-        dtype: np.dtype,
-        axes: Sequence[Axis],
-        attributes: dict[str, Any],
-        compression: str,
+        self, path: Path, content: Content, attributes: dict[str, Any]
     ) -> None:
         is_v3 = "ome" in attributes
         group = zarr.open_group(
             path, mode="w", zarr_format=3 if is_v3 else 2, attributes=attributes
         )
         layout: dict[str, Any] = (
-            {"dimension_names": [axis.name for axis in axes]}
+            {"dimension_names": axis_names(content)}
             if is_v3
             else {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
         )
-        sides = [min(side, _LARGEST_CHUNK) for side in shape[-2:]]
+        leading, sides = leading_lengths(content), content.shape[-2:]
+        chunk = [min(side, _LARGEST_CHUNK) for side in sides]
+        self._place = place_of_channels(content)
         self._array = group.create_array(
             "0",
-            shape=tuple(shape),
-            chunks=(*[1] * len(shape[:-2]), *sides),
-            dtype=dtype,
+            shape=(*leading, *sides),
+            chunks=(*[1] * len(leading), *chunk),
+            dtype=content.dtype,
             fill_value=0,
-            compressors=compressor(compression, is_v3),
+            compressors=compressor(content.compression, is_v3),
             **layout,
         )
 
     def put(self, index: tuple[int, ...], plane: NDArray) -> None:
         """Write the chunks of one plane."""
+        if self._place:  # channels come first here, and after the time in the file
+            channel, *rest = index
+            index = (*rest[: self._place], channel, *rest[self._place :])
         self._array[index] = plane
 
     def close(self) -> None:
@@ -233,7 +232,7 @@ def _make_stack(
     path: Path | Url,
     array: zarr.Array,
     image: NgffImage,
-    channel: int | None,
+    channel: Pick | None,
 ) -> Stack:
     """Make a stack of an open array."""
     label, axes = str(path), image.axes
@@ -241,7 +240,8 @@ def _make_stack(
     if not names.endswith("yx"):
         raise StackError(f"{label} has the axes {names}; expected y and x last.")
     place = names.find("c")
-    chosen = pick_channel(label, array.shape[place] if place >= 0 else 1, channel)
+    n_channels = array.shape[place] if place >= 0 else 1
+    chosen = pick_channel(label, n_channels, channel, image.info)
     keep = [i for i in range(len(axes)) if i != place]
     shape = tuple(array.shape[i] for i in keep)
     check_pixels(label, shape, array.dtype)
@@ -261,8 +261,9 @@ def _make_stack(
         axes=[axes[i] for i in keep],
         shape=shape,
         dtype=array.dtype,
-        name=path.name.removesuffix(path.suffix).removesuffix(".ome"),
-        provenance=image.provenance,
+        name=stem_of(path.name),
+        provenance=of_channel(image.provenance, chosen),
+        info=image.info.of_channel(chosen) if n_channels > 1 else image.info,
         read_window=read_window,
     )
 

@@ -6,19 +6,26 @@ This module alone knows the multiscales metadata of versions 0.4 and 0.5.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sr.image.axis import Axis
+from napari_sr.image.info import Channel, ImageInfo
 from napari_sr.image.stack import StackError
 from napari_sr.image.units import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PROVENANCE = "napari_sr"
+    from napari_sr.files.writing import Content
+
+_PROVENANCE, _BESIDE = "napari_sr", "recording"
+_CHANNELS = ("c", "ch", "channel", "channels")
+_SPARE = "qpiuvwabdefghjklmnor"
+"""For axes that would have one letter."""
 _NGFF_NAME = {unit.name: unit.ngff for unit in UNITS}
 
 
@@ -34,6 +41,8 @@ class NgffImage:
     """One per dimension, of this level; a channel axis is called c."""
     provenance: dict[str, object]
     """What this package wrote about how the pixels were made."""
+    info: ImageInfo
+    """Channels with their names and colours."""
 
 
 def read_ngff(label: str, attributes: Mapping[str, Any], level: int = 0) -> NgffImage:
@@ -61,28 +70,23 @@ def read_ngff(label: str, attributes: Mapping[str, Any], level: int = 0) -> Ngff
     except StackError as error:
         raise StackError(f"{label} cannot be read: {error}") from error
     provenance = attributes.get(_PROVENANCE)
+    provenance = provenance if isinstance(provenance, dict) else {}
     return NgffImage(
         image["datasets"][level]["path"],
         len(image["datasets"]),
         axes,
-        provenance if isinstance(provenance, dict) else {},
+        {name: said for name, said in provenance.items() if name != _BESIDE},
+        _read_info(attributes.get("ome", attributes), provenance),
     )
 
 
-def write_ngff(
-    axes: Sequence[Axis],
-    provenance: Mapping[str, object],
-    version: str,
-    n_levels: int = 1,
-) -> dict[str, Any]:
+def write_ngff(content: Content, version: str, n_levels: int = 1) -> dict[str, Any]:
     """Build the attributes of the group of an image; its levels are named "0", "1", ….
 
     Parameters
     ----------
-    axes
-        One per dimension.
-    provenance
-        Anything JSON can hold.
+    content
+        Of the image.
     version
         "0.4" or "0.5".
     n_levels
@@ -93,36 +97,129 @@ def write_ngff(
     StackError
         If the provenance is not JSON.
     """
+    provenance = {**content.provenance}
+    if said_of_values := _said_beside(content.info):
+        provenance[_BESIDE] = said_of_values
     try:
-        said = json.loads(json.dumps(dict(provenance), sort_keys=True, allow_nan=False))
+        said = json.loads(json.dumps(provenance, sort_keys=True, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise StackError(f"The provenance is not JSON: {error}.") from error
+    axes = [_describe_axis(axis) for axis in content.axes]
+    if content.n_channels > 1:
+        axes.insert(place_of_channels(content), {"name": "c", "type": "channel"})
     datasets = [
-        {"path": str(level), "coordinateTransformations": _place(axes, level)}
+        {"path": str(level), "coordinateTransformations": _place(content, level)}
         for level in range(n_levels)
     ]
     image: dict[str, Any] = {
-        "axes": [_describe_axis(axis) for axis in axes],
+        "axes": axes,
         "datasets": datasets,
     }
+    shown = {"omero": omero} if (omero := _shown(content)) else {}
     if version == "0.4":
         multiscales = [{"version": "0.4", **image}]
-        return {"multiscales": multiscales, _PROVENANCE: said}
-    return {"ome": {"version": "0.5", "multiscales": [image]}, _PROVENANCE: said}
+        return {"multiscales": multiscales, **shown, _PROVENANCE: said}
+    ome = {"version": "0.5", "multiscales": [image], **shown}
+    return {"ome": ome, _PROVENANCE: said}
 
 
-def _place(axes: Sequence[Axis], level: int) -> list[dict[str, Any]]:
+def place_of_channels(content: Content) -> int:
+    """Give the number of axes before that of the channels: only the time may be."""
+    names = [axis.name for axis in content.axes]
+    return int(content.n_channels > 1 and len(names) > 2 and names[0] == "t")
+
+
+def axis_names(content: Content) -> list[str]:
+    """List the axes of the array of an image, as they are named in the file."""
+    names = [axis.name for axis in content.axes]
+    if content.n_channels > 1:
+        names.insert(place_of_channels(content), "c")
+    return names
+
+
+def leading_lengths(content: Content) -> tuple[int, ...]:
+    """List the lengths of the axes before y and x, in the order of the file."""
+    lengths = list(content.shape[:-2])
+    if content.n_channels > 1:
+        lengths.insert(place_of_channels(content), content.n_channels)
+    return tuple(lengths)
+
+
+def _place(content: Content, level: int) -> list[dict[str, Any]]:
     """Place a level: every second pixel of the one before, the first included."""
-    *leading, y, x = [axis.spacing for axis in axes]
+    *leading, y, x = [axis.spacing for axis in content.axes]
+    scale = [*leading, y * 2**level, x * 2**level]
+    origin = [axis.origin for axis in content.axes]
+    if content.n_channels > 1:
+        scale.insert(place_of_channels(content), 1.0)
+        origin.insert(place_of_channels(content), 0.0)
     return [
-        {"type": "scale", "scale": [*leading, y * 2**level, x * 2**level]},
-        {"type": "translation", "translation": [axis.origin for axis in axes]},
+        {"type": "scale", "scale": scale},
+        {"type": "translation", "translation": origin},
     ]
+
+
+def _shown(content: Content) -> dict[str, Any]:
+    """Say of each channel how it is called and shown, as OMERO does; or nothing."""
+    info = content.info
+    if not info.is_inverted and all(one == Channel() for one in info.channels):
+        return {}
+    limits = {"min": 0.0, "max": 1.0}
+    if content.dtype.kind != "f":
+        ends = np.iinfo(content.dtype)
+        limits = {"min": float(ends.min), "max": float(ends.max)}
+    window = {**limits, "start": limits["min"], "end": limits["max"]}
+    channels = [
+        {
+            "label": one.name,
+            "color": one.colour.lstrip("#").upper() or "FFFFFF",
+            "active": True,
+            "inverted": info.is_inverted,
+            "window": window,
+        }
+        for one in info.channels or (Channel(),)
+    ]
+    return {"channels": channels}
+
+
+def _said_beside(info: ImageInfo) -> dict[str, str]:
+    """Say what OME-Zarr has no place for."""
+    said = {"acquired": info.acquired, "values": info.values}
+    return {name: text for name, text in said.items() if text}
+
+
+def _read_info(said: Mapping[str, Any], provenance: Mapping[str, Any]) -> ImageInfo:
+    """Read how an image is shown, as far as it is written as it should be."""
+    omero = said.get("omero")
+    listed = omero.get("channels") if isinstance(omero, dict) else None
+    entries = [one for one in listed or [] if isinstance(one, dict)]
+    channels = tuple(_read_channel(one) for one in entries)
+    beside = provenance.get(_BESIDE)
+    beside = beside if isinstance(beside, dict) else {}
+    return ImageInfo(
+        channels=channels if any(one != Channel() for one in channels) else (),
+        is_inverted=bool(entries) and all(one.get("inverted") for one in entries),
+        acquired=str(beside.get("acquired", "")),
+        values=str(beside.get("values", "")),
+    )
+
+
+def _read_channel(said: Mapping[str, Any]) -> Channel:
+    colour = str(said.get("color", "")).lstrip("#").lower()[:6]
+    parts = {colour[:2], colour[2:4], colour[4:]}
+    is_colour = re.fullmatch("[0-9a-f]{6}", colour) and len(parts) > 1
+    return Channel(str(said.get("label") or ""), f"#{colour}" if is_colour else "")
 
 
 def _multiscales(label: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Find the description of the image in the attributes of its group."""
-    images = attributes.get("ome", attributes).get("multiscales")
+    said = attributes.get("ome", attributes)
+    if "image-label" in said:
+        raise StackError(
+            f"{label} is a label image: its numbers name objects and are no "
+            "intensities. Give the image that it belongs to."
+        )
+    images = said.get("multiscales")
     if not images:
         raise StackError(
             f"{label} has no multiscales metadata, so it is not an OME-Zarr image; if "
@@ -150,10 +247,32 @@ def _read_axes(image: Mapping[str, Any], level: int) -> tuple[Axis, ...]:
             origin = origin + np.asarray(step["translation"], dtype=float)
         elif step["type"] != "identity":
             raise ValueError(f"transformation {step['type']!r} is not known")
+    names = _letters(image["axes"])
     return tuple(
-        Axis(said["name"].lower(), float(distance), said.get("unit"), float(start))
-        for said, distance, start in zip(image["axes"], spacing, origin, strict=True)
+        # A step of 0 says that it is not known.
+        Axis(name, float(distance) or 1.0, said.get("unit") if distance else None, at)
+        for name, said, distance, at in zip(
+            names, image["axes"], spacing, origin.tolist(), strict=True
+        )
     )
+
+
+def _letters(axes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Give each axis a letter: by its type, then its name, which may be any word."""
+    letters: list[str] = []
+    for said in axes:
+        name = str(said["name"]).lower()
+        is_channel = said.get("type") == "channel" or name in _CHANNELS
+        wanted = "t" if said.get("type") == "time" else name[:1]
+        taken = letters if is_channel else [*letters, "c"]
+        letters.append(
+            next(
+                letter
+                for letter in ("c" if is_channel else wanted, *_SPARE)
+                if "a" <= letter <= "z" and letter not in taken
+            )
+        )
+    return letters
 
 
 def _describe_axis(axis: Axis) -> dict[str, str]:

@@ -15,16 +15,16 @@ import numpy as np
 import zarr
 
 from napari_sr.files.zarr.images import compressor
-from napari_sr.files.zarr.ngff import write_ngff
+from napari_sr.files.zarr.ngff import axis_names, leading_lengths, write_ngff
 from napari_sr.image.regions import CHUNK, Region, Regions
 from napari_sr.image.sampling import halved
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sr.image.axis import Axis
+    from napari_sr.files.writing import Content
 
 COARSE_ENOUGH = 1024
 """Side of the coarsest level, at most: it is read at once."""
@@ -68,34 +68,24 @@ class RegionalZarr:
         """Regions of each level, in its pixels."""
 
     @classmethod
-    def create(
-        cls,
-        path: Path,
-        side: int,
-        *,
-        shape: Sequence[int],
-        dtype: np.dtype,
-        axes: Sequence[Axis],
-        provenance: Mapping[str, object],
-        compression: str,
-    ) -> Self:
-        """Make the levels, without pixels; see `files.create_stack`."""
-        shapes = level_shapes(shape)
+    def create(cls, path: Path, side: int, content: Content) -> Self:
+        """Make the levels, without pixels."""
+        shapes = level_shapes((*leading_lengths(content), *content.shape[-2:]))
         group = zarr.open_group(
             path,
             mode="w",
             zarr_format=3,
-            attributes=write_ngff(axes, provenance, "0.5", len(shapes)),
+            attributes=write_ngff(content, "0.5", len(shapes)),
         )
         for level, own in enumerate(shapes):
             region = side if level == 0 else COARSE_SIDE
             group.create_array(
                 str(level),
                 shape=own,
-                dtype=dtype,
+                dtype=content.dtype,
                 fill_value=0,
-                compressors=compressor(compression, is_v3=True),
-                dimension_names=[axis.name for axis in axes],
+                compressors=compressor(content.compression, is_v3=True),
+                dimension_names=axis_names(content),
                 **_layout(own, region),
             )
         return cls(path, side)

@@ -1,0 +1,110 @@
+"""The channels of a recording: each has its range, noise and model, all one result.
+
+This module alone knows what the channels of a result have in common, and which model a
+channel gets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from napari_sr.image.info import Channel
+from napari_sr.image.stack import StackError
+from napari_sr.upscaling.plan import make_plan
+from napari_sr.upscaling.provenance import identity_of, provenance_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_sr.files.channel import Pick
+    from napari_sr.image.stack import Stack
+    from napari_sr.models.upscaler import Upscaler
+    from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaling.plan import Plan
+
+
+def upscalers_for(
+    stacks: Sequence[Stack], upscaler: Upscaler, of_channels: Mapping[Pick, Upscaler]
+) -> list[Upscaler]:
+    """Give each channel its upscaler.
+
+    Parameters
+    ----------
+    stacks
+        The channels.
+    upscaler
+        Of those that have none of their own.
+    of_channels
+        By number or name of the channel, in any case of letters.
+
+    Raises
+    ------
+    StackError
+        If their factors differ.
+    """
+    named = {str(pick).casefold(): own for pick, own in of_channels.items()}
+    found = [upscaler] * len(stacks)
+    for place, stack in enumerate(stacks):
+        for channel in stack.info.channels[:1]:
+            found[place] = named.get(channel.name.casefold(), found[place])
+        number = stack.info.number
+        found[place] = named.get(str(number), found[place])
+    if len({one.factor for one in found}) > 1:
+        names = ", ".join(f"{one.name} ×{one.factor}" for one in found)
+        raise StackError(
+            f"The channels of {stacks[0].name} would get several sizes ({names}); "
+            "choose models of one factor."
+        )
+    return found
+
+
+def plans_for(
+    stacks: Sequence[Stack], upscalers: Sequence[Upscaler], settings: UpscaleSettings
+) -> tuple[Plan, ...]:
+    """Decide for each channel by itself; all get one pixel type, which holds all."""
+    pairs = zip(stacks, upscalers, strict=True)
+    plans = [make_plan(stack, upscaler, settings) for stack, upscaler in pairs]
+    noted = next((plan for plan in plans if plan.dtype_note), None)
+    if noted is not None:
+        same = {"dtype": noted.dtype, "dtype_note": noted.dtype_note}
+        plans = [plan.model_copy(update=same) for plan in plans]
+    return tuple(plans)
+
+
+def described(
+    stacks: Sequence[Stack], plans: Sequence[Plan], notes: Mapping[str, object]
+) -> dict[str, Any]:
+    """Say all about a result that its file says, but its compression.
+
+    Returns
+    -------
+    dict
+        What `create_stack` takes.
+    """
+    stack, plan = stacks[0], plans[0]
+    provenance = {**provenance_of(stack, plan), **notes}
+    info = stack.info
+    if len(stacks) > 1:
+        provenance["plans"] = [one.model_dump(mode="json") for one in plans]
+        first = [(*one.info.channels, Channel())[0] for one in stacks]
+        info = replace(info, channels=tuple(first))
+    return {
+        "shape": stack.upscaled_shape(plan.factor),
+        "dtype": plan.dtype,
+        "axes": stack.upscaled_axes(plan.factor),
+        "provenance": provenance,
+        "info": info,
+    }
+
+
+def asked_of_channels(
+    picks: Sequence[Pick] | None, of_channels: Mapping[Pick, Upscaler]
+) -> dict[str, object]:
+    """Say which channels and which models for some of them were asked for."""
+    asked: dict[str, object] = {}
+    if picks is not None:
+        asked["channel"] = list(picks)
+    if of_channels:
+        asked["models"] = {str(p): identity_of(one) for p, one in of_channels.items()}
+    return asked
