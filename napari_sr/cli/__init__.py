@@ -25,6 +25,7 @@ from napari_sr.cli.info import add_info
 from napari_sr.cli.models import add_models
 from napari_sr.cli.reporting import add_report
 from napari_sr.cli.selfchecking import add_selfcheck
+from napari_sr.cli.storage import add_clean, add_paths
 from napari_sr.cli.terminal import say
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.cli.upscaling import add_upscale
@@ -105,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     add_bank(commands.add_parser("bank", help="index sharp images for retrieval"))
     add_models(commands.add_parser("models", help="list the models that can be used"))
     add_info(commands.add_parser("info", help="describe a stack or a model file"))
+    add_paths(commands.add_parser("paths", help="list what is kept on this machine"))
+    add_clean(commands.add_parser("clean", help="remove some of what is kept"))
     demo = commands.add_parser("demo", help="run the main job on example images")
     demo.add_argument("-o", "--output", type=Path, default=Path("demo_output"))
     demo.add_argument(

@@ -42,9 +42,9 @@ def describe_forecast(found: Forecast) -> str:
     )
     lines = [
         what,
-        f"disk: about {_size(found.disk)} ({_size(found.n_bytes_raw)} before "
-        f"compression), {_size(found.free)} are free",
-        f"memory: about {_size(found.memory)}",
+        f"disk: about {size_as_text(found.disk)} "
+        f"({size_as_text(found.n_bytes_raw)} before compression), {size_as_text(found.free)} are free",
+        f"memory: about {size_as_text(found.memory)}",
         f"time: about {time} in one process on {plan.device}, tile {plan.tile}",
     ]
     if not found.fits:
@@ -52,7 +52,7 @@ def describe_forecast(found: Forecast) -> str:
     return "\n".join(lines)
 
 
-def _size(n_bytes: int) -> str:
+def size_as_text(n_bytes: int) -> str:
     """Write a size as people do."""
     size, units = float(n_bytes), ["bytes", "kB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:
