@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 OFFSCREEN := QT_QPA_PLATFORM=offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo napari test test-all lint bench evaluate screenshots sample-data clean
+.PHONY: help install demo napari test test-all lint bench chaos evaluate screenshots sample-data clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ lint: install  ## Check style, types and who imports whom
 
 bench: install  ## Hold the ratios and the memory of this machine; minutes, and nothing beside
 	$(BIN)/python -m pytest benchmarks/speed/test_suite.py -s -p no:xdist --benchmark-timer=time.process_time --benchmark-columns=min,median,rounds --benchmark-sort=min
+
+chaos: install  ## Break runs and files at random for two minutes, and count
+	$(BIN)/python -m tools.chaos
 
 evaluate: install  ## Measure the shipped models again
 	$(BIN)/python -m benchmarks.accuracy.evaluate
