@@ -95,6 +95,7 @@ def test_the_names_that_can_be_cleaned_are_those_that_are_ours(home):
 
 def test_qt_keeps_choices_where_they_are_looked_for():
     pytest.importorskip("napari.layers", reason="napari is not installed")
+    pytest.importorskip("qtpy.QtCore", reason="no Qt here", exc_type=ImportError)
     from napari_sr._napari.parts.remembered import _settings
 
     (choices,) = [kind for kind in list_stored() if kind.name == "choices"]
