@@ -78,6 +78,8 @@ class UpscaleRecipe(BaseModel):
     """Address of a scheduler of dask.distributed whose workers share it."""
     slurm: Path | None = None
     """A TOML file with what dask_jobqueue.SLURMCluster takes."""
+    patience: float | None = Field(default=None, ge=0)
+    """Seconds without any worker, after which a run ends; what is done is kept."""
     settings: UpscaleSettings = UpscaleSettings()
     """How to super-resolve."""
 

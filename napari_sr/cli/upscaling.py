@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 _FROM_RECIPE = (
     *("inputs", "output", "model", "factor", "options", "channel", "stack"),
-    *("format", "compression", "workers", "scheduler", "slurm"),
+    *("format", "compression", "workers", "scheduler", "slurm", "patience"),
 )
 
 
