@@ -29,7 +29,7 @@ from napari_sr.files.url import Url, as_path, as_place
 from napari_sr.files.writing import Content, StackWriter
 from napari_sr.image.axis import check_axes
 from napari_sr.image.info import NOTHING_SAID, ImageInfo
-from napari_sr.image.stack import Stack, StackError, check_pixels
+from napari_sr.image.stack import DTYPES, Stack, StackError, check_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -191,6 +191,9 @@ def create_stack(
         raise StackError(
             f"Compression {compression!r} is not known; use {', '.join(COMPRESSIONS)}."
         )
+    if pixel not in DTYPES:
+        known_types = ", ".join(map(str, DTYPES))
+        raise StackError(f"{path} cannot hold {pixel} pixels; expected {known_types}.")
     check_pixels(str(path), shape, pixel)
     check_axes(str(path), axes, shape)
     content = Content(

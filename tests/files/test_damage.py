@@ -109,7 +109,6 @@ UNUSABLE = {
     "palette": (BYTES[0], palette(), "palette colours"),
     "complex": (RAMP.astype("complex64"), GRAY, "complex64 pixels.*magnitude"),
     "bool": (RAMP[0] > 9, GRAY, "bool pixels.*uint8"),
-    "float64": (RAMP.astype("float64"), GRAY, "float64 pixels.*float32"),
     "uint32": (RAMP.astype("uint32"), GRAY, "uint32 pixels.*uint16 if"),
     "one pixel": (RAMP[0, :1, :1], PLAIN, "1 x 1 pixels"),
 }
