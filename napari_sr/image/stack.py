@@ -25,7 +25,11 @@ __all__ = ["DTYPES", "Axis", "Stack", "StackError", "Window", "check_pixels"]
 
 DTYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "int16", "float32"))
 
-_TAKEN_AS = dict.fromkeys(("float64", "float16"), np.dtype("float32"))
+_TAKEN_AS: dict[str, np.dtype] = {
+    "float64": np.dtype("float32"),
+    "float16": np.dtype("float32"),
+    "int8": np.dtype("int16"),
+}
 """What other pixels are read as: a network computes in float32."""
 
 Window = tuple[slice, slice]
@@ -43,7 +47,6 @@ _DEFAULT_NAMES = "uvwptzyx"
 _TO_INTEGER = "uint16 if the values fit, else to float32"
 _CURES = {
     "bool": "uint8",
-    "int8": "int16",
     **dict.fromkeys(("int32", "int64", "uint32", "uint64"), _TO_INTEGER),
     **dict.fromkeys(("complex64", "complex128"), "float32 (its magnitude)"),
 }

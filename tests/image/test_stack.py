@@ -44,7 +44,6 @@ UNITS = {
 USABLE = ["uint8", "uint16", "int16", "float32"]
 CURES = {
     "bool": "uint8",
-    "int8": "int16",
     "int32": "uint16 if the values fit, else to float32",
     "int64": "uint16 if the values fit, else to float32",
     "uint32": "uint16 if the values fit, else to float32",
