@@ -6,9 +6,13 @@ an image is one array.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from math import prod
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import psutil
 
 from napari_sr.files.channel import of_channel, pick_channel
 from napari_sr.files.formats import stem_of
@@ -25,6 +29,10 @@ if TYPE_CHECKING:
     from napari_sr.files.url import Url
     from napari_sr.image.axis import Axis
     from napari_sr.image.stack import Window
+
+
+_MOST_BYTES = 2**30
+"""Of planes that are kept since they lie in the same chunks as one that is read."""
 
 
 class FileArray(Protocol):
@@ -83,10 +91,12 @@ def stack_of(
     dtype = np.dtype(array.dtype)
     check_pixels(label, shape, dtype)
 
+    slabs = _Slabs(array)
+
     def read_window(index: tuple[int, ...], part: Window | tuple[()]) -> NDArray:
         full = (*index[:place], chosen, *index[place:]) if place >= 0 else index
         try:
-            return np.asarray(array[(*full, *part)])
+            return slabs.read(full, part)
         except Exception as error:  # codecs raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise StackError(
@@ -105,3 +115,54 @@ def stack_of(
         close=close,
         read_window=read_window,
     )
+
+
+class _Slabs:
+    """Reads planes together that lie in the same chunks, so that each is decoded once.
+
+    Parameters
+    ----------
+    array
+        With `chunks`, the sides of a chunk, where it has some.
+    """
+
+    def __init__(self, array: FileArray) -> None:
+        self._array = array
+        chunks = getattr(array, "chunks", None)
+        is_cut = isinstance(chunks, tuple) and len(chunks) == len(array.shape) > 2
+        self._depth = int(chunks[-3]) if is_cut and chunks is not None else 1
+        self._lock = Lock()
+        self._kept: OrderedDict[object, NDArray] = OrderedDict()
+
+    def read(self, index: tuple[int, ...], part: Window | tuple[()]) -> NDArray:
+        """Read a plane, or a part of it, by its index over all axes before y and x."""
+        if self._depth == 1 or not index:
+            return np.asarray(self._array[(*index, *part)])
+        *before, last = index
+        start = last - last % self._depth
+        cuts = tuple((cut.start, cut.stop) for cut in part)
+        key = (*before, start, cuts)
+        with self._lock:
+            slab = self._kept.pop(key, None)
+            if slab is None:
+                slab = self._slab(before, start, part)
+                if slab is None:
+                    return np.asarray(self._array[(*index, *part)])
+            self._kept[key] = slab  # the last in use
+            plane: NDArray = slab[last - start]
+            return plane
+
+    def _slab(
+        self, before: Sequence[int], start: int, part: Window | tuple[()]
+    ) -> NDArray | None:
+        """Read all planes of a row of chunks; None where they are too large."""
+        stop = min(start + self._depth, self._array.shape[-3])
+        sides = [cut.stop - cut.start for cut in part] or self._array.shape[-2:]
+        n_bytes = prod((stop - start, *sides)) * np.dtype(self._array.dtype).itemsize
+        room = min(_MOST_BYTES, psutil.virtual_memory().available // 4)
+        if n_bytes > room:
+            return None
+        held = sum(one.nbytes for one in self._kept.values())
+        while self._kept and held + n_bytes > room:
+            held -= self._kept.popitem(last=False)[1].nbytes
+        return np.asarray(self._array[(*before, slice(start, stop), *part)])

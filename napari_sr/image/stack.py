@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_sr.image.axis import Axis, StackError, check_axes
 from napari_sr.image.info import NOTHING_SAID, ImageInfo
+from napari_sr.image.units import read_pixel_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -300,6 +301,13 @@ class Stack:
             self._check_source()
         _check_plane(self.name, index, pixels, expected, self._stored)
         return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+    def with_pixel_size(self, size: str) -> Self:
+        """Take another pixel size than the file says, as `read_pixel_size` reads it."""
+        height, width, unit = read_pixel_size(size)
+        y, x = Axis("y", height, unit), Axis("x", width, unit)
+        self.axes = (*self.axes[:-2], y, x)
+        return self
 
     def checked_by(self, check_source: Callable[[], None]) -> Self:
         """Let something be called after each reading, which raises to refuse it."""

@@ -43,7 +43,8 @@ def describe_forecast(found: Forecast) -> str:
     lines = [
         what,
         f"disk: about {size_as_text(found.disk)} "
-        f"({size_as_text(found.n_bytes_raw)} before compression), {size_as_text(found.free)} are free",
+        f"({size_as_text(found.n_bytes_raw)} before compression), "
+        f"{size_as_text(found.free)} are free",
         f"memory: about {size_as_text(found.memory)}",
         f"time: about {time} in one process on {plan.device}, tile {plan.tile}",
     ]
