@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +18,7 @@ from napari_sr.settings import TrainingSettings, UpscaleSettings
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator, Sequence
 
     _AnyRecipe = TypeVar("_AnyRecipe", bound=BaseModel)
 
@@ -66,6 +68,8 @@ class UpscaleRecipe(BaseModel):
     """What a method without weights takes besides, such as psf_sigma."""
     channel: int | str | tuple[int | str, ...] | None = None
     """Which channels to take, by number from 0 or by name; all when not given."""
+    pixel_size: str | None = None
+    """As "0.65um" or "0.5x0.65mm" (y, x), where that of the files is wrong."""
     stack: bool = False
     """Whether all inputs are planes of one stack."""
     format: Literal["ome.tif", "ome.zarr"] | None = None
@@ -185,5 +189,39 @@ def _read(path: Path, kind: type[_AnyRecipe]) -> _AnyRecipe:
     except ValidationError as error:
         wrong = error.errors()[0]
         place = ".".join(map(str, wrong["loc"]))
+        if wrong["type"] == "extra_forbidden":
+            raise RecipeError(_unknown(path, wrong["loc"], kind)) from error
         what = wrong["msg"].removeprefix("Value error, ")
         raise RecipeError(f"{path.name}: {place}: {what}.") from error
+
+
+def _unknown(path: Path, place: tuple[int | str, ...], kind: type[BaseModel]) -> str:
+    """Say which key is not known, and what may have been meant."""
+    *sections, key = map(str, place)
+    known = dict(_keys_of(kind))
+    spelled = _as_written(sections, key)
+    same = [at for at, name in known.items() if name == key]
+    close = [
+        at
+        for near in get_close_matches(key, known.values(), 1, 0.7)
+        for at, name in known.items()
+        if name == near
+    ]
+    meant = (same or close)[:1]
+    advice = f"; did you mean `{meant[0]}`?" if meant else "."
+    return f"{path.name}: unknown key `{spelled}`{advice}"
+
+
+def _keys_of(
+    kind: type[BaseModel], sections: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """List what a recipe may say: as it is written, and the name alone."""
+    for name, field in kind.model_fields.items():
+        yield _as_written(sections, name), name
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _keys_of(part, (*sections, name))
+
+
+def _as_written(sections: Sequence[str], key: str) -> str:
+    return f"[{'.'.join(sections)}] {key}" if sections else key

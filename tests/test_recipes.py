@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from napari_sr.image.intensity import NoiseLevel
@@ -36,9 +39,11 @@ REFUSED = [
     pytest.param("name = ", "is not TOML", id="not TOML"),
     pytest.param("", "name: Field required", id="no name"),
     pytest.param('name = ""', "name", id="empty name"),
-    pytest.param('name = "a"\nepochs = 3', "epochs: Extra inputs", id="unknown key"),
+    pytest.param('name = "a"\nepochs = 3', r"unknown key `epochs`", id="unknown key"),
     pytest.param(
-        'name = "a"\n[settings]\nrate = 1', "settings.rate", id="unknown setting"
+        'name = "a"\n[settings]\nrate = 1',
+        r"unknown key `\[settings\] rate`",
+        id="unknown setting",
     ),
     pytest.param(
         'name = "a"\n[settings.adversarial]\ncontent = "lpips"',
@@ -139,9 +144,13 @@ def test_paths_of_an_upscaling_are_relative_to_its_recipe(tmp_path):
     ("text", "words"),
     [
         pytest.param("", "model: Field required", id="no model"),
-        pytest.param('model = "a"\ntile = 3', "tile: Extra inputs", id="unknown key"),
         pytest.param(
-            'model = "a"\n[settings]\nspeed = 3', "settings.speed", id="unknown setting"
+            'model = "a"\ntile = 3', "did you mean `.settings. tile`", id="unknown key"
+        ),
+        pytest.param(
+            'model = "a"\n[settings]\nspeed = 3',
+            r"unknown key `\[settings\] speed`\.",
+            id="unknown setting",
         ),
         pytest.param('model = "a"\n[settings]\nnoise = 5', "read=5", id="noise"),
         pytest.param('model = "a"\n[settings]\ndial = 2', "settings.dial", id="dial"),
@@ -150,3 +159,38 @@ def test_paths_of_an_upscaling_are_relative_to_its_recipe(tmp_path):
 def test_what_an_upscaling_does_not_understand_is_refused(tmp_path, text, words):
     with pytest.raises(RecipeError, match=words):
         read_upscale_recipe(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("dial = 1", "unknown key `dial`; did you mean `[settings] dial`?"),
+        (
+            "[settings]\ndail = 1",
+            "`[settings] dail`; did you mean `[settings] dial`?",
+        ),
+        ("outptu = 'a'", "unknown key `outptu`; did you mean `output`?"),
+        ("[settings]\nchannel = 1", "did you mean `channel`?"),
+        ("xyzzy = 1", "unknown key `xyzzy`."),
+    ],
+)
+def test_an_unknown_key_says_what_may_be_meant(tmp_path, said, meant):
+    with pytest.raises(RecipeError) as refused:
+        read_upscale_recipe(written(tmp_path, f'model = "bicubic"\n{said}'))
+    assert meant in str(refused.value)
+
+
+def test_the_example_says_every_key_there_is():
+    path = Path(__file__).parents[1] / "recipes" / "upscale.toml"
+    recipe = read_upscale_recipe(path)
+    assert recipe.model == "fluorescence-x2"
+    said = set(re.findall(r"^(?:# )?(\w+) =", path.read_text("utf-8"), re.M))
+    keys = UpscaleRecipe.model_fields.keys() | UpscaleSettings.model_fields.keys()
+    assert said == keys - {"settings"}
+
+
+def test_models_and_channels_may_be_named(tmp_path):
+    text = 'model = { DAPI = "a.safetensors", 1 = "bicubic" }\nchannel = ["GFP", 1]'
+    recipe = read_upscale_recipe(written(tmp_path, text))
+    assert recipe.model == {"DAPI": str(tmp_path / "a.safetensors"), "1": "bicubic"}
+    assert recipe.channel == ("GFP", 1)

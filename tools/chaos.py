@@ -65,7 +65,9 @@ class Workload:
 _MODEL = ("-m", "general-x2")
 WORKLOADS = [
     Workload("TIFF", ["upscale", "a.ome.tif", *_MODEL, "-o", "r.ome.tif"], "r.ome.tif"),
-    Workload("OME-Zarr", ["upscale", "a.ome.tif", *_MODEL, "-o", "r.ome.zarr"], "r.ome.zarr"),
+    Workload(
+        "OME-Zarr", ["upscale", "a.ome.tif", *_MODEL, "-o", "r.ome.zarr"], "r.ome.zarr"
+    ),
     Workload("folder", ["upscale", "in", *_MODEL, "-o", "out"], "out"),
     Workload(
         "workers",
@@ -75,7 +77,8 @@ WORKLOADS = [
     ),
     Workload(
         "fine-tune",
-        ["finetune", "sharp", "--base", "general-x2", "--iterations", "4", "--keep-anyway", "-o", "m.safetensors"],
+        ["finetune", "sharp", "--base", "general-x2", "--iterations", "4",
+         "--keep-anyway", "-o", "m.safetensors"],
         "m.safetensors", ["--resume"], "m.safetensors.checkpoint", 0.4,
     ),
     Workload(

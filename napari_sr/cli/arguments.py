@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_sr.files.url import as_path
 from napari_sr.image.stack import StackError
+from napari_sr.image.units import read_pixel_size
 
 
 def read_output(text: str) -> Path:
@@ -49,6 +50,15 @@ def models_of(named: str | Sequence[str] | Mapping[str, str]) -> dict[int | str,
         int(channel) if channel.isdigit() else channel: model
         for channel, model in named.items()
     }
+
+
+def read_size(text: str) -> str:
+    """Read a pixel size; it is kept as it is typed."""
+    try:
+        read_pixel_size(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+    return text
 
 
 def read_count(text: str) -> int:

@@ -18,6 +18,7 @@ from napari_sr.cli.arguments import (
     read_output,
     read_seconds,
     read_share,
+    read_size,
 )
 from napari_sr.cli.exit_codes import FAILED, OK
 from napari_sr.cli.flags import add_flags, typed_in
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 _FROM_RECIPE = (
     *("inputs", "output", "model", "factor", "options", "channel", "stack"),
+    "pixel_size",
     *("format", "compression", "workers", "scheduler", "slurm", "patience"),
 )
 
@@ -74,6 +76,9 @@ def add_upscale(parser: argparse.ArgumentParser) -> None:
         "1.5")  # fmt: skip
     add("--channel", type=read_channels, action="extend",
         help="which to take, as 0 or DAPI,GFP; all when not given")  # fmt: skip
+    add("--pixel-size", type=read_size, metavar="SIZE",
+        help="as 0.65um or 0.5x0.65mm (y, x), where that of the file is missing or "
+        "wrong")  # fmt: skip
     add("--stack", action="store_true", help="take all inputs as planes of one stack")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--compression", choices=COMPRESSIONS,
@@ -202,7 +207,10 @@ def jobs_for(
     output = arguments.output
     outputs = choose_outputs(sources, output, factor, arguments.format)
     picks = picks_of(arguments.channel)
-    rest = (arguments.overwrite, arguments.compression, picks, of_channels)
+    rest = (
+        *(arguments.overwrite, arguments.compression),
+        *(picks, of_channels, arguments.pixel_size),
+    )
     return [
         FileJob(source, output, *rest)
         for source, output in zip(sources, outputs, strict=True)

@@ -22,14 +22,16 @@ from napari_sr.files.formats import (
     find_format,
     has_readable_suffix,
     has_writable_suffix,
+    holding_file,
     module_of,
+    why_unreadable,
 )
 from napari_sr.files.stamp import unchanged
 from napari_sr.files.url import Url, as_path, as_place
 from napari_sr.files.writing import Content, StackWriter
 from napari_sr.image.axis import check_axes
 from napari_sr.image.info import NOTHING_SAID, ImageInfo
-from napari_sr.image.stack import Stack, StackError, check_pixels
+from napari_sr.image.stack import DTYPES, Stack, StackError, check_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +57,7 @@ __all__ = [
 ]
 
 
-_TIFF, _ZARR, _DICOM = FORMATS
+_TIFF, _ZARR, _DICOM, *_OTHERS = FORMATS
 
 
 def open_stack(
@@ -69,8 +71,10 @@ def open_stack(
     ----------
     source
         A TIFF (plain, BigTIFF, ImageJ, OME), the folder or URL of an OME-Zarr, a DICOM
-        file or the folder of a DICOM series; or a sequence of files, all of one shape
-        and dtype, which become one stack along a new leading axis, in the order given.
+        file or the folder of a DICOM series, or a file of another format in `FORMATS`;
+        of an HDF5 file, `file.h5/entry/data` names what is inside. Or a sequence of
+        files, all of one shape and dtype, which become one stack along a new leading
+        axis, in the order given.
     channel
         Which channel to read, by number from 0 or by name; may be None where there is
         only one.
@@ -102,7 +106,7 @@ def open_stack(
     if isinstance(place, Url):
         return module_of(_ZARR).open_file(place, channel)
     known = _recognize(place)
-    refuse_change = unchanged(place)
+    refuse_change = unchanged(holding_file(place) or place)
     return module_of(known).open_file(place, channel).checked_by(refuse_change)
 
 
@@ -185,12 +189,16 @@ def create_stack(
     """
     path, pixel, compression = as_path(path), np.dtype(dtype), compression or "none"
     known = find_format(path)
-    if known is None:
-        raise StackError(f"{path} cannot be written; expected {expected_suffixes()}.")
+    if known is None or not known.is_written:
+        expected = expected_suffixes(written=True)
+        raise StackError(f"{path} cannot be written; expected {expected}.")
     if compression not in COMPRESSIONS:
         raise StackError(
             f"Compression {compression!r} is not known; use {', '.join(COMPRESSIONS)}."
         )
+    if pixel not in DTYPES:
+        known_types = ", ".join(map(str, DTYPES))
+        raise StackError(f"{path} cannot hold {pixel} pixels; expected {known_types}.")
     check_pixels(str(path), shape, pixel)
     check_axes(str(path), axes, shape)
     content = Content(
@@ -208,26 +216,38 @@ def create_stack(
 def _recognize(path: Path) -> Format:
     """Find the format of what is at a path; refuse what cannot be an image."""
     if not path.exists():
-        raise StackError(f"{path} does not exist; check the name.")
-    if path.is_dir():
-        for known in FORMATS:
-            if any((path / marker).exists() for marker in known.markers):
-                return known
-        if holds_dicom(path):
-            return _DICOM
-        raise StackError(
-            f"{path} is a folder but neither an OME-Zarr nor a DICOM series; give the "
-            "image files in it."
-        )
+        file = holding_file(path)
+        if file is None:
+            raise StackError(f"{path} does not exist; check the name.")
+        return _recognize(file)
+    return _of_folder(path) if path.is_dir() else _of_file(path)
+
+
+def _of_folder(path: Path) -> Format:
+    for known in FORMATS:
+        if any((path / marker).exists() for marker in known.markers):
+            return known
+    if holds_dicom(path):
+        return _DICOM
+    raise StackError(
+        f"{path} is a folder but neither an OME-Zarr nor a DICOM series; give the "
+        "image files in it."
+    )
+
+
+def _of_file(path: Path) -> Format:
     if not path.is_file():
         raise StackError(
             f"{path} is a pipe, a socket or a device, which is not read; give a file."
         )
-    found = find_format(path) or (_DICOM if is_dicom(path) else None)
-    if found is None:
-        raise StackError(f"{path} cannot be read; expected {expected_suffixes()}.")
-    if found.markers:
-        raise StackError(f"{path} is a file, but an image of {found.name} is a folder.")
+    known = find_format(path) or (_DICOM if is_dicom(path) else None)
+    if known is None:
+        raise StackError(
+            f"{path} cannot be read: it {why_unreadable(path)}. Expected is one of "
+            f"{', '.join(one.name for one in FORMATS)}."
+        )
+    if known.markers:
+        raise StackError(f"{path} is a file, but an image of {known.name} is a folder.")
     if path.stat().st_size == 0:
         raise StackError(f"{path} is an empty file; copy it again from its source.")
-    return found
+    return known

@@ -151,7 +151,8 @@ def _stacks_below(
             path = Path(place, name)
             if is_series and is_dicom(path):
                 continue
-            if find_format(path) is not None:
+            known = find_format(path)
+            if known is not None and not known.is_missing:
                 yield path
             elif not _REPORT.fullmatch(name):
                 skipped[path] = why_unreadable(path)

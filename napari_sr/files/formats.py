@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -24,15 +25,31 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    """Lower case, with the dot; what is read is also written."""
+    """Lower case, with the dot."""
     module: str
-    """Has `open_file` and `create_file`."""
+    """Has `open_file`, and `create_file` where it is written."""
     markers: tuple[str, ...] = ()
     """Where an image is a folder: files of which one is in it, whatever its name."""
     extra: str = ""
     """What must be installed for it, as `napari-sr[extra]`."""
+    library: str = ""
+    """What the extra brings, as it is imported."""
     needs_source: bool = False
     """Whether a result is written with the header of what it was made from."""
+    is_written: bool = True
+    """Whether results can be written in it."""
+    holds_paths: bool = False
+    """Whether `file/name` means what is called so inside of a file."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether its library is not installed."""
+        return bool(self.library) and find_spec(self.library) is None
+
+    @property
+    def advice(self) -> str:
+        """How to install what it needs."""
+        return f'pip install "napari-sr[{self.extra}]"'
 
 
 FORMATS = (
@@ -52,7 +69,52 @@ FORMATS = (
         DICOM_SUFFIXES,
         "napari_sr.files.dicom.images",
         extra="dicom",
+        library="pydicom",
         needs_source=True,
+    ),
+    Format(
+        "HDF5 and NeXus",
+        (".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".nx"),
+        "napari_sr.files.others.hdf5",
+        extra="hdf5",
+        library="h5py",
+        is_written=False,
+        holds_paths=True,
+    ),
+    Format(
+        "MRC",
+        (".mrc", ".mrcs", ".rec", ".st", ".ali", ".map"),
+        "napari_sr.files.others.mrc",
+        extra="mrc",
+        library="mrcfile",
+        is_written=False,
+    ),
+    Format(
+        "NIfTI",
+        (".nii", ".nii.gz"),
+        "napari_sr.files.others.nifti",
+        extra="nifti",
+        library="nibabel",
+        is_written=False,
+    ),
+    Format(
+        "CZI, ND2, LIF and others",
+        (
+            ".czi",
+            ".nd2",
+            ".lif",
+            ".oib",
+            ".oif",
+            ".vsi",
+            ".dv",
+            ".r3d",
+            ".sldy",
+            ".ims",
+        ),
+        "napari_sr.files.others.bioio_images",
+        extra="bioio",
+        library="bioio",
+        is_written=False,
     ),
 )
 
@@ -80,7 +142,8 @@ def has_readable_suffix(path: str | PathLike[str]) -> bool:
 
 def has_writable_suffix(path: str | PathLike[str]) -> bool:
     """Say whether a name looks like one of the formats that can be written."""
-    return find_format(Path(path)) is not None
+    known = find_format(Path(path))
+    return known is not None and known.is_written
 
 
 def needs_source(path: Path) -> bool:
@@ -91,8 +154,17 @@ def needs_source(path: Path) -> bool:
 
 def find_format(path: Path) -> Format | None:
     """Find the format that a suffix stands for."""
-    suffix = path.suffix.lower()
-    return next((known for known in FORMATS if suffix in known.suffixes), None)
+    name = path.name.lower()
+    return next((known for known in FORMATS if name.endswith(known.suffixes)), None)
+
+
+def holding_file(path: Path) -> Path | None:
+    """Find the file of which a path names something inside, as `a.h5/entry/data`."""
+    for parent in path.parents:
+        known = find_format(parent)
+        if known is not None and known.holds_paths and parent.is_file():
+            return parent
+    return None
 
 
 def module_of(known: Format) -> FormatModule:
@@ -104,27 +176,33 @@ def module_of(known: Format) -> FormatModule:
             raise
         raise StackError(
             f"{known.name} needs libraries that cannot be loaded here ({error}). "
-            f'Install them with: pip install "napari-sr[{known.extra}]"'
+            f"Install them with: {known.advice}"
         ) from error
 
 
 def stem_of(name: str) -> str:
     """Name an image as its file is called, without suffixes of its format."""
-    stem, _, suffix = name.rpartition(".")
-    return (stem if stem and suffix else name).removesuffix(".ome")
+    known = find_format(Path(name))
+    for suffix in sorted(known.suffixes if known else (), key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)].removesuffix(".ome")
+    return name
 
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".svg")
 
 
 def why_unreadable(path: Path) -> str:
-    """Say why a file is none that is read, and what would read it."""
-    suffix = path.suffix.lower()
+    """Say why a file is not read, and what would read it."""
+    known, suffix = find_format(path), path.suffix.lower()
+    if known is not None and known.is_missing:
+        return f"needs libraries that are not installed: {known.advice}"
     if suffix in _PICTURES:
         return "is a picture, which keeps no counts; save the recording as TIFF"
-    return f"has no suffix of {expected_suffixes()}"
+    return "has no suffix of an image format that is read"
 
 
-def expected_suffixes() -> str:
-    """List the suffixes of all formats."""
-    return ", ".join(f"{known.name} ({' '.join(known.suffixes)})" for known in FORMATS)
+def expected_suffixes(*, written: bool = False) -> str:
+    """List the suffixes of all formats, or of those that are written."""
+    listed = (known for known in FORMATS if known.is_written or not written)
+    return ", ".join(f"{known.name} ({' '.join(known.suffixes)})" for known in listed)

@@ -8,12 +8,13 @@ smallest plane, one channel.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from napari_sr.image.axis import Axis, StackError, check_axes
 from napari_sr.image.info import NOTHING_SAID, ImageInfo
+from napari_sr.image.units import read_pixel_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["DTYPES", "Axis", "Stack", "StackError", "Window", "check_pixels"]
 
 DTYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "int16", "float32"))
+
+_TAKEN_AS: dict[str, np.dtype] = {
+    "float64": np.dtype("float32"),
+    "float16": np.dtype("float32"),
+    "int8": np.dtype("int16"),
+}
+"""What other pixels are read as: a network computes in float32."""
 
 Window = tuple[slice, slice]
 """Rows and columns of a plane, both from a start to a stop."""
@@ -40,9 +48,7 @@ _DEFAULT_NAMES = "uvwptzyx"
 _TO_INTEGER = "uint16 if the values fit, else to float32"
 _CURES = {
     "bool": "uint8",
-    "int8": "int16",
     **dict.fromkeys(("int32", "int64", "uint32", "uint64"), _TO_INTEGER),
-    **dict.fromkeys(("float16", "float64"), "float32"),
     **dict.fromkeys(("complex64", "complex128"), "float32 (its magnitude)"),
 }
 """dtype -> what to convert it to."""
@@ -79,7 +85,8 @@ def check_pixels(label: str, shape: Sequence[int], dtype: np.dtype) -> None:
     ------
     StackError
         If there is no plane, an axis is empty, a plane is smaller than 2 x 2 or the
-        dtype is not one of uint8, uint16, int16 and float32.
+        dtype is not one of uint8, uint16, int16 and float32, nor one of the other
+        floats, which are read as float32.
     """
     came = " x ".join(map(str, shape)) or "0-dimensional"
     if len(shape) < 2:
@@ -91,7 +98,7 @@ def check_pixels(label: str, shape: Sequence[int], dtype: np.dtype) -> None:
             f"{label} is {came} pixels; a plane needs at least 2 x 2, so there is "
             "nothing to upscale."
         )
-    if dtype.newbyteorder("=") not in DTYPES:
+    if dtype.newbyteorder("=") not in DTYPES and dtype.name not in _TAKEN_AS:
         cure = _CURES.get(dtype.name, "uint16 or float32")
         raise StackError(
             f"{label} holds {dtype.name} pixels; expected uint8, uint16, int16 or "
@@ -114,7 +121,7 @@ class Stack:
     shape
         Length of each axis.
     dtype
-        uint8, uint16, int16 or float32, in any byte order.
+        uint8, uint16, int16 or a float, in any byte order; floats are read as float32.
     name
         What errors and results call the stack.
     provenance
@@ -153,7 +160,8 @@ class Stack:
         self._closed = False
         self.axes: tuple[Axis, ...] = tuple(axes)
         self.shape: tuple[int, ...] = tuple(int(n) for n in shape)
-        self.dtype: np.dtype = dtype.newbyteorder("=")
+        self._stored: np.dtype = dtype.newbyteorder("=")
+        self.dtype: np.dtype = _TAKEN_AS.get(dtype.name, self._stored)
         self.name = name
         self.provenance: dict[str, object] = dict(provenance or {})
         self.info = info
@@ -173,7 +181,8 @@ class Stack:
         ----------
         array
             `(..., y, x)` numpy array, or anything lazy with `shape`, `dtype` and
-            indexing (dask, zarr). A numpy plane is given as a read-only view.
+            indexing (dask, zarr). A numpy plane is given as a read-only view. Nested
+            lists, tensors and masked arrays are taken too: what is masked is a gap.
         axes
             One per dimension; by default t, z, y, x from the right, not calibrated.
         name
@@ -184,16 +193,7 @@ class Stack:
         StackError
             If the pixels or axes are not usable, or the array is surely RGB.
         """
-        if not (hasattr(array, "shape") and hasattr(array, "dtype")):
-            raise StackError(
-                f"{name} is a {type(array).__name__}; expected an array, a stack, or "
-                "the path of a file."
-            )
-        if np.ma.is_masked(array):
-            raise StackError(
-                f"{name} has masked pixels, which would count as recorded ones; give "
-                "array.astype('float32').filled(numpy.nan), where NaN is a gap."
-            )
+        array = _as_array(name, array)
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
         if axes is None:
             _refuse_rgb(name, shape, dtype)
@@ -299,8 +299,15 @@ class Stack:
             expected = (part[0].stop - part[0].start, part[1].stop - part[1].start)
         if self._check_source is not None:
             self._check_source()
-        _check_plane(self, index, pixels, expected)
+        _check_plane(self.name, index, pixels, expected, self._stored)
         return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+    def with_pixel_size(self, size: str) -> Self:
+        """Take another pixel size than the file says, as `read_pixel_size` reads it."""
+        height, width, unit = read_pixel_size(size)
+        y, x = Axis("y", height, unit), Axis("x", width, unit)
+        self.axes = (*self.axes[:-2], y, x)
+        return self
 
     def checked_by(self, check_source: Callable[[], None]) -> Self:
         """Let something be called after each reading, which raises to refuse it."""
@@ -370,6 +377,30 @@ class Stack:
         return f"Stack({self.name!r}, {names} {self.shape} {self.dtype})"
 
 
+def _as_array(name: str, array: Any) -> PlaneSource:  # noqa: ANN401
+    """Take lists, tensors and masked arrays as arrays; leave lazy ones alone."""
+    if hasattr(array, "detach"):  # a tensor, on whatever device
+        array = array.detach().cpu().numpy()
+    elif isinstance(array, list | tuple):
+        try:
+            array = np.asarray(array)
+            # Numbers in a list have no pixel type: the usual one, where they fit.
+            if array.dtype.kind in "iu" and array.size:
+                fits = 0 <= array.min() and array.max() < 2**16
+                array = array.astype(np.uint16 if fits else np.float32)
+        except ValueError as error:
+            raise StackError(f"{name} is a list of uneven lengths: {error}.") from error
+    if np.ma.isMaskedArray(array):
+        masked: Any = array
+        return masked.astype(np.float32).filled(np.nan)  # type: ignore[no-any-return]
+    if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+        raise StackError(
+            f"{name} is a {type(array).__name__}; expected an array, a stack, or "
+            "the path of a file."
+        )
+    return array  # type: ignore[no-any-return]
+
+
 def _refuse_rgb(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Refuse an unlabelled array that is surely colour."""
     if (
@@ -396,12 +427,16 @@ def _length(cut: slice) -> int:
 
 
 def _check_plane(
-    stack: Stack, index: tuple[int, ...], plane: NDArray, shape: tuple[int, int]
+    name: str,
+    index: tuple[int, ...],
+    plane: NDArray,
+    shape: tuple[int, int],
+    dtype: np.dtype,
 ) -> None:
     """Refuse pixels that are not what the stack declares; byte order may differ."""
     came = (plane.shape, plane.dtype.newbyteorder("="))
-    if came != (shape, stack.dtype):
+    if came != (shape, dtype):
         raise StackError(
-            f"Plane {index} of {stack.name} is {plane.shape} {plane.dtype}; "
-            f"expected {shape} {stack.dtype}."
+            f"Plane {index} of {name} is {plane.shape} {plane.dtype}; "
+            f"expected {shape} {dtype}."
         )

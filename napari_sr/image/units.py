@@ -57,6 +57,9 @@ UNITS = (
     Unit("h", "h", "hour", "time", 3600.0),
 )
 
+_SIZE = re.compile(
+    r"([0-9.]+(?:e[-+]?[0-9]+)?)\s*(?:[x×]\s*([0-9.]+(?:e[-+]?[0-9]+)?))?\s*(\S+)?"
+)
 _LOST_SIGN = re.compile(r"(?:\?|\ufffd){1,2}\s?([ms])")
 """What is left of µm and µs where a program could not show µ."""
 _MISTAKEN_FOR = ("cp1252", "latin-1", "mac_roman", "cp437", "cp850")
@@ -115,6 +118,29 @@ def _decoded_again(text: str, codec: str, meant: str) -> str:
         return text.encode(codec).decode(meant).replace(" ", "")
     except UnicodeError:
         return text
+
+
+def read_pixel_size(text: str) -> tuple[float, float, str]:
+    """Read a size of pixels as it is typed: `0.65`, `0.65um` or `0.5 x 0.65 mm`.
+
+    Parameters
+    ----------
+    text
+        Along y and x, or one number for both; in micrometres unless it says otherwise.
+
+    Raises
+    ------
+    ValueError
+        If it is no size.
+    """
+    parts = _SIZE.fullmatch(text.strip())
+    unit = normalize_unit(parts[3] or "um") if parts else None
+    sizes = (float(parts[1]), float(parts[2] or parts[1])) if parts else (0.0, 0.0)
+    if unit is None or find_unit(unit, "length") is None or min(sizes) <= 0:
+        raise ValueError(
+            f"expected a pixel size, as 0.65um or 0.5x0.65mm (y x x), got {text!r}"
+        )
+    return *sizes, unit
 
 
 def find_unit(name: str | None, kind: str) -> Unit | None:

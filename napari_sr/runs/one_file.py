@@ -106,6 +106,7 @@ def upscale_file(
     overwrite: bool = False,
     compression: str | None = "zlib",
     channel: Pick | Sequence[Pick] | None = None,
+    pixel_size: str | None = None,
     client: Client | None = None,
     patience: float = 60.0,
     **options: object,
@@ -128,6 +129,9 @@ def upscale_file(
     channel
         Which channels to take from a file that has several, by number from 0 or by
         name; all when not given. Each is done by itself, and the output has them all.
+    pixel_size
+        As "0.65um" or "0.5x0.65mm" (y, x), where that of the source is missing or
+        wrong.
     client
         Of dask.distributed: its workers share an OME-Zarr, and read the source.
     patience
@@ -161,7 +165,8 @@ def upscale_file(
 
         workers = Workers(client, upscaler, patience)
     rest = (overwrite, compression, picks_of(channel))
-    job = FileJob(files, as_path(output), *rest, workers=workers)
+    more = {"pixel_size": pixel_size, "workers": workers}
+    job = FileJob(files, as_path(output), *rest, **more)  # type: ignore[arg-type]
     for event in run_job(job, upscaler, settings):
         if isinstance(event, FileResult):
             warn_of_pixel_type(event.plan, settings, event.share_clipped)
@@ -223,6 +228,8 @@ class FileJob:
     """Which channels, by number or name; all when not given."""
     of_channels: Mapping[Pick, Upscaler] = field(default_factory=dict)
     """Upscalers of some channels, by number or name, in place of that of all."""
+    pixel_size: str | None = None
+    """As `0.65um`, where that of the source is missing or wrong."""
     notes: Mapping[str, object] = field(default_factory=dict)
     """What else to say about the output, beside how it came about."""
     share: Share | None = None
@@ -250,6 +257,11 @@ def run_job(
     done, hidden beside its place, and the same job goes on with that.
     """
     _refuse_own_source(job)
+    if job.pixel_size is not None and needs_source(job.output):
+        raise StackError(
+            f"{job.output} gets the pixel size of its source. Choose .ome.tif to give "
+            f"another one."
+        )
     with opened(job) as stacks:
         upscalers = upscalers_for(stacks, upscaler, job.of_channels)
         if not job.has_begun:
@@ -265,7 +277,8 @@ def asked_of(
 ) -> dict[str, object]:
     """Say what a job asks for, by name, as far as pixels depend on it."""
     channels = asked_of_channels(job.channel, job.of_channels)
-    return {**asked_for(upscaler, settings), **channels}
+    sized = {} if job.pixel_size is None else {"pixel size": job.pixel_size}
+    return {**asked_for(upscaler, settings), **channels, **sized}
 
 
 def _run_regions(
@@ -370,6 +383,8 @@ def opened(job: FileJob) -> Iterator[Sequence[Stack]]:
         stacks = open_channels(job.source, job.channel)
         for stack in stacks:
             closing.enter_context(stack)
+            if job.pixel_size is not None:
+                stack.with_pixel_size(job.pixel_size)
         yield stacks
 
 

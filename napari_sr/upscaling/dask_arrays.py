@@ -21,6 +21,7 @@ from napari_sr.upscaling.flow import (
     region_steps,
     warn_of_pixel_type,
 )
+from napari_sr.upscaling.labelled import is_labelled, upscale_labelled
 from napari_sr.upscaling.plan import make_plan
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def upscale(
     ----------
     stack
         A `Stack`, a path, paths whose planes are one stack, or an array `(…, y, x)` of
-        numpy, zarr or dask.
+        numpy, zarr or dask, a tensor or nested lists. An xarray keeps its axes and
+        coordinates, and each entry along one called c or channel is done by itself.
     model
         A model, or the name or path of one.
     **options
@@ -55,6 +57,11 @@ def upscale(
         planes are computed, and pixels when they are asked for, as they would be in
         memory. A plane is one chunk, or several of up to 6144 pixels a side.
     """
+    if is_labelled(stack):
+        labelled: Array = upscale_labelled(
+            stack, lambda pixels: upscale(pixels, model, **options)
+        )
+        return labelled
     if not hasattr(stack, "__dask_graph__"):
         return upscaling.upscale(stack, model, **options)
     settings = UpscaleSettings.model_validate(options)

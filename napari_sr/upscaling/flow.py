@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
@@ -94,11 +94,19 @@ def opened(source: StackLike) -> Iterator[Stack]:
     """Look at files, an array or a stack as a stack; close what was opened here."""
     if isinstance(source, Stack):
         yield source
-    elif isinstance(source, str | os.PathLike | Sequence):
+    elif isinstance(source, str | os.PathLike) or _are_paths(source):
         with open_stack(source) as stack:
             yield stack
     else:
-        yield Stack.from_array(source)
+        array: Any = source
+        yield Stack.from_array(array)
+
+
+def _are_paths(source: object) -> TypeGuard[Sequence[PathLike]]:
+    """Tell files whose planes are one stack from nested lists of numbers."""
+    return isinstance(source, Sequence) and all(
+        isinstance(one, str | os.PathLike) for one in source
+    )
 
 
 def as_upscaler(model: ModelLike, settings: UpscaleSettings) -> Upscaler:

@@ -17,7 +17,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 from napari.layers import Image, Layer
 from npe2 import PluginManifest
 
-from napari_sr._napari.layers.reader import SUFFIXES
+from napari_sr._napari.layers.reader import PLAIN, SUFFIXES
 from napari_sr._napari.layers.samples import open_phantom
 from napari_sr.phantoms import PHANTOM_NAMES
 
@@ -84,7 +84,7 @@ def test_the_icon_is_in_the_package(manifest):
 def test_the_reader_claims_only_what_keeps_its_place(manifest):
     (reader,) = manifest.contributions.readers
 
-    assert reader.filename_patterns == [f"*{suffix}" for suffix in SUFFIXES]
+    assert reader.filename_patterns == [f"*{one}" for one in (*SUFFIXES, *PLAIN)]
     assert reader.accepts_directories
 
 

@@ -16,7 +16,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from places import HELD, KEPT, assert_same_place
 from stacks_on_disk import write_stack
-from tifffile import TiffWriter
+from tifffile import TiffWriter, imwrite
 
 from napari_sr._napari.layers import reader
 from napari_sr._napari.layers.place import KEPT as KEPT_KEY
@@ -295,6 +295,33 @@ def test_other_files_and_folders_are_left_to_others(tmp_path):
     assert get_reader(str(tmp_path)) is None
     assert get_reader(["a.ome.tif", "b.png"]) is None
     assert get_reader("A.OME.TIF") is read_layers
+
+
+def test_a_tiff_of_imagej_keeps_its_place_and_pictures_are_left_to_others(tmp_path):
+    planes, path = counts((3, 20, 24)), tmp_path / "a.tif"
+    size = {"resolution": (5.0, 4.0), "metadata": {"axes": "ZYX", "unit": "um"}}
+    imwrite(path, planes, imagej=True, **size)
+    ((data, keywords, _),) = get_reader(str(path))(str(path))
+    assert np.array_equal(data, planes)
+    assert keywords["scale"] == pytest.approx((1.0, 0.25, 0.2))
+    imwrite(path, np.zeros((20, 24, 3), "uint8"), photometric="rgb")
+    assert get_reader(str(path)) is None
+
+
+def test_channels_are_shown_as_they_are_called(tmp_path):
+    names = {"Name": ["DAPI", "GFP"], "Color": [65535, 16711935]}
+    imwrite(
+        tmp_path / "a.ome.tif",
+        counts((2, 20, 24)),
+        photometric="minisblack",
+        metadata={"axes": "CYX", "Channel": names},
+    )
+    layers = read_layers(str(tmp_path / "a.ome.tif"))
+    assert [(k["name"], k["colormap"]) for _, k, _ in layers] == [
+        ("a [DAPI]", "#0000ff"),
+        ("a [GFP]", "#00ff00"),
+    ]
+    assert [Layer.create(*one).colormap.name for one in layers]
 
 
 def test_a_dicom_and_the_folder_of_a_series_open_in_their_place(tmp_path):

@@ -153,7 +153,7 @@ WRONG = [
     pytest.param([{"a": 1}], "not dict", id="a mapping"),
     pytest.param("nowhere.tif", "nowhere.tif does not exist", id="missing file"),
     pytest.param("nowhere/*.tif", "No file matches", id="empty pattern"),
-    pytest.param(np.zeros((9, 9)), "image 1 holds float64.*to float32", id="float64"),
+    pytest.param(np.zeros((9, 9), bool), "image 1 holds bool.*to uint8", id="bool"),
     pytest.param(
         np.full((9, 9), np.nan, np.float32), "no finite pixel", id="only gaps"
     ),

@@ -144,7 +144,7 @@ REFUSED = {
     "tiny": (LOW[:12, :12], HIGH[:24, :24], "at least 16 × 16"),
     "nothing": ([], HIGH, "No image was given"),
     "missing file": ("nowhere.tif", HIGH, "does not exist"),
-    "pixel type": (LOW.astype(float), HIGH, "holds float64"),
+    "pixel type": (LOW.astype("int32"), HIGH, "holds int32"),
     "empty": (FLAT_LOW, FLAT_HIGH, "None of the 1 pairs shows enough"),
 }
 

@@ -194,7 +194,7 @@ def test_a_tiff_is_written_in_order_and_a_zarr_in_any(tmp_path):
 WRONG_REQUESTS = {
     "suffix": ("a.png", {}, "cannot be written; expected TIFF"),
     "compression": ("a.tif", {"compression": "jpeg"}, "zlib, zstd, none"),
-    "dtype": ("a.tif", {"dtype": "float64"}, "float64 pixels"),
+    "dtype": ("a.tif", {"dtype": "float64"}, "cannot hold float64 pixels"),
     "axes": ("a.tif", {"axes": [Axis("y"), Axis("x")]}, "3 dimensions but 2 axes"),
 }
 

@@ -113,8 +113,8 @@ def test_a_zarr_without_an_image_is_refused(tmp_path):
 
 
 def test_unusable_zarr_pixels_are_refused(tmp_path):
-    path = write_zarr(tmp_path / "a.zarr", RAMP.astype("float64"), "zyx")
-    with pytest.raises(StackError, match=r"a.zarr holds float64 pixels"):
+    path = write_zarr(tmp_path / "a.zarr", RAMP.astype("complex64"), "zyx")
+    with pytest.raises(StackError, match=r"a.zarr holds complex64 pixels"):
         open_stack(path)
 
 
@@ -157,3 +157,32 @@ def test_labels_are_no_intensities(tmp_path):
     zarr.open_group(path, mode="r+").attrs["image-label"] = {"version": "0.4"}
     with pytest.raises(StackError, match="is a label image"):
         read_file(path)
+
+
+def test_each_chunk_is_decoded_once(tmp_path, monkeypatch):
+    deep = np.tile(RAMP, (5, 1, 1))
+    path = write_zarr(tmp_path / "a.zarr", deep, "zyx")
+    group = zarr.open_group(path, mode="r+")
+    chunks = (8, 32, 32)
+    group.create_array("s1", shape=deep.shape, dtype=deep.dtype, chunks=chunks)[:] = (
+        deep
+    )
+    (image,) = group.attrs["multiscales"]
+    image["datasets"][0]["path"] = "s1"
+    group.attrs["multiscales"] = [image]
+    read_of, got = [], zarr.storage.LocalStore.get
+
+    async def counted(self, key, *more, **options):
+        if key.startswith("s1/") and "/.z" not in key:
+            read_of.append(key)
+        return await got(self, key, *more, **options)
+
+    monkeypatch.setattr(zarr.storage.LocalStore, "get", counted)
+    assert np.array_equal(read_file(path), deep)
+    assert len(read_of) == len(set(read_of)) == 3 * 2 * 3
+    read_of.clear()
+    with open_stack(path) as stack:
+        cut = (slice(5, 20), slice(3, 30))
+        for index in (9, 10, 15):
+            assert np.array_equal(stack.window((index,), cut), deep[index][cut])
+    assert len(read_of) == 1

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from stacks_on_disk import counts, names_in, provenance_of, read_stack, write_stack
+from stacks_on_disk import (
+    axes_of,
+    counts,
+    names_in,
+    provenance_of,
+    read_stack,
+    write_stack,
+)
 from tiny_models import tiny_fast
 
 from napari_sr.image.intensity import NoiseLevel
@@ -297,6 +304,20 @@ def test_a_collision_stops_only_what_it_touches(folder, tmp_path):
     outcomes = run_jobs(jobs, NEAREST, UpscaleSettings(device="cpu"))
     kinds = {n: type(one) for n, one in outcomes if type(one) is not TileStep}
     assert kinds == {0: FileResult, 1: FileFailure}
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
+def test_a_pixel_size_may_be_given_where_it_is_wrong(tmp_path, suffix):
+    source = write_stack(tmp_path / "a.tif", counts((2, 8, 9)), "zyx")
+    result = upscale_file(
+        source, tmp_path / f"r{suffix}", NEAREST, pixel_size="0.5 x 0.2 mm"
+    )
+    z, y, x = axes_of(result.path)
+    assert z.spacing == 2.5
+    assert (y.spacing, y.unit, x.spacing, x.unit) == (0.25, "mm", 0.1, "mm")
+    with pytest.raises(ValueError, match="expected a pixel size"):
+        upscale_file(source, tmp_path / "s.ome.tif", NEAREST, pixel_size="0.5 apples")
+    assert not (tmp_path / "s.ome.tif").exists()
 
 
 def test_a_recording_that_is_replaced_makes_no_result(tmp_path):

@@ -66,11 +66,6 @@ def palette(path):
     tifffile.imwrite(path, pixels, photometric="palette", colormap=colours)
 
 
-def channels(path):
-    metadata = {"axes": "CYX"}
-    tifffile.imwrite(path, counts((2, 20, 20)), ome=True, metadata=metadata)
-
-
 def all_nan(path):
     write_stack(path, np.full((2, 20, 20), np.nan, "float32"))
 
@@ -114,11 +109,10 @@ INPUTS = [  # name of the input, how it is made, words of the sentence
     pytest.param("a.tif", palette, "palette", id="palette"),
     pytest.param("a.tif", tiff("complex64"), "float32 (its magnitude)", id="complex"),
     pytest.param("a.tif", tiff("bool"), "Convert it to uint8", id="bool"),
-    pytest.param("a.tif", tiff("float64"), "Convert it to float32", id="float64"),
+    pytest.param("a.tif", tiff("int32"), "Convert it to uint16", id="int32"),
     pytest.param("a.tif", tiff("int32"), "uint16 if the values fit", id="int32"),
     pytest.param("a.tif", tiff(shape=(1, 1)), "at least 2 x 2", id="one-pixel"),
     pytest.param("a.tif", tiff(shape=(1, 20)), "at least 2 x 2", id="a-line"),
-    pytest.param("a.ome.tif", channels, "2 channels", id="channels"),
     pytest.param("a.tif", all_nan, "no finite pixel", id="all-nan"),
     pytest.param(
         "a.tif",
@@ -127,7 +121,7 @@ INPUTS = [  # name of the input, how it is made, words of the sentence
         id="unreadable",
         marks=pytest.mark.skipif(IS_ROOT, reason="root may read everything"),
     ),
-    pytest.param("a.jpg", text, "cannot be read; expected TIFF", id="suffix"),
+    pytest.param("a.jpg", text, "cannot be read: it is a picture", id="suffix"),
     pytest.param("a.zarr", bare_zarr, "a.zarr", id="zarr-array"),
     pytest.param("a.zarr", zarr_group, "no multiscales", id="zarr-without-multiscales"),
     pytest.param("a.zarr", zarr_without_array, "a.zarr", id="zarr-without-array"),

@@ -24,6 +24,8 @@ def set_of(path: Path) -> tuple[str, ...]:
         describes it, or cannot be read. Of several positions, each in a file of its
         own, the others are none of it.
     """
+    if not path.is_file():  # to open a pipe is to wait for who writes into it
+        return ()
     try:
         with tifffile.TiffFile(path) as tif:
             xml = tif.ome_metadata if tif.is_ome else None

@@ -8,14 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import zarr
 from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore, WrapperStore
 
-from napari_sr.files.channel import of_channel, pick_channel
-from napari_sr.files.formats import stem_of
+from napari_sr.files.arrays import stack_of
 from napari_sr.files.url import Url, open_store
 from napari_sr.files.writing import AtomicWriter
 from napari_sr.files.zarr.layout import images_in
@@ -27,7 +25,7 @@ from napari_sr.files.zarr.ngff import (
     read_ngff,
     write_ngff,
 )
-from napari_sr.image.stack import Stack, StackError, check_pixels
+from napari_sr.image.stack import Stack, StackError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
     from napari_sr.files.channel import Pick
     from napari_sr.files.writing import Content
-    from napari_sr.image.stack import Window
 
 _LARGEST_CHUNK = 1024
 _METADATA_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
@@ -69,7 +66,14 @@ def open_file(path: Path | Url, channel: Pick | None, level: int = 0) -> Stack:
     """
     store, array, image = _opened(path, level)
     store.is_blosc = _uses_blosc(array)
-    return _make_stack(path, array, image, channel)
+    return stack_of(
+        path,
+        array,
+        image.axes,
+        channel,
+        info=image.info,
+        provenance=image.provenance,
+    )
 
 
 def _opened(path: Path | Url, level: int) -> tuple[_WholeChunks, zarr.Array, NgffImage]:
@@ -226,46 +230,6 @@ def compressor(name: str, is_v3: bool) -> BloscCodec | dict[str, Any] | None:
     if is_v3:
         return BloscCodec(cname=cname, clevel=1, shuffle="shuffle")
     return {"id": "blosc", "cname": cname, "clevel": 1, "shuffle": 1, "blocksize": 0}
-
-
-def _make_stack(
-    path: Path | Url,
-    array: zarr.Array,
-    image: NgffImage,
-    channel: Pick | None,
-) -> Stack:
-    """Make a stack of an open array."""
-    label, axes = str(path), image.axes
-    names = "".join(axis.name for axis in axes)
-    if not names.endswith("yx"):
-        raise StackError(f"{label} has the axes {names}; expected y and x last.")
-    place = names.find("c")
-    n_channels = array.shape[place] if place >= 0 else 1
-    chosen = pick_channel(label, n_channels, channel, image.info)
-    keep = [i for i in range(len(axes)) if i != place]
-    shape = tuple(array.shape[i] for i in keep)
-    check_pixels(label, shape, array.dtype)
-
-    def read_window(index: tuple[int, ...], part: Window | tuple[()]) -> NDArray:
-        full = (*index[:place], chosen, *index[place:]) if place >= 0 else index
-        try:
-            return np.asarray(array[(*full, *part)])
-        except Exception as error:  # codecs raise anything
-            raise StackError(
-                f"{label} is damaged: plane {index} cannot be read "
-                f"({_reason(error)}); copy it again from its source."
-            ) from error
-
-    return Stack(
-        lambda index: read_window(index, ()),
-        axes=[axes[i] for i in keep],
-        shape=shape,
-        dtype=array.dtype,
-        name=stem_of(path.name),
-        provenance=of_channel(image.provenance, chosen),
-        info=image.info.of_channel(chosen) if n_channels > 1 else image.info,
-        read_window=read_window,
-    )
 
 
 def is_zarr(path: Path) -> bool:

@@ -1,0 +1,1 @@
+"""Formats that are read through small public libraries, and not written."""
