@@ -43,7 +43,7 @@ USE = """
 import json, numpy as np, napari_sr as sr
 from napari_sr.cli import main
 twice = lambda a: a.repeat(2, 0).repeat(2, 1)
-plane = np.arange(64, dtype=np.uint16).reshape(8, 8)
+plane = 1000 + 100 * np.arange(64, dtype=np.uint16).reshape(8, 8)
 method = sr.load_model("doubled", factor=2)
 settings = sr.TrainingSettings(
     architecture="shuffled", iterations=2, batch=1, patch=16, factor=2
