@@ -117,7 +117,7 @@ def resume_job(
 
 
 def _at_worker(
-    station: Any,  # noqa: ANN401 - what holds the upscaler, see `cluster`
+    station: Any,  # noqa: ANN401 - what holds the upscaler, see `workers`
     number: int,
     job: FileJob,
     settings: UpscaleSettings,

@@ -5,12 +5,13 @@ the generator with the noise that they hold, and compares what comes out with th
 The fidelity stage compares pixels. The adversarial stage starts from what that found
 and adds content and a discriminator: a step of the discriminator on true and generated
 patches, then one of the generator through the frozen discriminator (Ledig et al., CVPR
-2017). This module alone says in which order things happen (one step is in
-`lessons`, the schedule in `pace`) and what is done when a training runs away.
+2017). This module alone says in which order things happen (one step is in `steps`, the
+rate in `schedule`) and what is done when a training runs away.
 
 `train_steps` is a generator: iterate to go on, stop iterating to stop. After every step
 the state is whole, and a run that is resumed from a checkpoint ends with the same
-weights as one that was never stopped, unless time ends it before its steps do (`pace`).
+weights as one that was never stopped, unless time ends it before its steps do (see
+`schedule`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a result agrees with its recording, where it does not, and in plain words.
 
-A result is recorded again (see `consistency`) and compared with what was recorded. This
-module alone knows how large a difference noise may make. Arrays in counts.
+A result is recorded again (see `data_consistency`) and compared with what was recorded.
+This module alone knows how large a difference noise may make. Arrays in counts.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Plan(Prepared):
     device: str
     dtype: str
     consistency: Literal["auto", "mean", "off", "exact"] = "off"
-    """How the result is made to agree with the recording; see `consistency`."""
+    """How the result is made to agree with the recording; see `data_consistency`."""
     options: dict[str, float | str] = Field(default_factory=dict)
     """What was chosen of the upscaler."""
     reach: int | None

@@ -175,7 +175,7 @@ class Choices(QWidget):
         self.dial_value.setText(f"{self.dial.value() / 100:.2f}")
 
     def _show_agreement(self) -> None:
-        """Offer a choice where there is one: see `planning`."""
+        """Offer a choice where there is one: see `upscaling.plan`."""
         model = self.model
         is_trained = not isinstance(model, str)
         self.agreement_box.setEnabled(is_trained)
