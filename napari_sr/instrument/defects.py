@@ -1,4 +1,4 @@
-"""What goes wrong in a detector: bad pixels and lines, rings, a flat field that drifts.
+"""What goes wrong in a detector: bad pixels and lines, rings, stripes, slow drift.
 
 This module alone knows what these faults look like. They are drawn for training, so
 that a generator sees them; it is never told of them. Everything is in network units, on
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Generator, Tensor
 
-    from napari_sr.instrument.ranges import Defects
+    from napari_sr.instrument.ranges import Defects, Range
 
 _STUCK = (-0.5, 1.5)
 """A bad pixel holds any value between these."""
@@ -40,19 +40,28 @@ class DrawnDefects:
     """Standard deviation between rings."""
     flat_drift: Tensor
     """Largest relative change of the illumination."""
+    stripes: Tensor
+    """Standard deviation between rows, or between columns."""
 
 
 def draw_defects(defects: Defects, n: int, generator: Generator) -> DrawnDefects | None:
     """Draw how strong the faults are in `n` recordings; None for a perfect detector."""
     ranges = (defects.bad_pixels, defects.bad_lines, defects.ring, defects.flat_drift)
-    if not any(high for _, high in ranges):
+    if not any(high for _, high in (*ranges, defects.stripes)):
         return None
-    return DrawnDefects(
-        *(
-            low + (high - low) * torch.rand(n, 1, 1, 1, generator=generator)
-            for low, high in ranges
-        )
-    )
+
+    def strength(ends: Range) -> Tensor:
+        low, high = ends
+        drawn = low + (high - low) * torch.rand(n, 1, 1, 1, generator=generator)
+        if defects.share == 1:
+            return drawn
+        return drawn * (torch.rand(n, 1, 1, 1, generator=generator) < defects.share)
+
+    # Without stripes nothing is drawn for them, as before there were any.
+    bad_pixels, bad_lines, ring, flat_drift = map(strength, ranges)
+    none = torch.zeros(n, 1, 1, 1)
+    stripes = strength(defects.stripes) if defects.stripes[1] else none
+    return DrawnDefects(bad_pixels, bad_lines, ring, flat_drift, stripes)
 
 
 def with_flat_drift(
@@ -88,9 +97,11 @@ def with_flat_drift(
 def with_defects(
     low: Tensor, drawn: DrawnDefects, generator: Generator | None
 ) -> Tensor:
-    """Add rings, bad lines and bad pixels to `(n, 1, h, w)` recordings."""
+    """Add rings, stripes, bad lines and bad pixels to `(n, 1, h, w)` recordings."""
     if (drawn.ring > 0).any():
         low = low + drawn.ring * _rings(low, generator)
+    if (drawn.stripes > 0).any():
+        low = low + drawn.stripes * _stripes(low, generator)
     if (drawn.bad_lines > 0).any():
         low = low + _LINE * _lines(low, drawn.bad_lines, generator)
     if (drawn.bad_pixels > 0).any():
@@ -109,6 +120,15 @@ def _rings(low: Tensor, generator: Generator | None) -> Tensor:
     radius = torch.hypot(y, x).round().long()  # (n, 1, h, w)
     profile = _normal((n, int(radius.max()) + 1), low, generator)
     return torch.gather(profile, 1, radius.flatten(1)).view(low.shape)
+
+
+def _stripes(low: Tensor, generator: Generator | None) -> Tensor:
+    """Draw offsets of unit standard deviation for all rows, or for all columns."""
+    n, _, height, width = low.shape
+    are_rows = _uniform((n, 1, 1, 1), low, generator) < 0.5
+    rows = _normal((n, 1, height, 1), low, generator)
+    columns = _normal((n, 1, 1, width), low, generator)
+    return torch.where(are_rows, rows, columns)
 
 
 def _lines(low: Tensor, share: Tensor, generator: Generator | None) -> Tensor:

@@ -2,8 +2,8 @@
 
 This module alone draws the random numbers of a recording. Steps, in the order of the
 physics: point-spread function → area binning (a detector integrates over its pixel) →
-illumination → photon noise → read noise → faults of the detector → rounding to counts.
-Everything is in network units.
+illumination → photon noise → read noise → what correlates them → faults of the detector
+→ rounding to counts → a file that loses some. Everything is in network units.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from napari_sr.instrument.correlation import MARGIN, correlated, draw_correlation
 from napari_sr.instrument.defects import draw_defects, with_defects, with_flat_drift
+from napari_sr.instrument.jpeg import draw_jpeg, through_jpeg
 from napari_sr.instrument.psf import blur, convolve, gaussian_psf, measured_psf
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+    from napari_sr.instrument.correlation import DrawnCorrelation
     from napari_sr.instrument.defects import DrawnDefects
     from napari_sr.instrument.ranges import Instrument
 
@@ -63,6 +66,10 @@ class DrawnInstrument:
     """`(n, 1, 1, 1)` counts per network unit; None: recordings are not rounded."""
     defects: DrawnDefects | None
     """Faults of the detector; None: there are none."""
+    correlation: DrawnCorrelation | None = None
+    """How neighbouring pixels go together in the noise; None: they do not."""
+    jpeg: Tensor | None = None
+    """`(n,)` quality of 8-bit JPEG files, 0: none; None: for all."""
 
 
 def draw_noise(instrument: Instrument, n: int, generator: Generator) -> DrawnNoise:
@@ -120,6 +127,8 @@ def draw_instrument(
         else torch.full((n, 1, 1, 1), offset[0]),
         counts=None if counts is None else _even_in_log(counts, n, generator),
         defects=draw_defects(instrument.defects, n, generator),
+        correlation=draw_correlation(instrument.correlation, n, generator),
+        jpeg=draw_jpeg(instrument.jpeg, n, generator),
     )
 
 
@@ -166,7 +175,9 @@ def record_with(
         gain=drawn.gain,
         offset=drawn.offset,
         read=drawn.read,
+        correlation=drawn.correlation,
         defects=drawn.defects,
+        jpeg=drawn.jpeg,
         counts=drawn.counts,
         generator=generator,
     )
@@ -181,8 +192,10 @@ def record(
     gain: Tensor | float = 0.0,
     offset: Tensor | float = 0.0,
     read: Tensor | float = 0.0,
+    correlation: DrawnCorrelation | None = None,
     defects: DrawnDefects | None = None,
     counts: Tensor | float | None = None,
+    jpeg: Tensor | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
     """Record sharp images with an instrument of lower resolution.
@@ -208,12 +221,18 @@ def record(
     read
         Standard deviation of the Gaussian read noise in network units; a number, or
         `(n, 1, 1, 1)`.
+    correlation
+        How neighbouring pixels go together in the noise, which is as strong as gain and
+        read noise say; None: they do not.
     defects
         Faults of the detector; None: none.
     counts
         Counts of the digitiser per network unit: the recording is rounded to whole
         counts. Network range has no lower or upper end, so nothing is clipped. A
         number, or `(n, 1, 1, 1)`; None: not rounded.
+    jpeg
+        `(n,)` quality of the 8-bit JPEG files that recordings went through, 0 for those
+        that did not; None: none did.
     generator
         Source of the random numbers; the same state gives the same pixels.
 
@@ -245,11 +264,19 @@ def record(
     low = functional.avg_pool2d(blurred, factor)
     if defects is not None:
         low = with_flat_drift(low - offset, defects.flat_drift, generator) + offset
-    low = _with_photon_noise(low, gain, offset, generator)
-    low = _with_read_noise(low, read, generator)
+    around = 0 if correlation is None else MARGIN
+    light = functional.pad(low, (around,) * 4, mode="replicate") if around else low
+    noisy = _with_photon_noise(light, gain, offset, generator)
+    noisy = _with_read_noise(noisy, read, generator)
+    if correlation is not None:
+        height, width = low.shape[-2:]
+        noise = correlated(noisy - light, correlation)
+        noisy = low + noise[..., around : around + height, around : around + width]
     if defects is not None:
-        low = with_defects(low, defects, generator)
-    return low if counts is None else torch.round(low * counts) / counts
+        noisy = with_defects(noisy, defects, generator)
+    if counts is not None:
+        noisy = torch.round(noisy * counts) / counts
+    return noisy if jpeg is None else through_jpeg(noisy, jpeg)
 
 
 def _with_photon_noise(

@@ -7,7 +7,7 @@ cannot be one. No torch: a model's card holds it.
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,8 @@ from pydantic import (
 
 Range = tuple[float, float]
 """Smallest and largest value."""
+Quality = Annotated[float, Field(ge=1, le=100)]
+"""Of a JPEG file."""
 
 
 class Defects(BaseModel):
@@ -35,17 +37,60 @@ class Defects(BaseModel):
     """Standard deviation between the rings of a CT slice, in network units."""
     flat_drift: Range = (0.0, 0.0)
     """Largest relative change of the illumination since the flat field was taken."""
+    stripes: Range = (0.0, 0.0)
+    """Standard deviation between the rows, or the columns, in network units."""
+    share: float = Field(default=1.0, ge=0, le=1)
+    """Share of the recordings that have a fault, of each kind of its own."""
 
-    @field_validator("*")
+    @field_validator("bad_pixels", "bad_lines", "ring", "flat_drift", "stripes")
     @classmethod
     def _rises(cls, ends: Range, info: ValidationInfo) -> Range:
         """Refuse ends between which nothing can be drawn."""
         _check_range(info.field_name, ends, ends[0] >= 0)
-        if info.field_name != "ring" and ends[1] > 1:
+        if info.field_name not in ("ring", "stripes") and ends[1] > 1:
             raise ValueError(
                 f"{info.field_name} is a share between 0 and 1, got {ends}."
             )
         return ends
+
+
+class Correlation(BaseModel):
+    """The range of ways in which the noise of neighbouring pixels goes together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the recordings whose noise is correlated; that of the others is white.
+    """
+    sigma: Range = (0.0, 1.0)
+    """Standard deviation, in recorded pixels, of the Gaussian that blurred the noise.
+    Photons and read noise say how much noise there is after it."""
+    share_ramp: float = Field(default=0.0, ge=0, le=1)
+    """Share, of the correlated ones, of slices reconstructed by filtered
+    back-projection, whose noise is weakest at low frequencies."""
+
+    @field_validator("sigma")
+    @classmethod
+    def _rises(cls, ends: Range, info: ValidationInfo) -> Range:
+        """Refuse ends between which nothing can be drawn."""
+        return _check_range(info.field_name, ends, ends[0] >= 0)
+
+
+class Jpeg(BaseModel):
+    """The range of 8-bit JPEG files in which recordings were kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the recordings that were kept in one."""
+    quality: tuple[Quality, Quality] = (50.0, 95.0)
+    """Of the file."""
+
+    @field_validator("quality")
+    @classmethod
+    def _rises(cls, ends: Range, info: ValidationInfo) -> Range:
+        """Refuse ends between which nothing can be drawn."""
+        return _check_range(info.field_name, ends, enough=True)
 
 
 class Instrument(BaseModel):
@@ -84,8 +129,12 @@ class Instrument(BaseModel):
     are limited by photons."""
     counts: Range | None = None
     """Counts of the digitiser per network unit; `None`: recordings are not rounded."""
+    correlation: Correlation = Correlation()
+    """How the noise of neighbouring pixels goes together."""
     defects: Defects = Defects()
     """Faults of the detector."""
+    jpeg: Jpeg = Jpeg()
+    """Files that lost some of the recording."""
 
     @field_validator("photons", mode="before")
     @classmethod
@@ -136,6 +185,7 @@ class Instrument(BaseModel):
 def typical(instrument: Instrument) -> Instrument:
     """Give the one instrument in the middle of a range, with all its noise."""
     sigma, photons, read = instrument.psf_sigma, instrument.photons, instrument.read
+    correlation = instrument.correlation
     return instrument.model_copy(
         update={
             "psf_sigma": (sum(sigma) / 2,) * 2,
@@ -144,14 +194,18 @@ def typical(instrument: Instrument) -> Instrument:
             "read": (math.sqrt(read[0] * read[1]),) * 2,
             "share_clean": 0.0,
             "share_read": 1.0,
+            "correlation": Correlation(
+                share=round(correlation.share), sigma=(sum(correlation.sigma) / 2,) * 2
+            ),
         }
     )
 
 
-def _check_range(name: str | None, ends: Range, enough: bool) -> None:
+def _check_range(name: str | None, ends: Range, enough: bool) -> Range:
     low, high = ends
     if not enough or not low <= high < math.inf:
         raise ValueError(
             f"{name} goes from a smaller to a larger positive number, got {ends}. "
             f"Write one number twice for a fixed instrument."
         )
+    return ends

@@ -21,9 +21,9 @@ def seeded(seed=0):
 
 
 def strength(**given):
-    names = ("bad_pixels", "bad_lines", "ring", "flat_drift")
+    strengths = dict.fromkeys(DrawnDefects.__slots__, 0.0) | given
     return DrawnDefects(
-        *(torch.tensor(float(given.get(name, 0))).view(1, 1, 1, 1) for name in names)
+        *(torch.tensor(value).view(1, 1, 1, 1) for value in strengths.values())
     )
 
 
@@ -73,6 +73,15 @@ def test_rings_of_two_recordings_have_axes_of_their_own():
     assert not torch.equal(first, second)
 
 
+def test_stripes_are_offsets_of_rows_or_of_columns_with_their_standard_deviation():
+    added = faults(n=64, stripes=0.2)
+
+    along = torch.stack([added.std(dim=3).amax((1, 2)), added.std(dim=2).amax((1, 2))])
+    assert (along.amin(0) < 1e-6).all()  # constant along one of the axes
+    assert 10 < (along[0] < 1e-6).sum() < 54
+    assert added.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.05)
+
+
 @pytest.mark.parametrize("drift", [0.02, 0.5])
 def test_a_drift_reaches_its_strength_slowly_and_keeps_the_mean(drift):
     light = torch.full((6, 1, 64, 64), 0.8)
@@ -106,3 +115,26 @@ def test_strengths_are_drawn_from_their_ranges():
     assert drawn.ring.mean().item() == pytest.approx(0.1, rel=0.1)
     assert not drawn.bad_lines.any()
     assert not drawn.flat_drift.any()
+
+
+def test_each_kind_of_fault_is_found_in_its_share_of_the_recordings():
+    n = 4000
+    ranges = Defects(bad_pixels=(0.1, 0.2), stripes=(0.1, 0.2), share=0.3)
+
+    drawn = draw_defects(ranges, n, seeded())
+
+    pixels, stripes = drawn.bad_pixels > 0, drawn.stripes > 0
+    five_sigma = 5 * math.sqrt(0.25 / n)
+    for has, share in [(pixels, 0.3), (stripes, 0.3), (pixels & stripes, 0.09)]:
+        assert has.float().mean().item() == pytest.approx(share, abs=five_sigma)
+    assert drawn.stripes[stripes].min() >= 0.1
+
+
+def test_faults_are_drawn_as_before_there_were_stripes():
+    # Trainings of models with faults repeat only while these numbers stand.
+    random = seeded(7)
+
+    drawn = draw_defects(Defects(ring=(0, 2)), 2, random)
+
+    assert drawn.ring.flatten().tolist() == pytest.approx([0.4655231, 0.8501228])
+    assert torch.rand(1, generator=random).item() == pytest.approx(0.3653162)

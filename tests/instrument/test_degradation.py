@@ -169,7 +169,7 @@ def test_a_recording_is_rounded_to_whole_counts_last():
 
 def test_faults_come_after_the_noise_and_drift_before_it():
     def drawn(**strong):
-        faults = dict.fromkeys(("bad_pixels", "bad_lines", "ring", "flat_drift"), 0.0)
+        faults = dict.fromkeys(DrawnDefects.__slots__, 0.0)
         return DrawnDefects(*map(torch.tensor, (faults | strong).values()))
 
     dark, light = torch.zeros(1, 1, 64, 64), flat(0.5, 64)
@@ -185,7 +185,7 @@ def test_faults_come_after_the_noise_and_drift_before_it():
 
 
 def test_drift_is_of_the_light_and_leaves_the_offset():
-    faults = DrawnDefects(*map(torch.tensor, (0.0, 0.0, 0.0, 0.5)))
+    faults = DrawnDefects(*map(torch.tensor, (0.0, 0.0, 0.0, 0.5, 0.0)))
 
     low = record(flat(-0.3, 64), 2, offset=-0.3, defects=faults, generator=seeded())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from napari_sr.instrument.ranges import Defects, Instrument
+from napari_sr.instrument.ranges import Correlation, Defects, Instrument, Jpeg
 
 BEAD = ((0.0, 1.0), (2.0, 5.0))
 
@@ -20,7 +20,9 @@ def test_an_instrument_is_read_back_from_its_json():
         photons=None,
         offset=(-0.5, 0.1),
         counts=(1000, 65_535),
-        defects=Defects(ring=(0, 2)),
+        defects=Defects(ring=(0, 2), stripes=(0, 1), share=0.5),
+        correlation=Correlation(share=0.5, sigma=(0, 2), share_ramp=0.1),
+        jpeg=Jpeg(share=0.1),
     )
 
     assert Instrument.model_validate_json(instrument.model_dump_json()) == instrument
@@ -37,6 +39,9 @@ RISING = [
     {"counts": (0, 100)},
     {"defects": {"ring": (-1, 1)}},
     {"defects": {"bad_pixels": (0.2, 0.1)}},
+    {"correlation": {"sigma": (1, 0.5)}},
+    {"correlation": {"sigma": (-1, 0.5)}},
+    {"jpeg": {"quality": (90, 50)}},
 ]
 
 
@@ -57,6 +62,12 @@ def test_a_range_that_falls_or_has_no_end_is_refused(wrong):
 def test_more_than_all_pixels_cannot_be_bad():
     with pytest.raises(ValidationError, match="share between 0 and 1"):
         Defects(bad_pixels=(0, 1.5))
+
+
+@pytest.mark.parametrize("quality", [(0, 50), (50, 101)], ids=str)
+def test_what_is_no_quality_of_a_jpeg_file_is_refused(quality):
+    with pytest.raises(ValidationError, match="than or equal to 1"):
+        Jpeg(quality=quality)
 
 
 @pytest.mark.parametrize(
