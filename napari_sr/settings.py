@@ -6,7 +6,7 @@ viewer, so that help and validation are quick.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -102,6 +103,16 @@ class UpscaleSettings(BaseModel):
                 )
             return NoiseLevel()
         return _level_of(value) if isinstance(value, dict) else value
+
+    @field_serializer("noise", when_used="json")
+    def _white_noise_as_ever(self, noise: str | NoiseLevel) -> object:
+        """Leave out a correlation of 0: results are known again by what is written."""
+        if isinstance(noise, str):
+            return noise
+        parts = asdict(noise)
+        if not noise.correlation:
+            del parts["correlation"]
+        return parts
 
     @field_validator("tile", mode="before")
     @classmethod

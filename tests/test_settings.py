@@ -58,7 +58,7 @@ REFUSED = [
     pytest.param({"noise": {"read": -1}}, "at least 0", id="negative noise"),
     pytest.param(
         {"noise": {"red": 1}},
-        "gain, read, offset, got.*red",
+        "gain, read, offset, correlation, got.*red",
         id="unknown part of a level",
     ),
     pytest.param({"noise": {"gain": "a"}}, "the numbers gain, read", id="no number"),
@@ -153,3 +153,15 @@ def test_no_setting_is_without_an_explanation():
     for settings in (UpscaleSettings, TrainingSettings, AdversarialSettings):
         for name, field in settings.model_fields.items():
             assert field.description, name
+
+
+def test_white_noise_is_written_as_before_it_could_be_correlated():
+    def written(level):
+        settings = UpscaleSettings(noise=level)
+        said = settings.model_dump(mode="json")["noise"]
+        assert UpscaleSettings(noise=said) == settings
+        return said
+
+    assert written("auto") == "auto"
+    assert written(NoiseLevel(2, 3, 4)) == {"gain": 2, "read": 3, "offset": 4}
+    assert written(NoiseLevel(correlation=0.5))["correlation"] == 0.5

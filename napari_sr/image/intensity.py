@@ -7,7 +7,7 @@ rounded and clipped to its dtype, and what stands in for pixels that hold no num
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -47,7 +47,7 @@ class NoiseLevel:
     Raises
     ------
     ValueError
-        If `gain` or `read` is negative, or anything is not finite.
+        If `gain`, `read` or `correlation` is negative, or anything is not finite.
     """
 
     gain: float = 0.0
@@ -56,14 +56,17 @@ class NoiseLevel:
     """Read noise: standard deviation where there is no light (counts). 0: none."""
     offset: float = 0.0
     """Signal where there is no light (counts): the detector's dark level."""
+    correlation: float = 0.0
+    """Standard deviation of a Gaussian that blurred the noise (pixels of the
+    recording), which is as strong as the others say after it. 0: white noise."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a noise."""
-        finite = all(map(math.isfinite, (self.gain, self.read, self.offset)))
-        if not finite or min(self.gain, self.read) < 0:
+        finite = all(map(math.isfinite, astuple(self)))
+        if not finite or min(self.gain, self.read, self.correlation) < 0:
             raise ValueError(
-                f"Gain and read noise are numbers of at least 0 and the offset is a "
-                f"number, but {self} was given. Use 0 for none."
+                f"Gain, read noise and correlation are numbers of at least 0 and the "
+                f"offset is a number, but {self} was given. Use 0 for none."
             )
 
 
@@ -222,13 +225,15 @@ class IntensityRange:
         """Convert a noise level from counts to network units."""
         span = self.high - self.low
         offset = (level.offset - self.low) / span
-        return NoiseLevel(level.gain / span, level.read / span, offset)
+        gain, read = level.gain / span, level.read / span
+        return replace(level, gain=gain, read=read, offset=offset)
 
     def noise_to_counts(self, level: NoiseLevel) -> NoiseLevel:
         """Convert a noise level from network units to counts."""
         span = self.high - self.low
         offset = level.offset * span + self.low
-        return NoiseLevel(level.gain * span, level.read * span, offset)
+        gain, read = level.gain * span, level.read * span
+        return replace(level, gain=gain, read=read, offset=offset)
 
 
 def change_by_rounding(stack: Stack, dtype: DTypeLike) -> float:

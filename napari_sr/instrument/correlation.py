@@ -29,6 +29,8 @@ class DrawnCorrelation:
     sigma: Tensor
     """Standard deviation, in recorded pixels, of the Gaussian that blurred the noise;
     its autocorrelation at a distance of d pixels is exp(−d² / 4σ²)."""
+    sampled: Tensor
+    """How far the kernel is a Gaussian sampled at pixels, from 0 to 1."""
     ramp: Tensor
     """1 where a slice was reconstructed by filtered back-projection, 0 elsewhere."""
 
@@ -42,8 +44,13 @@ def draw_correlation(
     present, ramp, place = torch.rand(3, n, 1, 1, 1, generator=generator)
     low, high = correlation.sigma
     is_correlated = (present < correlation.share).float()
+    least, most = correlation.sampled
+    sampled = torch.full((n, 1, 1, 1), least)
+    if least < most:
+        sampled = least + (most - least) * torch.rand(n, 1, 1, 1, generator=generator)
     return DrawnCorrelation(
         sigma=is_correlated * (low + (high - low) * place),
+        sampled=sampled,
         ramp=is_correlated * (ramp < correlation.share_ramp),
     )
 
@@ -69,6 +76,9 @@ def correlated(noise: Tensor, drawn: DrawnCorrelation) -> Tensor:
     x = torch.fft.rfftfreq(width, device=noise.device)
     squared = y.square() + x.square()  # cycles² / pixel²
     transfer = torch.exp(-2 * pi**2 * drawn.sigma.square() * squared)
+    if (drawn.sampled > 0).any():
+        both = _sampled(drawn.sigma, y) * _sampled(drawn.sigma, x)
+        transfer = torch.lerp(transfer, both, drawn.sampled)
     transfer = transfer * torch.where(drawn.ramp > 0, squared**0.25, 1.0)
     # All but the columns of no and of the highest frequency stand for two.
     twice = torch.where((x == 0) | (x == 0.5), 1.0, 2.0)
@@ -76,3 +86,11 @@ def correlated(noise: Tensor, drawn: DrawnCorrelation) -> Tensor:
     spectrum = torch.fft.rfft2(noise) * transfer / power.sqrt()
     filtered: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
     return filtered
+
+
+def _sampled(sigma: Tensor, frequency: Tensor) -> Tensor:
+    """Give what a Gaussian that is sampled at pixels lets through."""
+    place = torch.arange(-MARGIN, MARGIN + 1, device=sigma.device).view(-1, 1, 1, 1, 1)
+    weights = torch.exp(-place.square() / (2 * sigma.square()).clamp_min(1e-6))
+    waves = torch.cos(2 * pi * place * frequency)
+    return (weights * waves).sum(0) / weights.sum(0)

@@ -39,6 +39,7 @@ def make_consistent(
     variance: NDArray[np.float32] | None,
     factor: int,
     psf_sigma: float = 0.0,
+    correlation: float = 0.0,
 ) -> NDArray[np.float32]:
     """Make a result agree with its recording, as far as the recording can be believed.
 
@@ -61,6 +62,8 @@ def make_consistent(
         Super-resolution factor.
     psf_sigma
         Standard deviation of the instrument's blur, in pixels of the result.
+    correlation
+        Of the noise, see `NoiseLevel`: there is less to average in a window.
 
     Returns
     -------
@@ -72,6 +75,7 @@ def make_consistent(
     # pixel by pixel of it.
     missing = low - recorded_again(high, factor, psf_sigma)
     added = np.zeros_like(missing)
+    margin = _MARGIN * alike(correlation, correlation)
     # Landweber's iteration for A x = low, with A the instrument and its adjoint
     # replaced by repeating a recorded pixel over its block: x += share · repeat(low − A
     # x). Without blur A · repeat is the identity, so one step is exact; with blur each
@@ -79,7 +83,7 @@ def make_consistent(
     # leave little.
     for _ in range(_N_STEPS if psf_sigma > 0 else 1):
         difference = missing - _recorded_blocks(added, factor, psf_sigma)
-        share = 1.0 if known is None else _believable(difference, known)
+        share = 1.0 if known is None else _believable(difference, known, margin)
         added = added + share * difference
     if known is not None:
         difference = missing - _recorded_blocks(added, factor, psf_sigma)
@@ -202,7 +206,29 @@ def fitted_sigma(high: NDArray, low: NDArray, factor: int, within: Range) -> flo
     return float(widths[int(np.argmin(errors))])
 
 
-def _believable(difference: NDArray, variance: NDArray) -> NDArray:
+def alike(correlation: float, width: float) -> float:
+    """Count the pixels of a row whose noise is that of one, in a Gaussian window.
+
+    Parameters
+    ----------
+    correlation
+        Of the noise, in pixels, see `NoiseLevel`.
+    width
+        Standard deviation of the window, in pixels. That of the noise counts pixels for
+        mean squares, in which correlations count by their square.
+
+    Returns
+    -------
+    float
+        1 for white noise. Its square is by how much the variance of a sum grows.
+    """
+    if correlation == 0 or width == 0:
+        return 1.0
+    distance = np.arange(-ceil(8 * correlation), ceil(8 * correlation) + 1)
+    return float(np.exp(-(distance**2) / 4 * (correlation**-2 + width**-2)).sum())
+
+
+def _believable(difference: NDArray, variance: NDArray, margin: float) -> NDArray:
     """Tell the share of a difference that noise does not explain."""
     found, expected, squared = (
         ndimage.uniform_filter(image, WINDOW, mode="reflect")
@@ -212,7 +238,7 @@ def _believable(difference: NDArray, variance: NDArray) -> NDArray:
     # N²; two of its standard deviations are left unexplained, or every second window of
     # pure noise would seem to hold a little signal.
     # Where a few bright pixels hold most of the noise, its mean square varies more.
-    explained = expected + _MARGIN * np.sqrt(np.maximum(squared, 0))
+    explained = expected + margin * np.sqrt(np.maximum(squared, 0))
     # Wiener's gain for a signal in noise: E[signal²] / E[difference²] = 1 − E[noise²] /
     # E[difference²], with expectations taken as means over the window.
     share = 1 - explained / np.maximum(found, np.finfo(np.float32).tiny)

@@ -65,14 +65,19 @@ class Correlation(BaseModel):
     sigma: Range = (0.0, 1.0)
     """Standard deviation, in recorded pixels, of the Gaussian that blurred the noise.
     Photons and read noise say how much noise there is after it."""
+    sampled: Range = (0.0, 0.0)
+    """How far the blur is by a Gaussian that is sampled at pixels, as software does it:
+    from 0, which damps the finest detail most, to 1, which leaves some of it."""
     share_ramp: float = Field(default=0.0, ge=0, le=1)
     """Share, of the correlated ones, of slices reconstructed by filtered
     back-projection, whose noise is weakest at low frequencies."""
 
-    @field_validator("sigma")
+    @field_validator("sigma", "sampled")
     @classmethod
     def _rises(cls, ends: Range, info: ValidationInfo) -> Range:
         """Refuse ends between which nothing can be drawn."""
+        if info.field_name == "sampled" and ends[1] > 1:
+            raise ValueError(f"sampled is a share between 0 and 1, got {ends}.")
         return _check_range(info.field_name, ends, ends[0] >= 0)
 
 

@@ -112,8 +112,10 @@ def _blur_as_text(blur: Mapping[str, Any]) -> str:
 
 
 def _as_typed(noise: Mapping[str, float]) -> str:
-    """Write a noise level as `--noise` takes it."""
-    names = ("gain", "read", "offset")
+    """Write a noise level as `--noise` takes it; white noise says no more."""
+    names = ["gain", "read", "offset"]
+    if noise.get("correlation"):
+        names.append("correlation")
     return ",".join(f"{name}={noise[name] + 0:.5g}" for name in names)
 
 

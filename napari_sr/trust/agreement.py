@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import ndimage
 
-from napari_sr.instrument.data_consistency import recorded_again
+from napari_sr.instrument.data_consistency import alike, recorded_again
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +77,7 @@ def check(
     # A result in float32 agrees to rounding at best, also where there is no noise.
     floor = (float(np.abs(low).max()) * np.finfo(np.float32).eps * 4) ** 2
     variance = np.maximum(variance, max(floor, np.finfo(np.float32).tiny))
-    deviations = _deviations(residual, variance)
+    deviations = _deviations(residual, variance, noise.correlation)
     return Check(
         residual=residual,
         deviations=deviations,
@@ -137,7 +137,9 @@ def _rounding(image: NDArray) -> float:
     return 0.0 if image.dtype.kind == "f" else _ROUNDING
 
 
-def _deviations(residual: NDArray, variance: NDArray) -> NDArray[np.float32]:
+def _deviations(
+    residual: NDArray, variance: NDArray, correlation: float
+) -> NDArray[np.float32]:
     """Find, at each pixel, the scale at which the difference is least likely noise."""
     strongest = np.zeros(residual.shape, np.float32)
     for sigma in SCALES:
@@ -146,8 +148,8 @@ def _deviations(residual: NDArray, variance: NDArray) -> NDArray[np.float32]:
         # deviations.
         deviations = residual / np.sqrt(variance)
         if sigma:
-            deviations = _gathered(residual, sigma) / np.sqrt(
-                _gathered(variance, sigma, power=2)
+            deviations = _gathered(residual, sigma) / (
+                alike(correlation, sigma) * np.sqrt(_gathered(variance, sigma, power=2))
             )
         strongest = np.where(
             np.abs(deviations) > np.abs(strongest), deviations, strongest

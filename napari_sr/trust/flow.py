@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from napari_sr._version import __version__
@@ -190,9 +191,7 @@ def _provenance(
         "notice": NOTICE,
         "assessed": {
             "software": f"napari-sr {__version__}",
-            "noise": {
-                name: getattr(origin.noise, name) for name in ("gain", "read", "offset")
-            },
+            "noise": asdict(origin.noise),
             "noise_from": origin.noise_from,
             "psf_sigma": origin.psf_sigma,
             "model": None if origin.card is None else origin.card.name,

@@ -251,7 +251,9 @@ def _agreeing(high: NDArray, recorded: NDArray, plan: Plan) -> NDArray:
         return make_consistent(high, low, None, plan.factor)
     noise = plan.intensity.noise_to_network(plan.noise)
     variance = noise.gain * np.maximum(low - noise.offset, 0) + noise.read**2
-    return make_consistent(high, low, variance, plan.factor, plan.psf_sigma)
+    return make_consistent(
+        high, low, variance, plan.factor, plan.psf_sigma, noise.correlation
+    )
 
 
 def upscale_planes(

@@ -290,6 +290,8 @@ def test_noise_can_be_left_or_given(widget, tiny_card):
     for name, value in {"gain": 2, "read": 5, "offset": 100}.items():
         choices.noise.level[name].setValue(value)
     assert choices.settings.noise == napari_sr.NoiseLevel(2, 5, 100)
+    choices.noise.level["correlation"].setValue(0.5)
+    assert choices.settings.noise.correlation == 0.5
     assert not choices.noise.level_rows.isHidden()
 
 

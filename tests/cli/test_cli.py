@@ -201,8 +201,8 @@ NOISES = [
     pytest.param("0", {"gain": 0.0, "read": 0.0, "offset": 0.0}, id="zero"),
     pytest.param("read=5", {"gain": 0.0, "read": 5.0, "offset": 0.0}, id="read"),
     pytest.param(
-        "gain=2, read=5,offset=-100",
-        {"gain": 2.0, "read": 5.0, "offset": -100.0},
+        "gain=2, read=5,offset=-100,correlation=0.7",
+        {"gain": 2.0, "read": 5.0, "offset": -100.0, "correlation": 0.7},
         id="all",
     ),
 ]
@@ -211,7 +211,18 @@ NOISES = [
 @pytest.mark.parametrize(("typed", "planned"), NOISES)
 def test_noise_may_be_typed_in_several_ways(typed, planned, one, here):
     assert main(upscaling("-m", "tiny", "--noise", typed)) == 0
-    assert provenance_of(here / "r.ome.tif")["plan"]["noise"] == planned
+    noise = provenance_of(here / "r.ome.tif")["plan"]["noise"]
+    assert noise == {"correlation": 0.0, **planned}
+
+
+@pytest.mark.parametrize("correlation", ["", ",correlation=0.7"])
+def test_a_correlation_is_printed_where_there_is_one(correlation, one, here, capsys):
+    typed = f"gain=2,read=7,offset=0{correlation}"
+
+    assert main(upscaling("-m", "tiny", "--noise", typed)) == 0
+    assert f"noise {typed}, " in capsys.readouterr().out + ", "
+    assert main(["info", "r.ome.tif"]) == 0
+    assert f"noise {typed}\n" in capsys.readouterr().out
 
 
 def test_options_reach_the_plan(one, here):

@@ -49,6 +49,7 @@ BAD_POLICIES = [
 BAD_NOISE = [
     pytest.param({"gain": -1}, "Gain", id="negative-gain"),
     pytest.param({"read": -0.5}, "read", id="negative-read"),
+    pytest.param({"correlation": -1}, "correlation", id="negative-correlation"),
     pytest.param({"gain": math.inf}, "Gain", id="infinite-gain"),
     pytest.param({"offset": math.nan}, "offset", id="nan-offset"),
 ]
@@ -330,7 +331,7 @@ def test_a_policy_survives_json_and_does_not_change(policy):
 )
 def test_noise_means_the_same_in_both_units(gain, read, offset, low, width):
     intensity = IntensityRange(low, low + width)
-    level = NoiseLevel(gain, read, offset)
+    level = NoiseLevel(gain, read, offset, correlation=0.6)
     network = intensity.noise_to_network(level)
 
     signal = offset + 123.0  # counts
@@ -339,8 +340,9 @@ def test_noise_means_the_same_in_both_units(gain, read, offset, low, width):
     told = network.gain * (in_network - network.offset) + network.read**2
     assert told * width**2 == pytest.approx(variance, rel=1e-6, abs=1e-6)
 
+    assert network.correlation == 0.6  # pixels are pixels
     back = intensity.noise_to_counts(network)
-    for name in ("gain", "read", "offset"):
+    for name in ("gain", "read", "offset", "correlation"):
         expected = getattr(level, name)
         assert getattr(back, name) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_sr.instrument.correlation import (
     DrawnCorrelation,
@@ -21,9 +22,11 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def drawn(*sigmas, ramp=0.0):
+def drawn(*sigmas, ramp=0.0, sampled=0.0):
     sigma = torch.tensor(sigmas).view(-1, 1, 1, 1)
-    return DrawnCorrelation(sigma, torch.full_like(sigma, ramp))
+    return DrawnCorrelation(
+        sigma, torch.full_like(sigma, sampled), torch.full_like(sigma, ramp)
+    )
 
 
 def white(n=1, shape=(256, 256)):
@@ -55,6 +58,18 @@ def test_neighbours_go_together_as_a_gaussian_says(sigma, axis):
         # A pixel's own spectrum ends at its Nyquist frequency: a little above.
         expected = math.exp(-(distance**2) / (4 * sigma**2))
         assert lag(noise, distance, axis) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 1.0])
+def test_a_sampled_gaussian_filters_as_software_does(sigma):
+    noise = white(n=2, shape=(64, 97))
+
+    found = correlated(noise, drawn(sigma, sigma, sampled=1.0))
+
+    theirs = ndimage.gaussian_filter(noise.numpy(), (0, 0, sigma, sigma), mode="wrap")
+    scaled = torch.from_numpy(theirs * (found.std() / theirs.std()).item())
+    torch.testing.assert_close(found, scaled, rtol=0, atol=0.01)
+    assert found.var().item() == pytest.approx(1, abs=0.1)
 
 
 def test_noise_that_was_not_blurred_is_left_alone():
@@ -134,7 +149,9 @@ def test_a_field_without_noise_stays_exact():
 
 def test_correlations_are_drawn_from_their_range_for_their_share():
     n = 4000
-    ranges = Correlation(share=0.6, sigma=(0.3, 0.9), share_ramp=0.25)
+    ranges = Correlation(
+        share=0.6, sigma=(0.3, 0.9), sampled=(0.2, 0.4), share_ramp=0.25
+    )
 
     found = draw_correlation(ranges, n, seeded())
 
@@ -143,6 +160,7 @@ def test_correlations_are_drawn_from_their_range_for_their_share():
     assert is_correlated.float().mean().item() == pytest.approx(0.6, abs=five_sigma)
     assert found.ramp.mean().item() == pytest.approx(0.15, abs=five_sigma)
     assert not found.ramp[~is_correlated].any()
+    assert 0.2 <= found.sampled.min() < 0.21 < 0.39 < found.sampled.max() <= 0.4
     sigma = found.sigma[is_correlated]
     assert 0.3 <= sigma.min() < 0.31 < 0.89 < sigma.max() <= 0.9
 

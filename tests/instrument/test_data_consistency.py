@@ -14,9 +14,11 @@ import napari_sr as sr
 from napari_sr.image.intensity import NoiseLevel
 from napari_sr.image.sampling import binned
 from napari_sr.instrument.data_consistency import (
+    alike,
     fitted_sigma,
     make_consistent,
     recorded_again,
+    with_mean_of,
 )
 from napari_sr.instrument.ranges import Instrument
 from napari_sr.models.sr_model import SRModel
@@ -246,3 +248,35 @@ def test_gaps_do_not_spoil_their_surroundings():
     assert np.isnan(found).sum() == 4 * 16
     difference = (binned(found, 2) - low)[np.isfinite(low)]
     assert np.abs(difference).max() < 0.02 * np.nanmax(low)
+
+
+@pytest.mark.parametrize("width", [1.5, 6.0])
+def test_pixels_that_are_alike_make_a_sum_in_a_window_vary_more(width):
+    blurred = ndimage.gaussian_filter(
+        np.random.default_rng(0).normal(size=(400, 400)), 1, mode="wrap"
+    )
+    impulse = np.zeros((101, 101))
+    impulse[50, 50] = 1
+    window = ndimage.gaussian_filter(impulse, width)
+    summed = ndimage.gaussian_filter(blurred / blurred.std(), width, mode="wrap")
+
+    of_white = np.sqrt(np.sum(window**2))
+    assert summed.std() / of_white == pytest.approx(alike(1.0, width), rel=0.15)
+    assert alike(0.0, width) == alike(1.0, 0.0) == 1
+
+
+def test_correlated_noise_is_not_put_back_where_chance_gathers_it():
+    truth = np.full((512, 512), 0.5, np.float32)
+    noise = np.random.default_rng(0).normal(size=(256, 256))
+    noise = ndimage.gaussian_filter(noise, 1, mode="wrap")
+    low = (0.5 + 0.1 * noise / noise.std()).astype(np.float32)
+    variance = np.full(low.shape, 0.01, np.float32)
+
+    as_white, as_it_is = (
+        np.std(make_consistent(truth, low, variance, 2, correlation=sigma) - truth)
+        for sigma in (0.0, 1.0)
+    )
+
+    mean_alone = np.std(with_mean_of(low, truth, 2) - truth)
+    assert as_it_is == pytest.approx(mean_alone, rel=0.05)
+    assert as_white > 1.2 * mean_alone

@@ -59,9 +59,11 @@ def test_a_range_that_falls_or_has_no_end_is_refused(wrong):
         Instrument(**wrong)
 
 
-def test_more_than_all_pixels_cannot_be_bad():
+def test_more_than_all_cannot_be_a_share():
     with pytest.raises(ValidationError, match="share between 0 and 1"):
         Defects(bad_pixels=(0, 1.5))
+    with pytest.raises(ValidationError, match="share between 0 and 1"):
+        Correlation(sampled=(0, 1.5))
 
 
 @pytest.mark.parametrize("quality", [(0, 50), (50, 101)], ids=str)

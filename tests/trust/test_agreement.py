@@ -118,3 +118,19 @@ def test_without_noise_rounding_alone_is_no_difference():
 def test_the_badge_says_it_in_words(chi_square, share, db, level, words):
     assert level_of(chi_square, share, db) == level
     assert words in in_words(level, share, db)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0])
+def test_blurred_noise_is_no_difference_at_any_scale_once_that_is_said(sigma):
+    noise = np.random.default_rng(0).normal(size=(300, 300))
+    blurred = ndimage.gaussian_filter(noise, sigma, mode="wrap")
+    low = (1000 + 20 * blurred / blurred.std()).astype(np.float32)
+    flat = np.full((600, 600), 1000.0)
+
+    white, correlated = (
+        check(flat, low, NoiseLevel(read=20, correlation=given), 2)
+        for given in (0.0, sigma)
+    )
+
+    assert 1.0 < correlated.deviations.std() < 1.8
+    assert correlated.share_beyond < 1e-3 < white.share_beyond

@@ -70,7 +70,7 @@ class BatchForm(QWidget):
         self.models.choose(recall(NAME).get("model"))
         self.noise_box = combo(
             "To remove: auto estimates it for each file, 0 keeps the grain, or "
-            "gain=2,read=5,offset=100 in counts."
+            "gain=2,read=5,offset=100 in counts, correlation=0.5 in pixels."
         )
         self.noise_box.setEditable(True)
         self.noise_box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)

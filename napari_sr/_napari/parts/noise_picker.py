@@ -19,6 +19,8 @@ _LEVEL = {
     "gain": "Variance per count: photon noise.",
     "read": "Standard deviation without light.",
     "offset": "Counts without light: the detector's dark level.",
+    "correlation": "Pixels by which the noise was blurred, as in reconstructed, "
+    "registered or resized stacks; 0: white noise.",
 }
 
 

@@ -97,7 +97,9 @@ def _checking(assessment: Assessment) -> list[str]:
 
 
 def _noise(words: str, noise: Mapping[str, Any]) -> str:
+    sigma = noise.get("correlation", 0)
+    blurred = f", correlated as by a Gaussian of {sigma:.2g} px" if sigma else ""
     return (
         f"{words} a variance of {noise['gain']:.4g} × (counts − {noise['offset']:.4g}) "
-        f"+ {noise['read']:.4g}² counts²."
+        f"+ {noise['read']:.4g}² counts²{blurred}."
     )
