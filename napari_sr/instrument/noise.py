@@ -3,13 +3,14 @@
 This module alone knows what a noise map is: per pixel, the standard deviation, in
 network units, of the noise that the result should not contain. In training that is the
 noise drawn on top of a target; at inference it comes from the user's `NoiseLevel` or
-from the `NoiseEstimator` here, a small regression on statistics of whole planes that is
+from the `NoiseEstimator` here, a small regression on statistics of windows that is
 trained on the same recordings as its generator (a rule of thumb would take fine texture
 for noise).
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,25 +18,37 @@ from torch import nn
 from torch.nn import functional
 
 from napari_sr.image.intensity import NoiseLevel
+from napari_sr.instrument.noise_statistics import (
+    FLOOR,
+    LOG_ENERGIES,
+    N_FEATURES,
+    WHERE_FLAT,
+    noise_statistics,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import Tensor
 
-N_FEATURES = 64
-FLOOR = 1e-4
-"""Noise below this, in network units, is none: 2 counts in 20,000."""
 SIGNAL_RADIUS = 2
 """Pixels around each over which `noise_map` averages the signal."""
-WINDOW, N_WINDOWS = 64, 16
+WINDOW, N_WINDOWS = 64, 32
 """Largest side of a window in which noise is estimated, and how many of a plane."""
-_BLOCK = 8
-_CONSTANT = 1e-12
-"""High-pass energy of a block that varies no more than its numbers are rounded."""
-_SMALLEST = 2 * _BLOCK
-_MAX_BLOCKS = 1 << 16
-_LEVELS = torch.tensor([0.02, 0.1, 0.3, 0.5, 0.8])
+SIZES, OLDER_SIZES = (N_FEATURES, 128, 48, 4), (64, 32, 2)
+"""Widths of the estimator, statistics to outputs; of those of older files."""
+DARK_AND_BRIGHT = torch.tensor([0.2, 0.8])
+"""Percentiles of the signal of a window at which its noise is estimated."""
+_MOST_CORRELATED = 1.2
+"""Pixels; recordings to learn from have up to 1."""
+_SHARES = torch.linspace(0, 1, 21)
+"""Of photons in the variance, at the mean signal, among which the best is taken."""
+_OF_DETAIL = 0.7
+"""Share of the detail that was not recorded beside which noise counts."""
+_SEEN = 0.01
+"""Noise of which it matters how it is correlated."""
+_NO_NOISE = 0.003
+"""Noise far below this, in network units, is as good as none: 60 counts in 20,000."""
 
 
 def noise_map(
@@ -73,153 +86,76 @@ def noise_map(
     return torch.sqrt(gain * (signal - offset).clamp_min(0) + read.square())
 
 
-def noise_statistics(image: Tensor) -> Tensor:
-    """Summarise a plane in the statistics that tell noise from texture.
-
-    Percentiles over 8 × 8 blocks of the log energy of small high-pass filters (each
-    passes white noise at unit size), plain and relative to the block's mean; the energy
-    of the quieter blocks of each brightness, which for photons rises with it; short-lag
-    autocorrelation and kurtosis of the Laplacian; percentiles of the block means.
-    Blocks without any variation are left out: where nothing arrived (a black or a
-    clipped background), or was masked, there is no telling how noisy the light is.
-
-    Parameters
-    ----------
-    image
-        `(h, w)` float32 recording in network range. One of less than 16 pixels a side
-        is continued by reflection: its statistics are finite, and say little.
-
-    Returns
-    -------
-    Tensor
-        `(N_FEATURES,)` float32.
-    """
-    image = _reflected(image)
-    bands = _high_pass(image[None, None])  # (1, 7, h - 4, w - 4)
-    energy = _per_block(bands.square())  # (7, n_blocks)
-    mean = _per_block(image[None, None, 2:-2, 2:-2])[0]  # (n_blocks,)
-    alive = energy.amax(0) > _CONSTANT
-    share_alive = alive.float().mean()
-    if alive.any():
-        energy, mean = energy[:, alive], mean[alive]
-    log_energy = torch.log(energy + FLOOR**2)
-    relative = log_energy[[0, -1]] - torch.log(mean.clamp_min(0.01))
-    laplacian = bands[0, 0]
-    return torch.cat(
-        [
-            torch.quantile(log_energy, _LEVELS, dim=1).T.flatten(),  # 35
-            torch.quantile(relative, _LEVELS, dim=1).T.flatten(),  # 10
-            _quiet_by_brightness(log_energy[-1], mean),  # 10
-            _autocorrelation(laplacian),  # 5
-            _log_kurtosis(laplacian, share_alive)[None],  # 1
-            torch.quantile(mean, torch.tensor([0.1, 0.5, 0.9])),  # 3
-        ]
-    )
-
-
-def _reflected(image: Tensor) -> Tensor:
-    """Continue a small plane by reflection until it has a few blocks."""
-    for axis, side in enumerate(image.shape):
-        if side < _SMALLEST:
-            period = max(1, 2 * side - 2)
-            place = torch.arange(_SMALLEST) % period
-            image = image.index_select(axis, torch.minimum(place, period - place))
-    return image
-
-
-def _high_pass(image: Tensor) -> Tensor:
-    """Filter with Laplacian, second differences, checkerboard and fourth differences.
-
-    The fourth differences along both axes pass the corner of the spectrum alone, where
-    an instrument hardly transmits anything but noise.
-    """
-    second = torch.tensor([0.0, 1.0, -2.0, 1.0, 0.0])
-    fourth = torch.tensor([1.0, -4.0, 6.0, -4.0, 1.0])
-    kernels = torch.zeros(7, 1, 5, 5)
-    kernels[0, 0] = torch.outer(second, second)
-    kernels[1, 0, 2] = second
-    kernels[2, 0, :, 2] = second
-    kernels[3, 0, 1:3, 1:3] = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
-    kernels[4, 0, 2] = fourth
-    kernels[5, 0, :, 2] = fourth
-    kernels[6, 0] = torch.outer(fourth, fourth)
-    norms = kernels.square().sum((1, 2, 3), keepdim=True).sqrt()
-    return functional.conv2d(image, kernels / norms)
-
-
-def _quiet_by_brightness(log_energy: Tensor, mean: Tensor) -> Tensor:
-    """Sort blocks into five classes of brightness: quiet energy and mean of each."""
-    order = torch.argsort(mean)
-    n = len(order)
-    found = []
-    for i in range(5):
-        members = order[i * n // 5 : max(i * n // 5 + 1, (i + 1) * n // 5)]
-        found.append(torch.quantile(log_energy[members], 0.3))
-        found.append(mean[members].mean())
-    return torch.stack(found)
-
-
-def _per_block(values: Tensor) -> Tensor:
-    """Average `(1, c, h, w)` over blocks to `(c, n_blocks)`, thinned to a bound."""
-    side = min(_BLOCK, *values.shape[-2:])
-    blocks = functional.avg_pool2d(values, side).flatten(2)[0]
-    return blocks[:, :: max(1, blocks.shape[1] // _MAX_BLOCKS)]
-
-
-def _autocorrelation(band: Tensor) -> Tensor:
-    variance = band.square().mean() + FLOOR**2
-    lagged = [
-        (band[:, 1:] * band[:, :-1]).mean(),
-        (band[1:] * band[:-1]).mean(),
-        (band[1:, 1:] * band[:-1, :-1]).mean(),
-        (band[:, 2:] * band[:, :-2]).mean(),
-        (band[2:] * band[:-2]).mean(),
-    ]
-    return torch.stack(lagged) / variance
-
-
-def _log_kurtosis(band: Tensor, share_alive: Tensor) -> Tensor:
-    """Measure the tails of a band over the share of it where it is not zero."""
-    variance = band.square().mean() + FLOOR**2
-    kurtosis = share_alive * band.pow(4).mean() / variance.square()
-    return torch.log(kurtosis + 1e-3)
-
-
 class NoiseEstimator(nn.Module):
-    """Two-layer regression from a plane's statistics to its noise.
+    """Regression from the statistics of windows to their noise.
+
+    Energies are taken relative to that of the flattest blocks, which is noise above
+    all, so that an image and its noise that are both twice as strong look the same.
 
     Parameters
     ----------
-    hidden
-        Width of the hidden layer.
+    sizes
+        `SIZES` or `OLDER_SIZES`. Older files know nothing of correlation.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, hidden: int = 32) -> None:
+    def __init__(self, sizes: Sequence[int] = SIZES) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(N_FEATURES))
-        self.register_buffer("deviation", torch.ones(N_FEATURES))
-        last = nn.Linear(hidden, 2)
-        # Start at a common level: above 1 the clamp in `forward` passes no gradient.
-        nn.init.constant_(last.bias, -4.0)
-        self.layers = nn.Sequential(nn.Linear(N_FEATURES, hidden), nn.Tanh(), last)
+        self.register_buffer("mean", torch.zeros(sizes[0]))
+        self.register_buffer("deviation", torch.ones(sizes[0]))
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            layers += [nn.Linear(before, after), nn.Tanh()]
+        self.layers = nn.Sequential(*layers[:-1])
+        self.is_older = sizes == OLDER_SIZES
 
     def forward(self, statistics: Tensor) -> Tensor:
-        """Map `(n, N_FEATURES)` statistics to `(n, 2)`: gain and read noise."""
-        standard = (statistics - self.mean) / self.deviation
-        log_sigma = self.layers(standard.clamp(-5, 5)).clamp(-12, 0)
-        bright, dark = torch.exp(log_sigma).unbind(1)
-        return torch.stack([bright.square(), dark], dim=1)
+        """Estimate the noise of windows.
+
+        Parameters
+        ----------
+        statistics
+            `(n, N_FEATURES)`.
+
+        Returns
+        -------
+        Tensor
+            `(n, 4)`: log standard deviation where the window is dark and where it is
+            bright, correlation in pixels, and how uncertain the logarithms are. Of
+            older files `(n, 2)`: log standard deviations at signal 1 and at 0.
+        """
+        found: Tensor = self.layers(self.standardized(statistics).clamp(-5, 5))
+        if self.is_older:
+            return found.clamp(-12, 0)
+        log_flat = 0.5 * statistics[:, WHERE_FLAT, None]
+        return torch.cat(
+            [
+                (log_flat + found[:, :2]).clamp(-12, 0),
+                _MOST_CORRELATED * torch.sigmoid(found[:, 2:3]),
+                torch.exp(found[:, 3:].clamp(-3.5, 1)),
+            ],
+            dim=1,
+        )
+
+    def relative(self, statistics: Tensor) -> Tensor:
+        """Take what the layers see, before it is standardized."""
+        if self.is_older:
+            return statistics[:, : OLDER_SIZES[0]]
+        level = statistics[:, WHERE_FLAT, None]
+        return torch.where(LOG_ENERGIES, statistics - level, statistics)
+
+    def standardized(self, statistics: Tensor) -> Tensor:
+        """Bring what the layers see to mean 0 and deviation 1 of the training."""
+        return (self.relative(statistics) - self.mean) / self.deviation
 
     @torch.no_grad()
     def estimate(self, planes: Iterable[Tensor]) -> NoiseLevel:
         """Estimate the noise of a stack from some of its planes.
 
-        Each plane is looked at through its windows of most structure. Photon noise is
-        told by those with most light, so their gains count by the square of it: where a
-        specimen is sparse, the rest of the plane is dark and says nothing of photons.
+        Each window says how noisy it is where it is dark and where it is bright, and
+        how sure that is. The level is the line through all of them.
 
         Parameters
         ----------
@@ -229,55 +165,104 @@ class NoiseEstimator(nn.Module):
         Returns
         -------
         NoiseLevel
-            In network units; the median over the planes.
+            In network units; its offset is 0.
         """
-        found = torch.stack([self._of_plane(plane) for plane in planes])
-        gain, read = found.median(dim=0).values.tolist()
-        return NoiseLevel(gain=gain, read=read, offset=0.0)
+        parts = [self._of_plane(plane) for plane in planes]
+        signal, variance, weight, correlation = map(torch.cat, zip(*parts, strict=True))
+        gain, read = _line_through(signal.clamp_min(0), variance, weight)
+        blurred = (weight * correlation).sum() / weight.sum()
+        return NoiseLevel(gain, read, 0.0, round(float(blurred), 2))
 
-    def _of_plane(self, plane: Tensor) -> Tensor:
-        """Estimate `(2,)` gain and read noise of one plane."""
+    def _of_plane(self, plane: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Give signals, variances, weights and correlations, two of each window."""
         windows = _windows(plane)
-        gains, reads = self(torch.stack([*map(noise_statistics, windows)])).unbind(1)
-        light = torch.stack([window.mean() for window in windows]).clamp_min(FLOOR)
-        weights = light.square() / light.square().sum()
-        return torch.stack([(weights * gains).sum(), reads.median()])
+        signal = torch.quantile(windows.flatten(1), DARK_AND_BRIGHT, dim=1).T
+        found = self(noise_statistics(windows))
+        if self.is_older:
+            gain, read_squared = torch.exp(2 * found).unbind(1)
+            variance = gain[:, None] * signal.clamp_min(0) + read_squared[:, None]
+            found = torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(len(windows), 4)
+        else:
+            variance = torch.exp(2 * found[:, :2])
+        weight, correlation = found[:, 3:].reciprocal(), found[:, 2:3]
+        spread = (signal, variance, weight.expand(-1, 2), correlation.expand(-1, 2))
+        first, second, third, fourth = (part.flatten() for part in spread)
+        return first, second, third, fourth
 
 
-def _windows(plane: Tensor) -> list[Tensor]:
-    """Cut a plane into equal windows and take those of most structure."""
-    rows, columns = (-(-side // WINDOW) for side in plane.shape)
-    windows = [
-        window
-        for band in torch.tensor_split(plane, rows, dim=0)
-        for window in torch.tensor_split(band, columns, dim=1)
-    ]
-    windows.sort(key=lambda window: float(window.std()), reverse=True)
-    return windows[:N_WINDOWS]
+def estimator_for(weights: Mapping[str, Tensor]) -> NoiseEstimator:
+    """Build an estimator for weights of today, or of an older file; none are loaded."""
+    mean = weights.get("mean")
+    is_older = mean is not None and len(mean) == OLDER_SIZES[0]
+    return NoiseEstimator(OLDER_SIZES if is_older else SIZES)
 
 
-def estimator_loss(predicted: Tensor, true: Tensor, signal: Tensor) -> Tensor:
-    """Compare two noise levels by the maps that they make.
+def _windows(plane: Tensor) -> Tensor:
+    """Cut `(n, h, w)` windows out of a plane, evenly spread, where it is not dead."""
+    starts = []
+    for side in plane.shape:
+        most = max(0, side - WINDOW)
+        starts.append(torch.linspace(0, most, -(-side // WINDOW)).round().long())
+    places = torch.cartesian_prod(*starts)
+    chosen = torch.linspace(0, len(places) - 1, min(N_WINDOWS, len(places)))
+    windows = torch.stack(
+        [
+            plane[y : y + WINDOW, x : x + WINDOW]
+            for y, x in places[chosen.round().long()].tolist()
+        ]
+    )
+    is_dead = windows.flatten(1).std(1, correction=0) <= FLOOR
+    return windows if is_dead.all() else windows[~is_dead]
+
+
+def _line_through(
+    signal: Tensor, variance: Tensor, weight: Tensor
+) -> tuple[float, float]:
+    """Fit gain and read noise to variances, in their logarithms."""
+    weight = weight / weight.sum()
+    mean = (weight * signal).sum().clamp_min(1e-3)
+    shares = _SHARES[:, None]
+    shape = torch.log(shares * signal / mean + 1 - shares + 1e-3)
+    difference = torch.log(variance + _NO_NOISE**2) - shape  # (n_shares, n)
+    level = (weight * difference).sum(1, keepdim=True)
+    best = (weight * (difference - level).square()).sum(1).argmin()
+    whole = (level[best].exp() - _NO_NOISE**2).clamp_min(0)
+    gain, read = _SHARES[best] * whole / mean, torch.sqrt((1 - _SHARES[best]) * whole)
+    return float(gain), float(read)
+
+
+def estimator_loss(
+    found: Tensor, true: Tensor, correlation: Tensor, signal: Tensor, detail: Tensor
+) -> Tensor:
+    """Compare estimates with what was drawn, by what a wrong level costs.
+
+    Where a result could not be right to the last detail anyhow, a little too much noise
+    removed, or too little, costs nothing: both are compared on top of that detail.
 
     Parameters
     ----------
-    predicted
-        `(n, 2)` gain and read noise in network units; their offset is 0.
+    found
+        `(n, 4)` as an estimator gives it.
     true
         `(n, 3)` gain, read noise and offset in network units.
+    correlation
+        `(n,)` in pixels.
     signal
-        `(n, k)` signals at which the maps are compared, for each recording its own.
+        `(n, 2)` where the recordings are dark and where they are bright.
+    detail
+        `(n,)` root mean square of the detail that was not recorded.
 
     Returns
     -------
     Tensor
-        `(n,)` mean absolute log ratio; noise far below `0.003` counts as none.
+        `(n,)`.
     """
-
-    def log_sigma(gain: Tensor, read: Tensor, light: Tensor) -> Tensor:
-        variance = gain * light.clamp_min(0) + read.square()
-        return torch.log(torch.sqrt(variance + 1e-12) + 0.003)
-
-    found = log_sigma(predicted[:, :1], predicted[:, 1:], signal)
-    drawn = log_sigma(true[:, :1], true[:, 1:2], signal - true[:, 2:])
-    return (found - drawn).abs().mean(dim=1)
+    floor = (_OF_DETAIL * detail[:, None]).square() + _NO_NOISE**2
+    light = (signal - true[:, 2:]).clamp_min(0)
+    drawn = true[:, :1] * light + true[:, 1:2].square()
+    ratio = torch.log((torch.exp(2 * found[:, :2]) + floor) / (drawn + floor)) / 2
+    squared, spread = ratio.square().mean(1), found[:, 3]
+    surprise = squared.detach() / (2 * spread.square()) + torch.log(spread)
+    sigma = torch.sqrt(drawn[:, 0])
+    wrong = (found[:, 2] - correlation).abs() * sigma / (sigma + _SEEN)
+    return squared + 0.2 * surprise + 0.3 * wrong

@@ -24,7 +24,12 @@ from napari_sr.image.intensity import NoiseLevel, fill_gaps
 from napari_sr.image.sampling import spread_indices
 from napari_sr.image.tiling import pad_plane
 from napari_sr.instrument.data_consistency import fitted_sigma
-from napari_sr.instrument.noise import SIGNAL_RADIUS, NoiseEstimator, noise_map
+from napari_sr.instrument.noise import (
+    SIGNAL_RADIUS,
+    NoiseEstimator,
+    estimator_for,
+    noise_map,
+)
 from napari_sr.models.file import PartsOnDisk, digests_of
 from napari_sr.models.upscaler import Prepared, Upscaler
 from napari_sr.networks import build_generator, find_architecture
@@ -228,10 +233,9 @@ class SRModel(Upscaler):
     @cached_property
     def noise_estimator(self) -> NoiseEstimator:
         """What answers `noise="auto"`."""
-        estimator = NoiseEstimator()
-        estimator.load_state_dict(
-            fitting(estimator, self.weights["noise_estimator"], self.name)
-        )
+        weights = self.weights["noise_estimator"]
+        estimator = estimator_for(weights)
+        estimator.load_state_dict(fitting(estimator, weights, self.name))
         return estimator.eval()
 
     @property

@@ -49,12 +49,15 @@ class PatchSource:
         How often each image is drawn, relative to the others; equally when `None`.
     seed
         Start of the random sequence.
+    structured
+        How often the more structured of two places is taken, and not just the first.
     """
 
     images: Sequence[NDArray | SharpImage]
     size: int
     weights: Sequence[float] | None = None
     seed: int = 0
+    structured: float = _STRUCTURED
 
     def __post_init__(self) -> None:
         """Refuse a source from which nothing can be drawn."""
@@ -84,9 +87,9 @@ class PatchSource:
     def _patch(
         self, image: NDArray | SharpImage, random: np.random.Generator
     ) -> NDArray:
-        """Take the more structured of two places, three times out of four."""
+        """Take one of two places, mostly the more structured one."""
         pieces = [np.asarray(image[self._place(image, random)]) for _ in range(2)]
-        if random.random() < _STRUCTURED:
+        if random.random() < self.structured:
             pieces.sort(key=np.std, reverse=True)
         return _turned(pieces[:1], random)[0]
 

@@ -44,6 +44,9 @@ class Recording:
     """`(n, 1, 1, 1)`."""
     offset: Tensor
     """`(n, 1, 1, 1)`."""
+    correlation: Tensor | None = None
+    """`(n, 1, 1, 1)` of the noise, in recorded pixels; `None` where all of it is white.
+    """
     psf: Tensor | None = None
     """`(n, 1, k, k)` on sharp pixels; `None` where it is a point, or nobody knows."""
 
@@ -119,6 +122,7 @@ def simulated(
         gain=drawn.gain * span,
         read=drawn.read * span,
         offset=drawn.offset * span + black,
+        correlation=drawn.correlation.sigma if drawn.correlation else None,
         psf=drawn.psf,
     )
 

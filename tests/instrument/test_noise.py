@@ -12,25 +12,18 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sr.image.intensity import NoiseLevel
 from napari_sr.instrument.noise import (
-    FLOOR,
-    N_FEATURES,
+    OLDER_SIZES,
+    SIZES,
     NoiseEstimator,
+    estimator_for,
     estimator_loss,
     noise_map,
-    noise_statistics,
 )
+from napari_sr.instrument.noise_statistics import N_FEATURES, WHERE_FLAT
+from napari_sr.instrument.ranges import Correlation, Instrument
 from napari_sr.settings import TrainingSettings
 from napari_sr.training.auxiliary.noise_estimator import train_noise_estimator
-
-N_FILTERS, N_LEVELS = 7, 5
-LOG_ENERGIES = slice(0, N_FILTERS * N_LEVELS)
-RELATIVE = slice(35, 45)
-QUIET = slice(45, 55)
-AUTOCORRELATION = slice(55, 60)
-LOG_KURTOSIS = 60
-MEANS = slice(61, 64)
 
 
 def seeded(seed=0):
@@ -99,132 +92,118 @@ def test_a_plane_smaller_than_the_window_has_a_map(shape):
     torch.testing.assert_close(told, torch.full((1, 1, *shape), 0.5))
 
 
-# ── statistics of a plane ───────────────────────────────────────────────────────────
-
-SHAPES = [(1, 1), (2, 2), (3, 3), (5, 7), (8, 40), (15, 16), (16, 16), (17, 100)]
-PLANES = {
-    "zero": lambda shape: torch.zeros(shape),
-    "constant": lambda shape: torch.full(shape, 0.7),
-    "negative": lambda shape: torch.full(shape, -0.3),
-    "bright": lambda shape: torch.full(shape, 40.0),
-    "random": lambda shape: torch.rand(shape, generator=seeded()),
-    "one hot pixel": lambda shape: torch.zeros(shape).index_fill(
-        0, torch.tensor([0]), 1.0
-    ),
-}
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("kind", PLANES)
-def test_statistics_are_finite_for_any_plane(kind, shape):
-    found = noise_statistics(PLANES[kind](shape))
-
-    assert found.shape == (N_FEATURES,)
-    assert found.isfinite().all()
-
-
-@pytest.mark.parametrize("shape", [(2, 2), (5, 7), (8, 40)], ids=str)
-def test_a_small_plane_is_continued_by_reflection(shape):
-    plane = torch.rand(shape, generator=seeded())
-    missing = [(0, max(0, 16 - side)) for side in shape]
-    larger = torch.from_numpy(np.pad(plane.numpy(), missing, mode="reflect"))
-
-    assert torch.equal(noise_statistics(plane), noise_statistics(larger))
-
-
-def test_each_filter_passes_white_noise_at_unit_size():
-    sigma = 0.05
-    energies = noise_statistics(white_noise(sigma))[LOG_ENERGIES]
-
-    # half of the blocks lie on either side of the variance, or nearly so
-    medians = energies.view(N_FILTERS, N_LEVELS)[:, 3].exp().sqrt()
-    assert medians.numpy() == pytest.approx([sigma] * N_FILTERS, rel=0.1)
-
-
-def test_a_plane_without_noise_has_the_energy_of_the_floor():
-    energies = noise_statistics(torch.full((64, 64), 0.5))[LOG_ENERGIES]
-
-    torch.testing.assert_close(
-        energies, torch.full((N_FILTERS * N_LEVELS,), math.log(FLOOR**2))
-    )
-
-
-def test_statistics_relative_to_the_mean_tell_photon_noise():
-    dim, bright = (
-        torch.poisson(torch.full((256, 256), signal / 0.01), seeded()) * 0.01
-        for signal in (0.2, 0.8)
-    )
-
-    of_dim, of_bright = noise_statistics(dim), noise_statistics(bright)
-
-    # four times the light: four times the variance, the same ratio
-    difference = (of_bright - of_dim)[LOG_ENERGIES].mean().item()
-    assert difference == pytest.approx(math.log(4), abs=0.05)
-    torch.testing.assert_close(of_bright[RELATIVE], of_dim[RELATIVE], rtol=0, atol=0.15)
-
-
-def test_the_quiet_energy_of_each_brightness_follows_the_photons():
-    steps = torch.tensor([0.1, 0.2, 0.4, 0.6, 0.8]).repeat_interleave(80)
-    staircase = steps.expand(160, 400)
-    recorded = torch.poisson(staircase / 0.01, seeded()) * 0.01
-
-    energy, mean = noise_statistics(recorded)[QUIET].view(5, 2).T
-
-    torch.testing.assert_close(mean[2], torch.tensor(0.4), rtol=0.05, atol=0)
-    # variance = gain × signal: twice the brightness, twice the energy
-    rise = (energy[-1] - energy[0]).item()
-    assert rise == pytest.approx(math.log(8), abs=0.4)
-
-
-def test_the_autocorrelation_is_that_of_the_laplacian_of_white_noise():
-    lags = noise_statistics(white_noise(0.1))[AUTOCORRELATION]
-
-    # of (1, -2, 1): -4/6 at one pixel, 1/6 at two
-    expected = torch.tensor([-4 / 6, -4 / 6, 16 / 36, 1 / 6, 1 / 6])
-    torch.testing.assert_close(lags, expected, rtol=0, atol=0.02)
-
-
-def test_the_kurtosis_of_normal_noise_is_3():
-    kurtosis = noise_statistics(white_noise(0.1))[LOG_KURTOSIS].exp().item()
-
-    assert kurtosis == pytest.approx(3, rel=0.03)
-
-
-def test_the_means_are_percentiles_of_the_brightness():
-    ramp = torch.linspace(0, 1, 402).expand(100, 402)
-
-    torch.testing.assert_close(
-        noise_statistics(ramp)[MEANS],
-        torch.tensor([0.1, 0.5, 0.9]),
-        rtol=0,
-        atol=0.01,
-    )
-
-
 # ── the estimator ───────────────────────────────────────────────────────────────────
 
 
-def test_the_estimate_of_a_stack_is_the_median_of_its_planes():
-    estimator = NoiseEstimator().eval()
-    planes = [white_noise(sigma, (32, 32)) for sigma in (0.01, 0.2, 0.05)]
-    each = [estimator.estimate([plane]) for plane in planes]
+class Knowing(NoiseEstimator):
+    """Says of each window what its variance is, as if there were nothing but noise."""
 
-    found = estimator.estimate(planes)
+    correlation, spread = 0.0, 0.5
 
-    assert found.gain == sorted(level.gain for level in each)[1]
-    assert found.read == sorted(level.read for level in each)[1]
-    assert found.offset == 0
+    def forward(self, statistics):
+        log_sigma = 0.5 * statistics[:, WHERE_FLAT, None]
+        told = torch.tensor([self.correlation, self.spread])
+        rest = told.expand(len(statistics), 2)
+        return torch.cat([log_sigma, log_sigma, rest], 1)
 
 
-def test_even_an_untrained_estimator_gives_a_level_within_bounds():
-    estimator = NoiseEstimator()
-    wild = torch.tensor([[-1e9, 1e9] * (N_FEATURES // 2)])
+def staircase(noise_of, steps=(0.1, 0.3, 0.5, 0.8)):
+    """Flat fields of several brightnesses side by side, with their noise."""
+    light = torch.tensor(steps).repeat_interleave(64).expand(256, -1)
+    return light + noise_of(light) * torch.randn(light.shape, generator=seeded())
 
-    gain, read = estimator(wild)[0].tolist()
 
-    assert NoiseLevel(gain, read)
-    assert 0 < gain <= 1
-    assert 0 < read <= 1
+LEVELS = [
+    pytest.param(0.01, 0.0, id="photons alone"),
+    pytest.param(0.0, 0.06, id="read noise alone"),
+    pytest.param(0.006, 0.04, id="both"),
+]
+
+
+@pytest.mark.parametrize(("gain", "read"), LEVELS)
+def test_gain_and_read_noise_are_told_apart_by_the_brightness_of_windows(gain, read):
+    plane = staircase(lambda light: torch.sqrt(gain * light + read**2))
+
+    level = Knowing().estimate([plane])
+
+    for light in (0.1, 0.8):
+        expected = gain * light + read**2
+        found = level.gain * light + level.read**2
+        assert found == pytest.approx(expected, rel=0.25)
+    if gain == 0:
+        assert level.gain * 0.45 < 0.1 * level.read**2
+    if read == 0:
+        assert level.read**2 < 0.15 * level.gain * 0.45
+    assert level.offset == 0
+
+
+def test_a_window_that_is_less_sure_counts_less():
+    class Doubtful(Knowing):
+        def forward(self, statistics):
+            found = super().forward(statistics)
+            loud = found[:, :1] > -2.5
+            told = torch.where(loud, 20.0, 0.1)
+            return torch.cat([found[:, :2], loud.float(), told], 1)
+
+    plane = white_noise(0.05, (64, 128))
+    plane[:, 64:] = white_noise(0.2, (64, 64))
+
+    level = Doubtful().estimate([plane])
+
+    assert level.read == pytest.approx(0.05, rel=0.15)
+    assert level.correlation < 0.02
+
+
+def test_dead_windows_say_nothing():
+    plane = torch.zeros(256, 256)
+    plane[:64, :64] = white_noise(0.05, (64, 64))
+
+    alone = Knowing().estimate([plane[:64, :64]])
+
+    assert Knowing().estimate([plane]) == alone
+    assert Knowing().estimate([torch.zeros(70, 90)]).read < 1e-3
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 9), (64, 64), (65, 200), (999, 70)])
+def test_any_plane_has_a_level(shape):
+    level = NoiseEstimator().estimate([torch.rand(shape, generator=seeded())])
+
+    assert np.isfinite([level.gain, level.read, level.correlation]).all()
+
+
+@pytest.mark.parametrize("sizes", [SIZES, OLDER_SIZES])
+def test_even_an_untrained_estimator_gives_a_level_within_bounds(sizes):
+    estimator = NoiseEstimator(sizes).eval()
+    wild = torch.tensor([[-1e9, 1e9] * N_FEATURES])[:, :N_FEATURES]
+
+    found = estimator(wild)[0]
+
+    assert (found[:2] <= 0).all()
+    assert found.isfinite().all()
+    level = estimator.estimate([1e4 * white_noise(1.0, (64, 64))])
+    assert 0 <= level.gain <= 1.1
+    assert 0 <= level.read <= 1.1
+
+
+def test_an_estimator_of_an_older_file_knows_gain_and_read_noise_alone():
+    weights = NoiseEstimator(OLDER_SIZES).state_dict()
+    estimator = estimator_for(weights)
+    with torch.no_grad():
+        for parameter in estimator.parameters():
+            parameter.zero_()
+        estimator.layers[-1].bias.copy_(torch.tensor([math.log(0.2), math.log(0.05)]))
+
+    level = estimator.estimate([torch.rand(128, 128, generator=seeded())])
+
+    assert level.gain == pytest.approx(0.04, rel=0.1)
+    assert level.read == pytest.approx(0.05, rel=0.3)
+    assert level.correlation == 0
+
+
+def test_weights_choose_the_estimator_that_they_are_of():
+    for sizes in (SIZES, OLDER_SIZES):
+        weights = NoiseEstimator(sizes).state_dict()
+        estimator_for(weights).load_state_dict(weights)
 
 
 def smooth_images(n=3, side=200):
@@ -235,26 +214,34 @@ def smooth_images(n=3, side=200):
     return list(((smooth - low) / (high - low)).astype(np.float32))
 
 
-def test_a_trained_estimator_orders_noise_levels():
+def blurred_noise(shape, sigma):
+    noise = np.random.default_rng(1).normal(size=shape)
+    noise = ndimage.gaussian_filter(noise, sigma, mode="wrap") if sigma else noise
+    return torch.from_numpy(noise / noise.std()).float()
+
+
+def test_a_trained_estimator_finds_white_and_correlated_noise():
     images = smooth_images()
-    estimator = train_noise_estimator(
-        images, None, TrainingSettings(), n_recordings=300, n_epochs=120
+    instrument = Instrument(
+        share_clean=0.3,
+        share_read=1,
+        correlation=Correlation(share=0.6, sampled=(0, 1)),
     )
-    plane = torch.from_numpy(images[0][:128, :128])
+    estimator = train_noise_estimator(
+        images, None, TrainingSettings(instrument=instrument), 1500, 40
+    )
+    plane = torch.from_numpy(images[0][:192, :192])
 
-    def found(gain):
-        photons = torch.poisson(plane / gain, seeded(1)) if gain else plane
-        return estimator.estimate([photons * gain if gain else plane])
-
-    def at_white(level):
-        return math.sqrt(level.gain + level.read**2)
-
-    sigmas = [at_white(found(gain)) for gain in (0, 0.002, 0.02)]
+    def found(read, sigma):
+        level = estimator.estimate([plane + read * blurred_noise(plane.shape, sigma)])
+        return math.sqrt(level.gain * 0.5 + level.read**2), level.correlation
 
     assert not estimator.training
-    assert sigmas == sorted(sigmas)
-    assert sigmas[0] < 0.02
-    assert sigmas[2] == pytest.approx(math.sqrt(0.02), rel=0.5)
+    assert found(0, 0)[0] < 0.01
+    for sigma in (0, 0.5, 0.7, 1.0):
+        assert found(0.05, sigma)[0] == pytest.approx(0.05, rel=0.4)
+    assert found(0.05, 0)[1] < 0.2
+    assert found(0.05, 0.7)[1] == pytest.approx(0.7, abs=0.25)
 
 
 def test_the_training_of_an_estimator_is_repeatable():
@@ -270,49 +257,74 @@ def test_the_training_of_an_estimator_is_repeatable():
 
 # ── its loss ────────────────────────────────────────────────────────────────────────
 
-SIGNAL = torch.tensor([[0.0, 0.2, 0.7, 1.0], [0.1, 0.3, 0.5, 0.9]])
+SURE = 1.0  # a spread whose logarithm is nothing
 
 
-def test_equal_levels_have_no_loss():
-    true = torch.tensor([[0.01, 0.02, 0.0], [0.0, 0.1, 0.0]])
-
-    assert estimator_loss(true[:, :2], true, SIGNAL).tolist() == [0, 0]
-
-
-def test_the_loss_by_hand():
-    predicted = torch.tensor([[0.04, 0.0]])
-    true = torch.tensor([[0.0, 0.05, 0.02]])
-    signal = torch.tensor([[0.25, 1.0]])
-
-    ratios = [(0.1 + 0.003) / (0.05 + 0.003), (0.2 + 0.003) / (0.05 + 0.003)]
-    by_hand = sum(map(math.log, ratios)) / 2
-    assert estimator_loss(predicted, true, signal).item() == pytest.approx(
-        by_hand, rel=1e-5
+def loss_of(sigma, true, *, correlation=(0.0, 0.0), signal=(0.25, 1.0), detail=0.0):
+    """Loss of one estimate, beside that of a perfect one."""
+    true = torch.tensor([true])
+    signal, detail = torch.tensor([signal]), torch.tensor([detail])
+    drawn = true[:, :1] * (signal - true[:, 2:]).clamp_min(0) + true[:, 1:2] ** 2
+    right = torch.cat([0.5 * torch.log(drawn + 1e-12), torch.tensor([[0.0, SURE]])], 1)
+    given = torch.tensor([[*map(math.log, sigma), correlation[0], SURE]])
+    drawn_correlation = torch.tensor(correlation[1:])
+    return tuple(
+        estimator_loss(found, true, drawn_correlation, signal, detail).item()
+        for found in (given, right)
     )
 
 
-def test_the_true_level_counts_from_its_own_dark_level():
-    true = torch.tensor([[0.04, 0.0, 0.5]])
-    signal = torch.tensor([[0.75]])
+def test_an_estimate_that_is_right_has_no_loss():
+    assert loss_of((0.1, 0.2), [0.04, 0.0, 0.0]) == pytest.approx((0, 0), abs=1e-9)
 
+
+def test_the_loss_is_the_squared_logarithm_of_the_ratio():
+    found, _ = loss_of((0.3, 0.3), [0.0, 0.1, 0.0])
+
+    ratio = 0.5 * math.log((0.3**2 + 0.003**2) / (0.1**2 + 0.003**2))
+    assert found == pytest.approx(ratio**2 * 1.1, rel=1e-3)
+
+
+def test_the_true_level_counts_from_its_own_dark_level():
     # 0.25 above the dark level: a standard deviation of 0.1
-    assert estimator_loss(torch.tensor([[0.0, 0.1]]), true, signal).item() < 1e-4
+    found, _ = loss_of((0.1, 0.1), [0.04, 0.0, 0.5], signal=(0.75, 0.75))
+
+    assert found == pytest.approx(0, abs=1e-6)
+
+
+def test_what_detail_hides_costs_less():
+    hidden, seen = (
+        loss_of((0.02, 0.02), [0.0, 1e-5, 0.0], detail=detail)[0]
+        for detail in (0.1, 0.001)
+    )
+
+    assert hidden < 0.01 * seen
 
 
 def test_noise_far_below_a_hundredth_counts_as_none():
-    none, hardly = torch.zeros(1, 3), torch.tensor([[0.0, 1e-5]])
-
-    assert estimator_loss(hardly, none, SIGNAL[:1]).item() < 0.01
+    assert loss_of((1e-5, 1e-5), [0.0, 0.0, 0.0])[0] < 1e-6
 
 
-def test_where_there_is_no_light_nothing_is_learnt_about_noise():
-    noisy = white_noise(0.1, (128, 128))
-    masked = torch.zeros(256, 512)
-    masked[64:192, 128:256] = noisy
+def test_a_wrong_correlation_costs_where_there_is_noise():
+    noisy, clean = (
+        loss_of((sigma, sigma), [0.0, sigma, 0.0], correlation=(0.0, 0.5))[0]
+        for sigma in (0.1, 1e-4)
+    )
 
-    alone, surrounded = noise_statistics(noisy), noise_statistics(masked)
+    assert noisy == pytest.approx(0.3 * 0.5 * 0.1 / 0.11, rel=1e-3)
+    assert clean < 0.02 * noisy
 
-    # the median block, and how the tails are: edges of the mask are a few blocks more
-    medians = slice(2, N_FILTERS * N_LEVELS, N_LEVELS)
-    torch.testing.assert_close(surrounded[medians], alone[medians], rtol=0, atol=0.3)
-    assert (noise_statistics(torch.zeros(64, 64))).isfinite().all()
+
+def test_to_be_sure_pays_only_for_who_is_right():
+    true = torch.tensor([[0.0, 0.1, 0.0]]).expand(2, 3)
+
+    def best(log_sigma):
+        spreads = torch.tensor([0.05, 0.5])
+        found = torch.tensor([[log_sigma, log_sigma, 0.0, 1.0]]).repeat(2, 1)
+        found[:, 3] = spreads
+        flat = torch.full((2, 2), 0.5)
+        loss = estimator_loss(found, true, torch.zeros(2), flat, torch.zeros(2))
+        return spreads[loss.argmin()].item()
+
+    assert best(math.log(0.1)) == pytest.approx(0.05)
+    assert best(math.log(0.2)) == pytest.approx(0.5)

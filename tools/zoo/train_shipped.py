@@ -1,13 +1,13 @@
 """Train a shipped model from its recipe, in pieces that can be interrupted.
 
     python -m tools.zoo.train_shipped recipes/fluorescence-x2.toml --data DIR
-    python -m tools.zoo.train_shipped recipes/… --data DIR --only noise_estimator
 
 A checkpoint is kept in `training_runs/`; the same command goes on from there. It is
-judged by the calibrate role. At the end the noise estimator is trained, on all domains,
-or taken from the base, and the model file written to the package's zoo. Figures are
-measured and written into the card by `python -m benchmarks.accuracy.evaluate`, and
-what the training images are like by `benchmarks.accuracy.suitability --write`.
+judged by the calibrate role. At the end the noise estimator is taken from the base, or
+trained (see `noise_estimators`), and the model file written to the package's zoo.
+Figures are measured and written into the card by
+`python -m benchmarks.accuracy.evaluate`, and what the training images are like by
+`benchmarks.accuracy.suitability --write`.
 """
 
 from __future__ import annotations
@@ -35,15 +35,14 @@ from napari_sr.cli.training import describe_step
 from napari_sr.datasets import gather_images
 from napari_sr.models.sr_model import SRModel, save_model
 from napari_sr.recipes import Recipe
-from napari_sr.training.auxiliary.noise_estimator import train_noise_estimator
 from napari_sr.training.validation import held_out
 from napari_sr.training.verdict import judge
+from tools.zoo.noise_estimators import trained_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.cards.model_card import ModelCard
-    from napari_sr.networks.weights import Weights
 
 RUNS = Path("training_runs")
 N_JUDGED_BY = 8
@@ -129,15 +128,6 @@ def judged_again(model: SRModel, recipe: Recipe, root: Path) -> SRModel:
     return SRModel(model.card.model_copy(update=update), model.weights)
 
 
-def estimator(recipe: Recipe, root: Path) -> Weights:
-    """Train what answers `noise="auto"`.
-
-    Noise is told from texture best by what has seen many textures: all domains.
-    """
-    everything = training_images(root, None, smallest=96)
-    return train_noise_estimator(*everything, recipe.settings).state_dict()
-
-
 def with_sources(card: ModelCard, root: Path, base: ModelCard | None) -> ModelCard:
     """Name every image that something in the model file has seen."""
     is_of_one = base is not None and card.domain != "general"
@@ -163,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--only", choices=["noise_estimator", "verdict"])
+    parser.add_argument("--only", choices=["verdict"])
     add_data_argument(parser)
     arguments = parser.parse_args()
     if arguments.threads:
@@ -180,7 +170,7 @@ def main() -> None:
     assert base is None or isinstance(base, SRModel)
     parts = {part: dict(model.weights[part]) for part in model.weights}
     if base is None:
-        parts["noise_estimator"] = dict(estimator(recipe, arguments.data))
+        parts["noise_estimator"] = trained_for(recipe.settings.factor, arguments.data)
     if recipe.base == recipe.name and recipe.domain != "general":
         model = judged_again(model, recipe, arguments.data)
     card = with_sources(model.card, arguments.data, base.card if base else None)
