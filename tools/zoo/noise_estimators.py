@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-N_RECORDINGS = 120_000
+N_RECORDINGS, N_EPOCHS = 120_000, 12
 
 
 def settings_for(factor: int) -> TrainingSettings:
@@ -47,8 +47,9 @@ def settings_for(factor: int) -> TrainingSettings:
 def trained_for(factor: int, root: Path) -> dict[str, Tensor]:
     """Train the estimator of a factor; give its weights."""
     everything = training_images(root, None, smallest=96)
-    estimator = train_noise_estimator(*everything, settings_for(factor), N_RECORDINGS)
-    return estimator.state_dict()
+    return train_noise_estimator(
+        *everything, settings_for(factor), N_RECORDINGS, N_EPOCHS
+    ).state_dict()
 
 
 def main() -> None:

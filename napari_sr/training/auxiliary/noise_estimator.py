@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 SIDES = (24, 32, 48, 64, 64, 64)
 """Sides of the recordings that the estimator learns from, in low pixels."""
-_BATCH, _ROWS = 32, 384
+_BATCH, _ROWS = 32, 512
 """Recordings that are simulated at a time, and that are learnt from at a time."""
+_RATE = 3e-3
 _STRUCTURED, _FLAT = 0.3, 0.1
 """Patches are taken as they come, more than for a generator: there is least to tell
 noise from where an image is flat. How often the more structured one, and shares."""
@@ -57,7 +58,7 @@ def train_noise_estimator(
     weights: Sequence[float] | None,
     settings: TrainingSettings,
     n_recordings: int = 12_000,
-    n_epochs: int = 30,
+    n_epochs: int = 40,
 ) -> NoiseEstimator:
     """Train the estimator behind `noise="auto"` on the generator's own recordings.
 
@@ -83,8 +84,11 @@ def train_noise_estimator(
     seen = estimator.relative(examples.statistics)
     estimator.mean.copy_(seen.mean(0))
     estimator.deviation.copy_(seen.std(0) + 1e-6)
-    optimizer = torch.optim.AdamW(estimator.parameters(), 2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs)
+    optimizer = torch.optim.AdamW(estimator.parameters(), _RATE, weight_decay=0.05)
+    n_steps = n_epochs * -(-len(seen) // _ROWS)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, _RATE, total_steps=n_steps, pct_start=0.1
+    )
     for _ in range(n_epochs):
         for rows in torch.split(torch.randperm(len(seen)), _ROWS):
             some = _Examples(*(part[rows] for part in examples))
@@ -93,7 +97,7 @@ def train_noise_estimator(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        schedule.step()
+            schedule.step()
     return estimator.eval()
 
 
