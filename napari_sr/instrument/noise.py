@@ -41,12 +41,9 @@ DARK_AND_BRIGHT = torch.tensor([0.2, 0.8])
 """Percentiles of the signal of a window at which its noise is estimated."""
 _MOST_CORRELATED = 1.2
 """Pixels; recordings to learn from have up to 1."""
-_RATHER_MORE = 0.8
-"""By how much of its uncertainty correlated noise is taken for stronger, for each pixel
-of correlation: too little of it removed costs more than too much."""
 _SHARES = torch.linspace(0, 1, 21)
 """Of photons in the variance, at the mean signal, among which the best is taken."""
-_OF_DETAIL = 0.7
+_OF_DETAIL = 0.3
 """Share of the detail that was not recorded beside which noise counts."""
 _SEEN = 0.01
 """Noise of which it matters how it is correlated."""
@@ -103,6 +100,10 @@ class NoiseEstimator(nn.Module):
 
     mean: Tensor
     deviation: Tensor
+    rather_more: Tensor
+    """By how much of its uncertainty noise is taken for stronger than it looks, for
+    each pixel of correlation; below 0 for weaker. What costs less is another at each
+    factor: blurred noise that is left, or fine texture that is taken for it."""
 
     def __init__(self, sizes: Sequence[int] = SIZES) -> None:
         super().__init__()
@@ -113,6 +114,8 @@ class NoiseEstimator(nn.Module):
             layers += [nn.Linear(before, after), nn.Tanh()]
         self.layers = nn.Sequential(*layers[:-1])
         self.is_older = sizes == OLDER_SIZES
+        if not self.is_older:
+            self.register_buffer("rather_more", torch.zeros(()))
 
     def forward(self, statistics: Tensor) -> Tensor:
         """Estimate the noise of windows.
@@ -186,8 +189,8 @@ class NoiseEstimator(nn.Module):
             variance = gain[:, None] * signal.clamp_min(0) + read_squared[:, None]
             found = torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(len(windows), 4)
         else:
-            rather_more = _RATHER_MORE * found[:, 2:3] * found[:, 3:]
-            variance = torch.exp(2 * (found[:, :2] + rather_more).clamp_max(0))
+            more = self.rather_more * found[:, 2:3] * found[:, 3:]
+            variance = torch.exp(2 * (found[:, :2] + more).clamp_max(0))
         weight, correlation = found[:, 3:].reciprocal(), found[:, 2:3]
         spread = (signal, variance, weight.expand(-1, 2), correlation.expand(-1, 2))
         first, second, third, fourth = (part.flatten() for part in spread)

@@ -160,6 +160,22 @@ def test_a_result_says_all_that_is_needed_to_make_it_again(viewer, widget, qtbot
     assert "partial" not in said
 
 
+def test_the_noise_that_was_removed_is_said_with_its_correlation(
+    viewer, widget, qtbot, tiny_card
+):
+    viewer.add_image(counts((20, 30)))
+    widget.reset_choices()
+    choose(widget, "tiny")
+    widget._choices.noise.box.setCurrentIndex(2)
+    for name, value in {"gain": 2, "correlation": 0.5}.items():
+        widget._choices.noise.level[name].setValue(value)
+
+    run_to_end(widget, qtbot)
+
+    said = "Done: 40 × 60 px, noise gain=2,read=0,offset=0,correlation=0.5"
+    assert status(widget).startswith(said)
+
+
 @pytest.mark.parametrize("kind", ["multiscale", "dask", "zarr", "time series"])
 def test_layers_of_every_kind_are_taken(viewer, widget, qtbot, tmp_path, kind):
     pixels = counts((2, 40, 40))

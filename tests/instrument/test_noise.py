@@ -154,6 +154,18 @@ def test_a_window_that_is_less_sure_counts_less():
     assert level.correlation < 0.02
 
 
+@pytest.mark.parametrize(("more", "factor"), [(1.0, 1.28), (0.0, 1.0), (-1.0, 0.78)])
+def test_uncertain_correlated_noise_is_taken_for_more_or_less(more, factor):
+    estimator, plane = Knowing(), white_noise(0.05, (256, 256))
+    estimator.correlation = 0.5  # times the spread: a quarter
+    plain = estimator.estimate([plane]).read
+
+    estimator.rather_more.fill_(more)
+
+    found = estimator.estimate([plane]).read
+    assert found / plain == pytest.approx(factor, rel=0.01)
+
+
 def test_dead_windows_say_nothing():
     plane = torch.zeros(256, 256)
     plane[:64, :64] = white_noise(0.05, (64, 64))

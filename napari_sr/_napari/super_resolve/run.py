@@ -6,6 +6,7 @@ are unfinished, what is said on the way, and what ends it.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from napari_sr._napari.super_resolve.flow import Result, run
 from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.result_layer import ResultLayer
 from napari_sr._napari.super_resolve.view import plane_in_view
+from napari_sr.runs.summary import _as_typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,6 +223,11 @@ def _outcome(result: Result | None) -> str:
             f"Run does the rest."
         )
     shape = " × ".join(map(str, result.levels[0].shape))
-    clipped = f", {result.share_clipped:.2%} of pixels clipped"
-    note = f", {result.plan.dtype_note}" if result.plan.dtype_note else ""
-    return f"Done: {shape} px{clipped if result.share_clipped else ''}{note}."
+    parts = [f"Done: {shape} px"]
+    if result.plan.noise is not None:
+        parts.append(f"noise {_as_typed(asdict(result.plan.noise))}")
+    if result.share_clipped:
+        parts.append(f"{result.share_clipped:.2%} of pixels clipped")
+    if result.plan.dtype_note:
+        parts.append(result.plan.dtype_note)
+    return f"{', '.join(parts)}."

@@ -59,6 +59,7 @@ def train_noise_estimator(
     settings: TrainingSettings,
     n_recordings: int = 12_000,
     n_epochs: int = 40,
+    rather_more: float = 0.0,
 ) -> NoiseEstimator:
     """Train the estimator behind `noise="auto"` on the generator's own recordings.
 
@@ -72,6 +73,8 @@ def train_noise_estimator(
         Simulated recordings; each contributes one row of statistics.
     n_epochs
         Passes over them.
+    rather_more
+        By how much of its uncertainty correlated noise is taken for stronger.
 
     Returns
     -------
@@ -84,6 +87,7 @@ def train_noise_estimator(
     seen = estimator.relative(examples.statistics)
     estimator.mean.copy_(seen.mean(0))
     estimator.deviation.copy_(seen.std(0) + 1e-6)
+    estimator.rather_more.fill_(rather_more)
     optimizer = torch.optim.AdamW(estimator.parameters(), _RATE, weight_decay=0.05)
     n_steps = n_epochs * -(-len(seen) // _ROWS)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
