@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_sr.evaluation.protocol import Specimen
 
 RESULT = Path("benchmarks/results/noise.md")
-MOST_PER_DATASET, LARGEST = 3, 512
+MOST_PER_DATASET, LARGEST = 2, 512
 """Images of a dataset that are measured, and their largest side."""
 
 
@@ -154,8 +154,8 @@ def estimated(low: NDArray, model: SRModel) -> NoiseLevel:
     """Estimate the noise of a recording, in counts."""
     stack = Stack.from_array(low)
     intensity = IntensityRange.measure(stack, model.intensity_policy)
-    level = model.prepare(stack, intensity, "auto")
-    assert isinstance(level, NoiseLevel)
+    level = model.prepare(stack, intensity, "auto").noise
+    assert level is not None
     return level
 
 
@@ -187,7 +187,8 @@ def table(of: Callable[[Kind, str], list[Outcome]], datasets: Iterable[str]) -> 
             ]
         )
     return as_markdown(
-        ["noise", "given", "auto", "most lost", "lowest auto", "found", "px"], rows
+        ["noise", "given", "auto", "most lost", "lowest auto", "found", "px"],
+        rows,
     )
 
 
@@ -240,7 +241,7 @@ def main() -> None:
 
 INTRODUCTION = """# Noise: estimated beside given
 
-`python -m benchmarks.accuracy.noise --write`: up to three images of each dataset, at
+`python -m benchmarks.accuracy.noise --write`: up to two images of each dataset, at
 most 512 px a side. Gains over bicubic in dB, means of datasets, dial 0; "most lost" is
 the dataset where `auto` is furthest below the level given, "lowest auto" that where it
 is worst against bicubic. "found" is the noise that was estimated, over the true one

@@ -25,9 +25,10 @@ from napari_sr.instrument.noise_statistics import (
     WHERE_FLAT,
     noise_statistics,
 )
+from napari_sr.instrument.older_noise_estimator import N_STATISTICS, OlderNoiseEstimator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor
 
@@ -35,8 +36,8 @@ SIGNAL_RADIUS = 2
 """Pixels around each over which `noise_map` averages the signal."""
 WINDOW, N_WINDOWS = 64, 32
 """Largest side of a window in which noise is estimated, and how many of a plane."""
-SIZES, OLDER_SIZES = (N_FEATURES, 128, 48, 4), (64, 32, 2)
-"""Widths of the estimator, statistics to outputs; of those of older files."""
+SIZES = (N_FEATURES, 128, 48, 4)
+"""Widths of the estimator, statistics to outputs."""
 DARK_AND_BRIGHT = torch.tensor([0.2, 0.8])
 """Percentiles of the signal of a window at which its noise is estimated."""
 _MOST_CORRELATED = 1.2
@@ -91,11 +92,6 @@ class NoiseEstimator(nn.Module):
 
     Energies are taken relative to that of the flattest blocks, which is noise above
     all, so that an image and its noise that are both twice as strong look the same.
-
-    Parameters
-    ----------
-    sizes
-        `SIZES` or `OLDER_SIZES`. Older files know nothing of correlation.
     """
 
     mean: Tensor
@@ -105,17 +101,15 @@ class NoiseEstimator(nn.Module):
     each pixel of correlation; below 0 for weaker. What costs less is another at each
     factor: blurred noise that is left, or fine texture that is taken for it."""
 
-    def __init__(self, sizes: Sequence[int] = SIZES) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(sizes[0]))
-        self.register_buffer("deviation", torch.ones(sizes[0]))
+        self.register_buffer("mean", torch.zeros(N_FEATURES))
+        self.register_buffer("deviation", torch.ones(N_FEATURES))
+        self.register_buffer("rather_more", torch.zeros(()))
         layers: list[nn.Module] = []
-        for before, after in pairwise(sizes):
+        for before, after in pairwise(SIZES):
             layers += [nn.Linear(before, after), nn.Tanh()]
         self.layers = nn.Sequential(*layers[:-1])
-        self.is_older = sizes == OLDER_SIZES
-        if not self.is_older:
-            self.register_buffer("rather_more", torch.zeros(()))
 
     def forward(self, statistics: Tensor) -> Tensor:
         """Estimate the noise of windows.
@@ -129,12 +123,10 @@ class NoiseEstimator(nn.Module):
         -------
         Tensor
             `(n, 4)`: log standard deviation where the window is dark and where it is
-            bright, correlation in pixels, and how uncertain the logarithms are. Of
-            older files `(n, 2)`: log standard deviations at signal 1 and at 0.
+            bright, correlation in pixels, and how uncertain the logarithms are.
         """
-        found: Tensor = self.layers(self.standardized(statistics).clamp(-5, 5))
-        if self.is_older:
-            return found.clamp(-12, 0)
+        standard = (self.relative(statistics) - self.mean) / self.deviation
+        found: Tensor = self.layers(standard.clamp(-5, 5))
         log_flat = 0.5 * statistics[:, WHERE_FLAT, None]
         return torch.cat(
             [
@@ -147,14 +139,8 @@ class NoiseEstimator(nn.Module):
 
     def relative(self, statistics: Tensor) -> Tensor:
         """Take what the layers see, before it is standardized."""
-        if self.is_older:
-            return statistics[:, : OLDER_SIZES[0]]
         level = statistics[:, WHERE_FLAT, None]
         return torch.where(LOG_ENERGIES, statistics - level, statistics)
-
-    def standardized(self, statistics: Tensor) -> Tensor:
-        """Bring what the layers see to mean 0 and deviation 1 of the training."""
-        return (self.relative(statistics) - self.mean) / self.deviation
 
     @torch.no_grad()
     def estimate(self, planes: Iterable[Tensor]) -> NoiseLevel:
@@ -184,24 +170,23 @@ class NoiseEstimator(nn.Module):
         windows = _windows(plane)
         signal = torch.quantile(windows.flatten(1), DARK_AND_BRIGHT, dim=1).T
         found = self(noise_statistics(windows))
-        if self.is_older:
-            gain, read_squared = torch.exp(2 * found).unbind(1)
-            variance = gain[:, None] * signal.clamp_min(0) + read_squared[:, None]
-            found = torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(len(windows), 4)
-        else:
-            more = self.rather_more * found[:, 2:3] * found[:, 3:]
-            variance = torch.exp(2 * (found[:, :2] + more).clamp_max(0))
+        more = self.rather_more * found[:, 2:3] * found[:, 3:]
+        variance = torch.exp(2 * (found[:, :2] + more).clamp_max(0))
         weight, correlation = found[:, 3:].reciprocal(), found[:, 2:3]
         spread = (signal, variance, weight.expand(-1, 2), correlation.expand(-1, 2))
         first, second, third, fourth = (part.flatten() for part in spread)
         return first, second, third, fourth
 
 
-def estimator_for(weights: Mapping[str, Tensor]) -> NoiseEstimator:
+AnyNoiseEstimator = NoiseEstimator | OlderNoiseEstimator
+
+
+def estimator_for(weights: Mapping[str, Tensor]) -> AnyNoiseEstimator:
     """Build an estimator for weights of today, or of an older file; none are loaded."""
     mean = weights.get("mean")
-    is_older = mean is not None and len(mean) == OLDER_SIZES[0]
-    return NoiseEstimator(OLDER_SIZES if is_older else SIZES)
+    if mean is not None and len(mean) == N_STATISTICS:
+        return OlderNoiseEstimator()
+    return NoiseEstimator()
 
 
 def _windows(plane: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from napari_sr.image.tiling import pad_plane
 from napari_sr.instrument.data_consistency import fitted_sigma
 from napari_sr.instrument.noise import (
     SIGNAL_RADIUS,
-    NoiseEstimator,
+    AnyNoiseEstimator,
     estimator_for,
     noise_map,
 )
@@ -233,7 +233,7 @@ class SRModel(Upscaler):
         return runner
 
     @cached_property
-    def noise_estimator(self) -> NoiseEstimator:
+    def noise_estimator(self) -> AnyNoiseEstimator:
         """What answers `noise="auto"`."""
         weights = self.weights["noise_estimator"]
         estimator = estimator_for(weights)

@@ -32,9 +32,7 @@ def files(tmp_path, monkeypatch):
 def test_a_result_is_what_its_model_makes_today(files, name):
     before = read_stack(files / name)
 
-    with sr.open_stack(files / name) as stack:
-        noise = stack.provenance["plan"]["noise"]  # "auto" finds a little more today
-    today = sr.upscale(files / "recording.ome.tif", "tiny", device="cpu", noise=noise)
+    today = sr.upscale(files / "recording.ome.tif", "tiny", device="cpu")
 
     np.testing.assert_allclose(today.astype(int), before, atol=1)
 
@@ -118,7 +116,9 @@ def test_recipes_are_understood(files, capsys):
 
     assert codes == [0, 0], capsys.readouterr().err
     before = read_stack(files / "result.ome.tif")
-    assert read_stack(files / "again.ome.tif").shape == before.shape
+    np.testing.assert_allclose(
+        read_stack(files / "again.ome.tif").astype(int), before, atol=1
+    )
     assert sr.load_model(files / "new.safetensors").factor == 2
 
 
