@@ -24,6 +24,8 @@ from napari_sr.files.tiff.pages import TiffPages, choose_series
 from napari_sr.files.tiff.values import read_shown, read_values
 from napari_sr.files.writing import AtomicWriter
 from napari_sr.image.axis import Axis
+from napari_sr.image.regions import pyramid_shapes
+from napari_sr.image.sampling import halved
 from napari_sr.image.stack import Stack, StackError, check_pixels
 from napari_sr.image.units import convert
 
@@ -44,6 +46,8 @@ _SPARE_LETTERS = "qpiuvwabdefghjklmnor"
 """For dimensions that a file names alike."""
 
 _TILE = 256
+_COARSE_ENOUGH = 1024
+"""Side of the coarsest level, at most; what is no larger has one level."""
 _LARGEST_CLASSIC = 2**32 - 2**27
 """Bytes of pixels above which a file is a BigTIFF; headers take the rest of 4 GB."""
 
@@ -128,7 +132,11 @@ class TiffSink:
             if max(sides) > _TILE:
                 self._options["tile"] = (_TILE, _TILE)
                 sides = [-(-side // _TILE) * _TILE for side in sides]
+        levels = pyramid_shapes(content.shape[-2:], _COARSE_ENOUGH)
+        self._n_coarser = len(levels) - 1
         n_pixels = math.prod([*content.leading_shape, *sides])
+        if self._n_coarser:  # a quarter, a sixteenth, …
+            n_pixels = n_pixels * 4 // 3
         self._writer = tifffile.TiffWriter(
             path,
             bigtiff=n_pixels * content.dtype.itemsize > _LARGEST_CLASSIC,
@@ -137,15 +145,18 @@ class TiffSink:
         self._description: bytes | None = description
 
     def put(self, index: tuple[int, ...], plane: NDArray) -> None:
-        """Write one page; the first one carries the description."""
+        """Write one page and its coarser levels; the first carries the description."""
+        options = {"metadata": None, "software": "napari-sr", **self._options}
         self._writer.write(
-            plane,
-            description=self._description,
-            metadata=None,
-            software="napari-sr",
-            **self._options,
+            plane, description=self._description, subifds=self._n_coarser, **options
         )
         self._description = None
+        del options["software"]
+        for tag in ("resolution", "resolutionunit"):
+            options.pop(tag, None)
+        for _ in range(self._n_coarser):
+            plane = halved(plane)
+            self._writer.write(plane, subfiletype=1, **options)
 
     def close(self) -> None:
         """Finish the file."""
