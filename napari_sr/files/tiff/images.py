@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 
 from napari_sr.files.channel import of_channel, pick_channel
-from napari_sr.files.formats import stem_of
+from napari_sr.files.formats import stem_of, within_file
 from napari_sr.files.tiff.axes import read_imagej_axes, read_plain_axes
 from napari_sr.files.tiff.instruments import read_instrument_axes
 from napari_sr.files.tiff.ome_xml import OmeImage, read_ome_xml, write_ome_xml
@@ -63,7 +63,8 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
     Parameters
     ----------
     path
-        The file. The other files of an OME-TIFF set are found beside it.
+        The file, or `file.tif/1` for one of its images. The other files of an OME-TIFF
+        set are found beside it.
     channel
         Which channel, from 0; None where there is only one.
 
@@ -72,14 +73,15 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
     StackError
         If it is not a TIFF, not complete, or not gray pixels of a usable type.
     """
+    location, name = within_file(path)
     try:
-        tif = tifffile.TiffFile(path)
+        tif = tifffile.TiffFile(location)
     except Exception as error:  # a damaged header can raise anything
         raise StackError(
             f"{path} is not a readable TIFF ({error}); check what program wrote it."
         ) from error
     try:
-        return _read_stack(path, tif, channel)
+        return _read_stack(location, tif, channel, name)
     except StackError:
         tif.close()
         raise
@@ -163,10 +165,12 @@ class TiffSink:
         self._writer.close()
 
 
-def _read_stack(path: Path, tif: tifffile.TiffFile, channel: Pick | None) -> Stack:
-    """Make a stack of an open TIFF."""
+def _read_stack(
+    path: Path, tif: tifffile.TiffFile, channel: Pick | None, name: str
+) -> Stack:
+    """Make a stack of an open TIFF, or of the image in it that is named."""
     label = str(path)
-    series = choose_series(label, tif)
+    series = choose_series(label, tif, name)
     keyframe = series[0].keyframe
     described = _read_description(tif, series[0], read_shown(label, tif, keyframe))
     names, lengths = _leading_axes(label, series)
@@ -197,7 +201,7 @@ def _read_stack(path: Path, tif: tifffile.TiffFile, channel: Pick | None) -> Sta
         axes=axes,
         shape=(*numbers.shape, *keyframe.shape),
         dtype=dtype,
-        name=stem_of(path.name),
+        name="_".join(filter(None, (stem_of(path.name), name))),
         provenance=of_channel(described.provenance, chosen),
         info=described.info.of_channel(chosen) if n_channels > 1 else described.info,
         close=tif.close,
