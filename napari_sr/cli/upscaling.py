@@ -79,6 +79,9 @@ def add_upscale(parser: argparse.ArgumentParser) -> None:
     add("--pixel-size", type=read_size, metavar="SIZE",
         help="as 0.65um or 0.5x0.65mm (y, x), where that of the file is missing or "
         "wrong")  # fmt: skip
+    add("--series", metavar="IMAGE",
+        help="which image of files that hold several, by number from 0 or name; as "
+        "FILE/IMAGE")  # fmt: skip
     add("--stack", action="store_true", help="take all inputs as planes of one stack")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--compression", choices=COMPRESSIONS,
@@ -120,6 +123,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
     else:
         finding = look_for(arguments.inputs, leave_out=arguments.output)
         sources, arguments.skipped = [*finding.stacks], finding.skipped
+    if arguments.series is not None:
+        sources = [_of_series(source, arguments.series) for source in sources]
 
     from napari_sr.catalogue.lookup import load_with_options
     from napari_sr.upscaling.flow import as_upscaler
@@ -135,6 +140,15 @@ def _upscale(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         return plan_jobs(jobs, upscaler, settings)
     return run_jobs(arguments, jobs, upscaler, settings)
+
+
+def _of_series(source: Source, name: str) -> Source:
+    """Take one image of a file, or of each of several."""
+    if isinstance(source, Path):
+        return source / name
+    return (
+        tuple(path / name for path in source) if isinstance(source, tuple) else source
+    )
 
 
 def _settings(arguments: argparse.Namespace) -> UpscaleSettings:

@@ -12,6 +12,7 @@ from napari_sr.files.dicom.sniff import DICOM_SUFFIXES
 from napari_sr.image.stack import Stack, StackError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
     from napari_sr.files.channel import Pick
@@ -57,6 +58,7 @@ FORMATS = (
         "TIFF",
         (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk"),
         "napari_sr.files.tiff.images",
+        holds_paths=True,
     ),
     Format(
         "OME-Zarr",
@@ -115,6 +117,7 @@ FORMATS = (
         extra="bioio",
         library="bioio",
         is_written=False,
+        holds_paths=True,
     ),
 )
 
@@ -156,6 +159,43 @@ def find_format(path: Path) -> Format | None:
     """Find the format that a suffix stands for."""
     name = path.name.lower()
     return next((known for known in FORMATS if name.endswith(known.suffixes)), None)
+
+
+def within_file(path: Path) -> tuple[Path, str]:
+    """Split `a.h5/entry/data` into the file and what is meant of it, "" for all."""
+    file = holding_file(path)
+    return (path, "") if file is None else (file, path.relative_to(file).as_posix())
+
+
+def pick_image(path: Path, name: str, images: Sequence[str]) -> int:
+    """Give the number of one of several images of a file.
+
+    Parameters
+    ----------
+    path
+        The file, as errors call it.
+    name
+        Its number from 0, or its name; empty where there is one.
+    images
+        What they are called.
+
+    Raises
+    ------
+    StackError
+        If there is no such image, or one has to be chosen.
+    """
+    if not name and len(images) == 1:
+        return 0
+    if name.isdigit() and int(name) < len(images):
+        return int(name)
+    if name in images:
+        return images.index(name)
+    listed = ", ".join(f"{number}: {one}" for number, one in enumerate(images[:4]))
+    what = f"none is {name}" if name else "one is taken at a time"
+    raise StackError(
+        f"{path} holds {len(images)} images ({listed}), and {what}; open one as "
+        f"{path}/0 (--series 0)."
+    )
 
 
 def holding_file(path: Path) -> Path | None:

@@ -140,6 +140,24 @@ class Regions:
                 yield Region(index, rows, columns)
 
 
+def pyramid_shapes(shape: Sequence[int], largest: int) -> list[tuple[int, ...]]:
+    """List the shapes of the levels of an image, the finest first.
+
+    Parameters
+    ----------
+    shape
+        Of the finest.
+    largest
+        Side of the coarsest, at most: it is read at once.
+    """
+    *leading, height, width = shape
+    shapes = [tuple(shape)]
+    while max(height, width) > largest:
+        height, width = -(-height // 2), -(-width // 2)
+        shapes.append((*leading, height, width))
+    return shapes
+
+
 def _times(part: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
     rows, columns = (slice(cut.start * factor, cut.stop * factor) for cut in part)
     return rows, columns

@@ -192,7 +192,7 @@ def raw_bytes(shape: Shape, dtype: str, suffix: str, padded: bool = False) -> in
 
     `padded` counts whole chunks: not compressed, those at the far edges are stored so.
     """
-    levels = level_shapes(shape) if suffix == ZARR else [shape]
+    levels = level_shapes(shape)
     if padded and suffix == ZARR:
         levels = [(*one[:-2], *map(_whole_chunks, one[-2:])) for one in levels]
     return sum(map(prod, levels)) * np.dtype(dtype).itemsize

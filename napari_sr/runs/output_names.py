@@ -10,14 +10,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sr.files.formats import has_writable_suffix
+from napari_sr.files.formats import has_writable_suffix, stem_of, within_file
 from napari_sr.files.url import Url
 from napari_sr.image.stack import Stack, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr")
 
 OUTPUT_SUFFIXES = (".ome.tif", ".ome.zarr")
 """Of results in a folder; the first where none is asked for."""
@@ -30,7 +28,8 @@ def files_of(source: Source) -> tuple[Path, ...]:
     """List the files of a source; none where it is not on this machine's disks."""
     if isinstance(source, Stack | Url):
         return ()
-    return (source,) if isinstance(source, Path) else source
+    paths = (source,) if isinstance(source, Path) else source
+    return tuple(within_file(path)[0] for path in paths)
 
 
 def name_of(source: Source) -> str:
@@ -140,7 +139,8 @@ def _first(source: Source) -> Path:
         is_address = isinstance(source, Url)
         name = _stem(Path(source.name)) if is_address else source.name
         return Path(f"{_clean(name)}.tif")
-    return files_of(source)[0]
+    file, name = within_file(source if isinstance(source, Path) else source[0])
+    return file.with_name(f"{_stem(file)}_{_clean(name)}.tif") if name else file
 
 
 def _clean(name: str) -> str:
@@ -150,8 +150,5 @@ def _clean(name: str) -> str:
 
 def _stem(path: Path) -> str:
     """Name a file without the suffixes of its format."""
-    for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
     # A series is a folder that may be called 1.2.840.
-    return path.stem if has_writable_suffix(path) else path.name
+    return stem_of(path.name)

@@ -58,4 +58,16 @@ def differing(
     if not isinstance(before, dict):
         return None
     names = [*asked, *(name for name in before if name not in asked)]
-    return [name for name in names if before.get(name) != asked.get(name)]
+    others = [name for name in names if before.get(name) != asked.get(name)]
+    return [_of_model(before, asked) if one == "model" else one for one in others]
+
+
+def _of_model(before: Mapping[str, object], asked: Mapping[str, object]) -> str:
+    """Say whether it is another model, or the same at another dial or with options."""
+    one, other = before.get("model"), asked.get("model")
+    if not (isinstance(one, list) and isinstance(other, list)):
+        return "model"
+    *same, chosen = other
+    if one[: len(same)] != same:
+        return "model"
+    return "option of the model" if isinstance(chosen, dict) else "dial"

@@ -126,7 +126,7 @@ def test_several_images_in_one_file_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(RAMP, **PLAIN)
         writer.write(RAMP[0, :50], **PLAIN)
-    with pytest.raises(StackError, match=r"holds 2 images \(4 x 60 x 70, 50 x 70\)"):
+    with pytest.raises(StackError, match=r"2 images \(0: 4 x 60 x 70, 1: 50 x 70\)"):
         open_stack(tmp_path / "a.tif")
 
 

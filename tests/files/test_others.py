@@ -159,9 +159,12 @@ class PretendImage:
         if not path.exists():
             raise ValueError("no plugin")
 
+    def set_scene(self, number):
+        self.scene = number
+
     @property
     def dask_data(self):
-        array = RAMP.reshape(1, 2, 2, 60, 70)
+        array = RAMP.reshape(1, 2, 2, 60, 70) + self.scene
         return library("dask.array").from_array(array, chunks=(1, 1, 1, 60, 70))
 
     @property
@@ -189,6 +192,17 @@ def test_what_bioio_reads_has_channels_sizes_and_planes(tmp_path):
     assert stacks[0].axes == (Axis("z", 2.0, "um"), Axis("y", 0.5, "um"), Axis("x"))
     second = RAMP.reshape(2, 2, 60, 70)[1]
     assert np.array_equal(stacks[1].plane((1,)), second[1])
+
+
+@pytest.mark.usefixtures("bioio")
+def test_one_of_several_scenes_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(PretendImage, "scenes", ("Series0", "Series1"))
+    (tmp_path / "a.lif").write_bytes(b"x")
+    with pytest.raises(StackError, match=r"2 images \(0: Series0, 1: Series1\)"):
+        open_stack(tmp_path / "a.lif")
+    for name in ("1", "Series1"):
+        with open_stack(tmp_path / "a.lif" / name, channel=0) as stack:
+            assert np.array_equal(stack.plane((0,)), RAMP[0] + 1)
 
 
 # -- What is not there -------------------------------------------------------------

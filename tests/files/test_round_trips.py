@@ -17,6 +17,7 @@ from napari_sr.files.tiff import images as tiff
 from napari_sr.files.writing import Content
 from napari_sr.files.zarr import images as ome_zarr
 from napari_sr.image.info import NOTHING_SAID
+from napari_sr.image.sampling import halved
 from napari_sr.image.stack import Axis
 
 PLACE = {
@@ -243,3 +244,20 @@ def test_importing_the_room_loads_no_format():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("compression", ["zlib", "none"])
+def test_a_large_ome_tiff_has_coarser_levels(tmp_path, monkeypatch, compression):
+    monkeypatch.setattr(tiff, "_COARSE_ENOUGH", 20)
+    array = pixels((3, 70, 50))
+    path = write(tmp_path / "a.ome.tif", array, compression=compression)
+    with tifffile.TiffFile(path) as tif:
+        (series,) = tif.series
+        shapes = [level.shape for level in series.levels]
+        assert shapes == [(3, 70, 50), (3, 35, 25), (3, 18, 13)]
+        assert tif.series[0].kind == "ome"
+        for plane, coarser in zip(array, series.levels[1].asarray(), strict=True):
+            assert np.array_equal(coarser, halved(plane))
+    with open_stack(path) as stack:
+        assert np.array_equal(read(stack), array)
+        assert stack.axes[-1] == PLACE["x"]

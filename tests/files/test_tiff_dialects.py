@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
-from sample_files import PLAIN, RAMP, axes_of, read, read_file
+from sample_files import GRAY, PLAIN, RAMP, axes_of, read, read_file
 
 import napari_sr as sr
+from napari_sr.cli import main
 from napari_sr.files import create_stack, open_stack
 from napari_sr.image.info import Channel, ImageInfo
 from napari_sr.image.stack import StackError
@@ -282,3 +283,24 @@ def test_an_imagej_table_of_any_colours_shows_counts(tmp_path):
         metadata={"axes": "ZYX"},
     )
     assert np.array_equal(read_file(tmp_path / "a.tif"), RAMP.astype(np.uint8))
+
+
+def test_one_of_several_images_is_named(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for number, name in enumerate(("left", "right")):
+            options = {"metadata": {"axes": "ZYX", "Name": name}, **GRAY}
+            writer.write(RAMP[:, number:], **options)
+    with pytest.raises(StackError, match=r"holds 2 images \(0: left, 1: right\)"):
+        open_stack(path)
+    for name in ("1", "right"):
+        assert np.array_equal(read_file(path / name), RAMP[:, 1:])
+    with pytest.raises(StackError, match=r"none is middle"):
+        open_stack(path / "middle")
+    command = ["upscale", str(path), "-o", str(tmp_path / "out"), "-m", "nearest"]
+    assert main([*command, "--factor", "2", "--series", "right"]) == 0
+    result = read_file(tmp_path / "out" / "a_right_x2.ome.tif")
+    assert np.array_equal(result[:, ::2, ::2], RAMP[:, 1:])
+    nearest = sr.load_model("nearest", factor=2)
+    with pytest.raises(StackError, match="is its own source"):
+        sr.upscale_file(path / "1", path, nearest, overwrite=True)

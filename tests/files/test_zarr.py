@@ -186,3 +186,37 @@ def test_each_chunk_is_decoded_once(tmp_path, monkeypatch):
         for index in (9, 10, 15):
             assert np.array_equal(stack.window((index,), cut), deep[index][cut])
     assert len(read_of) == 1
+
+
+def test_version_0_6_is_read_in_the_coordinates_of_the_image(tmp_path):
+    path = write_zarr(tmp_path / "a.zarr", RAMP, "zyx")
+    group = zarr.open_group(path, mode="r+")
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    steps = [
+        {"type": "scale", "scale": [2.0, 0.5, 0.25]},
+        {"type": "translation", "translation": [1.0, 0.0, -3.0]},
+    ]
+    placed = {"type": "sequence", "input": "s0", "output": "own"}
+    onwards = {"type": "scale", "scale": [9, 9, 9], "input": "own", "output": "stage"}
+    group.attrs["multiscales"] = [
+        {
+            "version": "0.6",
+            "coordinateSystems": [
+                {"name": "stage", "axes": axes[::-1]},
+                {"name": "own", "axes": axes},
+            ],
+            "datasets": [
+                {
+                    "path": "s0",
+                    "coordinateTransformations": [placed | {"transformations": steps}],
+                }
+            ],
+            "coordinateTransformations": [onwards],
+        }
+    ]
+    assert np.array_equal(read_file(path), RAMP)
+    assert axes_of(path) == (
+        Axis("z", 2.0, "um", 1.0),
+        Axis("y", 0.5, "um"),
+        Axis("x", 0.25, "um", -3.0),
+    )

@@ -7,10 +7,21 @@ import os
 from pathlib import Path
 
 import pytest
+from stacks_on_disk import counts, write_stack
 
+import napari_sr as sr
 from napari_sr.image.stack import StackError
-from napari_sr.runs.many_files import FileSkipped, Report
-from napari_sr.runs.one_file import FileJob
+from napari_sr.methods.interpolation import Interpolation
+from napari_sr.runs.many_files import FileSkipped, Report, resume_job
+from napari_sr.runs.one_file import FileJob, FileResult
+from napari_sr.settings import UpscaleSettings
+
+BICUBIC, MODEL = Interpolation("bicubic", 2), sr.load_model("general-x2")
+
+
+def blurred(sigma):
+    return sr.load_model("wiener", factor=2, psf_sigma=sigma)
+
 
 JOB = FileJob(Path("a.tif"), Path("out", "a_x2.ome.tif"))
 DONE = FileSkipped(JOB.source, JOB.output)
@@ -44,3 +55,25 @@ def test_a_report_on_a_full_disk_ends_no_run(tmp_path):
     with Report(tmp_path / "report.csv") as report:
         report.add(JOB, DONE)
     assert "space" in report.error
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        ((BICUBIC, {}), (Interpolation("nearest", 2), {}), "another model;"),
+        ((BICUBIC, {}), (BICUBIC, {"dtype": "float32"}), "another dtype;"),
+        ((MODEL.at_dial(0), {}), (MODEL.at_dial(1), {}), "another dial;"),
+        ((blurred(1.0), {}), (blurred(1.5), {}), "another option of the model;"),
+    ],
+    ids=["model", "setting", "dial", "option"],
+)
+def test_what_is_another_is_called_by_its_name(tmp_path, first, second, named):
+    source = write_stack(tmp_path / "a.tif", counts((2, 24, 24)))
+    outcomes = []
+    for upscaler, options in (first, second):
+        job = FileJob(source, tmp_path / "r.ome.tif")
+        settings = UpscaleSettings(device="cpu", **options)
+        *_, outcome = resume_job(job, upscaler, settings)
+        outcomes.append(outcome)
+    assert isinstance(outcomes[0], FileResult)
+    assert f"made with {named}" in str(outcomes[1].error)

@@ -12,6 +12,7 @@ import numpy as np
 from bioio import BioImage
 
 from napari_sr.files.arrays import stack_of
+from napari_sr.files.formats import pick_image, within_file
 from napari_sr.image.axis import Axis
 from napari_sr.image.info import Channel, ImageInfo
 from napari_sr.image.stack import StackError
@@ -26,25 +27,23 @@ if TYPE_CHECKING:
 
 
 def open_file(path: Path, channel: Pick | None) -> Stack:
-    """Open the image of a file; of one with several scenes, say which there are."""
+    """Open the image of a file, or `file.czi/1` of one with several scenes."""
+    location, name = within_file(path)
     try:
-        image: Any = BioImage(path)
-        scenes = list(image.scenes)
+        image: Any = BioImage(location)
+        scenes = [str(scene) for scene in image.scenes]
+        image.set_scene(pick_image(location, name, scenes))
         pixels, sizes = image.dask_data, image.physical_pixel_sizes
         names = [str(name) for name in image.channel_names or ()]
         step = getattr(image, "time_interval", None)
+    except StackError:
+        raise
     except Exception as error:  # plugins raise anything
         reason = " ".join(str(error).split())
         raise StackError(
             f"{path} cannot be read through bioio ({reason}). It may need another "
             f"plugin of bioio, such as bioio-bioformats; or save it as OME-TIFF."
         ) from error
-    if len(scenes) > 1:
-        listed = ", ".join(map(str, scenes[:4]))
-        raise StackError(
-            f"{path} holds {len(scenes)} images ({listed}); save the one you need as "
-            "OME-TIFF."
-        )
     if pixels.ndim != len("TCZYX"):
         raise StackError(f"{path} is a colour image; save one channel of it as gray.")
     axes = [

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from napari_sr.files.arrays import stack_of
-from napari_sr.files.formats import holding_file
+from napari_sr.files.formats import within_file
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import StackError
 
@@ -35,7 +35,7 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
     channel
         Which channel, where an axis is marked as such.
     """
-    location = holding_file(path) or path
+    location, name = within_file(path)
     try:
         file = h5py.File(location, "r")
     except OSError as error:
@@ -45,7 +45,7 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
             "its source."
         ) from error
     try:
-        array = _find_array(path, location, file)
+        array = _find_array(name, location, file)
         return stack_of(path, array, _axes_of(array), channel, close=file.close)
     except StackError:
         file.close()
@@ -58,10 +58,9 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
         ) from error
 
 
-def _find_array(path: Path, location: Path, file: h5py.File) -> h5py.Dataset:
+def _find_array(name: str, location: Path, file: h5py.File) -> h5py.Dataset:
     """Find the image that is meant, or list those there are."""
-    if path != location:
-        name = path.relative_to(location).as_posix()
+    if name:
         found = file.get(name)
         if isinstance(found, h5py.Group):
             found = _marked_in(found)

@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 
 from napari_sr.files.channel import of_channel, pick_channel
-from napari_sr.files.formats import stem_of
+from napari_sr.files.formats import stem_of, within_file
 from napari_sr.files.tiff.axes import read_imagej_axes, read_plain_axes
 from napari_sr.files.tiff.instruments import read_instrument_axes
 from napari_sr.files.tiff.ome_xml import OmeImage, read_ome_xml, write_ome_xml
@@ -24,6 +24,8 @@ from napari_sr.files.tiff.pages import TiffPages, choose_series
 from napari_sr.files.tiff.values import read_shown, read_values
 from napari_sr.files.writing import AtomicWriter
 from napari_sr.image.axis import Axis
+from napari_sr.image.regions import pyramid_shapes
+from napari_sr.image.sampling import halved
 from napari_sr.image.stack import Stack, StackError, check_pixels
 from napari_sr.image.units import convert
 
@@ -44,6 +46,8 @@ _SPARE_LETTERS = "qpiuvwabdefghjklmnor"
 """For dimensions that a file names alike."""
 
 _TILE = 256
+_COARSE_ENOUGH = 1024
+"""Side of the coarsest level, at most; what is no larger has one level."""
 _LARGEST_CLASSIC = 2**32 - 2**27
 """Bytes of pixels above which a file is a BigTIFF; headers take the rest of 4 GB."""
 
@@ -59,7 +63,8 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
     Parameters
     ----------
     path
-        The file. The other files of an OME-TIFF set are found beside it.
+        The file, or `file.tif/1` for one of its images. The other files of an OME-TIFF
+        set are found beside it.
     channel
         Which channel, from 0; None where there is only one.
 
@@ -68,14 +73,15 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
     StackError
         If it is not a TIFF, not complete, or not gray pixels of a usable type.
     """
+    location, name = within_file(path)
     try:
-        tif = tifffile.TiffFile(path)
+        tif = tifffile.TiffFile(location)
     except Exception as error:  # a damaged header can raise anything
         raise StackError(
             f"{path} is not a readable TIFF ({error}); check what program wrote it."
         ) from error
     try:
-        return _read_stack(path, tif, channel)
+        return _read_stack(location, tif, channel, name)
     except StackError:
         tif.close()
         raise
@@ -128,7 +134,11 @@ class TiffSink:
             if max(sides) > _TILE:
                 self._options["tile"] = (_TILE, _TILE)
                 sides = [-(-side // _TILE) * _TILE for side in sides]
+        levels = pyramid_shapes(content.shape[-2:], _COARSE_ENOUGH)
+        self._n_coarser = len(levels) - 1
         n_pixels = math.prod([*content.leading_shape, *sides])
+        if self._n_coarser:  # a quarter, a sixteenth, …
+            n_pixels = n_pixels * 4 // 3
         self._writer = tifffile.TiffWriter(
             path,
             bigtiff=n_pixels * content.dtype.itemsize > _LARGEST_CLASSIC,
@@ -137,25 +147,30 @@ class TiffSink:
         self._description: bytes | None = description
 
     def put(self, index: tuple[int, ...], plane: NDArray) -> None:
-        """Write one page; the first one carries the description."""
+        """Write one page and its coarser levels; the first carries the description."""
+        options = {"metadata": None, "software": "napari-sr", **self._options}
         self._writer.write(
-            plane,
-            description=self._description,
-            metadata=None,
-            software="napari-sr",
-            **self._options,
+            plane, description=self._description, subifds=self._n_coarser, **options
         )
         self._description = None
+        del options["software"]
+        for tag in ("resolution", "resolutionunit"):
+            options.pop(tag, None)
+        for _ in range(self._n_coarser):
+            plane = halved(plane)
+            self._writer.write(plane, subfiletype=1, **options)
 
     def close(self) -> None:
         """Finish the file."""
         self._writer.close()
 
 
-def _read_stack(path: Path, tif: tifffile.TiffFile, channel: Pick | None) -> Stack:
-    """Make a stack of an open TIFF."""
+def _read_stack(
+    path: Path, tif: tifffile.TiffFile, channel: Pick | None, name: str
+) -> Stack:
+    """Make a stack of an open TIFF, or of the image in it that is named."""
     label = str(path)
-    series = choose_series(label, tif)
+    series = choose_series(label, tif, name)
     keyframe = series[0].keyframe
     described = _read_description(tif, series[0], read_shown(label, tif, keyframe))
     names, lengths = _leading_axes(label, series)
@@ -186,7 +201,7 @@ def _read_stack(path: Path, tif: tifffile.TiffFile, channel: Pick | None) -> Sta
         axes=axes,
         shape=(*numbers.shape, *keyframe.shape),
         dtype=dtype,
-        name=stem_of(path.name),
+        name="_".join(filter(None, (stem_of(path.name), name))),
         provenance=of_channel(described.provenance, chosen),
         info=described.info.of_channel(chosen) if n_channels > 1 else described.info,
         close=tif.close,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
+from napari_sr.files.formats import pick_image
 from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
@@ -148,8 +149,17 @@ def _read_header(tif: TiffFile, offset: int) -> tuple[set[int], int]:
     return codes, following
 
 
-def choose_series(path: str, tif: TiffFile) -> list[TiffPageSeries]:
+def choose_series(path: str, tif: TiffFile, name: str = "") -> list[TiffPageSeries]:
     """Choose what to read of a file; thumbnails and smaller levels are left out.
+
+    Parameters
+    ----------
+    path
+        The file, as errors call it.
+    tif
+        The same, open.
+    name
+        Of one of several images, or its number from 0.
 
     Returns
     -------
@@ -174,15 +184,14 @@ def choose_series(path: str, tif: TiffFile) -> list[TiffPageSeries]:
         raise _incomplete(path, "its pixels do not fit its description")
     images = [one for one in tif.series if _is_image(one, main)]
     _refuse_lost_pages(path, tif, images)
-    if tif.is_ome and len(images) > 1:  # of several positions, that of this file
+    if (
+        tif.is_ome and len(images) > 1 and not name
+    ):  # of several positions, that of this file
         images = [one for one in images if _lies_in(one, tif)] or images
-    if len(images) == 1 or _are_one_stack(images):
+    if not name and (len(images) == 1 or _are_one_stack(images)):
         return images
-    shapes = ", ".join(" x ".join(map(str, one.shape)) for one in images[:4])
-    raise StackError(
-        f"{path} holds {len(images)} images ({shapes}); save the one you need "
-        "in a file of its own."
-    )
+    names = [one.name or " x ".join(map(str, one.shape)) for one in images]
+    return [images[pick_image(Path(path), name, names)]]
 
 
 def _are_one_stack(images: Sequence[TiffPageSeries]) -> bool:

@@ -99,7 +99,7 @@ def _opened(path: Path | Url, level: int) -> tuple[_WholeChunks, zarr.Array, Ngf
     except Exception as error:  # damaged metadata can raise anything
         raise StackError(
             f"{path} is not a readable OME-Zarr image ({_reason(error)}); expected a "
-            "folder of version 0.4 or 0.5."
+            "folder of version 0.4, 0.5 or 0.6."
         ) from error
     if not isinstance(array, zarr.Array) or array.ndim != len(image.axes):
         raise StackError(

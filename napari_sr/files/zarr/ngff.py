@@ -1,6 +1,6 @@
 """Axes and provenance to the metadata of OME-Zarr (NGFF) and back.
 
-This module alone knows the multiscales metadata of versions 0.4 and 0.5.
+This module alone knows the multiscales metadata of versions 0.4 to 0.6.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -226,12 +227,35 @@ def _multiscales(label: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
             "it holds several images, open one of the folders in it."
         )
     image = dict(images[0])
+    if "axes" not in image and image.get("coordinateSystems"):
+        image = _in_own_system(image)
     if not all(isinstance(axis, dict) for axis in image.get("axes", [""])):
         raise StackError(
             f"{label} is OME-Zarr {image.get('version', 'of unknown version')}; "
-            "expected version 0.4 or 0.5."
+            "expected version 0.4, 0.5 or 0.6."
         )
     return image
+
+
+def _in_own_system(image: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe an image of version 0.6 as those before it: in its own coordinates.
+
+    Its levels lead into one coordinate system; what leads on from there, to that of a
+    stage or a specimen, is left out.
+    """
+    systems = {system["name"]: system for system in image["coordinateSystems"]}
+    first = image["datasets"][0]["coordinateTransformations"][0]
+    output = first.get("output")
+    name = output.get("name") if isinstance(output, dict) else output
+    own = systems.get(name, image["coordinateSystems"][0])
+    return {**image, "axes": own["axes"], "coordinateTransformations": []}
+
+
+def _single_steps(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Take a sequence of transformations apart."""
+    if step["type"] != "sequence":
+        return [step]
+    return [one for part in step["transformations"] for one in _single_steps(part)]
 
 
 def _read_axes(image: Mapping[str, Any], level: int) -> tuple[Axis, ...]:
@@ -239,7 +263,8 @@ def _read_axes(image: Mapping[str, Any], level: int) -> tuple[Axis, ...]:
     n_axes = len(image["axes"])
     spacing, origin = np.ones(n_axes), np.zeros(n_axes)
     steps = list(image["datasets"][level]["coordinateTransformations"])
-    for step in steps + list(image.get("coordinateTransformations") or []):
+    steps += list(image.get("coordinateTransformations") or [])
+    for step in chain.from_iterable(map(_single_steps, steps)):
         if step["type"] == "scale":
             scale = np.asarray(step["scale"], dtype=float)
             spacing, origin = spacing * scale, origin * scale

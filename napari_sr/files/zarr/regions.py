@@ -16,7 +16,7 @@ import zarr
 
 from napari_sr.files.zarr.images import compressor
 from napari_sr.files.zarr.ngff import axis_names, leading_lengths, write_ngff
-from napari_sr.image.regions import CHUNK, Region, Regions
+from napari_sr.image.regions import CHUNK, Region, Regions, pyramid_shapes
 from napari_sr.image.sampling import halved
 
 if TYPE_CHECKING:
@@ -34,12 +34,7 @@ COARSE_SIDE = 4096
 
 def level_shapes(shape: Sequence[int]) -> list[tuple[int, ...]]:
     """List the shapes of all levels, the finest first."""
-    *leading, height, width = shape
-    shapes = [tuple(shape)]
-    while max(height, width) > COARSE_ENOUGH:
-        height, width = -(-height // 2), -(-width // 2)
-        shapes.append((*leading, height, width))
-    return shapes
+    return pyramid_shapes(shape, COARSE_ENOUGH)
 
 
 class RegionalZarr:
