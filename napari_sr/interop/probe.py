@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from napari_sr.cards.model_card import ModelFormatError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -51,6 +53,11 @@ def look_at(model: Probed) -> dict[str, float]:
         steepness, 1 where it is kept; `shift_x`: by how many recorded pixels it lies
         beside where half-pixel alignment puts it; `reach`: recorded pixels over which
         a bright pixel is felt (at most its halo).
+
+    Raises
+    ------
+    ModelFormatError
+        If it gives values that are no numbers.
     """
     halo, factor = model.halo, model.factor
     length = _SIDE + 2 * halo
@@ -58,6 +65,11 @@ def look_at(model: Probed) -> dict[str, float]:
     ramp = (place / (_SIDE - 1)).clamp(0, 1).expand(1, 1, 2 * halo + 3, length)
     high = model(ramp.contiguous())[0, 0]
     row = high[len(high) // 2, halo * factor : -halo * factor]  # under the gradient
+    if not row.isfinite().all():
+        raise ModelFormatError(
+            "The network gives values that are no numbers, so its weights are damaged. "
+            "Get the file again."
+        )
     x = (torch.arange(len(row)) + 0.5) / factor - 0.5
     middle = slice(len(row) // 4, -len(row) // 4)  # no end of the gradient nearby
     fit = torch.stack([x[middle], torch.ones_like(x[middle])], dim=1)

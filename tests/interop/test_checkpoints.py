@@ -222,6 +222,19 @@ def test_refuses_numbers_that_are_none_and_tensors_that_are_stretched(tmp_path):
             sr.load_model(path)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_refuses_weights_that_give_values_that_are_no_numbers(tmp_path, layout):
+    path = tmp_path / "theirs.pth"
+    weights = made(layout)
+    for name in weights:  # finite, and too large to go on with
+        if name.endswith("weight") and weights[name].ndim == 4:
+            weights[name] = torch.full_like(weights[name], 1e30)
+    torch.save(weights, path)
+
+    with pytest.raises(ModelFormatError, match="no numbers"):
+        sr.load_model(path)
+
+
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_a_damaged_file_ends_in_one_sentence(tmp_path, is_zip):
     path = tmp_path / "theirs.pth"

@@ -5,7 +5,8 @@ This module alone knows how such a part looks in napari's themes.
 
 from __future__ import annotations
 
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
@@ -31,7 +32,10 @@ class Section(QCollapsible):
 
     def __init__(self, title: str, content: QWidget, *, is_open: bool = True) -> None:
         # The arrows of the base class keep the colour of the theme they were made in.
-        super().__init__(title, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        nothing = QPixmap(1, 1)  # an icon without a pixmap is taken for none
+        nothing.fill(Qt.GlobalColor.transparent)
+        icon = QIcon(nothing)
+        super().__init__(title, expandedIcon=icon, collapsedIcon=icon)
         self._title = title
         self.toggled.connect(self._show_arrow)
         self._show_arrow(False)

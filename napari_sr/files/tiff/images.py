@@ -20,7 +20,7 @@ from napari_sr.files.formats import stem_of, within_file
 from napari_sr.files.tiff.axes import read_imagej_axes, read_plain_axes
 from napari_sr.files.tiff.instruments import read_instrument_axes
 from napari_sr.files.tiff.ome_xml import OmeImage, read_ome_xml, write_ome_xml
-from napari_sr.files.tiff.pages import TiffPages, choose_series
+from napari_sr.files.tiff.pages import TiffPages, choose_series, whole_axes
 from napari_sr.files.tiff.values import read_shown, read_values
 from napari_sr.files.writing import AtomicWriter
 from napari_sr.image.axis import Axis
@@ -212,7 +212,7 @@ def _leading_axes(
     label: str, series: Sequence[tifffile.TiffPageSeries]
 ) -> tuple[str, tuple[int, ...]]:
     """Give letters and lengths of the axes before y and x that are longer than 1."""
-    letters, lengths = series[0].get_axes(False), series[0].get_shape(False)
+    letters, lengths = whole_axes(series[0])
     kept = [
         (letter, length)
         for letter, length in zip(letters, lengths, strict=True)

@@ -276,10 +276,17 @@ def _locate_all(
     return [*pages]
 
 
+def whole_axes(series: TiffPageSeries) -> tuple[str, tuple[int, ...]]:
+    """Give letters and lengths of all axes, those of length 1 included."""
+    if hasattr(series, "get_axes"):  # tifffile before November 2026
+        return series.get_axes(False), series.get_shape(False)
+    return series.axes, series.shape
+
+
 def _locate(path: str, series: TiffPageSeries) -> list[int | TiffPage | TiffFrame]:
     """Find every plane of a series: its offset in the file, or its page."""
     keyframe = series.keyframe
-    n_planes = math.prod(series.get_shape(False)) // math.prod(keyframe.shape)
+    n_planes = math.prod(whole_axes(series)[1]) // math.prod(keyframe.shape)
     offset = None if series.is_multifile else series.dataoffset
     if offset is not None:
         size = keyframe.parent.filehandle.size
