@@ -59,7 +59,7 @@ def look_for(patterns: Sequence[str], leave_out: Path | None = None) -> Finding:
     StackError
         If a folder holds no stack or a pattern matches nothing.
     """
-    places = [as_place(one) for one in patterns]
+    places = [as_place(text) for text in patterns]
     addresses = [place for place in places if isinstance(place, Url)]
     local = [str(place) for place in places if isinstance(place, Path)]
     stacks: dict[Path | Url, None] = {}
@@ -97,8 +97,10 @@ def find_sources(
 
 def find_stacks(patterns: Sequence[str], leave_out: Path | None = None) -> list[Path]:
     """Turn files, folders and patterns into stacks; see `look_for`."""
-    local = [one for one in patterns if isinstance(as_place(one), Path)]
-    return [one for one in look_for(local, leave_out).stacks if isinstance(one, Path)]
+    local = [path for path in patterns if isinstance(as_place(path), Path)]
+    return [
+        path for path in look_for(local, leave_out).stacks if isinstance(path, Path)
+    ]
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -106,10 +108,10 @@ def _matches(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.exists() or not glob.has_magic(pattern):
         return [path]
-    found = [Path(match) for match in glob.glob(pattern, recursive=True)]
-    if not found:
+    matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
+    if not matches:
         raise StackError(f"No file matches {pattern!r}. Check the pattern.")
-    return sorted(filter(_is_outside_stacks, found), key=_natural)
+    return sorted(filter(_is_outside_stacks, matches), key=_natural)
 
 
 def _look_through(folder: Path, leave_out: Path | None) -> Finding:
@@ -128,7 +130,7 @@ def _look_through(folder: Path, leave_out: Path | None) -> Finding:
     parts = _parts_of_sets(stacks)
     skipped |= {part: f"is a part of {whole.name}" for part, whole in parts.items()}
     whole = [path for path in stacks if path not in parts]
-    return Finding([one for path in whole for one in images_in(path)], skipped)
+    return Finding([image for path in whole for image in images_in(path)], skipped)
 
 
 def _stacks_below(
@@ -206,7 +208,7 @@ def _parts_of_sets(paths: Sequence[Path]) -> dict[Path, Path]:
         if path in whole_of or path.suffix.lower() not in FORMATS[0].suffixes:
             continue
         others = [path.with_name(name) for name in set_of(path)]
-        whole_of |= {one: path for one in others if one in listed and one != path}
+        whole_of |= {part: path for part in others if part in listed and part != path}
     return whole_of
 
 
