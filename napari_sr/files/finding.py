@@ -123,7 +123,7 @@ def _look_through(folder: Path, leave_out: Path | None) -> Finding:
         is_among_results = results is not None and results in _parents_of(path)
         if is_among_results and _is_result(path):
             skipped[path] = "is a result of napari-sr"
-        elif _LABELS.fullmatch(_stem(path)):
+        elif _is_named_like_labels(path, folder):
             skipped[path] = "is named like labels, not intensities; give it by itself"
         else:
             stacks.append(path)
@@ -154,7 +154,7 @@ def _stacks_below(
             if is_series and is_dicom(path):
                 continue
             known = find_format(path)
-            if known is not None and not known.is_missing:
+            if is_dicom(path) if known is None else not known.is_missing:
                 yield path
             elif not _REPORT.fullmatch(name):
                 skipped[path] = why_unreadable(path)
@@ -193,9 +193,10 @@ def _is_result(path: Path) -> bool:
         return False
 
 
-def _stem(path: Path) -> str:
-    """Name a file without its suffixes."""
-    return path.name.partition(".")[0]
+def _is_named_like_labels(path: Path, folder: Path) -> bool:
+    """Tell by its name, or that of a folder that it is in, what no recording is."""
+    *folders, name = path.relative_to(folder).parts
+    return any(map(_LABELS.fullmatch, (name.partition(".")[0], *folders)))
 
 
 def _parts_of_sets(paths: Sequence[Path]) -> dict[Path, Path]:

@@ -85,7 +85,7 @@ FORMATS = (
     ),
     Format(
         "MRC",
-        (".mrc", ".mrcs", ".rec", ".st", ".ali", ".map"),
+        (".mrc", ".mrcs", ".rec", ".st", ".ali"),
         "napari_sr.files.others.mrc",
         extra="mrc",
         library="mrcfile",
