@@ -263,3 +263,16 @@ def test_a_channel_of_a_result_is_judged_by_itself(tmp_path, capsys):
     told = json.loads(report.read_text("utf-8"))
     for name in ("figures", "data_range", "agreement"):
         assert told[name] == json.loads(json.dumps(expected[name]))
+
+
+def test_a_run_of_channels_that_was_stopped_goes_on(tmp_path):
+    source = write_ome_tiff(tmp_path / "a.ome.tif")
+    job = FileJob(source, tmp_path / "r.ome.zarr")
+    steps = run_job(job, BICUBIC, SETTINGS)
+    for _ in range(8):  # of twelve planes: into the second channel
+        next(steps)
+    steps.close()
+    going_on = [*run_job(job, BICUBIC, SETTINGS)]
+    assert len(going_on) < 8
+    for own, array in zip(channels_of(job.output), (DIM, BRIGHT), strict=True):
+        np.testing.assert_array_equal(own, sr.upscale(array, BICUBIC))
