@@ -195,7 +195,7 @@ def _is_result(path: Path) -> bool:
 
 def _is_named_like_labels(path: Path, folder: Path) -> bool:
     """Tell by its name, or that of a folder that it is in, what no recording is."""
-    *folders, name = path.relative_to(folder).parts
+    *folders, name = path.relative_to(folder).parts or (folder.name,)
     return any(map(_LABELS.fullmatch, (name.partition(".")[0], *folders)))
 
 
