@@ -15,7 +15,7 @@ from napari_sr._version import __version__
 if TYPE_CHECKING:
     from napari_sr.cards.model_card import ModelCard, ModelFormatError
     from napari_sr.catalogue.lookup import list_models, load_model
-    from napari_sr.files import open_stack
+    from napari_sr.files import open_channels, open_stack
     from napari_sr.image.intensity import IntensityRange, NoiseLevel
     from napari_sr.image.stack import Axis, Stack, StackError
     from napari_sr.instrument.estimation import estimate_instrument
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_sr.trust.report import write_report
     from napari_sr.trust.uncertainty import upscale_with_interval
     from napari_sr.upscaling.dask_arrays import upscale
-    from napari_sr.upscaling.flow import upscale_planes
+    from napari_sr.upscaling.flow import PixelTypeWarning, upscale_planes
 
 __all__ = [
     "AdversarialSettings",
@@ -43,6 +43,7 @@ __all__ = [
     "ModelCard",
     "ModelFormatError",
     "NoiseLevel",
+    "PixelTypeWarning",
     "SRModel",
     "Stack",
     "StackError",
@@ -55,6 +56,7 @@ __all__ = [
     "finetune",
     "list_models",
     "load_model",
+    "open_channels",
     "open_stack",
     "save_model",
     "settings_for",
@@ -86,6 +88,7 @@ _ROOM_OF = {
     "finetune": "training.presets",
     "list_models": "catalogue.lookup",
     "load_model": "catalogue.lookup",
+    "open_channels": "files",
     "open_stack": "files",
     "save_model": "models.sr_model",
     "settings_for": "training.presets",
@@ -93,6 +96,7 @@ _ROOM_OF = {
     "upscale": "upscaling.dask_arrays",
     "upscale_file": "runs.one_file",
     "upscale_files": "runs.one_file",
+    "PixelTypeWarning": "upscaling.flow",
     "upscale_planes": "upscaling.flow",
     "upscale_with_interval": "trust.uncertainty",
     "write_report": "trust.report",

@@ -131,7 +131,10 @@ def read_upscale_recipe(path: str | os.PathLike[str]) -> UpscaleRecipe:
         "output": None if recipe.output is None else str(folder / recipe.output),
         "slurm": None if recipe.slurm is None else folder / recipe.slurm,
         "model": (
-            {name: _model(folder, one) for name, one in recipe.model.items()}
+            {
+                name: _model(folder, model_name)
+                for name, model_name in recipe.model.items()
+            }
             if isinstance(recipe.model, dict)
             else _model(folder, recipe.model)
         ),

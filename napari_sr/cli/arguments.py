@@ -28,7 +28,12 @@ def read_channels(text: str) -> list[int | str]:
         raise ArgumentTypeError(
             f"expected channels by number or name, as 0 or DAPI,GFP, got {text!r}"
         )
-    return [int(part) if part.isascii() and part.isdigit() else part for part in parts]
+    return [read_channel(part) for part in parts]
+
+
+def read_channel(text: str) -> int | str:
+    """Read one channel, by number or by name."""
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def models_of(named: str | Sequence[str] | Mapping[str, str]) -> dict[int | str, str]:

@@ -63,17 +63,17 @@ def describe_channels(stacks: Sequence[Stack]) -> str:
     """Say how large an image is, where it lies, what its channels are and made it."""
     stack, info = stacks[0], stacks[0].info
     lines = [_describe_stack(stack)]
-    channels = [name_of_channel(one) for one in stacks]
+    channels = [name_of_channel(channel_stack) for channel_stack in stacks]
     if len(stacks) > 1 or info.channels:
         lines.append(f"channels: {', '.join(channels)}")
-    said = {
+    details = {
         "recorded": info.acquired,
         "values": info.values,
         "shown": "inverted: the lowest value is white" if info.is_inverted else "",
     }
-    lines += [f"{name}: {text}" for name, text in said.items() if text]
-    for one, name in zip(stacks, channels, strict=True):
-        how = _how_it_was_made(one.provenance)
+    lines += [f"{name}: {text}" for name, text in details.items() if text]
+    for channel_stack, name in zip(stacks, channels, strict=True):
+        how = _how_it_was_made(channel_stack.provenance)
         lines += [f"{name}: {text}" for text in how] if len(stacks) > 1 else how
     return "\n".join(lines)
 
@@ -126,7 +126,7 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
 def channels_as_json(stacks: Sequence[Stack]) -> dict[str, object]:
     """Say all that is known about an image, in types that JSON has."""
     stack = stacks[0]
-    names = [(*one.info.channels, Channel())[0] for one in stacks]
+    names = [(*channel.info.channels, Channel())[0] for channel in stacks]
     return {
         "name": stack.name,
         "dtype": stack.dtype.name,
@@ -134,7 +134,7 @@ def channels_as_json(stacks: Sequence[Stack]) -> dict[str, object]:
             {**asdict(axis), "length": length}
             for axis, length in zip(stack.axes, stack.shape, strict=True)
         ],
-        "channels": [asdict(one) for one in names],
+        "channels": [asdict(channel) for channel in names],
         "acquired": stack.info.acquired,
         "provenance": stack.provenance,
     }

@@ -6,14 +6,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_sr.cli.arguments import read_channel
 from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.progress import followed
 from napari_sr.cli.terminal import say
+from napari_sr.image.stack import StackError
 from napari_sr.runs.output_names import find_source
 
 if TYPE_CHECKING:
     import argparse
 
+    from napari_sr.files.channel import Pick
+    from napari_sr.image.stack import Stack
     from napari_sr.trust.assessment import Assessment
 
 
@@ -26,12 +30,30 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         "given")  # fmt: skip
     add("--reference", type=Path, metavar="FILE",
         help="what it should be, in its pixels, if that is known")  # fmt: skip
+    add("--channel", type=read_channel,
+        help="which, by number from 0 or by name, where there are several")  # fmt: skip
     add("-m", "--model", metavar="NAME",
         help="name or file; the one that the result names when not given")  # fmt: skip
     add("-o", "--output", type=Path, nargs="+", metavar="OUT",
         help=".html (a page to read and print), .json (every figure), or both; beside "
         "the result when not given")  # fmt: skip
     parser.set_defaults(run=_report)
+
+
+def _opened(path: Path, channel: Pick | None) -> Stack:
+    """Open a file; the choice is of those that hold several channels."""
+    from napari_sr.files import SeveralChannelsError, open_stack
+
+    try:
+        return open_stack(path)
+    except SeveralChannelsError as several:
+        if channel is None:
+            text = str(several).partition("; pick")[0]
+            last = several.n_channels - 1
+            raise StackError(
+                f"{text}; pick one with --channel 0 to --channel {last}."
+            ) from several
+    return open_stack(path, channel=channel)
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -42,7 +64,8 @@ def _report(arguments: argparse.Namespace) -> int:
     outputs = arguments.output or [result.with_name(f"{result.name}.report.html")]
     for output in outputs:  # refused before anything is computed
         check_form(output)
-    assessment = _assessed(recording, result, arguments.reference, arguments.model)
+    places = (recording, result, arguments.reference)
+    assessment = _assessed(*places, arguments.model, arguments.channel)
     say(assessment.as_markdown())
     for output in outputs:
         say(write_report(assessment, output))
@@ -50,16 +73,21 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _assessed(
-    recording: Path, result: Path, reference: Path | None, model: str | None
+    recording: Path,
+    result: Path,
+    reference: Path | None,
+    model: str | None,
+    channel: Pick | None,
 ) -> Assessment:
     """Assess behind a progress bar."""
-    from napari_sr.files import open_stack
     from napari_sr.trust.flow import assess_steps
 
     with ExitStack() as files:
-        low, high = (files.enter_context(open_stack(p)) for p in (recording, result))
-        truth = (
-            None if reference is None else files.enter_context(open_stack(reference))
+        low, high, truth = (
+            None if path is None else files.enter_context(_opened(path, channel))
+            for path in (recording, result, reference)
         )
+        assert low is not None
+        assert high is not None
         steps = assess_steps(low, high, truth, model)
         return followed(steps, "step")

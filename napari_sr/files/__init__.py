@@ -244,7 +244,7 @@ def _of_file(path: Path) -> Format:
     if known is None:
         raise StackError(
             f"{path} cannot be read: it {why_unreadable(path)}. Expected is one of "
-            f"{', '.join(one.name for one in FORMATS)}."
+            f"{', '.join(known.name for known in FORMATS)}."
         )
     if known.markers:
         raise StackError(f"{path} is a file, but an image of {known.name} is a folder.")

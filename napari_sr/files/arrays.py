@@ -162,7 +162,7 @@ class _Slabs:
         room = min(_MOST_BYTES, psutil.virtual_memory().available // 4)
         if n_bytes > room:
             return None
-        held = sum(one.nbytes for one in self._kept.values())
+        held = sum(kept.nbytes for kept in self._kept.values())
         while self._kept and held + n_bytes > room:
             held -= self._kept.popitem(last=False)[1].nbytes
         return np.asarray(self._array[(*before, slice(start, stop), *part)])

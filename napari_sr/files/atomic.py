@@ -64,9 +64,9 @@ def remove_leftovers(path: Path, *, is_whole: bool = False) -> None:
             if not (entry.name.startswith(start) and entry.name.endswith(_ENDING)):
                 continue
             mark = entry.name[len(start) :].removesuffix(_ENDING)
-            found = _MARK.fullmatch(mark.removesuffix(_OLD))
+            match = _MARK.fullmatch(mark.removesuffix(_OLD))
             may_go = is_whole or not mark.endswith(_OLD)
-            if found and may_go and _is_dead(found[1], int(found[2], 16)):
+            if match and may_go and _is_dead(match[1], int(match[2], 16)):
                 remove(path.with_name(entry.name))
 
 

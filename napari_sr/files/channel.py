@@ -71,7 +71,7 @@ def pick_channel(
             channels,
         )
     if isinstance(channel, str):
-        names = [one.name.casefold() for one in channels]
+        names = [entry.name.casefold() for entry in channels]
         if channel.casefold() in names:
             return names.index(channel.casefold())
     elif 0 <= channel < n_channels:
@@ -95,13 +95,13 @@ def of_channel(provenance: dict[str, object], number: int) -> dict[str, object]:
     plans = provenance.get("plans")
     if not isinstance(plans, list) or number >= len(plans):
         return provenance
-    rest = {name: said for name, said in provenance.items() if name != "plans"}
+    rest = {name: value for name, value in provenance.items() if name != "plans"}
     return {**rest, "plan": plans[number]}
 
 
 def _listed(channels: Sequence[Channel]) -> str:
     """List channels that have names."""
-    if not any(one.name for one in channels):
+    if not any(channel.name for channel in channels):
         return ""
-    named = (f"{number}: {one.name}" for number, one in enumerate(channels))
+    named = (f"{number}: {channel.name}" for number, channel in enumerate(channels))
     return f" ({', '.join(named)})"

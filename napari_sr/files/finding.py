@@ -59,7 +59,7 @@ def look_for(patterns: Sequence[str], leave_out: Path | None = None) -> Finding:
     StackError
         If a folder holds no stack or a pattern matches nothing.
     """
-    places = [as_place(one) for one in patterns]
+    places = [as_place(text) for text in patterns]
     addresses = [place for place in places if isinstance(place, Url)]
     local = [str(place) for place in places if isinstance(place, Path)]
     stacks: dict[Path | Url, None] = {}
@@ -97,8 +97,10 @@ def find_sources(
 
 def find_stacks(patterns: Sequence[str], leave_out: Path | None = None) -> list[Path]:
     """Turn files, folders and patterns into stacks; see `look_for`."""
-    local = [one for one in patterns if isinstance(as_place(one), Path)]
-    return [one for one in look_for(local, leave_out).stacks if isinstance(one, Path)]
+    local = [path for path in patterns if isinstance(as_place(path), Path)]
+    return [
+        path for path in look_for(local, leave_out).stacks if isinstance(path, Path)
+    ]
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -106,10 +108,10 @@ def _matches(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.exists() or not glob.has_magic(pattern):
         return [path]
-    found = [Path(match) for match in glob.glob(pattern, recursive=True)]
-    if not found:
+    matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
+    if not matches:
         raise StackError(f"No file matches {pattern!r}. Check the pattern.")
-    return sorted(filter(_is_outside_stacks, found), key=_natural)
+    return sorted(filter(_is_outside_stacks, matches), key=_natural)
 
 
 def _look_through(folder: Path, leave_out: Path | None) -> Finding:
@@ -121,14 +123,14 @@ def _look_through(folder: Path, leave_out: Path | None) -> Finding:
         is_among_results = results is not None and results in _parents_of(path)
         if is_among_results and _is_result(path):
             skipped[path] = "is a result of napari-sr"
-        elif _LABELS.fullmatch(_stem(path)):
+        elif _is_named_like_labels(path, folder):
             skipped[path] = "is named like labels, not intensities; give it by itself"
         else:
             stacks.append(path)
     parts = _parts_of_sets(stacks)
     skipped |= {part: f"is a part of {whole.name}" for part, whole in parts.items()}
     whole = [path for path in stacks if path not in parts]
-    return Finding([one for path in whole for one in images_in(path)], skipped)
+    return Finding([image for path in whole for image in images_in(path)], skipped)
 
 
 def _stacks_below(
@@ -152,7 +154,7 @@ def _stacks_below(
             if is_series and is_dicom(path):
                 continue
             known = find_format(path)
-            if known is not None and not known.is_missing:
+            if is_dicom(path) if known is None else not known.is_missing:
                 yield path
             elif not _REPORT.fullmatch(name):
                 skipped[path] = why_unreadable(path)
@@ -191,9 +193,10 @@ def _is_result(path: Path) -> bool:
         return False
 
 
-def _stem(path: Path) -> str:
-    """Name a file without its suffixes."""
-    return path.name.partition(".")[0]
+def _is_named_like_labels(path: Path, folder: Path) -> bool:
+    """Tell by its name, or that of a folder that it is in, what no recording is."""
+    *folders, name = path.relative_to(folder).parts or (folder.name,)
+    return any(map(_LABELS.fullmatch, (name.partition(".")[0], *folders)))
 
 
 def _parts_of_sets(paths: Sequence[Path]) -> dict[Path, Path]:
@@ -206,7 +209,7 @@ def _parts_of_sets(paths: Sequence[Path]) -> dict[Path, Path]:
         if path in whole_of or path.suffix.lower() not in FORMATS[0].suffixes:
             continue
         others = [path.with_name(name) for name in set_of(path)]
-        whole_of |= {one: path for one in others if one in listed and one != path}
+        whole_of |= {part: path for part in others if part in listed and part != path}
     return whole_of
 
 

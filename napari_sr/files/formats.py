@@ -85,7 +85,7 @@ FORMATS = (
     ),
     Format(
         "MRC",
-        (".mrc", ".mrcs", ".rec", ".st", ".ali", ".map"),
+        (".mrc", ".mrcs", ".rec", ".st", ".ali"),
         "napari_sr.files.others.mrc",
         extra="mrc",
         library="mrcfile",
@@ -190,7 +190,7 @@ def pick_image(path: Path, name: str, images: Sequence[str]) -> int:
         return int(name)
     if name in images:
         return images.index(name)
-    listed = ", ".join(f"{number}: {one}" for number, one in enumerate(images[:4]))
+    listed = ", ".join(f"{number}: {name}" for number, name in enumerate(images[:4]))
     what = f"none is {name}" if name else "one is taken at a time"
     raise StackError(
         f"{path} holds {len(images)} images ({listed}), and {what}; open one as "

@@ -74,13 +74,14 @@ def as_path(place: str | PathLike[str]) -> Path:
     StackError
         If it is a URL.
     """
-    found = as_place(place)
-    if isinstance(found, Url):
+    target = as_place(place)
+    if isinstance(target, Url):
         raise StackError(
-            f"{found} cannot be written: results go to a disk that this machine sees. "
+            f"{target} cannot be written: results go to a disk that this machine "
+            "sees. "
             f"Give a path there, and copy the result when it is complete."
         )
-    return found
+    return target
 
 
 def open_store(url: Url) -> Store:

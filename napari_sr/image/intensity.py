@@ -264,15 +264,14 @@ def change_by_rounding(stack: Stack, dtype: DTypeLike) -> float:
         pairs = zip(counts, blurred, strict=True)
         made.append([blur + _SHARPENED * (part - blur) for part, blur in pairs])
     changes = [
-        np.mean(
-            [
-                abs(np.mean(np.clip(np.rint(one), limits.min, limits.max) - one))
-                for one in ones
-            ]
-        )
-        for ones in made
+        np.mean([abs(np.mean(_rounded(part, limits) - part)) for part in parts_made])
+        for parts_made in made
     ]
     return float(max(changes)) / mean if mean else 0.0
+
+
+def _rounded(counts: NDArray[np.float64], limits: np.iinfo) -> NDArray[np.float64]:
+    return np.clip(np.rint(counts), limits.min, limits.max)
 
 
 def fill_gaps(plane: NDArray) -> tuple[NDArray, NDArray[np.bool_] | None]:

@@ -44,19 +44,19 @@ def upscalers_for(
         If their factors differ.
     """
     named = {str(pick).casefold(): own for pick, own in of_channels.items()}
-    found = [upscaler] * len(stacks)
+    chosen = [upscaler] * len(stacks)
     for place, stack in enumerate(stacks):
         for channel in stack.info.channels[:1]:
-            found[place] = named.get(channel.name.casefold(), found[place])
+            chosen[place] = named.get(channel.name.casefold(), chosen[place])
         number = stack.info.number
-        found[place] = named.get(str(number), found[place])
-    if len({one.factor for one in found}) > 1:
-        names = ", ".join(f"{one.name} ×{one.factor}" for one in found)
+        chosen[place] = named.get(str(number), chosen[place])
+    if len({model.factor for model in chosen}) > 1:
+        names = ", ".join(f"{model.name} ×{model.factor}" for model in chosen)
         raise StackError(
             f"The channels of {stacks[0].name} would get several sizes ({names}); "
             "choose models of one factor."
         )
-    return found
+    return chosen
 
 
 def plans_for(
@@ -86,8 +86,8 @@ def described(
     provenance = {**provenance_of(stack, plan), **notes}
     info = stack.info
     if len(stacks) > 1:
-        provenance["plans"] = [one.model_dump(mode="json") for one in plans]
-        first = [(*one.info.channels, Channel())[0] for one in stacks]
+        provenance["plans"] = [each.model_dump(mode="json") for each in plans]
+        first = [(*each.info.channels, Channel())[0] for each in stacks]
         info = replace(info, channels=tuple(first))
     return {
         "shape": stack.upscaled_shape(plan.factor),
@@ -106,5 +106,7 @@ def asked_of_channels(
     if picks is not None:
         asked["channel"] = list(picks)
     if of_channels:
-        asked["models"] = {str(p): identity_of(one) for p, one in of_channels.items()}
+        asked["models"] = {
+            str(p): identity_of(upscaler) for p, upscaler in of_channels.items()
+        }
     return asked

@@ -135,17 +135,17 @@ def forecast(trial: Trial, shapes: Sequence[Shape], output: Path) -> Forecast:
     results = [_upscaled(shape, plan.factor) for shape in shapes]
     rest = (plan.dtype, trial.suffix, stored == 1)
     raw = sum(raw_bytes(shape, *rest) for shape in results)
-    at_once = max(one.largest for one in seen) * trial.n_bytes
+    at_once = max(looked.largest for looked in seen) * trial.n_bytes
     return Forecast(
         shapes=tuple(results),
         plan=plan,
-        n_regions=sum(one.n_regions for one in seen),
+        n_regions=sum(looked.n_regions for looked in seen),
         n_bytes_raw=raw,
         disk=int(raw * stored),
         free=free_disk(output),
         memory=int(psutil.Process().memory_info().rss + at_once)
         + trial.n_bytes_of_tile,
-        seconds=sum(one.n_pixels for one in seen) * trial.seconds,
+        seconds=sum(looked.n_pixels for looked in seen) * trial.seconds,
     )
 
 
@@ -178,11 +178,11 @@ def refuse_what_cannot_fit(
             f"makes up for. Check the recording: its size may be damaged."
         )
     trial = trial_run(stack, upscaler, settings, suffix, compression)
-    found = forecast(trial, [stack.shape] * n_channels, output)
-    if not found.fits:
+    estimate = forecast(trial, [stack.shape] * n_channels, output)
+    if not estimate.fits:
         raise StackError(
-            f"{output} needs about {found.disk / 1e9:.3g} GB, but only "
-            f"{found.free / 1e9:.3g} GB are free there. Choose another place, or "
+            f"{output} needs about {estimate.disk / 1e9:.3g} GB, but only "
+            f"{estimate.free / 1e9:.3g} GB are free there. Choose another place, or "
             f"stronger compression."
         )
 
@@ -194,7 +194,7 @@ def raw_bytes(shape: Shape, dtype: str, suffix: str, padded: bool = False) -> in
     """
     levels = level_shapes(shape)
     if padded and suffix == ZARR:
-        levels = [(*one[:-2], *map(_whole_chunks, one[-2:])) for one in levels]
+        levels = [(*level[:-2], *map(_whole_chunks, level[-2:])) for level in levels]
     return sum(map(prod, levels)) * np.dtype(dtype).itemsize
 
 
@@ -239,7 +239,7 @@ def _share_stored(pixels: np.ndarray, suffix: str, compression: str | None) -> f
         ) as writer:
             writer.write((), pixels)
         files = [path] if path.is_file() else path.rglob("*")
-        n_bytes = sum(one.stat().st_size for one in files if one.is_file())
+        n_bytes = sum(file.stat().st_size for file in files if file.is_file())
     return min(n_bytes / pixels.nbytes, 0.999)
 
 
@@ -261,7 +261,7 @@ def _looked_at(shape: Shape, plan: Plan, is_zarr: bool) -> _LookedAt:
     sides = []  # of what is seen: a region is as high as its row, as wide as its column
     for length in plane:
         line = Regions((length, 1), side)
-        sides.append([one.window((length, 1), margin).shape[0] for one in line])
+        sides.append([region.window((length, 1), margin).shape[0] for region in line])
     n_planes = prod(shape[:-2])
     return _LookedAt(
         n_regions=n_planes * prod(map(len, sides)),

@@ -176,9 +176,9 @@ class Report:
         """Write what became of a file; it is on its way to the disk afterwards."""
         now = monotonic()
         seconds, self._last = round(now - self._last, 2), now
-        said = describe_failure(outcome) if isinstance(outcome, FileFailure) else ""
+        text = describe_failure(outcome) if isinstance(outcome, FileFailure) else ""
         first = next(iter(files_of(job.source)), job.name)
-        self._write(first, job.output, status_of(outcome), seconds, said)
+        self._write(first, job.output, status_of(outcome), seconds, text)
 
     def skip(self, path: Path, reason: str) -> None:
         """Write why a file of a folder is left out."""
@@ -187,7 +187,7 @@ class Report:
     def _write(
         self, source: object, output: object, status: str, seconds: float, text: str
     ) -> None:
-        source, output, text = (_as_text(str(one)) for one in (source, output, text))
+        source, output, text = (_as_text(str(cell)) for cell in (source, output, text))
         try:
             self._table.writerow((source, output, status, seconds, text))
             self._file.flush()

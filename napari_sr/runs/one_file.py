@@ -157,7 +157,7 @@ def upscale_file(
     files: Source = (
         as_place(source)
         if isinstance(source, str | os.PathLike)
-        else tuple(Path(one) for one in source)
+        else tuple(Path(path) for path in source)
     )
     workers = None
     if client is not None:

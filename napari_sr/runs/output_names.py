@@ -123,14 +123,16 @@ def find_source(output: Path) -> Path:
     """
     named = re.fullmatch(r"(.+)_x\d+", _stem(output))
     stem = named[1] if named else None
-    found = [path for path in sorted(output.parent.glob("*")) if _stem(path) == stem]
-    if len(found) != 1:
-        seen = " and ".join(path.name for path in found) or "none"
+    candidates = [
+        path for path in sorted(output.parent.glob("*")) if _stem(path) == stem
+    ]
+    if len(candidates) != 1:
+        seen = " and ".join(path.name for path in candidates) or "none"
         raise StackError(
             f"What {output.name} was made from is looked for beside it, under the same "
             f"name without _x2, and there is {seen}. Say which with --recording FILE."
         )
-    return found[0]
+    return candidates[0]
 
 
 def _first(source: Source) -> Path:

@@ -181,7 +181,7 @@ class RunFolder:
         shutil.rmtree(self.folder, ignore_errors=True)
         remove_leftovers(target.path.absolute(), is_whole=True)
         n_clipped = sum(int(clipped) for clipped, *_ in counted)
-        n_repeated = sum(int(one) for _, *rest in counted for one in rest)
+        n_repeated = sum(int(tiles) for _, *rest in counted for tiles in rest)
         n_pixels = int(np.prod(self.record.shape)) * self.record.plan.factor**2
         n_pixels *= len(self.record.plans)
         return n_clipped / n_pixels, n_repeated
@@ -265,9 +265,12 @@ def _create(
     """Make the folder of a run, whole or not at all; another process may be first."""
     remove_leftovers(target.path.absolute())
     new = hidden_beside(target.path.absolute())
-    said = described(stacks, plans, target.notes)
-    said |= {"dtype": np.dtype(plans[0].dtype), "compression": target.compression}
-    content = Content(**said)
+    description = described(stacks, plans, target.notes)
+    description |= {
+        "dtype": np.dtype(plans[0].dtype),
+        "compression": target.compression,
+    }
+    content = Content(**description)
     record = Record(
         identity=identity,
         plan=plans[0],

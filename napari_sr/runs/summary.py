@@ -28,27 +28,27 @@ def describe_share(shared: FileShared) -> str:
     return f"{shared.path}: this share is done; {left}"
 
 
-def describe_forecast(found: Forecast) -> str:
+def describe_forecast(forecast: Forecast) -> str:
     """Say what a run will take, and whether the disk can hold it."""
-    plan = found.plan
-    if len(found.shapes) == 1:
-        shape = " × ".join(map(str, found.shapes[0]))
-        what = f"{shape} {plan.dtype} in {found.n_regions} regions"
+    plan = forecast.plan
+    if len(forecast.shapes) == 1:
+        shape = " × ".join(map(str, forecast.shapes[0]))
+        what = f"{shape} {plan.dtype} in {forecast.n_regions} regions"
     else:
-        what = f"{len(found.shapes)} results, {found.n_regions} planes or regions"
-    minutes = round(found.seconds / 60)
+        what = f"{len(forecast.shapes)} results, {forecast.n_regions} planes or regions"
+    minutes = round(forecast.seconds / 60)
     time = (
         f"{minutes // 60} h {minutes % 60} min" if minutes > 1 else "a minute or less"
     )
     lines = [
         what,
-        f"disk: about {size_as_text(found.disk)} "
-        f"({size_as_text(found.n_bytes_raw)} before compression), "
-        f"{size_as_text(found.free)} are free",
-        f"memory: about {size_as_text(found.memory)}",
+        f"disk: about {size_as_text(forecast.disk)} "
+        f"({size_as_text(forecast.n_bytes_raw)} before compression), "
+        f"{size_as_text(forecast.free)} are free",
+        f"memory: about {size_as_text(forecast.memory)}",
         f"time: about {time} in one process on {plan.device}, tile {plan.tile}",
     ]
-    if not found.fits:
+    if not forecast.fits:
         lines.append("The disk cannot hold it. Choose another place, or zstd.")
     return "\n".join(lines)
 
@@ -82,8 +82,8 @@ def describe_result(result: FileResult) -> str:
     parts = [f"{result.path}: {shape} {plan.dtype}, tile {tile}"]
     if result.channels:
         for number, (channel, own) in enumerate(result.channels):
-            found = ", ".join([f"model {own.model}", *_found_of(own)])
-            parts.append(f"{channel.name or f'channel {number}'} ({found})")
+            measured = ", ".join([f"model {own.model}", *_found_of(own)])
+            parts.append(f"{channel.name or f'channel {number}'} ({measured})")
     else:
         parts += _found_of(plan)
     if plan.dtype_note:

@@ -42,7 +42,7 @@ class Share:
 
     def of(self, numbers: Sequence[int]) -> list[int]:
         """Take what falls to this one: every n-th, whoever else is there."""
-        return [one for one in numbers if one % self.n == self.number - 1]
+        return [number for number in numbers if number % self.n == self.number - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +199,12 @@ def _identity(
         "shape": list(stack.shape),
         "dtype": stack.dtype.name,
         "axes": [[a.name, a.spacing, a.unit, a.origin] for a in stack.axes],
-        "files": [[one.st_size, one.st_mtime_ns] for one in known],
+        "files": [[stat.st_size, stat.st_mtime_ns] for stat in known],
         "glance": _glance(stack),
     }
     models = [identity_of(upscaler) for upscaler in upscalers]
     if others:
-        recording["other channels"] = [_glance(one) for one in others]
+        recording["other channels"] = [_glance(stat) for stat in others]
     return {
         "recording": recording,
         "model": models if others else models[0],

@@ -144,8 +144,8 @@ def _slurm(path: Path, n_jobs: int | None) -> Any:  # noqa: ANN401 - it has no t
     finally:
         signal.signal(signal.SIGINT, on_interrupt)  # which that import takes over
     try:
-        said = tomllib.loads(path.read_text("utf-8-sig"))
-        cluster = SLURMCluster(**{"processes": 1, **said})
+        options = tomllib.loads(path.read_text("utf-8-sig"))
+        cluster = SLURMCluster(**{"processes": 1, **options})
     except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is not what dask_jobqueue.SLURMCluster takes: {error}"
@@ -382,8 +382,8 @@ class _WorkerState(WorkerPlugin):
 
 def _trailing_number(name: str) -> int:
     """Read the number of a worker from its name, such as 3 or SLURMCluster-3."""
-    found = re.search(r"[0-9]+$", name)
-    return int(found[0]) if found else 0
+    digits = re.search(r"[0-9]+$", name)
+    return int(digits[0]) if digits else 0
 
 
 def _at_station(name: str, do: Callable[..., Any], task: tuple[Any, ...]) -> Any:  # noqa: ANN401

@@ -52,10 +52,15 @@ def test_every_other_file_of_a_folder_is_skipped_with_a_reason(tmp_path):
     for name in ("b.png", "notes.txt", "a_mask.tif", "cells_labels.tif", ".hidden"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "napari-sr-report.csv").write_text("")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "1.tif").write_bytes(b"x")
+    (tmp_path / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
     found = look_for([str(tmp_path)])
-    assert found.stacks == [tmp_path / "a.tif"]
+    assert found.stacks == [tmp_path / "IM0001", tmp_path / "a.tif"]
     told = {path.name: why for path, why in found.skipped.items()}
-    assert told.keys() == {"b.png", "notes.txt", "a_mask.tif", "cells_labels.tif"}
+    assert told.keys() == {
+        *("b.png", "notes.txt", "a_mask.tif", "cells_labels.tif", "1.tif"),
+    }
     assert "is a picture" in told["b.png"]
     assert "labels, not intensities" in told["a_mask.tif"] == told["cells_labels.tif"]
     # What is given by itself is taken.

@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from napari_sr.image import sampling
 from napari_sr.image.intensity import (
+    LARGEST_CHANGE,
     IntensityPolicy,
     IntensityRange,
     NoiseLevel,
+    change_by_rounding,
     fill_gaps,
     restore_gaps,
 )
@@ -404,3 +406,20 @@ def test_gaps_of_another_plane_are_refused():
     gaps = np.ones((2, 2), bool)
     with pytest.raises(ValueError, match=r"\(4, 4\) pixels, not \(6, 6\)"):
         restore_gaps(np.zeros((6, 6), "f4"), gaps, 2, IntensityRange(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("mean", "few"), [(0.05, True), (1.3, True), (5, True), (200, False), (5e3, False)]
+)
+def test_few_counts_are_told_from_enough(mean, few):
+    light = np.hanning(96)[:, None] * np.hanning(96)
+    random = np.random.default_rng(0)
+    counts = random.poisson(mean * light / light.mean()).astype("uint16")
+    share = change_by_rounding(Stack.from_array(counts), "uint16")
+    assert (share > LARGEST_CHANGE) == few
+    assert change_by_rounding(Stack.from_array(counts), "float32") == 0
+
+
+def test_no_counts_at_all_are_not_changed():
+    stack = Stack.from_array(np.zeros((20, 20), "uint16"))
+    assert change_by_rounding(stack, "uint16") == 0

@@ -11,7 +11,12 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 
 from napari_sr.image import sampling
-from napari_sr.image.sampling import binned, sample_pixels, spread_indices
+from napari_sr.image.sampling import (
+    binned,
+    sample_pixels,
+    spread_indices,
+    spread_windows,
+)
 from napari_sr.image.stack import Stack
 
 
@@ -139,3 +144,28 @@ def test_binning_averages_whole_blocks(factor, height, width):
     for y, x in np.ndindex(found.shape):
         block = image[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
         assert found[y, x] == pytest.approx(block.mean())
+
+
+@given(
+    leading=st.lists(st.integers(1, 5), max_size=2),
+    sides=st.tuples(st.integers(2, 90), st.integers(2, 90)),
+    n_windows=st.integers(1, 12),
+)
+def test_windows_are_parts_of_planes_each_once(leading, sides, n_windows):
+    stack = Stack.from_array(np.zeros((*leading, *sides), np.uint16))
+    windows = spread_windows(stack, n_windows, 16)
+    assert 1 <= len(windows) <= n_windows + stack.n_planes
+    assert len({str(window) for window in windows}) == len(windows)
+    for index, part in windows:
+        expected = tuple(min(16, side) for side in sides)
+        assert stack.window(index, part).shape == expected
+
+
+def test_windows_are_spread_over_planes_and_within_them():
+    stack = Stack.from_array(np.zeros((4, 320, 320), np.uint16))
+    windows = spread_windows(stack, 16, 16)
+    assert {index for index, _ in windows} == {(0,), (1,), (2,), (3,)}
+    cells = {
+        (rows.start // 160, columns.start // 160) for _, (rows, columns) in windows
+    }
+    assert cells == {(0, 0), (0, 1), (1, 0), (1, 1)}

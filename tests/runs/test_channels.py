@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from tiny_models import tiny_fast
 
 import napari_sr as sr
 from napari_sr.cli import main
-from napari_sr.files import open_channels
+from napari_sr.files import open_channels, open_stack
 from napari_sr.image.info import Channel
 from napari_sr.image.stack import StackError
 from napari_sr.methods.interpolation import Interpolation
@@ -246,3 +247,32 @@ def test_the_command_line_takes_channels_and_models_by_name(tmp_path, capsys):
     assert main(["upscale", source, *more, *picked]) == 0
     (own,) = channels_of(tmp_path / "r.ome.tif")
     np.testing.assert_array_equal(own, sr.upscale(BRIGHT, BICUBIC))
+
+
+def test_a_channel_of_a_result_is_judged_by_itself(tmp_path, capsys):
+    source = write_ome_tiff(tmp_path / "a.ome.tif")
+    sr.upscale_file(source, tmp_path / "a_x2.ome.tif", BICUBIC)
+    report = tmp_path / "r.json"
+    typed = ["report", str(tmp_path / "a_x2.ome.tif"), "-o", str(report)]
+    assert main(typed) == 1
+    assert "pick one with --channel 0 to --channel 1" in capsys.readouterr().err
+    assert main([*typed, "--channel", "gfp"]) == 0
+    with open_stack(source, channel=1) as low:
+        with open_stack(tmp_path / "a_x2.ome.tif", channel=1) as high:
+            expected = sr.assess(low, high).as_json()
+    told = json.loads(report.read_text("utf-8"))
+    for name in ("figures", "data_range", "agreement"):
+        assert told[name] == json.loads(json.dumps(expected[name]))
+
+
+def test_a_run_of_channels_that_was_stopped_goes_on(tmp_path):
+    source = write_ome_tiff(tmp_path / "a.ome.tif")
+    job = FileJob(source, tmp_path / "r.ome.zarr")
+    steps = run_job(job, BICUBIC, SETTINGS)
+    for _ in range(8):  # of twelve planes: into the second channel
+        next(steps)
+    steps.close()
+    going_on = [*run_job(job, BICUBIC, SETTINGS)]
+    assert len(going_on) < 8
+    for own, array in zip(channels_of(job.output), (DIM, BRIGHT), strict=True):
+        np.testing.assert_array_equal(own, sr.upscale(array, BICUBIC))

@@ -6,7 +6,7 @@ is told of each.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,15 +126,17 @@ def run_batch(
         loaded = load_model(request.model, factor=request.factor)
         upscaler = as_upscaler(loaded, request.settings)
         del loaded
-        jobs = _jobs(request, upscaler.factor)
+        jobs, skipped = _jobs(request, upscaler.factor)
         yield FilesListed(
             tuple(job.name for job in jobs), tuple(job.output for job in jobs)
         )
         with ExitStack() as stack:
             report = None
-            if len(jobs) > 1:
+            if len(jobs) > 1 or skipped:
                 path = request.folder / f"{REPORT}.csv"
                 report = stack.enter_context(Report(path))
+                for left_out, reason in skipped.items():
+                    report.skip(left_out, reason)
             for number, event in run_jobs(jobs, upscaler, request.settings):
                 if report is not None and not isinstance(event, TileStep):
                     report.add(jobs[number], event)
@@ -144,8 +146,11 @@ def run_batch(
         release_memory(device)
 
 
-def _jobs(request: BatchRequest, factor: int) -> list[FileJob]:
-    from napari_sr.files.finding import find_stacks
+def _jobs(
+    request: BatchRequest, factor: int
+) -> tuple[list[FileJob], Mapping[Path, str]]:
+    """Say what is to be done, and why files of a folder are left out."""
+    from napari_sr.files.finding import look_for
     from napari_sr.runs.one_file import FileJob
     from napari_sr.runs.output_names import name_outputs
 
@@ -156,13 +161,14 @@ def _jobs(request: BatchRequest, factor: int) -> list[FileJob]:
         return [
             FileJob(layer.stack, output, *rest, notes=layer.notes_at(factor))
             for layer, output in zip(request.layers, outputs, strict=True)
-        ]
-    files = find_stacks(request.patterns, leave_out=request.folder)
-    outputs = name_outputs(files, request.folder, factor)
-    return [
-        FileJob(file, output, *rest)
-        for file, output in zip(files, outputs, strict=True)
+        ], {}
+    finding = look_for(request.patterns, leave_out=request.folder)
+    outputs = name_outputs(finding.stacks, request.folder, factor)
+    jobs = [
+        FileJob(source, output, *rest)
+        for source, output in zip(finding.stacks, outputs, strict=True)
     ]
+    return jobs, finding.skipped
 
 
 def _told(number: int, event: TileStep | Outcome) -> Progress | Ended:

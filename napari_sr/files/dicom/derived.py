@@ -154,10 +154,10 @@ def read_provenance(path: Path) -> dict[str, object]:
     with quietly():
         try:
             header = read_dataset(path, stop_before_pixels=True)
-            said = json.loads(header.private_block(_GROUP, _CREATOR)[1].value)
+            provenance = json.loads(header.private_block(_GROUP, _CREATOR)[1].value)
         except (KeyError, ValueError, TypeError):
             return {}
-    return said if isinstance(said, dict) else {}
+    return provenance if isinstance(provenance, dict) else {}
 
 
 def _derive(
@@ -169,7 +169,9 @@ def _derive(
             result = read_dataset(image.path, stop_before_pixels=True)
             _leave_out(result)
             groups = (groups_of(result, i) for i in range(image.n_frames))
-            for group in {id(one): one for each in groups for one in each}.values():
+            for group in {
+                id(value): value for each in groups for value in each
+            }.values():
                 _place(group, image, factor)
                 _mark(group, "FrameType")
             _mark(result, "ImageType", ["DERIVED", "SECONDARY"])
@@ -202,7 +204,7 @@ def _place(group: Dataset, image: DicomImage, factor: int) -> None:
     """
     for keyword in SPACINGS:
         if group.get(keyword):
-            finer = [float(one) / factor for one in group[keyword].value]
+            finer = [float(value) / factor for value in group[keyword].value]
             setattr(group, keyword, list(map(format_number_as_ds, finer)))
     if not group.get("ImagePositionPatient") or None in (
         image.orientation,
@@ -211,7 +213,7 @@ def _place(group: Dataset, image: DicomImage, factor: int) -> None:
         return
     assert image.orientation is not None
     assert image.spacing is not None
-    rows, columns = (one * (1 / factor - 1) / 2 for one in image.spacing)
+    rows, columns = (value * (1 / factor - 1) / 2 for value in image.spacing)
     along_row, along_column = np.reshape(image.orientation, (2, 3))
     position = np.array(group.ImagePositionPatient, dtype=float)
     position += columns * along_row + rows * along_column
@@ -244,9 +246,11 @@ def _tell(result: Dataset, factor: int, provenance: Mapping[str, object]) -> Non
 def _in_words(factor: int, provenance: Mapping[str, object]) -> str:
     """Tell model and settings in the text that every viewer can show."""
     plan = provenance.get("plan")
-    told = plan if isinstance(plan, dict) else {}
+    entries = plan if isinstance(plan, dict) else {}
     names = ("model", "model_sha256", "dial", "noise", "intensity", "consistency")
-    words = [f"{name} {told[name]}" for name in names if told.get(name) is not None]
+    words = [
+        f"{name} {entries[name]}" for name in names if entries.get(name) is not None
+    ]
     software = provenance.get("software", "napari-sr")
     text = f"Super-resolved x{factor} by {software}; {'; '.join(words)}"
     text = text.encode("ascii", "replace").decode().replace("\\", "/")

@@ -309,8 +309,8 @@ def _looked_at(path: Path, header: Dataset) -> DicomImage:
         _numbers(value_of(header, i, "ImageOrientationPatient"), 6) for i in frames
     ]
     if not (
-        all(is_alike(one, spacings[0]) for one in spacings)
-        and all(is_alike(one, orientations[0]) for one in orientations)
+        all(is_alike(value, spacings[0]) for value in spacings)
+        and all(is_alike(value, orientations[0]) for value in orientations)
     ):
         raise StackError(
             f"{path} has frames of several pixel sizes or orientations; split it."
@@ -353,7 +353,7 @@ def _numbers(value: Any, n: int) -> Vector | None:  # noqa: ANN401
     """Give a value of several numbers, if there is one."""
     if value is None:
         return None
-    numbers = tuple(float(one) for one in value)
+    numbers = tuple(map(float, value))
     if len(numbers) != n or not all(map(math.isfinite, numbers)):
         raise ValueError(f"expected {n} numbers")
     return numbers

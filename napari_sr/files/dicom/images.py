@@ -124,8 +124,8 @@ def _images_at(path: Path) -> list[DicomImage]:
     """Read the headers at a path, in the order of their planes."""
     if not path.is_dir():
         return [read_image(path)]
-    files = sorted(one for one in path.iterdir() if one.is_file() and is_dicom(one))
-    files = [one for one in files if holds_image(one)]
+    files = sorted(file for file in path.iterdir() if file.is_file() and is_dicom(file))
+    files = [file for file in files if holds_image(file)]
     if not files:
         raise StackError(f"{path} holds no DICOM image; give the folder of a series.")
     return read_series(str(path), files)
@@ -139,9 +139,9 @@ def _is_series(path: Path) -> bool:
 def _choose_dtype(images: Sequence[DicomImage]) -> np.dtype:
     """Choose integers where all values after rescale are some, and fit."""
     slopes = {slope for image in images for slope in image.slopes}
-    intercepts = {one for image in images for one in image.intercepts}
+    intercepts = {intercept for image in images for intercept in image.intercepts}
     (first, *_) = images
-    is_whole = all(one.is_integer() for one in slopes | intercepts)
+    is_whole = all(intercept.is_integer() for intercept in slopes | intercepts)
     if first.padding is None and is_whole and len(slopes) == len(intercepts) == 1:
         ends = [min(slopes) * end for end in first.stored_limits]
         lowest, highest = (fit(ends) + min(intercepts) for fit in (min, max))

@@ -147,11 +147,11 @@ def _by_number(label: str, images: list[DicomImage]) -> list[DicomImage]:
             "of their own. Give them in their order, or one by one."
         )
     ordered = sorted(images, key=lambda image: image.instance or 0)
-    for one, other in pairwise(ordered):
-        if (other.instance or 0) - (one.instance or 0) != 1:
+    for before, behind in pairwise(ordered):
+        if (behind.instance or 0) - (before.instance or 0) != 1:
             raise StackError(
-                f"{label} has a gap: {one.path.name} is number {one.instance} of the "
-                f"series and {other.path.name} number {other.instance}. Add what is "
-                "missing, or give the files one by one."
+                f"{label} has a gap: {before.path.name} is number {before.instance} "
+                f"of the series and {behind.path.name} number {behind.instance}. Add "
+                "what is missing, or give the files one by one."
             )
     return ordered

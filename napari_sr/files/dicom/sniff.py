@@ -37,5 +37,5 @@ def is_dicom(path: Path) -> bool:
 
 def holds_dicom(folder: Path, at_least: int = 1) -> bool:
     """Say whether so many files in a folder, and not below it, are DICOM."""
-    found = (path for path in sorted(folder.iterdir()) if is_dicom(path))
-    return len(list(islice(found, at_least))) == at_least
+    matches = (path for path in sorted(folder.iterdir()) if is_dicom(path))
+    return len(list(islice(matches, at_least))) == at_least

@@ -61,11 +61,11 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
 def _find_array(name: str, location: Path, file: h5py.File) -> h5py.Dataset:
     """Find the image that is meant, or list those there are."""
     if name:
-        found = file.get(name)
-        if isinstance(found, h5py.Group):
-            found = _marked_in(found)
-        if isinstance(found, h5py.Dataset):
-            return found
+        named = file.get(name)
+        if isinstance(named, h5py.Group):
+            named = _marked_in(named)
+        if isinstance(named, h5py.Dataset):
+            return named
         raise StackError(f"{location} holds no array called {name}.{_examples(file)}")
     marked = _marked_in(file)
     if marked is not None:
@@ -81,24 +81,24 @@ def _find_array(name: str, location: Path, file: h5py.File) -> h5py.Dataset:
 
 def _examples(file: h5py.File, location: Path | None = None) -> str:
     """Tell what may be named, as it would be."""
-    names = [f"{location or ''}{one.name}" for one in _images_in(file)[:4]]
+    names = [f"{location or ''}{array.name}" for array in _images_in(file)[:4]]
     return f" Name one, such as {', '.join(names)}." if names else ""
 
 
 def _images_in(file: h5py.File) -> list[h5py.Dataset]:
     """List the arrays of numbers of two dimensions or more, links left out."""
-    found: list[h5py.Dataset] = []
+    images: list[h5py.Dataset] = []
 
-    def look(_name: str, one: object) -> None:
+    def look(_name: str, member: object) -> None:
         if (
-            isinstance(one, h5py.Dataset)
-            and one.dtype.kind in "iuf"
-            and sum(length > 1 for length in one.shape) >= 2
+            isinstance(member, h5py.Dataset)
+            and member.dtype.kind in "iuf"
+            and sum(length > 1 for length in member.shape) >= 2
         ):
-            found.append(one)
+            images.append(member)
 
     file.visititems(look)
-    return found
+    return images
 
 
 def _marked_in(group: h5py.Group) -> h5py.Dataset | None:
@@ -121,9 +121,9 @@ def _axes_of(array: h5py.Dataset) -> list[Axis]:
     for place, size in zip(range(-1, -1 - len(sizes), -1), sizes[::-1], strict=True):
         if -place <= len(axes) and size > 0:
             axes[place] = Axis(names[place], float(size), "um")
-    said = np.atleast_1d(array.parent.attrs.get("axes", ()))
-    if len(said) == array.ndim:  # NeXus: an array of places for each axis
-        for place, entry in enumerate(said):
+    listed = np.atleast_1d(array.parent.attrs.get("axes", ()))
+    if len(listed) == array.ndim:  # NeXus: an array of places for each axis
+        for place, entry in enumerate(listed):
             axes[place] = _nexus_axis(array, _text(entry), axes[place], place)
     return axes
 

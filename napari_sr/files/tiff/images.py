@@ -228,7 +228,7 @@ def _leading_axes(
     if len(series) > 1 and series[0].kind == "shaped":
         names, leading = f"I{names}", [len(series), *leading]
     elif len(series) > 1:
-        names, leading = "I", [sum(len(one) for one in series)]
+        names, leading = "I", [sum(len(part) for part in series)]
     return names, tuple(leading)
 
 
@@ -254,10 +254,10 @@ def _read_description(
     else:
         described = OmeImage({})
     axes = dict(described.axes)
-    for found in (read_instrument_axes(tif), read_plain_axes(page)):
+    for calibrated in (read_instrument_axes(tif), read_plain_axes(page)):
         known = {name: axis for name, axis in axes.items() if axis.unit is not None}
         if not {"y", "x"} & known.keys():
-            axes = {**axes, **found, **known}
+            axes = {**axes, **calibrated, **known}
     info = replace(
         described.info,
         channels=described.info.channels or shown.channels,

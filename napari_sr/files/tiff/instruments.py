@@ -37,7 +37,7 @@ def read_instrument_axes(tif: TiffFile) -> dict[str, Axis]:
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             continue  # tags of others hold anything
         axes = {axis: _axis(axis, *size) for axis, size in sizes.items()}
-        return {axis: found for axis, found in axes.items() if found is not None}
+        return {axis: placed for axis, placed in axes.items() if placed is not None}
     return {}
 
 
@@ -50,55 +50,55 @@ def _axis(name: str, size: object, unit: str) -> Axis | None:
     return Axis(name, spacing, unit)
 
 
-def _fei(said: Mapping[str, Any]) -> Sizes:
-    scan = said.get("Scan") or said["EScan"]
+def _fei(metadata: Mapping[str, Any]) -> Sizes:
+    scan = metadata.get("Scan") or metadata["EScan"]
     return {"x": (scan["PixelWidth"], "m"), "y": (scan["PixelHeight"], "m")}
 
 
-def _zeiss(said: Mapping[str, Any]) -> Sizes:
-    found = said.get("ap_image_pixel_size") or said["ap_pixel_size"]
-    _, size, unit = found
+def _zeiss(metadata: Mapping[str, Any]) -> Sizes:
+    entry = metadata.get("ap_image_pixel_size") or metadata["ap_pixel_size"]
+    _, size, unit = entry
     return dict.fromkeys("yx", (size, unit))
 
 
-def _metamorph(said: Mapping[str, Any]) -> Sizes:
-    if not said.get("SpatialCalibration", 1):
+def _metamorph(metadata: Mapping[str, Any]) -> Sizes:
+    if not metadata.get("SpatialCalibration", 1):
         return {}
-    unit = said["CalibrationUnits"]
-    z = said.get("ZDistance")
+    unit = metadata["CalibrationUnits"]
+    z = metadata.get("ZDistance")
     sizes = {
-        "x": (float(said["XCalibration"]), unit),
-        "y": (float(said["YCalibration"]), unit),
+        "x": (float(metadata["XCalibration"]), unit),
+        "y": (float(metadata["YCalibration"]), unit),
     }
-    distances = [] if z is None else [float(one) for one in z]
+    distances = [] if z is None else [float(step) for step in z]
     return sizes | ({"z": (distances[0], unit)} if distances else {})
 
 
-def _metaseries(said: Mapping[str, Any]) -> Sizes:
-    plane = said["PlaneInfo"]
+def _metaseries(metadata: Mapping[str, Any]) -> Sizes:
+    plane = metadata["PlaneInfo"]
     if not plane.get("spatial-calibration-state", True):
         return {}
     unit = plane["spatial-calibration-units"]
     return {axis: (plane[f"spatial-calibration-{axis}"], unit) for axis in "xy"}
 
 
-def _lsm(said: Mapping[str, Any]) -> Sizes:
-    return {axis: (said[f"VoxelSize{axis.upper()}"], "m") for axis in "zyx"}
+def _lsm(metadata: Mapping[str, Any]) -> Sizes:
+    return {axis: (metadata[f"VoxelSize{axis.upper()}"], "m") for axis in "zyx"}
 
 
-def _fluoview(said: Mapping[str, Any]) -> Sizes:
-    named = {str(one[0]).strip().lower(): one for one in said["Dimensions"]}
+def _fluoview(metadata: Mapping[str, Any]) -> Sizes:
+    named = {str(row[0]).strip().lower(): row for row in metadata["Dimensions"]}
     return {
         axis: (named[axis][3], str(named[axis][4])) for axis in "zyx" if axis in named
     }
 
 
-def _sis(said: Mapping[str, Any]) -> Sizes:
-    return {axis: (said[f"pixelsize{axis}"], "m") for axis in "yx"}
+def _sis(metadata: Mapping[str, Any]) -> Sizes:
+    return {axis: (metadata[f"pixelsize{axis}"], "m") for axis in "yx"}
 
 
-def _tvips(said: Mapping[str, Any]) -> Sizes:
-    return {axis: (float(said[f"PixelSize{axis.upper()}"]), "nm") for axis in "yx"}
+def _tvips(metadata: Mapping[str, Any]) -> Sizes:
+    return {axis: (float(metadata[f"PixelSize{axis.upper()}"]), "nm") for axis in "yx"}
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], Sizes]] = {

@@ -106,7 +106,9 @@ def read_ome_xml(text: str, number: int = 0) -> OmeImage:
     if pixels is None:
         return OmeImage({})
     planes = pixels.findall("{*}Plane")
-    channels = [_read_channel(dict(one.attrib)) for one in pixels.findall("{*}Channel")]
+    channels = [
+        _read_channel(dict(element.attrib)) for element in pixels.findall("{*}Channel")
+    ]
     first = min(
         planes,
         key=lambda plane: [int(plane.get(f"The{c}", 0)) for c in "TZC"],
@@ -194,8 +196,8 @@ def _pixels(axes: Sequence[Axis]) -> dict[str, str]:
 def _channels(info: ImageInfo) -> dict[str, list[str]]:
     """Give the attributes of every Channel element."""
     attributes = {
-        "Name": [one.name for one in info.channels],
-        "Color": [_ome_colour(one.colour) for one in info.channels],
+        "Name": [channel.name for channel in info.channels],
+        "Color": [_ome_colour(channel.colour) for channel in info.channels],
     }
     return {key: values for key, values in attributes.items() if any(values)}
 
@@ -208,16 +210,16 @@ def _ome_colour(colour: str) -> str:
     return str(number - 2**32 if number >= 2**31 else number)
 
 
-def _read_channel(said: Mapping[str, str]) -> Channel:
+def _read_channel(attributes: Mapping[str, str]) -> Channel:
     """Read what a channel is called, and its colour where it is one."""
     try:
-        number = int(said.get("Color", "-1")) % 2**32
+        number = int(attributes.get("Color", "-1")) % 2**32
     except ValueError:
         number = 2**32 - 1
     red, green, blue = (number >> shift & 255 for shift in (24, 16, 8))
     is_colour = not red == green == blue
     colour = f"#{red:02x}{green:02x}{blue:02x}" if is_colour else ""
-    return Channel(said.get("Name", said.get("Fluor", "")), colour)
+    return Channel(attributes.get("Name", attributes.get("Fluor", "")), colour)
 
 
 def _planes(
@@ -266,8 +268,8 @@ def _origin(name: str, plane: Mapping[str, str], unit: str | None) -> float:
     key = _POSITION.get(name, "DeltaT")
     position = _number(plane.get(key))
     default = _DEFAULT_UNIT[name] if name == "t" else "reference frame"
-    said = normalize_unit(plane.get(f"{key}Unit", default))
-    return (position is not None and convert(position, said, unit)) or 0.0
+    stated_in = normalize_unit(plane.get(f"{key}Unit", default))
+    return (position is not None and convert(position, stated_in, unit)) or 0.0
 
 
 def _number(text: str | None) -> float | None:
@@ -292,9 +294,9 @@ def _own_axes(
     description: Mapping[str, object], pixels: Mapping[str, str]
 ) -> tuple[tuple[Axis, ...], tuple[int, ...]]:
     """Read the axes of the description, unless the XML no longer agrees with them."""
-    said = description.get(_AXES)
+    listed = description.get(_AXES)
     try:
-        entries = [dict(entry) for entry in said] if isinstance(said, list) else []
+        entries = [dict(entry) for entry in listed] if isinstance(listed, list) else []
         shape = tuple(int(entry.pop("size")) for entry in entries)
         axes = tuple(Axis(**entry) for entry in entries)
     except (KeyError, TypeError, ValueError):

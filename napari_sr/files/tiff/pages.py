@@ -182,25 +182,26 @@ def choose_series(path: str, tif: TiffFile, name: str = "") -> list[TiffPageSeri
     part_of_a_set = tif.is_ome and "BinaryOnly" in (tif.ome_metadata or "")
     if main.kind == "generic" and declares and not part_of_a_set:
         raise _incomplete(path, "its pixels do not fit its description")
-    images = [one for one in tif.series if _is_image(one, main)]
+    images = [series for series in tif.series if _is_image(series, main)]
     _refuse_lost_pages(path, tif, images)
     if (
         tif.is_ome and len(images) > 1 and not name
     ):  # of several positions, that of this file
-        images = [one for one in images if _lies_in(one, tif)] or images
+        images = [series for series in images if _lies_in(series, tif)] or images
     if not name and (len(images) == 1 or _are_one_stack(images)):
         return images
-    names = [one.name or " x ".join(map(str, one.shape)) for one in images]
+    names = [series.name or " x ".join(map(str, series.shape)) for series in images]
     return [images[pick_image(Path(path), name, names)]]
 
 
 def _are_one_stack(images: Sequence[TiffPageSeries]) -> bool:
     """Tell series that were written one after the other, or differ in encoding only."""
-    kinds = {one.kind for one in images}
+    kinds = {image.kind for image in images}
     if kinds == {"shaped"}:
-        return len({(one.shape, one.axes, one.dtype) for one in images}) == 1
+        return len({(image.shape, image.axes, image.dtype) for image in images}) == 1
     looks = {
-        (one.keyframe.shape, one.dtype, one.keyframe.photometric) for one in images
+        (image.keyframe.shape, image.dtype, image.keyframe.photometric)
+        for image in images
     }
     return kinds <= {"generic", "uniform"} and len(looks) == 1
 
@@ -217,10 +218,10 @@ def _refuse_lost_pages(
 
     They would be left out of the middle of a stack.
     """
-    apart = [one for one in tif.series if one not in images or len(images) > 1]
+    apart = [image for image in tif.series if image not in images or len(images) > 1]
     if tif.is_ome or not apart:
         return
-    for page in (page for one in apart for page in one.pages if page is not None):
+    for page in (page for image in apart for page in image.pages if page is not None):
         codes, _ = _read_header(tif, page.offset) if page.offset else (set(), 0)
         known = {tag.code for tag in page.aspage().tags}
         if codes - known or 0 in page.shape:
@@ -268,8 +269,8 @@ def _locate_all(
 ) -> list[int | TiffPage | TiffFrame]:
     """Find every plane of one or several series, in the order of the file."""
     if len(series) == 1 or series[0].kind == "shaped":
-        return [place for one in series for place in _locate(path, one)]
-    pages = [page for one in series for page in one.pages if page is not None]
+        return [place for part in series for place in _locate(path, part)]
+    pages = [page for part in series for page in part.pages if page is not None]
     pages.sort(key=lambda page: page.index)
     for number, page in enumerate(pages):
         _check_page(path, number, page)

@@ -53,10 +53,10 @@ def read_values(tif: TiffFile, stored: np.dtype) -> Values | None:
     stored
         Type of the stored numbers.
     """
-    said = tif.imagej_metadata or {} if tif.is_imagej else {}
-    if said.get("cf") != _STRAIGHT_LINE or stored.kind not in "iu":
+    metadata = tif.imagej_metadata or {} if tif.is_imagej else {}
+    if metadata.get("cf") != _STRAIGHT_LINE or stored.kind not in "iu":
         return None
-    intercept, slope = float(said.get("c0", 0)), float(said.get("c1", 1))
+    intercept, slope = float(metadata.get("c0", 0)), float(metadata.get("c1", 1))
     if (intercept, slope) == (0, 1) or slope == 0:
         return None
     ends = [slope * end + intercept for end in _limits(stored)]
@@ -114,11 +114,12 @@ def read_shown(path: str, tif: TiffFile, page: TiffPage) -> ImageInfo:
 
 def _function(tif: TiffFile) -> str:
     """Tell by which function ImageJ shows values that are kept as they are stored."""
-    said = tif.imagej_metadata or {} if tif.is_imagej else {}
-    if said.get("cf", _STRAIGHT_LINE) == _STRAIGHT_LINE:
+    metadata = tif.imagej_metadata or {} if tif.is_imagej else {}
+    if metadata.get("cf", _STRAIGHT_LINE) == _STRAIGHT_LINE:
         return ""
-    terms = [f"c{i}={said[f'c{i}']}" for i in range(5) if f"c{i}" in said]
-    return f"ImageJ function cf={said['cf']} {' '.join(terms)} in {said.get('vunit')}"
+    terms = [f"c{i}={metadata[f'c{i}']}" for i in range(5) if f"c{i}" in metadata]
+    unit = metadata.get("vunit")
+    return f"ImageJ function cf={metadata['cf']} {' '.join(terms)} in {unit}"
 
 
 def _is_ramp(table: NDArray) -> bool:

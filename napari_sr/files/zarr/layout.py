@@ -24,12 +24,12 @@ def images_in(path: Path) -> list[Path]:
     path
         Any file or folder; what is no such folder is taken as one image.
     """
-    said = attributes_of(path)
-    wells = (said.get("plate") or {}).get("wells") or []
+    attributes = attributes_of(path)
+    wells = (attributes.get("plate") or {}).get("wells") or []
     if wells:
         places = [path / str(well["path"]) for well in wells]
         return [image for well in places for image in _fields_of(well)] or [path]
-    if "bioformats2raw.layout" in said:
+    if "bioformats2raw.layout" in attributes:
         numbered = (inner for inner in path.iterdir() if inner.name.isdigit())
         return sorted(numbered, key=lambda inner: int(inner.name)) or [path]
     return [path]
@@ -44,10 +44,10 @@ def attributes_of(path: Path) -> dict[str, Any]:
     """Read what a group says; nothing where it is none, or says it wrongly."""
     for name, keys in _ATTRIBUTES:
         try:
-            said = json.loads((path / name).read_bytes())
+            attributes = json.loads((path / name).read_bytes())
             for key in keys:
-                said = said[key]
-            return dict(said.get("ome", said))
+                attributes = attributes[key]
+            return dict(attributes.get("ome", attributes))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return {}

@@ -76,7 +76,7 @@ def read_ngff(label: str, attributes: Mapping[str, Any], level: int = 0) -> Ngff
         image["datasets"][level]["path"],
         len(image["datasets"]),
         axes,
-        {name: said for name, said in provenance.items() if name != _BESIDE},
+        {name: value for name, value in provenance.items() if name != _BESIDE},
         _read_info(attributes.get("ome", attributes), provenance),
     )
 
@@ -102,7 +102,7 @@ def write_ngff(content: Content, version: str, n_levels: int = 1) -> dict[str, A
     if said_of_values := _said_beside(content.info):
         provenance[_BESIDE] = said_of_values
     try:
-        said = json.loads(json.dumps(provenance, sort_keys=True, allow_nan=False))
+        stored = json.loads(json.dumps(provenance, sort_keys=True, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise StackError(f"The provenance is not JSON: {error}.") from error
     axes = [_describe_axis(axis) for axis in content.axes]
@@ -119,9 +119,9 @@ def write_ngff(content: Content, version: str, n_levels: int = 1) -> dict[str, A
     shown = {"omero": omero} if (omero := _shown(content)) else {}
     if version == "0.4":
         multiscales = [{"version": "0.4", **image}]
-        return {"multiscales": multiscales, **shown, _PROVENANCE: said}
+        return {"multiscales": multiscales, **shown, _PROVENANCE: stored}
     ome = {"version": "0.5", "multiscales": [image], **shown}
-    return {"ome": ome, _PROVENANCE: said}
+    return {"ome": ome, _PROVENANCE: stored}
 
 
 def place_of_channels(content: Content) -> int:
@@ -163,7 +163,7 @@ def _place(content: Content, level: int) -> list[dict[str, Any]]:
 def _shown(content: Content) -> dict[str, Any]:
     """Say of each channel how it is called and shown, as OMERO does; or nothing."""
     info = content.info
-    if not info.is_inverted and all(one == Channel() for one in info.channels):
+    if not info.is_inverted and all(channel == Channel() for channel in info.channels):
         return {}
     limits = {"min": 0.0, "max": 1.0}
     if content.dtype.kind != "f":
@@ -172,55 +172,57 @@ def _shown(content: Content) -> dict[str, Any]:
     window = {**limits, "start": limits["min"], "end": limits["max"]}
     channels = [
         {
-            "label": one.name,
-            "color": one.colour.lstrip("#").upper() or "FFFFFF",
+            "label": channel.name,
+            "color": channel.colour.lstrip("#").upper() or "FFFFFF",
             "active": True,
             "inverted": info.is_inverted,
             "window": window,
         }
-        for one in info.channels or (Channel(),)
+        for channel in info.channels or (Channel(),)
     ]
     return {"channels": channels}
 
 
 def _said_beside(info: ImageInfo) -> dict[str, str]:
     """Say what OME-Zarr has no place for."""
-    said = {"acquired": info.acquired, "values": info.values}
-    return {name: text for name, text in said.items() if text}
+    texts = {"acquired": info.acquired, "values": info.values}
+    return {name: text for name, text in texts.items() if text}
 
 
-def _read_info(said: Mapping[str, Any], provenance: Mapping[str, Any]) -> ImageInfo:
+def _read_info(
+    attributes: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> ImageInfo:
     """Read how an image is shown, as far as it is written as it should be."""
-    omero = said.get("omero")
+    omero = attributes.get("omero")
     listed = omero.get("channels") if isinstance(omero, dict) else None
-    entries = [one for one in listed or [] if isinstance(one, dict)]
-    channels = tuple(_read_channel(one) for one in entries)
+    entries = [entry for entry in listed or [] if isinstance(entry, dict)]
+    channels = tuple(_read_channel(entry) for entry in entries)
     beside = provenance.get(_BESIDE)
     beside = beside if isinstance(beside, dict) else {}
     return ImageInfo(
-        channels=channels if any(one != Channel() for one in channels) else (),
-        is_inverted=bool(entries) and all(one.get("inverted") for one in entries),
+        channels=channels if any(entry != Channel() for entry in channels) else (),
+        is_inverted=bool(entries) and all(entry.get("inverted") for entry in entries),
         acquired=str(beside.get("acquired", "")),
         values=str(beside.get("values", "")),
     )
 
 
-def _read_channel(said: Mapping[str, Any]) -> Channel:
-    colour = str(said.get("color", "")).lstrip("#").lower()[:6]
+def _read_channel(entry: Mapping[str, Any]) -> Channel:
+    colour = str(entry.get("color", "")).lstrip("#").lower()[:6]
     parts = {colour[:2], colour[2:4], colour[4:]}
     is_colour = re.fullmatch("[0-9a-f]{6}", colour) and len(parts) > 1
-    return Channel(str(said.get("label") or ""), f"#{colour}" if is_colour else "")
+    return Channel(str(entry.get("label") or ""), f"#{colour}" if is_colour else "")
 
 
 def _multiscales(label: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Find the description of the image in the attributes of its group."""
-    said = attributes.get("ome", attributes)
-    if "image-label" in said:
+    metadata = attributes.get("ome", attributes)
+    if "image-label" in metadata:
         raise StackError(
             f"{label} is a label image: its numbers name objects and are no "
             "intensities. Give the image that it belongs to."
         )
-    images = said.get("multiscales")
+    images = metadata.get("multiscales")
     if not images:
         raise StackError(
             f"{label} has no multiscales metadata, so it is not an OME-Zarr image; if "
@@ -255,7 +257,9 @@ def _single_steps(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Take a sequence of transformations apart."""
     if step["type"] != "sequence":
         return [step]
-    return [one for part in step["transformations"] for one in _single_steps(part)]
+    return [
+        single for part in step["transformations"] for single in _single_steps(part)
+    ]
 
 
 def _read_axes(image: Mapping[str, Any], level: int) -> tuple[Axis, ...]:
@@ -275,8 +279,13 @@ def _read_axes(image: Mapping[str, Any], level: int) -> tuple[Axis, ...]:
     names = _letters(image["axes"])
     return tuple(
         # A step of 0 says that it is not known.
-        Axis(name, float(distance) or 1.0, said.get("unit") if distance else None, at)
-        for name, said, distance, at in zip(
+        Axis(
+            name,
+            float(distance) or 1.0,
+            described.get("unit") if distance else None,
+            at,
+        )
+        for name, described, distance, at in zip(
             names, image["axes"], spacing, origin.tolist(), strict=True
         )
     )
@@ -285,10 +294,10 @@ def _read_axes(image: Mapping[str, Any], level: int) -> tuple[Axis, ...]:
 def _letters(axes: Sequence[Mapping[str, Any]]) -> list[str]:
     """Give each axis a letter: by its type, then its name, which may be any word."""
     letters: list[str] = []
-    for said in axes:
-        name = str(said["name"]).lower()
-        is_channel = said.get("type") == "channel" or name in _CHANNELS
-        wanted = "t" if said.get("type") == "time" else name[:1]
+    for described in axes:
+        name = str(described["name"]).lower()
+        is_channel = described.get("type") == "channel" or name in _CHANNELS
+        wanted = "t" if described.get("type") == "time" else name[:1]
         taken = letters if is_channel else [*letters, "c"]
         letters.append(
             next(
