@@ -48,6 +48,8 @@ _OF_DETAIL = 0.3
 """Share of the detail that was not recorded beside which noise counts."""
 _SEEN = 0.01
 """Noise of which it matters how it is correlated."""
+_DARK = 0.03
+"""Signal, in network units, so dark that it hardly counts."""
 _NO_NOISE = 0.003
 """Noise far below this, in network units, is as good as none: 60 counts in 20,000."""
 
@@ -147,7 +149,7 @@ class NoiseEstimator(nn.Module):
         """Estimate the noise of a stack from some of its planes.
 
         Each window says how noisy it is where it is dark and where it is bright, and
-        how sure that is. The level is the line through all of them.
+        how sure that is. The level is the line through most of them.
 
         Parameters
         ----------
@@ -161,9 +163,12 @@ class NoiseEstimator(nn.Module):
         """
         parts = [self._of_plane(plane) for plane in planes]
         signal, variance, weight, correlation = map(torch.cat, zip(*parts, strict=True))
-        gain, read = _line_through(signal.clamp_min(0), variance, weight)
-        blurred = (weight * correlation).sum() / weight.sum()
-        return NoiseLevel(gain, read, 0.0, round(float(blurred), 2))
+        signal = signal.clamp_min(0)
+        # Where nearly no light arrived there is next to no noise, of any kind.
+        weight = weight * (signal + _DARK)
+        gain, read = _line_through(signal, variance, weight)
+        blurred = _medians(correlation[None], weight).item()
+        return NoiseLevel(gain, read, 0.0, round(blurred, 2))
 
     def _of_plane(self, plane: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Give signals, variances, weights and correlations, two of each window."""
@@ -210,17 +215,25 @@ def _windows(plane: Tensor) -> Tensor:
 def _line_through(
     signal: Tensor, variance: Tensor, weight: Tensor
 ) -> tuple[float, float]:
-    """Fit gain and read noise to variances, in their logarithms."""
-    weight = weight / weight.sum()
-    mean = (weight * signal).sum().clamp_min(1e-3)
-    shares = _SHARES[:, None]
+    """Fit gain and read noise to variances, by least deviations of their logarithms."""
+    mean = ((weight * signal).sum() / weight.sum()).clamp_min(1e-3)
+    # What was seen in the dark is not drawn out to what bright pixels would have.
+    shares = _SHARES[: 1 + int((mean / _DARK).clamp_max(1) * (len(_SHARES) - 1)), None]
     shape = torch.log(shares * signal / mean + 1 - shares + 1e-3)
     difference = torch.log(variance + _NO_NOISE**2) - shape  # (n_shares, n)
-    level = (weight * difference).sum(1, keepdim=True)
-    best = (weight * (difference - level).square()).sum(1).argmin()
+    level = _medians(difference, weight)
+    best = (weight * (difference - level).abs()).sum(1).argmin()
     whole = (level[best].exp() - _NO_NOISE**2).clamp_min(0)
     gain, read = _SHARES[best] * whole / mean, torch.sqrt((1 - _SHARES[best]) * whole)
     return float(gain), float(read)
+
+
+def _medians(values: Tensor, weight: Tensor) -> Tensor:
+    """Take the weighted median of each row of `(k, n)` values, `(k, 1)`."""
+    order = values.argsort(1)
+    before = weight[order].cumsum(1)
+    place = (before >= before[:, -1:] / 2).int().argmax(1, keepdim=True)
+    return values.gather(1, order).gather(1, place)
 
 
 def estimator_loss(

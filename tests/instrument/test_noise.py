@@ -165,6 +165,25 @@ def test_uncertain_correlated_noise_is_taken_for_more_or_less(more, factor):
     assert found / plain == pytest.approx(factor, rel=0.01)
 
 
+def test_a_dark_part_does_not_hide_the_noise_of_the_bright_ones():
+    gain = 0.01
+    light = torch.full((256, 256), 0.001)
+    light[:, 64:] = 0.7
+    plane = torch.poisson(light / gain, seeded()) * gain
+
+    level = Knowing().estimate([plane])
+
+    assert level.gain * 0.7 + level.read**2 == pytest.approx(0.007, rel=0.3)
+
+
+def test_what_is_seen_in_the_dark_is_not_drawn_out_to_what_is_bright():
+    dark = 0.002 + 0.01 * torch.randn(256, 256, generator=seeded()).abs()
+
+    level = Knowing().estimate([dark * 0.1])
+
+    assert math.sqrt(level.gain + level.read**2) < 0.03
+
+
 def test_dead_windows_say_nothing():
     plane = torch.zeros(256, 256)
     plane[:64, :64] = white_noise(0.05, (64, 64))
