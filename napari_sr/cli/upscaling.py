@@ -202,9 +202,9 @@ def plan_jobs(
             say(error, file=sys.stderr)
     if trial is None:  # nothing could be read
         return FAILED
-    found = forecast(trial, shapes, jobs[0].output)
-    say(describe_forecast(found))
-    return OK if found.fits and n_read == len(jobs) else FAILED
+    estimate = forecast(trial, shapes, jobs[0].output)
+    say(describe_forecast(estimate))
+    return OK if estimate.fits and n_read == len(jobs) else FAILED
 
 
 def jobs_for(

@@ -230,7 +230,7 @@ def alike(correlation: float, width: float) -> float:
 
 def _believable(difference: NDArray, variance: NDArray, margin: float) -> NDArray:
     """Tell the share of a difference that noise does not explain."""
-    found, expected, squared = (
+    seen, expected, squared = (
         ndimage.uniform_filter(image, WINDOW, mode="reflect")
         for image in (difference**2, variance, variance**2)
     )
@@ -241,6 +241,6 @@ def _believable(difference: NDArray, variance: NDArray, margin: float) -> NDArra
     explained = expected + margin * np.sqrt(np.maximum(squared, 0))
     # Wiener's gain for a signal in noise: E[signal²] / E[difference²] = 1 − E[noise²] /
     # E[difference²], with expectations taken as means over the window.
-    share = 1 - explained / np.maximum(found, np.finfo(np.float32).tiny)
+    share = 1 - explained / np.maximum(seen, np.finfo(np.float32).tiny)
     believed: NDArray = np.maximum(share, 0)
     return believed

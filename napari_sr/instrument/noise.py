@@ -128,13 +128,13 @@ class NoiseEstimator(nn.Module):
             bright, correlation in pixels, and how uncertain the logarithms are.
         """
         standard = (self.relative(statistics) - self.mean) / self.deviation
-        found: Tensor = self.layers(standard.clamp(-5, 5))
+        estimate: Tensor = self.layers(standard.clamp(-5, 5))
         log_flat = 0.5 * statistics[:, WHERE_FLAT, None]
         return torch.cat(
             [
-                (log_flat + found[:, :2]).clamp(-12, 0),
-                _MOST_CORRELATED * torch.sigmoid(found[:, 2:3]),
-                torch.exp(found[:, 3:].clamp(-3.5, 1)),
+                (log_flat + estimate[:, :2]).clamp(-12, 0),
+                _MOST_CORRELATED * torch.sigmoid(estimate[:, 2:3]),
+                torch.exp(estimate[:, 3:].clamp(-3.5, 1)),
             ],
             dim=1,
         )
@@ -174,10 +174,10 @@ class NoiseEstimator(nn.Module):
         """Give signals, variances, weights and correlations, two of each window."""
         windows = _windows(plane)
         signal = torch.quantile(windows.flatten(1), DARK_AND_BRIGHT, dim=1).T
-        found = self(noise_statistics(windows))
-        more = self.rather_more * found[:, 2:3] * found[:, 3:]
-        variance = torch.exp(2 * (found[:, :2] + more).clamp_max(0))
-        weight, correlation = found[:, 3:].reciprocal(), found[:, 2:3]
+        estimate = self(noise_statistics(windows))
+        more = self.rather_more * estimate[:, 2:3] * estimate[:, 3:]
+        variance = torch.exp(2 * (estimate[:, :2] + more).clamp_max(0))
+        weight, correlation = estimate[:, 3:].reciprocal(), estimate[:, 2:3]
         spread = (signal, variance, weight.expand(-1, 2), correlation.expand(-1, 2))
         first, second, third, fourth = (part.flatten() for part in spread)
         return first, second, third, fourth
@@ -237,7 +237,7 @@ def _medians(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def estimator_loss(
-    found: Tensor, true: Tensor, correlation: Tensor, signal: Tensor, detail: Tensor
+    estimate: Tensor, true: Tensor, correlation: Tensor, signal: Tensor, detail: Tensor
 ) -> Tensor:
     """Compare estimates with what was drawn, by what a wrong level costs.
 
@@ -246,7 +246,7 @@ def estimator_loss(
 
     Parameters
     ----------
-    found
+    estimate
         `(n, 4)` as an estimator gives it.
     true
         `(n, 3)` gain, read noise and offset in network units.
@@ -265,9 +265,9 @@ def estimator_loss(
     floor = (_OF_DETAIL * detail[:, None]).square() + _NO_NOISE**2
     light = (signal - true[:, 2:]).clamp_min(0)
     drawn = true[:, :1] * light + true[:, 1:2].square()
-    ratio = torch.log((torch.exp(2 * found[:, :2]) + floor) / (drawn + floor)) / 2
-    squared, spread = ratio.square().mean(1), found[:, 3]
+    ratio = torch.log((torch.exp(2 * estimate[:, :2]) + floor) / (drawn + floor)) / 2
+    squared, spread = ratio.square().mean(1), estimate[:, 3]
     surprise = squared.detach() / (2 * spread.square()) + torch.log(spread)
     sigma = torch.sqrt(drawn[:, 0])
-    wrong = (found[:, 2] - correlation).abs() * sigma / (sigma + _SEEN)
+    wrong = (estimate[:, 2] - correlation).abs() * sigma / (sigma + _SEEN)
     return squared + 0.2 * surprise + 0.3 * wrong

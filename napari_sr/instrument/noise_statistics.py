@@ -103,16 +103,16 @@ def _of_scale(images: Tensor, block: int, *, is_finest: bool = False) -> Tensor:
     mean = _only(mean, alive)
     relative = log_energy[:, [0, -1]] - torch.log(mean.clamp_min(0.01))[:, None]
     laplacian = bands[:, 0]
-    found = [
+    statistics = [
         _levels(log_energy),  # 35
         _levels(relative),  # 10
         _quiet_by_brightness(log_energy[:, -1], mean),  # 10
         _autocorrelation(laplacian),  # 5
     ]
     if is_finest:
-        found.append(_log_kurtosis(laplacian, share_alive))  # 1
-        found.append(mean.nanquantile(torch.tensor([0.1, 0.5, 0.9]), dim=1).T)  # 3
-    return torch.cat(found, dim=1)
+        statistics.append(_log_kurtosis(laplacian, share_alive))  # 1
+        statistics.append(mean.nanquantile(torch.tensor([0.1, 0.5, 0.9]), dim=1).T)  # 3
+    return torch.cat(statistics, dim=1)
 
 
 def _where_flat(images: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def _where_flat(images: Tensor) -> Tensor:
     lagged = [
         rest[..., y:, x:] * rest[..., : _BLOCK - y, : _BLOCK - x] for y, x in _LAGS
     ]
-    lags = [(share * one.mean((2, 3))).sum(1) / variance for one in lagged]
+    lags = [(share * product.mean((2, 3))).sum(1) / variance for product in lagged]
     light = (share * blocks.mean((2, 3))).sum(1)
     bands = _high_pass(blocks.flatten(0, 1)).square().mean((2, 3)).view(n, -1, 7)
     energy = (share[..., None] * bands).sum(1)
@@ -207,14 +207,14 @@ def _quiet_by_brightness(log_energy: Tensor, mean: Tensor) -> Tensor:
     """Sort blocks into classes of brightness: quiet energy and mean of each."""
     rank = mean.nan_to_num(torch.inf).argsort(1).argsort(1)
     n_alive = mean.isfinite().sum(1, keepdim=True)
-    found = []
+    quiet = []
     for i in range(_N_CLASSES):
         first = i * n_alive // _N_CLASSES
         last = torch.maximum(first + 1, (i + 1) * n_alive // _N_CLASSES)
         members = (rank >= first) & (rank < last)
-        found.append(_only(log_energy, members).nanquantile(0.3, dim=1))
-        found.append(_only(mean, members).nanmean(1))
-    return torch.stack(found, dim=1)
+        quiet.append(_only(log_energy, members).nanquantile(0.3, dim=1))
+        quiet.append(_only(mean, members).nanmean(1))
+    return torch.stack(quiet, dim=1)
 
 
 def _autocorrelation(band: Tensor) -> Tensor:
@@ -226,7 +226,7 @@ def _autocorrelation(band: Tensor) -> Tensor:
         band[:, :, 2:] * band[:, :, :-2],
         band[:, 2:] * band[:, :-2],
     ]
-    return torch.stack([one.mean((1, 2)) / variance for one in lagged], dim=1)
+    return torch.stack([product.mean((1, 2)) / variance for product in lagged], dim=1)
 
 
 def _log_kurtosis(band: Tensor, share_alive: Tensor) -> Tensor:

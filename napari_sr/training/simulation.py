@@ -59,9 +59,9 @@ class Recording:
         if n == 1:
             return [self]
         chunks = {
-            one.name: part.chunk(n)
-            for one in fields(self)
-            if (part := getattr(self, one.name)) is not None
+            field.name: part.chunk(n)
+            for field in fields(self)
+            if (part := getattr(self, field.name)) is not None
         }
         return [
             replace(self, **dict(zip(chunks, part, strict=True)))
@@ -73,7 +73,7 @@ class Recording:
         return self._with(lambda part: part.pin_memory())
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Recording:
-        parts = {one.name: getattr(self, one.name) for one in fields(self)}
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
         there = {name: change(part) for name, part in parts.items() if part is not None}
         return replace(self, **there)
 
@@ -81,8 +81,8 @@ class Recording:
         """Put beside the recording what a generator is told, `(n, c, h, w)`."""
         if isinstance(network, Sftmd):
             return with_code(self.low, network.code_of(self._kernel()))
-        told = [self.noise_map()] if network.in_channels == 2 else []
-        return torch.cat([self.low, *told], dim=1)
+        noise = [self.noise_map()] if network.in_channels == 2 else []
+        return torch.cat([self.low, *noise], dim=1)
 
     def _kernel(self) -> Tensor:
         if self.psf is not None:

@@ -105,7 +105,7 @@ def opened(source: StackLike) -> Iterator[Stack]:
 def _are_paths(source: object) -> TypeGuard[Sequence[PathLike]]:
     """Tell files whose planes are one stack from nested lists of numbers."""
     return isinstance(source, Sequence) and all(
-        isinstance(one, str | os.PathLike) for one in source
+        isinstance(path, str | os.PathLike) for path in source
     )
 
 

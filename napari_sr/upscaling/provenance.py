@@ -64,10 +64,10 @@ def differing(
 
 def _of_model(before: Mapping[str, object], asked: Mapping[str, object]) -> str:
     """Say whether it is another model, or the same at another dial or with options."""
-    one, other = before.get("model"), asked.get("model")
-    if not (isinstance(one, list) and isinstance(other, list)):
+    ours, other = before.get("model"), asked.get("model")
+    if not (isinstance(ours, list) and isinstance(other, list)):
         return "model"
     *same, chosen = other
-    if one[: len(same)] != same:
+    if ours[: len(same)] != same:
         return "model"
     return "option of the model" if isinstance(chosen, dict) else "dial"

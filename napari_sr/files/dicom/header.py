@@ -342,11 +342,11 @@ def _looked_at(path: Path, header: Dataset) -> DicomImage:
     )
 
 
-def is_alike(one: Vector | None, other: Vector | None) -> bool:
+def is_alike(first: Vector | None, other: Vector | None) -> bool:
     """Tell numbers that differ by no more than the rounding of headers."""
-    if one is None or other is None:
-        return one is other
-    return bool(np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING))
+    if first is None or other is None:
+        return first is other
+    return bool(np.allclose(first, other, rtol=_ROUNDING, atol=_ROUNDING))
 
 
 def _numbers(value: Any, n: int) -> Vector | None:  # noqa: ANN401

@@ -87,11 +87,15 @@ def _refuse_differing(
         )
 
 
-def _is_same(one: object, other: object) -> bool:
+def _is_same(first: object, other: object) -> bool:
     """Tell what is the same but for the rounding of headers."""
-    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
-        return is_alike(one, other)
-    return one == other
+    if (
+        isinstance(first, tuple)
+        and isinstance(other, tuple)
+        and len(first) == len(other)
+    ):
+        return is_alike(first, other)
+    return first == other
 
 
 def step_of(places: Sequence[float]) -> float | None:

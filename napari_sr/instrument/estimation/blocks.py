@@ -157,17 +157,17 @@ def white_noise_left(factor: int) -> NDArray[np.float64]:
 def _recorded(plane: NDArray) -> Blocks:
     filled, gaps = fill_gaps(plane)
     bad = np.zeros(plane.shape, np.bool_) if gaps is None else gaps
-    found = _measured([filled])
+    blocks = _measured([filled])
     if plane.dtype.kind in "iu":
         limits = np.iinfo(plane.dtype)
-        bad = bad | (plane == limits.max) | _masked(plane == limits.min, plane, found)
-    bad = bad | _spikes(filled.astype(np.float64), found)
-    good = np.ones(found.level.shape, bool)
+        bad = bad | (plane == limits.max) | _masked(plane == limits.min, plane, blocks)
+    bad = bad | _spikes(filled.astype(np.float64), blocks)
+    good = np.ones(blocks.level.shape, bool)
     good &= ~_tiled(bad).any(axis=(1, 2))
-    return _kept(found, good)
+    return _kept(blocks, good)
 
 
-def _masked(floor: NDArray, plane: NDArray, found: Blocks) -> NDArray[np.bool_]:
+def _masked(floor: NDArray, plane: NDArray, blocks: Blocks) -> NDArray[np.bool_]:
     """Find pixels at the lowest value of the type that no light has put there.
 
     Those of a block that is mostly clipped, and all where the dark is far above.
@@ -175,8 +175,8 @@ def _masked(floor: NDArray, plane: NDArray, found: Blocks) -> NDArray[np.bool_]:
     share = _tiled(floor).mean((1, 2))
     clean = share == 0
     if clean.any():
-        noise = np.sqrt(np.percentile(found.energy[0, clean, -1], 5))
-        dark = np.percentile(found.level[clean], 5)
+        noise = np.sqrt(np.percentile(blocks.energy[0, clean, -1], 5))
+        dark = np.percentile(blocks.level[clean], 5)
         if dark - plane[floor].min(initial=0) > _BELOW_DARK * noise:
             return floor
     around = ndimage.uniform_filter(floor.astype(np.float32), SIDE)
@@ -192,19 +192,19 @@ def _simulated(plane: NDArray, factor: int) -> Blocks:
         record(sharp, factor, psf_sigma=float(width))[0, 0].numpy()
         for width in WIDTHS * factor / 2
     )
-    found = _measured(recordings)
-    found = replace(
-        found,
-        level=found.level + offset,
-        seen=found.seen + offset,
+    blocks = _measured(recordings)
+    blocks = replace(
+        blocks,
+        level=blocks.level + offset,
+        seen=blocks.seen + offset,
         own_noise=_corner_energy(sharp[0, 0].numpy(), factor),
     )
-    keep = np.ones(found.level.shape, bool)
+    keep = np.ones(blocks.level.shape, bool)
     if gaps is not None:
         # A filled gap is blurred over its surroundings, by no more than a block.
         near = ndimage.maximum_filter(gaps, 2 * SIDE * factor)
         keep &= ~_tiled(near[::factor, ::factor]).any(axis=(1, 2))
-    return _kept(found, keep)
+    return _kept(blocks, keep)
 
 
 def _measured(recordings: Iterable[NDArray]) -> Blocks:
@@ -225,44 +225,44 @@ def _measured(recordings: Iterable[NDArray]) -> Blocks:
     )
 
 
-def _spikes(plane: NDArray, found: Blocks) -> NDArray[np.bool_]:
+def _spikes(plane: NDArray, blocks: Blocks) -> NDArray[np.bool_]:
     """Find bad pixels: far beyond all their neighbours, as no optics makes them."""
-    if not found.level.size:
+    if not blocks.level.size:
         return np.zeros(plane.shape, bool)
     around = np.ones((3, 3), bool)
     around[1, 1] = False
     above = plane - ndimage.maximum_filter(plane, footprint=around)
     below = ndimage.minimum_filter(plane, footprint=around) - plane
-    span = np.subtract(*np.percentile(found.level, (95, 5)))
-    noise = np.sqrt(np.median(found.energy[0, :, -1]))
+    span = np.subtract(*np.percentile(blocks.level, (95, 5)))
+    noise = np.sqrt(np.median(blocks.energy[0, :, -1]))
     spikes: NDArray = np.maximum(above, below) > _SPIKE * span + _BEYOND_NOISE * noise
     return spikes
 
 
-def _kept(found: Blocks, keep: NDArray[np.bool_]) -> Blocks:
+def _kept(blocks: Blocks, keep: NDArray[np.bool_]) -> Blocks:
     """Leave out some blocks, and those that hold one value only."""
-    keep = keep & (found.energy[0, :, -1] > _CONSTANT * (1 + found.level**2))
+    keep = keep & (blocks.energy[0, :, -1] > _CONSTANT * (1 + blocks.level**2))
     return Blocks(
-        found.level[keep],
-        found.seen[keep],
-        found.energy[:, keep],
-        found.part[keep],
-        found.own_noise[keep],
+        blocks.level[keep],
+        blocks.seen[keep],
+        blocks.energy[:, keep],
+        blocks.part[keep],
+        blocks.own_noise[keep],
     )
 
 
-def _joined(found: Sequence[Blocks], n_pieces: int) -> Blocks:
+def _joined(pieces: Sequence[Blocks], n_pieces: int) -> Blocks:
     """Put the blocks of several planes together, numbered by plane and piece."""
     parts = []
-    for i, blocks in enumerate(found):
+    for i, blocks in enumerate(pieces):
         n = len(blocks.level)
         parts.append(i * n_pieces + np.arange(n) * n_pieces // max(1, n))
     return Blocks(
-        np.concatenate([blocks.level for blocks in found]),
-        np.concatenate([blocks.seen for blocks in found]),
-        np.concatenate([blocks.energy for blocks in found], axis=1),
+        np.concatenate([blocks.level for blocks in pieces]),
+        np.concatenate([blocks.seen for blocks in pieces]),
+        np.concatenate([blocks.energy for blocks in pieces], axis=1),
         np.concatenate(parts),
-        np.concatenate([blocks.own_noise for blocks in found]),
+        np.concatenate([blocks.own_noise for blocks in pieces]),
     )
 
 

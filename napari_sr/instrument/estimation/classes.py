@@ -76,8 +76,8 @@ class ClassSums:
         )
 
         def summed(values: NDArray) -> NDArray:
-            found: NDArray = picking @ values.reshape(n_blocks, -1)
-            return found.reshape(n_parts, n_classes, *values.shape[1:])
+            sums: NDArray = picking @ values.reshape(n_blocks, -1)
+            return sums.reshape(n_parts, n_classes, *values.shape[1:])
 
         return cls(
             n=summed(np.ones(n_blocks)),

@@ -131,15 +131,15 @@ class InstrumentEstimator:
         edges = class_edges(blocks.level)
         recorded = ClassSums.of(blocks, edges).means()
         specimen = self._specimen(blocks, edges, photon_noise)
-        found = fit(recorded, specimen)
+        fitted = fit(recorded, specimen)
         # Now that the noise is known nearly, sort the sharp images as it would.
-        specimen = self._specimen(blocks, edges, photon_noise, found)
-        found = fit(recorded, specimen, starts=[found.unknowns])
+        specimen = self._specimen(blocks, edges, photon_noise, fitted)
+        fitted = fit(recorded, specimen, starts=[fitted.unknowns])
         return Findings(
             recorded=recorded,
             specimen=specimen,
-            found=found,
-            reach=self._reach(recorded, specimen, found),
+            fitted=fitted,
+            reach=self._reach(recorded, specimen, fitted),
             unit=unit,
             intensity=intensity or self._intensity_in(unit),
             factor=self.factor,
@@ -150,12 +150,12 @@ class InstrumentEstimator:
         recorded: Blocks,
         edges: NDArray,
         photon_noise: bool,
-        found: Fit | None = None,
+        fitted: Fit | None = None,
     ) -> SharpEnergies:
         """Sort the sharp images into the classes of the recordings."""
         sharp = self._blocks
-        if found is not None:
-            sharp = sharp.as_seen(found.noise_at(sharp.level))
+        if fitted is not None:
+            sharp = sharp.as_seen(fitted.noise_at(sharp.level))
         sums = ClassSums.of(sharp, edges)
         if not np.any(sums.n.sum(0) >= SMALLEST_CLASS):
             raise ValueError(
@@ -172,15 +172,15 @@ class InstrumentEstimator:
         )
 
     def _reach(
-        self, recorded: ClassMeans, specimen: SharpEnergies, found: Fit
+        self, recorded: ClassMeans, specimen: SharpEnergies, fitted: Fit
     ) -> Reach:
         """Find what else the unknowns may be, for each reason by itself."""
         clean = replace(specimen, sums=specimen.sums.without_own_noise(self.factor))
-        other = fit(recorded, clean, starts=[found.unknowns])
+        other = fit(recorded, clean, starts=[fitted.unknowns])
         return Reach(
-            ends={place: found.ends(place) for place in (VARIANCE, GAIN, FLOOR)},
-            spread=spread(specimen, found),
-            own_noise=np.abs(other.unknowns - found.unknowns),
+            ends={place: fitted.ends(place) for place in (VARIANCE, GAIN, FLOOR)},
+            spread=spread(specimen, fitted),
+            own_noise=np.abs(other.unknowns - fitted.unknowns),
         )
 
     def _intensity_in(self, unit: IntensityRange) -> IntensityRange:

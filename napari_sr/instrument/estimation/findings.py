@@ -65,7 +65,7 @@ class Findings:
 
     recorded: ClassMeans
     specimen: SharpEnergies
-    found: Fit
+    fitted: Fit
     reach: Reach
     unit: IntensityRange
     """Counts of the recordings that are 0 and 1 of the fit."""
@@ -77,7 +77,7 @@ class Findings:
         self, black: float | None, *, n_recordings: int, n_sharp: int
     ) -> InstrumentEstimate:
         """Express what was found in counts, photons and sharp pixels."""
-        gain, found = self._gain(), self.found
+        gain, fitted = self._gain(), self.fitted
         n = self.recorded.n
         finest = self.recorded.energy[0, :, -1]
         sums = self.specimen.sums
@@ -93,10 +93,10 @@ class Findings:
             read=self._read(black),
             intensity=self.intensity,
             own_noise=own_noise * self._span / self._white_minus_black,
-            misfit=found.misfit,
+            misfit=fitted.misfit,
             n_recordings=n_recordings,
             n_sharp=n_sharp,
-            noise_share=min(1.0, float((n @ found.noise[:, -1]) / (n @ finest))),
+            noise_share=min(1.0, float((n @ fitted.noise[:, -1]) / (n @ finest))),
             sharp_spread=float(self.reach.spread[0, VARIANCE]),
             spectrum=self._spectrum(),
             noise_curve=self._noise_curve(),
@@ -121,10 +121,10 @@ class Findings:
 
     @property
     def _fits(self) -> bool:
-        return self.found.misfit <= WORST_MISFIT
+        return self.fitted.misfit <= WORST_MISFIT
 
     def _interval(self, place: int) -> tuple[float, float, float]:
-        best = float(self.found.unknowns[place])
+        best = float(self.fitted.unknowns[place])
         return best, *self.reach.interval(place, best)
 
     def _sigma(self) -> Estimated:
@@ -153,7 +153,7 @@ class Findings:
     def _read(self, black: float | None) -> Estimated:
         """Take the photon noise of what light there is in the dark off its noise."""
         light = 0.0 if black is None else self.specimen.dark - self._in_unit(black)
-        photon = math.exp(self.found.unknowns[GAIN]) * light
+        photon = math.exp(self.fitted.unknowns[GAIN]) * light
         photon = photon if self.specimen.photon_noise else 0.0
         best, low, high = (
             self._span * math.sqrt(max(0.0, math.exp(v) - photon))
@@ -166,8 +166,8 @@ class Findings:
         return (counts - self.unit.low) / self._span
 
     def _spectrum(self) -> FittedCurve:
-        n, found = self.recorded.n, self.found
-        signal, noise = n @ found.signal / n.sum(), n @ found.noise / n.sum()
+        n, fitted = self.recorded.n, self.fitted
+        signal, noise = n @ fitted.signal / n.sum(), n @ fitted.noise / n.sum()
         energy = n @ self.recorded.energy[0] / n.sum()
         scale = self._span**2
         return FittedCurve(
@@ -178,11 +178,11 @@ class Findings:
         )
 
     def _noise_curve(self) -> FittedCurve:
-        found = self.found
-        noise = found.noise[:, -1]
+        fitted = self.fitted
+        noise = fitted.noise[:, -1]
         return FittedCurve(
             x=self.unit.low + self.recorded.level * self._span,
             recorded=self._span * np.sqrt(self.recorded.energy[0, :, -1]),
-            simulated=self._span * np.sqrt(found.signal[:, -1] + noise),
+            simulated=self._span * np.sqrt(fitted.signal[:, -1] + noise),
             noise=self._span * np.sqrt(noise),
         )

@@ -192,7 +192,7 @@ class _Deviations:
             return whole
 
         inside = np.clip(start, LOWEST + 1e-4, HIGHEST - 1e-4)
-        found = optimize.least_squares(
+        solution = optimize.least_squares(
             lambda some: self(placed(some)),
             inside[free],
             jac=lambda some: self.slopes(placed(some))[:, free],
@@ -202,8 +202,8 @@ class _Deviations:
             xtol=1e-5,
             max_nfev=60,
         )
-        found.x = placed(found.x)
-        return found
+        solution.x = placed(solution.x)
+        return solution
 
 
 def fit(
@@ -238,10 +238,10 @@ def fit(
             deviations = _Deviations(
                 recorded, specimen, spline, covariance(unknowns), unknowns
             )
-            found = deviations.solve(unknowns)
-            unknowns = found.x
-        if found.cost < cost:
-            best, cost = (unknowns, deviations), found.cost
+            solution = deviations.solve(unknowns)
+            unknowns = solution.x
+        if solution.cost < cost:
+            best, cost = (unknowns, deviations), solution.cost
     assert best is not None
     unknowns, deviations = best
     signal, noise = deviations.model(unknowns)
@@ -258,11 +258,11 @@ def _common(recorded: ClassMeans) -> list[NDArray]:
 
 def _covariance(specimen: SharpEnergies, width: int) -> NDArray:
     """Add what is expected of any specimen to the differences between images."""
-    found = difference_covariance(
+    covariance = difference_covariance(
         specimen.sums, specimen.groups, specimen.n_recorded, width
     )
     n_classes, n_bands = specimen.sums.energy.shape[-2:]
     classes = np.kron(np.eye(n_classes), np.ones((n_bands, n_bands)))
-    expected = _CLASS_SPREAD**2 * classes + _MODEL_SPREAD**2 * np.eye(len(found))
-    total: NDArray = found + expected
+    expected = _CLASS_SPREAD**2 * classes + _MODEL_SPREAD**2 * np.eye(len(covariance))
+    total: NDArray = covariance + expected
     return total

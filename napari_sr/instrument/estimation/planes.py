@@ -45,8 +45,8 @@ def planes_of(sources: Sources, *, multiple: int = 1) -> list[NDArray]:
     StackError, ValueError
         If something is missing, not usable or no image.
     """
-    found = find_recordings(_in_known_types(sources), cache=PlaneCache(0))
-    places = [(one, index) for one in found for index in one.stack.indices()]
+    recordings = find_recordings(_in_known_types(sources), cache=PlaneCache(0))
+    places = [(one, index) for one in recordings for index in one.stack.indices()]
     n = min(len(places), _MOST_PLANES)
     chosen = np.linspace(0, len(places) - 1, n).round().astype(int)
     side = int((_MOST_PIXELS / n) ** 0.5)
@@ -61,7 +61,7 @@ def planes_of(sources: Sources, *, multiple: int = 1) -> list[NDArray]:
 def _in_known_types(sources: Sources) -> Sources:
     """Make float32 of arrays whose dtype no stack holds, such as float64."""
     if isinstance(sources, list | tuple):
-        return [_in_known_types(one) for one in sources]
+        return [_in_known_types(source) for source in sources]
     if isinstance(sources, np.ndarray) and sources.dtype not in DTYPES:
         if sources.dtype.kind not in "iuf":
             raise ValueError(

@@ -177,12 +177,12 @@ class InstrumentEstimate:
 
     def _say_read(self) -> str:
         read = self.read
-        said = f"{read.low:.3g} to {read.high:.3g} counts"
+        text = f"{read.low:.3g} to {read.high:.3g} counts"
         if read.determined:
-            said = f"{read.value:.3g} counts ({read.low:.3g} to {read.high:.3g})"
+            text = f"{read.value:.3g} counts ({read.low:.3g} to {read.high:.3g})"
         if self.black_is_known or self.photons.low == math.inf:
-            return f"Read noise: {said}."
+            return f"Read noise: {text}."
         return (
-            f"Noise in the dark, at {self.black:.5g} counts: {said}. It is read noise "
+            f"Noise in the dark, at {self.black:.5g} counts: {text}. It is read noise "
             f"if no light arrives there; give the counts without light to know."
         )

@@ -34,14 +34,14 @@ LOGARITHMS = [GAIN, FLOOR]
 """Unknowns that are logarithms of a variance of noise."""
 
 
-def spread(specimen: SharpEnergies, found: Fit) -> NDArray[np.float64]:
+def spread(specimen: SharpEnergies, fitted: Fit) -> NDArray[np.float64]:
     """Find by how much each unknown is missed in nine of ten such games.
 
     Parameters
     ----------
     specimen
         The sharp images. Each group of them takes the part of the recordings in turn.
-    found
+    fitted
         The instrument that was found. Where it explains the recordings worse than is
         usual in these games, they differ more from the sharp images than those do from
         each other, and the misses are taken for larger accordingly.
@@ -54,9 +54,9 @@ def spread(specimen: SharpEnergies, found: Fit) -> NDArray[np.float64]:
     """
     numbers = np.unique(specimen.groups)
     if len(numbers) < 2:
-        return np.full((2, len(found.unknowns)), np.inf)
-    width = int(np.argmin(np.abs(WIDTHS**2 - found.unknowns[VARIANCE])))
-    truth = found.unknowns.copy()
+        return np.full((2, len(fitted.unknowns)), np.inf)
+    width = int(np.argmin(np.abs(WIDTHS**2 - fitted.unknowns[VARIANCE])))
+    truth = fitted.unknowns.copy()
     truth[VARIANCE], truth[CONTRAST] = WIDTHS[width] ** 2, 0
     chosen = np.unique(
         np.linspace(0, len(numbers) - 1, min(len(numbers), _MOST_GROUPS)).round()
@@ -64,7 +64,7 @@ def spread(specimen: SharpEnergies, found: Fit) -> NDArray[np.float64]:
     games = [_play(specimen, truth, width, int(number)) for number in chosen]
     usual = max(1.0, float(np.median([game.misfit for game in games])))
     quantile = student.ppf((1 + CONFIDENCE) / 2, len(games))
-    scale = quantile * max(1.0, found.misfit / usual) ** 0.5
+    scale = quantile * max(1.0, fitted.misfit / usual) ** 0.5
     misses = [_miss(game.unknowns, truth) for game in games]
     missed = scale * np.sqrt(np.mean(np.square(misses), axis=0))
     down, up = missed.copy(), missed.copy()
@@ -75,9 +75,9 @@ def spread(specimen: SharpEnergies, found: Fit) -> NDArray[np.float64]:
     return np.stack([down, up])
 
 
-def _miss(found: NDArray, truth: NDArray) -> NDArray[np.float64]:
+def _miss(estimate: NDArray, truth: NDArray) -> NDArray[np.float64]:
     """Compare; variances of noise by their ratio, as noise adds to all else."""
-    missed: NDArray = found - truth
+    missed: NDArray = estimate - truth
     missed[LOGARITHMS] = np.expm1(missed[LOGARITHMS])
     return missed
 

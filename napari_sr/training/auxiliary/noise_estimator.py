@@ -96,8 +96,8 @@ def train_noise_estimator(
     for _ in range(n_epochs):
         for rows in torch.split(torch.randperm(len(seen)), _ROWS):
             some = _Examples(*(part[rows] for part in examples))
-            found = estimator(some.statistics)
-            loss = estimator_loss(found, *some[1:]).mean()
+            estimate = estimator(some.statistics)
+            loss = estimator_loss(estimate, *some[1:]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
