@@ -118,11 +118,6 @@ def test_the_finest_level_is_saved(tmp_path, suffix):
     ("data", "keywords", "words"),
     [
         (np.zeros((9, 7, 3), np.uint8), {"rgb": True}, "'photo' is RGB.*split"),
-        (
-            np.zeros((9, 7), complex),
-            {},
-            "photo holds complex128.*Convert it to float32",
-        ),
         (np.zeros((9, 7), bool), {}, "photo holds bool.*Convert it to uint8"),
     ],
 )

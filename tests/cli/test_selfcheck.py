@@ -38,7 +38,10 @@ def test_a_device_that_computes_otherwise_is_found(monkeypatch):
 
     def wrong_at_first(self, batch):
         n_runs.append(1)
-        return compute(self, batch) + 0.01 * (len(n_runs) <= 5)
+        result = compute(self, batch)
+        stripes = 0.01 - 0.02 * (torch.arange(result.shape[-1]) % 2)
+        # Agreement with the recording leaves them: their mean over a pixel is nothing.
+        return result + stripes * (len(n_runs) <= 5)
 
     monkeypatch.setattr(SRModel, "__call__", wrong_at_first)
     _, _, cpu, memory, *_ = found(tiny_fast())

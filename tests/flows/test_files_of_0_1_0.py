@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 
@@ -24,6 +26,13 @@ FILES = Path(__file__).parents[1] / "fixtures" / "v0.1.0"
 def files(tmp_path, monkeypatch):
     """Give a copy of what was written, with its model folder in use."""
     copied = shutil.copytree(FILES, tmp_path / "files")
+    # Its own name is one that git leaves out, and git keeps no times.
+    begun = copied / ".half_done.ome.zarr.partial"
+    (copied / "half_done").rename(begun)
+    ((_, modified),) = json.loads((begun / "run.json").read_text())["identity"][
+        "recording"
+    ]["files"]
+    os.utime(copied / "recording.ome.tif", ns=(modified, modified))
     monkeypatch.setenv("NAPARI_SR_MODELS", str(copied / "models"))
     return copied
 
