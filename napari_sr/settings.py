@@ -73,7 +73,7 @@ class UpscaleSettings(BaseModel):
     share_of_memory: float = Field(default=SHARE_OF_MEMORY, gt=0, le=1)
     """Of the free memory, what a tile may take when `tile` is `auto`."""
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Number format of the network. `auto` is float32 wherever that is fastest."""
+    """Number format of the network; `auto` is float32."""
     intensity_range: tuple[float, float] | None = None
     """Counts taken as 0 and 1; measured once per stack when not given."""
     noise: Literal["auto"] | NoiseLevel = "auto"
@@ -275,7 +275,7 @@ class TrainingSettings(BaseModel):
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Number format of the networks; losses are float32. `auto` is float32 on a CPU."""
+    """Number format of the networks; `auto` is float32, as losses are in any case."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Start of all random sequences."""
 

@@ -1,7 +1,7 @@
 """The model file: the tensors of a model's parts beside its card.
 
-This module alone writes model weights and reads them. Parts that are not needed are not
-read, each part is checked against the digest in the card, and nothing in a file is ever
+This module alone reads model weights (`sr_model.save_model` writes them). Parts that are
+not needed are not read, each part is checked against the digest in the card, and nothing in a file is ever
 executed.
 """
 
