@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sr.evaluation.protocol import Specimen
+    from napari_sr.evaluation.protocol import SharpPlane
 
 RESULT = Path("benchmarks/results/noise.md")
 MOST_PER_DATASET, LARGEST = 2, 512
@@ -123,7 +123,7 @@ class Outcome:
     """As estimated, in pixels."""
 
 
-def measured(specimen: Specimen, kind: Kind, model: SRModel, seed: int) -> Outcome:
+def measured(specimen: SharpPlane, kind: Kind, model: SRModel, seed: int) -> Outcome:
     """Record a specimen, and see what a model makes of it."""
     sharp = specimen.sharp[:LARGEST, :LARGEST]
     light = binned(sharp, model.factor).astype(np.float64)
@@ -199,9 +199,9 @@ def _mean(outcomes: list[Outcome]) -> Outcome:
     )
 
 
-def chosen(root: Path, role: str) -> dict[str, list[Specimen]]:
+def chosen(root: Path, role: str) -> dict[str, list[SharpPlane]]:
     """Take a few specimens of each dataset."""
-    many: dict[str, list[Specimen]] = defaultdict(list)
+    many: dict[str, list[SharpPlane]] = defaultdict(list)
     for _, specimen in specimens(root, "general", role):
         many[specimen.dataset].append(specimen)
     return {

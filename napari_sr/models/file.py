@@ -1,8 +1,8 @@
 """The model file: the tensors of a model's parts beside its card.
 
-This module alone reads model weights (`sr_model.save_model` writes them). Parts that are
-not needed are not read, each part is checked against the digest in the card, and nothing in a file is ever
-executed.
+This module alone reads model weights (`sr_model.save_model` writes them). Parts that
+are not needed are not read, each part is checked against the digest in the card, and
+nothing in a file is ever executed.
 """
 
 from __future__ import annotations

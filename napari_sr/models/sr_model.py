@@ -290,7 +290,8 @@ class SRModel(Upscaler):
             torch.from_numpy(intensity.normalize(fill_gaps(stack.plane(index))[0]))
             for index in spread_indices(stack, N_PLANES_FOR_NOISE)
         )
-        level = self.noise_estimator.estimate(planes)
+        with full_precision():
+            level = self.noise_estimator.estimate(planes)
         return Prepared(noise=intensity.noise_to_counts(level))
 
     def inputs(

@@ -26,9 +26,11 @@ FILES = Path(__file__).parents[1] / "fixtures" / "v0.1.0"
 def files(tmp_path, monkeypatch):
     """Give a copy of what was written, with its model folder in use."""
     copied = shutil.copytree(FILES, tmp_path / "files")
-    # Its own name is one that git leaves out, and git keeps no times.
+    # Git leaves out its own name and folders that are empty, and keeps no times.
     begun = copied / ".half_done.ome.zarr.partial"
     (copied / "half_done").rename(begun)
+    for level in ("1", "2"):  # coarser ones, of which nothing was done
+        (begun / "done" / level).mkdir(exist_ok=True)
     ((_, modified),) = json.loads((begun / "run.json").read_text())["identity"][
         "recording"
     ]["files"]

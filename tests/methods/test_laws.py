@@ -23,10 +23,10 @@ from napari_sr.methods.deconvolution import blur_of, pixel_area, wiener_filter
 from napari_sr.methods.names import METHODS
 from napari_sr.models.upscaler import Prepared
 from napari_sr.phantoms import make_phantom
-from napari_sr.runs.one_file import provenance_of
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import region_steps, upscale, upscale_plane
 from napari_sr.upscaling.plan import Plan, make_plan
+from napari_sr.upscaling.provenance import provenance_of
 
 DECONVOLUTIONS = ["richardson-lucy", "wiener"]
 every_upscaler = pytest.mark.parametrize("upscaler", EVERY)

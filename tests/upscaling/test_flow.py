@@ -337,6 +337,7 @@ def test_the_plan_is_frozen_and_survives_json():
         "gain": 2.0,
         "read": 5.0,
         "offset": 90.0,
+        "correlation": 0.0,
     }
 
 

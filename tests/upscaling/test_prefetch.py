@@ -7,7 +7,7 @@ from itertools import count, islice
 
 import pytest
 
-from napari_sr.upscaling.prefetch import ahead, prefetched_calls
+from napari_sr.upscaling.prefetch import prefetched, prefetched_calls
 
 
 def test_items_come_in_their_order_from_another_thread():
@@ -18,7 +18,7 @@ def test_items_come_in_their_order_from_another_thread():
             threads.add(threading.get_ident())
             yield i
 
-    assert list(ahead(items(), 3)) == list(range(20))
+    assert list(prefetched(items(), 3)) == list(range(20))
     assert len(threads) == 1
     assert threading.get_ident() not in threads
 
@@ -31,7 +31,7 @@ def test_the_next_item_is_made_while_this_one_is_used():
         made.set()
         yield 1
 
-    coming = ahead(items())
+    coming = prefetched(items())
     next(coming)
     assert made.wait(5)
     assert list(coming) == [1]
@@ -48,7 +48,7 @@ def test_closing_closes_what_runs_and_ends_its_thread():
             closed.append(True)
 
     before = threading.active_count()
-    coming = ahead(items(), 2)
+    coming = prefetched(items(), 2)
     next(coming)
     coming.close()
     assert closed == [True]
@@ -61,7 +61,7 @@ def test_a_fault_comes_in_its_turn(error):
         yield 0
         raise error
 
-    coming = ahead(items(), 3)
+    coming = prefetched(items(), 3)
     assert next(coming) == 0
     with pytest.raises(type(error)) as caught:
         next(coming)
