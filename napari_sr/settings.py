@@ -78,7 +78,7 @@ class UpscaleSettings(BaseModel):
     """Counts taken as 0 and 1; measured once per stack when not given."""
     noise: Literal["auto"] | NoiseLevel = "auto"
     """Noise to remove: `auto` estimates it, 0 keeps the recording's grain."""
-    dtype: PixelType = "same"
+    dtype: PixelType = Field(default="same", title="Pixel type")
     """Pixel type of the result; `same` is that of the recording."""
     dial: float | None = Field(default=None, ge=0, le=1)
     """From 0, faithful, to 1, textured; the card's recommendation when not given."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from magicgui.widgets import Container, create_widget
+from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_sr._napari.parts.section import Section
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
-    from qtpy.QtWidgets import QWidget
 
 _BOUNDS = {"ge": "min", "gt": "min", "le": "max", "lt": "max"}
 
@@ -43,10 +43,14 @@ class MoreSettings(Section):
             name: _row_of(name, field) for name, field in fields if name not in drawn
         }
         self._defaults = {name: row.value for name, row in self.rows.items()}
-        form = Container(widgets=list(self.rows.values()), labels=True)
-        form.margins = (0, 0, 0, 0)
-        form.changed.connect(lambda: self.changed.emit())
-        super().__init__("More settings", form.native, is_open=False)
+        content = QWidget()
+        form = QFormLayout(content)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        for row in self.rows.values():
+            form.addRow(row.label, row.native)
+            row.changed.connect(lambda: self.changed.emit())
+        super().__init__("More settings", content, is_open=False)
 
     @property
     def values(self) -> dict[str, object]:
@@ -78,7 +82,7 @@ def _row_of(name: str, field: FieldInfo) -> ValueWidget:
         is_pair = any(get_origin(kind) is tuple for kind in kinds)
         annotation, default = str, "" if default is None else str(default)
         options["tooltip"] += " Numbers with ; between them." if is_pair else ""
-    label = name.replace("_", " ").capitalize()
+    label = field.title or name.replace("_", " ").capitalize()
     row = create_widget(default, annotation, name=name, label=label, options=options)
     assert isinstance(row, ValueWidget)
     return row
