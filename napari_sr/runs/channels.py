@@ -41,15 +41,20 @@ def upscalers_for(
     Raises
     ------
     StackError
-        If their factors differ.
+        If their factors differ, or there is no channel of a name.
     """
     named = {str(pick).casefold(): own for pick, own in of_channels.items()}
-    chosen = [upscaler] * len(stacks)
+    chosen, unused = [upscaler] * len(stacks), set(named)
     for place, stack in enumerate(stacks):
-        for channel in stack.info.channels[:1]:
-            chosen[place] = named.get(channel.name.casefold(), chosen[place])
-        number = stack.info.number
-        chosen[place] = named.get(str(number), chosen[place])
+        own_names = [channel.name.casefold() for channel in stack.info.channels[:1]]
+        for name in (*own_names, str(stack.info.number)):
+            chosen[place] = named.get(name, chosen[place])
+            unused.discard(name)
+    if unused:  # a slip of the pen would leave the channel to another model
+        raise StackError(
+            f"{stacks[0].name} has no channel {', '.join(sorted(unused))} among those "
+            "that are done, but a model was given for it. `napari-sr info` lists them."
+        )
     if len({model.factor for model in chosen}) > 1:
         names = ", ".join(f"{model.name} ×{model.factor}" for model in chosen)
         raise StackError(

@@ -49,7 +49,7 @@ def upscale_labelled(array: Any, upscale: Callable[[Any], Any]) -> Any:  # noqa:
     laid = array.transpose(*named, *(n for n in leading if n not in named), *last)
     parts = (
         [laid.isel({named[0]: i}) for i in range(laid.sizes[named[0]])]
-        if (named)
+        if named
         else [laid]
     )
     done = [upscale(part.data) for part in parts]

@@ -19,6 +19,7 @@ from napari_sr.files import open_channels, open_stack
 from napari_sr.image.info import Channel
 from napari_sr.image.stack import StackError
 from napari_sr.methods.interpolation import Interpolation
+from napari_sr.runs.channels import upscalers_for
 from napari_sr.runs.many_files import FileSkipped, resume_job
 from napari_sr.runs.one_file import FileFailure, FileJob, FileResult, run_job
 from napari_sr.settings import UpscaleSettings
@@ -276,3 +277,13 @@ def test_a_run_of_channels_that_was_stopped_goes_on(tmp_path):
     assert len(going_on) < 8
     for own, array in zip(channels_of(job.output), (DIM, BRIGHT), strict=True):
         np.testing.assert_array_equal(own, sr.upscale(array, BICUBIC))
+
+
+def test_a_model_for_a_channel_that_is_not_there_is_refused():
+    stacks = [sr.Stack.from_array(np.full((4, 4), 300, np.uint16))]
+    nearest, bicubic = (
+        sr.load_model(name, factor=2) for name in ("nearest", "bicubic")
+    )
+
+    with pytest.raises(StackError, match="no channel dapy among"):
+        upscalers_for(stacks, nearest, {"Dapy": bicubic})
