@@ -23,7 +23,7 @@ from napari_sr.cli.arguments import (
 from napari_sr.cli.exit_codes import FAILED, OK
 from napari_sr.cli.flags import add_flags, typed_in
 from napari_sr.cli.terminal import printable, say
-from napari_sr.files.finding import find_stacks, look_for
+from napari_sr.files.finding import each_image_of, find_stacks, look_for
 from napari_sr.files.formats import COMPRESSIONS, has_writable_suffix
 from napari_sr.files.url import as_path
 from napari_sr.runs.output_names import OUTPUT_SUFFIXES
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Mapping
 
+    from napari_sr.files.channel import Pick
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.runs.many_files import Outcome
     from napari_sr.runs.one_file import FileJob
@@ -123,19 +124,20 @@ def _upscale(arguments: argparse.Namespace) -> int:
     else:
         finding = look_for(arguments.inputs, leave_out=arguments.output)
         sources, arguments.skipped = [*finding.stacks], finding.skipped
+        if arguments.series is None and not has_writable_suffix(arguments.output):
+            sources = [*each_image_of(finding.stacks)]
     if arguments.series is not None:
         sources = [_of_series(source, arguments.series) for source in sources]
 
     from napari_sr.catalogue.lookup import load_with_options
-    from napari_sr.upscaling.flow import as_upscaler
+    from napari_sr.runs.channels import as_upscalers
 
     rest = (arguments.factor, arguments.options or {})
-    upscalers = {
-        channel: as_upscaler(load_with_options(model, *rest), settings)
+    models = {
+        channel: load_with_options(model, *rest)
         for channel, model in models_of(arguments.model).items()
     }
-    first = next(iter(upscalers))
-    upscaler = upscalers.pop("", upscalers[first])
+    upscaler, upscalers = as_upscalers(models, settings)
     jobs = jobs_for(arguments, sources, upscaler.factor, upscalers)
     if arguments.plan:
         return plan_jobs(jobs, upscaler, settings)
@@ -211,7 +213,7 @@ def jobs_for(
     arguments: argparse.Namespace,
     sources: list[Source],
     factor: int,
-    of_channels: Mapping[int | str, Upscaler],
+    of_channels: Mapping[Pick, Upscaler],
 ) -> list[FileJob]:
     """Say what is to be done with each source."""
     from napari_sr.files.channel import picks_of
@@ -241,7 +243,7 @@ def run_jobs(
     from napari_sr.runs.volume import Share
 
     with ExitStack() as stack:
-        workers = _workers(arguments, upscaler, stack)
+        workers = _workers(arguments, upscaler, jobs[0].of_channels, stack)
         if has_writable_suffix(arguments.output):
             share = Share(*arguments.shard) if arguments.shard else None
             job = replace(jobs[0], share=share, workers=workers)
@@ -250,7 +252,10 @@ def run_jobs(
 
 
 def _workers(
-    arguments: argparse.Namespace, upscaler: Upscaler, stack: ExitStack
+    arguments: argparse.Namespace,
+    upscaler: Upscaler,
+    of_channels: Mapping[Pick, Upscaler],
+    stack: ExitStack,
 ) -> Workers | None:
     """Connect to workers, if any are asked for, until the stack is closed."""
     wanted = (arguments.workers, arguments.scheduler, arguments.slurm)
@@ -265,7 +270,8 @@ def _workers(
     patience = arguments.patience
     if patience is None:
         patience = PATIENCE_IN_A_QUEUE if arguments.slurm else PATIENCE
-    workers = Workers(stack.enter_context(connected(*wanted)), upscaler, patience)
+    client = stack.enter_context(connected(*wanted))
+    workers = Workers(client, upscaler, patience, of_channels)
     say(f"Workers can be watched at {workers.dashboard}", flush=True)
     return workers
 

@@ -97,6 +97,8 @@ def stack_of(
         full = (*index[:place], chosen, *index[place:]) if place >= 0 else index
         try:
             return slabs.read(full, part)
+        except StackError:
+            raise
         except Exception as error:  # codecs raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise StackError(

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.files import holds_dicom, is_dicom, open_stack
-from napari_sr.files.formats import FORMATS, find_format, why_unreadable
+from napari_sr.files.formats import (
+    FORMATS,
+    SeveralImagesError,
+    find_format,
+    why_unreadable,
+)
 from napari_sr.files.url import Url, as_place
 from napari_sr.files.zarr.layout import images_in
 from napari_sr.image.stack import StackError
@@ -86,6 +91,43 @@ def _examples(skipped: Mapping[Path, str], n_most: int = 3) -> str:
     """Say of some files why they are left out."""
     reasons = [f"{path.name} {why}" for path, why in sorted(skipped.items())]
     return f": {'; '.join(reasons[:n_most])}" if reasons else ""
+
+
+def each_image_of(sources: Sequence[Path | Url]) -> list[Path | Url]:
+    """Take the images of files that hold several one by one, as `tiles.lif/Series2`.
+
+    Parameters
+    ----------
+    sources
+        Such files and others. What cannot be opened stays as it is: who works on it
+        will say why.
+    """
+    return [image for source in sources for image in _images_of(source)]
+
+
+def _images_of(source: Path | Url) -> list[Path | Url]:
+    if not isinstance(source, Path):
+        return [source]
+    known = find_format(source)
+    if known is None or not known.holds_paths:
+        return [source]
+    try:
+        open_stack(source, channel=0).close()
+    except SeveralImagesError as several:
+        names = several.images
+        return [
+            source / (name if _is_plain(name, names) else str(number))
+            for number, name in enumerate(names)
+        ]
+    except (StackError, OSError):
+        pass
+    return [source]
+
+
+def _is_plain(name: str, names: Sequence[str]) -> bool:
+    """Tell whether an image can be named by its name: others go by their number."""
+    is_path = re.fullmatch(r"[\w()+-][\w .()+-]*", name) is not None
+    return is_path and not name.isdigit() and names.count(name) == 1
 
 
 def find_sources(

@@ -126,6 +126,14 @@ COMPRESSIONS = ("zlib", "zstd", "none")
 """All lossless. zlib has a checksum and is read everywhere; zstd is faster."""
 
 
+class SeveralImagesError(StackError):
+    """A file holds several images, and none is chosen; says what they are called."""
+
+    def __init__(self, message: str, images: Sequence[str]) -> None:
+        super().__init__(message)
+        self.images = tuple(images)
+
+
 class FormatModule(Protocol):
     """What the module of a format offers."""
 
@@ -192,10 +200,11 @@ def pick_image(path: Path, name: str, images: Sequence[str]) -> int:
         return images.index(name)
     listed = ", ".join(f"{number}: {name}" for number, name in enumerate(images[:4]))
     what = f"none is {name}" if name else "one is taken at a time"
-    raise StackError(
+    text = (
         f"{path} holds {len(images)} images ({listed}), and {what}; open one as "
         f"{path}/0 (--series 0)."
     )
+    raise StackError(text) if name else SeveralImagesError(text, images)
 
 
 def holding_file(path: Path) -> Path | None:

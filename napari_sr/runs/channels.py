@@ -6,22 +6,54 @@ channel gets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_sr.image.info import Channel
 from napari_sr.image.stack import StackError
+from napari_sr.upscaling.flow import as_upscaler
 from napari_sr.upscaling.plan import make_plan
 from napari_sr.upscaling.provenance import identity_of, provenance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from napari_sr.files.channel import Pick
     from napari_sr.image.stack import Stack
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.settings import UpscaleSettings
+    from napari_sr.upscaling.flow import ModelLike
     from napari_sr.upscaling.plan import Plan
+
+
+def as_upscalers(
+    model: ModelLike | Mapping[Pick, ModelLike], settings: UpscaleSettings
+) -> tuple[Upscaler, dict[Pick, Upscaler]]:
+    """Load a model, or one for each of some channels, and set dial and device.
+
+    Parameters
+    ----------
+    model
+        A model, its name or path; or several by number or name of the channel, where
+        the empty name stands for all others, as the first does if there is none.
+    settings
+        The same for all.
+
+    Returns
+    -------
+    Upscaler
+        That of all channels without one of their own.
+    dict
+        Those of single channels.
+    """
+    if not isinstance(model, Mapping):
+        return as_upscaler(model, settings), {}
+    if not model:
+        raise ValueError("No model is given; expected at least one, by its channel.")
+    of_channels = {pick: as_upscaler(each, settings) for pick, each in model.items()}
+    of_others = of_channels.pop("", next(iter(of_channels.values())))
+    return of_others, of_channels
 
 
 def upscalers_for(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -97,7 +97,9 @@ def run_jobs(
             for event in resume_job(job, upscaler, settings):
                 yield number, event
     else:
-        tasks = [(number, job, settings) for number, job in to_do]
+        # Workers have the upscalers; with every file they would be sent again.
+        bare = [(number, replace(job, of_channels={})) for number, job in to_do]
+        tasks = [(*numbered, settings) for numbered in bare]
         yield from workers.results(_at_worker, tasks)
 
 
@@ -124,6 +126,7 @@ def _at_worker(
 ) -> tuple[int, TileStep | Outcome]:
     """Do a file where the upscaler is; only the outcome is told."""
     upscaler = station.on(settings.device)
+    job = replace(job, of_channels=station.of_channels)
     *_, outcome = resume_job(job, upscaler, settings)
     return number, outcome
 

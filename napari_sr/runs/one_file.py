@@ -19,6 +19,7 @@ from napari_sr.files.url import as_path, as_place
 from napari_sr.image.info import Channel
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.runs.channels import (
+    as_upscalers,
     asked_of_channels,
     described,
     plans_for,
@@ -37,7 +38,6 @@ from napari_sr.runs.volume import Share, ShareDone, upscale_volume
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import (
     TileStep,
-    as_upscaler,
     upscale_steps,
     warn_of_pixel_type,
 )
@@ -101,7 +101,7 @@ class FileShared:
 def upscale_file(
     source: PathLike | Sequence[PathLike],
     output: PathLike,
-    model: ModelLike,
+    model: ModelLike | Mapping[Pick, ModelLike],
     *,
     overwrite: bool = False,
     compression: str | None = "zlib",
@@ -121,7 +121,9 @@ def upscale_file(
         OME-TIFF (`.ome.tif`), OME-Zarr (`.ome.zarr`) or, of a DICOM, DICOM (`.dcm`).
         Complete or absent.
     model
-        A model, or the name or path of one.
+        A model, or the name or path of one. Or several of one factor, by the number or
+        name of the channel: `{"DAPI": "fluorescence-x2", "": "general-x2"}`, where ""
+        stands for all others.
     overwrite
         Replace an existing output, once the new one is complete.
     compression
@@ -153,7 +155,7 @@ def upscale_file(
         If the options do not fit the model or the machine.
     """
     settings = UpscaleSettings.model_validate(options)
-    upscaler = as_upscaler(model, settings)
+    upscaler, of_channels = as_upscalers(model, settings)
     files: Source = (
         as_place(source)
         if isinstance(source, str | os.PathLike)
@@ -163,8 +165,8 @@ def upscale_file(
     if client is not None:
         from napari_sr.runs.workers import Workers
 
-        workers = Workers(client, upscaler, patience)
-    rest = (overwrite, compression, picks_of(channel))
+        workers = Workers(client, upscaler, patience, of_channels)
+    rest = (overwrite, compression, picks_of(channel), of_channels)
     more = {"pixel_size": pixel_size, "workers": workers}
     job = FileJob(files, as_path(output), *rest, **more)  # type: ignore[arg-type]
     for event in run_job(job, upscaler, settings):
@@ -177,7 +179,7 @@ def upscale_file(
 def upscale_files(
     sources: Iterable[PathLike],
     folder: PathLike,
-    model: ModelLike,
+    model: ModelLike | Mapping[Pick, ModelLike],
     *,
     overwrite: bool = False,
     compression: str | None = "zlib",
@@ -202,7 +204,7 @@ def upscale_files(
         One for each source, in order. A failure does not stop the others.
     """
     settings = UpscaleSettings.model_validate(options)
-    upscaler = as_upscaler(model, settings)
+    upscaler, of_channels = as_upscalers(model, settings)
     paths = [as_place(source) for source in sources]
     outputs = name_outputs(paths, as_path(folder), upscaler.factor)
     for number, (source, output) in enumerate(zip(paths, outputs, strict=True)):
@@ -210,7 +212,8 @@ def upscale_files(
             twin = name_of(paths[outputs.index(output)])
             yield FileFailure(source, collision(twin, name_of(source), output))
             continue
-        job = FileJob(source, output, overwrite, compression, picks_of(channel))
+        rest = (overwrite, compression, picks_of(channel), of_channels)
+        job = FileJob(source, output, *rest)
         for event in run_job_safely(job, upscaler, settings):
             if isinstance(event, FileResult | FileFailure):
                 yield event
@@ -288,8 +291,9 @@ def _run_regions(
     settings: UpscaleSettings,
 ) -> Generator[TileStep | FileResult | FileShared, None, None]:
     """Write an OME-Zarr, region by region."""
-    if job.workers and job.of_channels:
-        raise StackError("Workers have one model for all channels; do without workers.")
+    crew = None
+    if job.workers is not None:
+        crew = job.workers.crew(job.source, job.channel, job.of_channels)
     target = Target(job.output, job.overwrite, job.compression or "none", job.notes)
     outcome = yield from upscale_volume(
         target,
@@ -298,7 +302,7 @@ def _run_regions(
         settings,
         files=files_of(job.source),
         share=job.share,
-        crew=job.workers.crew(job.source, job.channel) if job.workers else None,
+        crew=crew,
     )
     if isinstance(outcome, ShareDone):
         yield FileShared(job.source, job.output, outcome.n_missing)
@@ -319,9 +323,9 @@ def _run_planes(
             f"{job.output} can only be written by one process. Write .ome.zarr to "
             f"share the work."
         )
-    if settings.dtype == "same" and needs_source(job.output):  # a DICOM holds integers
-        settings = settings.model_copy(update={"dtype": stacks[0].dtype.name})
     plans = plans_for(stacks, upscalers, settings)
+    if settings.dtype == "same" and needs_source(job.output):
+        plans = tuple(_as_integers(plan, stacks[0].dtype.name) for plan in plans)
     files = files_of(job.source)
     n_clipped = n_repeated = n_pixels = 0
     with create_stack(
@@ -343,6 +347,14 @@ def _run_planes(
                 n_done = step.n_tiles * number + step.tiles_done
                 yield replace(step, tiles_done=n_done, n_tiles=n_tiles)
     yield _result_of(job, stacks, plans, n_clipped / n_pixels, n_repeated)
+
+
+def _as_integers(plan: Plan, dtype: str) -> Plan:
+    """Plan for a DICOM, which holds integers, whatever that takes from the mean."""
+    if not plan.dtype_note:
+        return plan
+    note = f"whole counts, as DICOM has; .ome.tif would be {plan.dtype_note}"
+    return plan.model_copy(update={"dtype": dtype, "dtype_note": note})
 
 
 def _result_of(

@@ -27,6 +27,7 @@ from napari_sr.device import choose_device
 from napari_sr.files import open_channels
 from napari_sr.files.url import Url
 from napari_sr.image.stack import Stack, StackError
+from napari_sr.runs.channels import upscalers_for
 from napari_sr.runs.resume import RunFolder
 from napari_sr.runs.volume import LocalExecutor
 from napari_sr.upscaling.flow import TileStep
@@ -47,7 +48,15 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -166,31 +175,53 @@ class Workers:
     patience
         Seconds that a run goes on without any worker. Then it ends, and what is done
         is kept.
+    of_channels
+        Upscalers of some channels, by number or name, in place of that of all.
     """
 
     def __init__(
-        self, client: Client, upscaler: Upscaler, patience: float = PATIENCE
+        self,
+        client: Client,
+        upscaler: Upscaler,
+        patience: float = PATIENCE,
+        of_channels: Mapping[Pick, Upscaler] | None = None,
     ) -> None:
-        here = upscaler.to(choose_device("cpu"))
-        _ = here.bytes_per_pixel  # what lies in files has been read then, and is sent
+        here, *others = (
+            each.to(choose_device("cpu"))
+            for each in (upscaler, *(of_channels or {}).values())
+        )
+        for each in (here, *others):
+            _ = each.bytes_per_pixel  # what lies in files has been read then, is sent
+        own = dict(zip(of_channels or {}, others, strict=True))
+        self._own = set(own)
         self._client = client
         self._patience, self._last_seen = patience, monotonic()
         self._station = f"napari-sr-{uuid4().hex}"
-        client.register_plugin(_WorkerState(here, __version__), name=self._station)
+        client.register_plugin(_WorkerState(here, own, __version__), name=self._station)
 
     @property
     def dashboard(self) -> str:
         """Where to look at them."""
         return str(self._client.dashboard_link)
 
-    def crew(self, source: Source, channel: tuple[Pick, ...] | None) -> DaskExecutor:
+    def crew(
+        self,
+        source: Source,
+        channel: tuple[Pick, ...] | None,
+        of_channels: Collection[Pick] = (),
+    ) -> DaskExecutor:
         """Give those who do the regions of a recording.
 
         Raises
         ------
         StackError
-            If it is in no file.
+            If it is in no file, or channels have upscalers that no worker was given.
         """
+        if set(of_channels) != self._own:
+            raise StackError(
+                f"Workers have models of their own for {sorted(map(str, self._own))}, "
+                f"but {sorted(map(str, of_channels))} were asked for; begin others."
+            )
         if isinstance(source, Stack):
             raise StackError(
                 "Workers read a recording from its file, and this one is in memory. "
@@ -326,10 +357,12 @@ class _IgnoringInterrupts(WorkerPlugin):
 
 
 class _WorkerState(WorkerPlugin):
-    """What a worker keeps: the upscaler, and the recording that it reads."""
+    """What a worker keeps: the upscalers, and the recording that it reads."""
 
-    def __init__(self, upscaler: Upscaler, version: str) -> None:
-        self.upscaler = upscaler
+    def __init__(
+        self, upscaler: Upscaler, of_channels: Mapping[Pick, Upscaler], version: str
+    ) -> None:
+        self.upscaler, self.of_channels = upscaler, dict(of_channels)
         self._version = version
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
@@ -366,11 +399,15 @@ class _WorkerState(WorkerPlugin):
             source, channel = recording
             self._opened = recording, open_channels(source, channel)
         stacks = self._opened[1]
-        return LocalExecutor(stacks, [self.on(device)] * len(stacks))
+        upscaler = self.on(device)
+        return LocalExecutor(stacks, upscalers_for(stacks, upscaler, self.of_channels))
 
     def on(self, device: str) -> Upscaler:
-        """Give the upscaler on a device, where it then stays."""
-        self.upscaler = self.upscaler.to(choose_device(device))
+        """Give the upscaler on a device; it stays there, as do those of channels."""
+        place = choose_device(device)
+        self.upscaler = self.upscaler.to(place)
+        for pick, own in self.of_channels.items():
+            self.of_channels[pick] = own.to(place)
         return self.upscaler
 
     def _close(self) -> None:

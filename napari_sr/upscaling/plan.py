@@ -60,7 +60,8 @@ class Plan(Prepared):
     psf_sigma: float = 0.0
     """Blur with which it agrees, in pixels of the result: as fitted to the stack."""
     dtype_note: str = ""
-    """Why the pixel type is not that of the recording, where nobody asked for one."""
+    """Why the pixel type is not that of the recording, where nobody asked for one; or
+    what is lost in it, where the format of the result has no other."""
 
     @model_validator(mode="before")
     @classmethod

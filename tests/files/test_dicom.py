@@ -74,6 +74,7 @@ def finer(number):
     return Decimal(str(number)) / 2
 
 
+@pytest.mark.filterwarnings("ignore:The result is whole counts")  # few are there
 @pytest.mark.parametrize("path", MONOCHROME, ids=lambda path: path.name)
 def test_every_monochrome_file_of_pydicom(path, tmp_path):
     if path.stem in WORDS:
@@ -355,6 +356,20 @@ def test_results_are_clipped_to_the_bits_that_are_stored(tmp_path):
     ) as writer:
         writer.write((), high)
     assert np.array_equal(values(tmp_path / "b.dcm"), high.clip(0, 4095))
+
+
+def test_few_counts_stay_whole_in_dicom_and_that_is_said(tmp_path, capsys):
+    few = np.random.default_rng(0).poisson(0.3, (40, 50)).astype(np.uint16)
+    path = stored_as(tmp_path / "a.dcm", few, RescaleIntercept=0)
+    typed = ["upscale", str(path), "-m", "bicubic", "--factor", "2", "-o"]
+    assert main([*typed, str(tmp_path / "b.dcm")]) == 0
+    said = capsys.readouterr().out
+    assert "uint16" in said
+    assert "whole counts, as DICOM has; .ome.tif would be float32, since" in said
+    assert np.array_equal(values(tmp_path / "b.dcm"), values(tmp_path / "b.dcm") // 1)
+    assert main([*typed, str(tmp_path / "b.ome.tif")]) == 0
+    with open_stack(tmp_path / "b.ome.tif") as stack:
+        assert stack.dtype == np.float32
 
 
 def test_what_is_computed_never_reads_as_not_recorded(tmp_path):

@@ -9,12 +9,15 @@ import sys
 import numpy as np
 import pytest
 from sample_files import RAMP, axes_of, read_file
+from stacks_on_disk import write_stack
 
 import napari_sr as sr
+from napari_sr.cli import main
 from napari_sr.files import formats, open_channels, open_stack
-from napari_sr.files.finding import look_for
+from napari_sr.files.finding import each_image_of, look_for
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import StackError
+from napari_sr.runs.output_names import name_outputs
 
 NEAREST = sr.load_model("nearest", factor=2)
 
@@ -203,6 +206,48 @@ def test_one_of_several_scenes_is_named(tmp_path, monkeypatch):
     for name in ("1", "Series1"):
         with open_stack(tmp_path / "a.lif" / name, channel=0) as stack:
             assert np.array_equal(stack.plane((0,)), RAMP[0] + 1)
+
+
+@pytest.mark.usefixtures("bioio")
+def test_where_a_plugin_fails_the_file_is_not_called_damaged(tmp_path, monkeypatch):
+    def fail(block):
+        raise ValueError("axes don't match")
+
+    class Failing(PretendImage):
+        @property
+        def dask_data(self):
+            return super().dask_data.map_blocks(fail, dtype="uint16", meta=RAMP[:0])
+
+    monkeypatch.setattr(sys.modules["bioio"], "BioImage", Failing)
+    (tmp_path / "a.lif").write_bytes(b"x")
+    with (
+        open_stack(tmp_path / "a.lif", channel=0) as stack,
+        pytest.raises(StackError, match="another plugin of bioio") as told,
+    ):
+        stack.plane((0,))
+    assert "damaged" not in str(told.value)
+
+
+@pytest.mark.usefixtures("bioio")
+def test_of_a_folder_each_image_of_a_file_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(PretendImage, "scenes", ("left", "a/b", "right", "7"))
+    (tmp_path / "a.lif").write_bytes(b"x")
+    write_stack(tmp_path / "b.tif", RAMP[0])
+    (tmp_path / "c.tif").write_bytes(b"no TIFF")
+    found = each_image_of(look_for([str(tmp_path)]).stacks)
+    names = [str(path.relative_to(tmp_path)) for path in found]
+    images = ["a.lif/left", "a.lif/1", "a.lif/right", "a.lif/3"]
+    assert names == [*images, "b.tif", "c.tif"]
+    outputs = name_outputs(found, tmp_path / "r", 2)
+    assert [path.name for path in outputs][:2] == [
+        "a_left_x2.ome.tif",
+        "a_1_x2.ome.tif",
+    ]
+    typed = ["upscale", str(tmp_path), "-o", str(tmp_path / "r"), "-m", "bicubic"]
+    assert main([*typed, "--factor", "2"]) == 1  # that of c.tif
+    assert sorted(path.name for path in (tmp_path / "r").glob("a_*.tif")) == [
+        f"a_{name}_x2.ome.tif" for name in ("1", "3", "left", "right")
+    ]
 
 
 # -- What is not there -------------------------------------------------------------

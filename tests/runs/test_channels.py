@@ -26,7 +26,7 @@ from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import TileStep
 
 MODEL = tiny_fast()
-BICUBIC = Interpolation("bicubic", 2)
+BICUBIC, NEAREST = Interpolation("bicubic", 2), Interpolation("nearest", 2)
 SETTINGS = UpscaleSettings(device="cpu")
 DIM, BRIGHT = counts((3, 2, 32, 40), low=100, high=900), counts((3, 2, 32, 40), seed=1)
 NAMED = (Channel("DAPI", "#0000ff"), Channel("GFP", "#00ff00"))
@@ -277,6 +277,19 @@ def test_a_run_of_channels_that_was_stopped_goes_on(tmp_path):
     assert len(going_on) < 8
     for own, array in zip(channels_of(job.output), (DIM, BRIGHT), strict=True):
         np.testing.assert_array_equal(own, sr.upscale(array, BICUBIC))
+
+
+def test_python_takes_a_model_for_each_channel(tmp_path):
+    source = write_ome_tiff(tmp_path / "a.ome.tif")
+    by_channel = {"DAPI": NEAREST, "": BICUBIC}
+    sr.upscale_file(source, tmp_path / "r.ome.tif", by_channel)
+    dim, bright = channels_of(tmp_path / "r.ome.tif")
+    np.testing.assert_array_equal(dim, sr.upscale(DIM, NEAREST))
+    np.testing.assert_array_equal(bright, sr.upscale(BRIGHT, BICUBIC))
+    (done,) = sr.upscale_files([source], tmp_path / "all", by_channel)
+    assert [plan.model for _, plan in done.channels] == ["nearest", "bicubic"]
+    with pytest.raises(ValueError, match="at least one, by its channel"):
+        sr.upscale_file(source, tmp_path / "n.ome.tif", {})
 
 
 def test_a_model_for_a_channel_that_is_not_there_is_refused():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,14 +18,17 @@ import dask
 import numpy as np
 import psutil
 import pytest
+import tifffile
 import torch
 from counting import Counting, told
 from stacks_on_disk import contents, counts, names_in, read_stack, write_stack
 from tiny_models import tiny_fast
 
 import napari_sr
+from napari_sr.files import open_stack
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
+from napari_sr.runs.many_files import run_jobs
 from napari_sr.runs.one_file import FileJob, FileResult, run_job, upscale_file
 from napari_sr.runs.workers import Workers, _trailing_number, _WorkerState, connected
 from napari_sr.settings import UpscaleSettings
@@ -89,6 +93,35 @@ def test_channels_and_several_files_reach_the_workers(tmp_path, client):
     np.testing.assert_array_equal(
         read_stack(result_of(job, NEAREST).path), upscale(array, NEAREST)
     )
+
+
+def test_workers_take_a_model_for_each_channel(tmp_path, client):
+    pixels = counts((2, 3, 20, 24))
+    source = tmp_path / "a.ome.tif"
+    tifffile.imwrite(
+        source,
+        pixels,
+        ome=True,
+        photometric="minisblack",
+        metadata={"axes": "CZYX", "Channel": {"Name": ["DAPI", "GFP"]}},
+    )
+    own = {"GFP": Interpolation("bicubic", 2)}
+    workers = Workers(client, NEAREST, of_channels=own)
+    expected = [upscale(pixels[0], NEAREST), upscale(pixels[1], own["GFP"])]
+
+    job = FileJob(source, tmp_path / "r.ome.zarr", workers=workers, of_channels=own)
+    result_of(job, NEAREST)
+    many = [FileJob(source, tmp_path / "m.ome.tif", of_channels=own)]
+    for _, outcome in run_jobs(many, NEAREST, SETTINGS, workers):
+        assert isinstance(outcome, FileResult)
+
+    for path in (job.output, many[0].output):
+        for number, plane in enumerate(expected):
+            with open_stack(path, channel=number) as stack:
+                found = [stack.plane(index) for index in stack.indices()]
+            np.testing.assert_array_equal(found, plane)
+    with pytest.raises(StackError, match=r"models of their own for \['GFP'\]"):
+        result_of(replace(job, output=tmp_path / "n.ome.zarr", of_channels={}), NEAREST)
 
 
 def test_each_worker_loads_the_model_once_and_no_region_is_done_twice(tmp_path, client):
@@ -384,7 +417,7 @@ def test_workers_of_one_machine_take_turns_at_its_gpus(monkeypatch, name, expect
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "device", device)
     n_threads = torch.get_num_threads()  # which a station sets for its process
-    station = _WorkerState(NEAREST, napari_sr.__version__)
+    station = _WorkerState(NEAREST, {}, napari_sr.__version__)
     worker = SimpleNamespace(name=name, state=SimpleNamespace(nthreads=n_threads))
     station.setup(worker)
     assert station.call(lambda _station, number: number + 1, (1,)) == 2

@@ -150,7 +150,7 @@ def _jobs(
     request: BatchRequest, factor: int
 ) -> tuple[list[FileJob], Mapping[Path, str]]:
     """Say what is to be done, and why files of a folder are left out."""
-    from napari_sr.files.finding import look_for
+    from napari_sr.files.finding import each_image_of, look_for
     from napari_sr.runs.one_file import FileJob
     from napari_sr.runs.output_names import name_outputs
 
@@ -163,10 +163,11 @@ def _jobs(
             for layer, output in zip(request.layers, outputs, strict=True)
         ], {}
     finding = look_for(request.patterns, leave_out=request.folder)
-    outputs = name_outputs(finding.stacks, request.folder, factor)
+    sources = each_image_of(finding.stacks)
+    outputs = name_outputs(sources, request.folder, factor)
     jobs = [
         FileJob(source, output, *rest)
-        for source, output in zip(finding.stacks, outputs, strict=True)
+        for source, output in zip(sources, outputs, strict=True)
     ]
     return jobs, finding.skipped
 

@@ -39,11 +39,7 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
     except StackError:
         raise
     except Exception as error:  # plugins raise anything
-        reason = " ".join(str(error).split())
-        raise StackError(
-            f"{path} cannot be read through bioio ({reason}). It may need another "
-            f"plugin of bioio, such as bioio-bioformats; or save it as OME-TIFF."
-        ) from error
+        raise _unread(path, error) from error
     if pixels.ndim != len("TCZYX"):
         raise StackError(f"{path} is a colour image; save one channel of it as gray.")
     axes = [
@@ -53,8 +49,19 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
     ]
     kept = [i for i, n in enumerate(pixels.shape) if n > 1 or i > 2]
     info = ImageInfo(channels=tuple(Channel(name) for name in names))
-    held = _Planes(pixels[tuple(slice(None) if i in kept else 0 for i in range(5))])
+    held = _Planes(
+        path, pixels[tuple(slice(None) if i in kept else 0 for i in range(5))]
+    )
     return stack_of(path, held, [axes[i] for i in kept], channel, info=info)
+
+
+def _unread(path: Path, error: Exception) -> StackError:
+    """Say that a plugin failed; another one may read the same file."""
+    reason = " ".join(str(error).split())
+    return StackError(
+        f"{path} cannot be read through bioio ({reason}). It may need another plugin "
+        f"of bioio, such as bioio-bioformats; or save it as OME-TIFF."
+    )
 
 
 def _axis(name: str, spacing: float | None, unit: str) -> Axis:
@@ -65,11 +72,14 @@ def _axis(name: str, spacing: float | None, unit: str) -> Axis:
 class _Planes:
     """A dask array of which parts are computed when they are read."""
 
-    def __init__(self, pixels: Any) -> None:  # noqa: ANN401 - without types
-        self._pixels = pixels
+    def __init__(self, path: Path, pixels: Any) -> None:  # noqa: ANN401 - no types
+        self._path, self._pixels = path, pixels
         self.shape: tuple[int, ...] = tuple(pixels.shape)
         self.dtype = np.dtype(pixels.dtype)
 
     def __getitem__(self, place: tuple[int | slice, ...]) -> NDArray:
-        part: NDArray = self._pixels[place].compute(scheduler="synchronous")
+        try:
+            part: NDArray = self._pixels[place].compute(scheduler="synchronous")
+        except Exception as error:  # plugins raise anything
+            raise _unread(self._path, error) from error
         return part
