@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sr.cli.exit_codes import OK
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import OK, say
 from napari_sr.runs.summary import size_as_text
 
 if TYPE_CHECKING:
