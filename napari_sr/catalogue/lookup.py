@@ -131,13 +131,28 @@ def list_cards() -> list[ModelCard]:
     return [entry.card for entry in list_entries()]
 
 
-def _entries() -> dict[str, Entry]:
-    """Find all readable model files by name; the user's go before the shipped ones.
+def list_unreadable() -> list[Path]:
+    """List the files of the model folder that cannot be used, cards beside included."""
+    folder = model_folder()
+    return [held for held in _found()[1] if held.parent == folder]
 
-    A model is called what its file is called, also after somebody renamed it. What
-    cannot be read is named in a warning, and hides no shipped model of its name.
+
+def _entries() -> dict[str, Entry]:
+    """Find all readable model files by name, and warn of the others."""
+    entries, unreadable = _found()
+    for held, error in unreadable.items():
+        _warn_of(held, error)
+    return entries
+
+
+def _found() -> tuple[dict[str, Entry], dict[Path, Exception]]:
+    """Find all model files by name, and why others cannot be read.
+
+    A model is called what its file is called, also after somebody renamed it. The
+    user's go before the shipped ones; what cannot be read hides none of its name.
     """
     entries: dict[str, Entry] = {}
+    unreadable: dict[Path, Exception] = {}
     for folder in (SHIPPED, FOR_COMPARISON, model_folder()):
         for held in sorted([*folder.glob("*.safetensors"), *side_cards(folder)]):
             path = Path(str(held).removesuffix(SIDE_CARD))
@@ -145,11 +160,11 @@ def _entries() -> dict[str, Entry]:
                 seen = held.stat()
                 card = _card_of(held, seen.st_mtime_ns, seen.st_size)
             except (ModelFormatError, OSError) as error:
-                _warn_of(held, error)
+                unreadable[held] = error
                 continue
             card = card.model_copy(update={"name": path.stem})
             entries[path.stem] = Entry(path, card)
-    return entries
+    return entries, unreadable
 
 
 def _warn_of(path: Path, error: Exception) -> None:

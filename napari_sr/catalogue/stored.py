@@ -8,18 +8,23 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from napari_sr.catalogue.lookup import (
     SIDE_CARD,
     list_entries,
+    list_unreadable,
     model_folder,
     training_folder,
 )
 from napari_sr.catalogue.trusted import config_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,15 @@ class Stored:
             if file.is_file()
         )
 
+    def only(self, names: Sequence[str]) -> Stored:
+        """Keep the items of these names, with or without what they end in."""
+        wanted, kept = set(names), []
+        for path in self.items:
+            network = Path(path.name.removesuffix(SIDE_CARD))
+            if wanted & {path.name, network.name, network.stem}:
+                kept.append(path)
+        return replace(self, items=tuple(kept))
+
     def remove(self) -> None:
         """Remove all items; what cannot be is an `OSError`."""
         for item in self.items:
@@ -63,6 +77,12 @@ def list_stored() -> list[Stored]:
     weights = _torch_folder() / "hub" / "checkpoints"
     return [
         Stored("models", "your own models", model_folder(), _own_models()),
+        Stored(
+            "damaged",
+            "files among them that cannot be read",
+            model_folder(),
+            _with_neighbours(list_unreadable()),
+        ),
         Stored(
             "trainings",
             "trainings whose model is not saved yet",
@@ -98,10 +118,17 @@ def list_stored() -> list[Stored]:
 
 
 def _own_models() -> tuple[Path, ...]:
-    """Find the user's models, with the cards that lie beside some of them."""
+    """Find the user's models."""
     own = [entry.path for entry in list_entries() if not entry.is_shipped]
-    cards = [path.with_name(path.name + SIDE_CARD) for path in own]
-    return tuple(path for path in (*own, *cards) if path.exists())
+    return _with_neighbours(own)
+
+
+def _with_neighbours(paths: list[Path]) -> tuple[Path, ...]:
+    """Add the cards that lie beside some, and the networks beside cards."""
+    cards = [path.with_name(path.name + SIDE_CARD) for path in paths]
+    networks = [Path(str(path).removesuffix(SIDE_CARD)) for path in paths]
+    every = dict.fromkeys([*paths, *cards, *networks])
+    return tuple(path for path in every if path.exists())
 
 
 def _qt_folder() -> Path:

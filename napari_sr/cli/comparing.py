@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from napari_sr.cli.arguments import read_method
 from napari_sr.cli.evaluating import read_photons
-from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.progress import followed
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import OK, say
 
 if TYPE_CHECKING:
     import argparse

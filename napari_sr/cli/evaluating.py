@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from napari_sr.cli.exit_codes import OK
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import OK, say
 from napari_sr.files.finding import find_stacks
 from napari_sr.metrics.quality import (
     as_csv,

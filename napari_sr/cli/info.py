@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sr.catalogue.summary import describe_model
-from napari_sr.cli.exit_codes import OK
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import OK, say
 from napari_sr.image.info import Channel
 from napari_sr.runs.summary import _as_typed, _blur_as_text
 

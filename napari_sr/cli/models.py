@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.catalogue.summary import describe_model
-from napari_sr.cli.exit_codes import OK
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import OK, say
 
 if TYPE_CHECKING:
     import argparse

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.cli.arguments import read_channel
-from napari_sr.cli.exit_codes import OK
 from napari_sr.cli.progress import followed
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import OK, say
 from napari_sr.image.stack import StackError
 from napari_sr.runs.output_names import find_source
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sr.cli.exit_codes import FAILED, OK
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import FAILED, OK, say
 
 if TYPE_CHECKING:
     import argparse

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sr.cli.exit_codes import OK
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import OK, say
 from napari_sr.runs.summary import size_as_text
 
 if TYPE_CHECKING:
     import argparse
 
-_NAMES = ("models", "trainings", "trust", "choices", "preferences")
+_NAMES = ("models", "damaged", "trainings", "trust", "choices", "preferences")
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +22,12 @@ def add_clean(parser: argparse.ArgumentParser) -> None:
     """Describe `clean`."""
     parser.add_argument("what", nargs="+", choices=_NAMES, metavar="WHAT",
         help=f"one or several of {', '.join(_NAMES)}")  # fmt: skip
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="of it the models or files of these names",
+    )
     parser.add_argument("--yes", action="store_true",
         help="remove it; without, it is only listed")  # fmt: skip
     parser.set_defaults(run=_clean)
@@ -35,6 +40,8 @@ def _paths(_arguments: argparse.Namespace) -> int:
         n, size = len(stored.items), size_as_text(stored.n_bytes)
         amount = f"{n} item{'s' * (n != 1)}, {size}" if n else "nothing"
         say(f"{stored.name:12} {stored.about}: {amount}\n{'':12} {stored.place}")
+        for item in stored.items if stored.name == "damaged" else ():
+            say(f"{'':12} {item.name}")
     say(
         "Results lie where you put them; an OME-Zarr that is not finished, hidden "
         "beside its name, goes on with the same command. `napari-sr clean WHAT` "
@@ -47,6 +54,8 @@ def _clean(arguments: argparse.Namespace) -> int:
     from napari_sr.catalogue.stored import list_stored
 
     chosen = [stored for stored in list_stored() if stored.name in arguments.what]
+    if arguments.only:
+        chosen = [stored.only(arguments.only) for stored in chosen]
     for stored in chosen:
         for item in stored.items:
             say(item)

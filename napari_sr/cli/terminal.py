@@ -1,7 +1,8 @@
-"""What is said on a terminal: text, and never anything that moves or colours it.
+"""What a command tells whoever began it: an exit code, and text on a terminal.
 
-This module alone writes to it. Names of files may hold any character, among them those
-that clear a screen, rename its window or turn the direction of what follows.
+This module alone writes there, and never what moves or colours it. Names of files
+may hold any character, among them those that clear a screen, rename its window or turn
+the direction of what follows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import TextIO
 
+OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _KEPT = "\n\t"
 
 

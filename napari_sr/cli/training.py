@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from napari_sr.cli.exit_codes import FAILED, INTERRUPTED, OK
-from napari_sr.cli.terminal import say
+from napari_sr.cli.terminal import FAILED, INTERRUPTED, OK, say
 
 if TYPE_CHECKING:
     import argparse

@@ -20,9 +20,8 @@ from napari_sr.cli.arguments import (
     read_share,
     read_size,
 )
-from napari_sr.cli.exit_codes import FAILED, OK
 from napari_sr.cli.flags import add_flags, typed_in
-from napari_sr.cli.terminal import printable, say
+from napari_sr.cli.terminal import FAILED, OK, printable, say
 from napari_sr.files.finding import each_image_of, find_stacks, look_for
 from napari_sr.files.formats import COMPRESSIONS, has_writable_suffix
 from napari_sr.files.url import as_path

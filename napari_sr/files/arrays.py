@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 
 _MOST_BYTES = 2**30
-"""Of planes that are kept since they lie in the same chunks as one that is read."""
+"""Of planes that are kept since they lie in the same chunks as one that is read, and of
+a chunk that reaches beyond its image."""
+_MOST_CHUNKS = 4_000_000
+"""Read at a time: each takes some kilobytes and a look at the folder."""
 
 
 class FileArray(Protocol):
@@ -90,11 +93,13 @@ def stack_of(
     shape = tuple(int(array.shape[i]) for i in kept)
     dtype = np.dtype(array.dtype)
     check_pixels(label, shape, dtype)
+    _check_chunks(label, array)
 
     slabs = _Slabs(array)
 
     def read_window(index: tuple[int, ...], part: Window | tuple[()]) -> NDArray:
         full = (*index[:place], chosen, *index[place:]) if place >= 0 else index
+        _check_number_of_chunks(label, array, part)
         try:
             return slabs.read(full, part)
         except StackError:
@@ -119,6 +124,44 @@ def stack_of(
     )
 
 
+def _chunks_of(array: FileArray) -> tuple[int, ...] | None:
+    """Give the sides of a chunk, each of which is decoded as a whole, if there are."""
+    chunks = getattr(array, "chunks", None)
+    is_cut = isinstance(chunks, tuple) and len(chunks) == len(array.shape)
+    return tuple(map(int, chunks)) if is_cut and chunks is not None else None
+
+
+def _check_chunks(label: str, array: FileArray) -> None:
+    """Refuse chunks that are far larger than the image, or than memory."""
+    chunks, itemsize = _chunks_of(array), np.dtype(array.dtype).itemsize
+    if chunks is None:
+        return
+    n_bytes = prod(chunks) * itemsize
+    held = prod(map(min, chunks, array.shape)) * itemsize
+    total = psutil.virtual_memory().total
+    if n_bytes > min(max(_MOST_BYTES, 4 * held), total // 2):
+        raise StackError(
+            f"{label} has chunks of {' x '.join(map(str, chunks))} px, "
+            f"{n_bytes / 1e9:.3g} GB each, for an image of "
+            f"{' x '.join(map(str, array.shape))} px; this machine has "
+            f"{total / 1e9:.3g} GB of memory. Write it again with smaller chunks."
+        )
+
+
+def _check_number_of_chunks(
+    label: str, array: FileArray, part: Window | tuple[()]
+) -> None:
+    """Refuse to look for more chunks at a time than a folder can hold."""
+    chunks = (_chunks_of(array) or array.shape)[-2:]
+    sides = [cut.stop - cut.start for cut in part] or array.shape[-2:]
+    n = prod(-(-side // max(1, cut)) for side, cut in zip(sides, chunks, strict=True))
+    if n > _MOST_CHUNKS:
+        raise StackError(
+            f"{label} has chunks of {chunks[0]} x {chunks[1]} px, of which {n} would "
+            "have to be read together. Write it again with larger chunks."
+        )
+
+
 class _Slabs:
     """Reads planes together that lie in the same chunks, so that each is decoded once.
 
@@ -130,9 +173,8 @@ class _Slabs:
 
     def __init__(self, array: FileArray) -> None:
         self._array = array
-        chunks = getattr(array, "chunks", None)
-        is_cut = isinstance(chunks, tuple) and len(chunks) == len(array.shape) > 2
-        self._depth = int(chunks[-3]) if is_cut and chunks is not None else 1
+        chunks = _chunks_of(array) or ()
+        self._depth = chunks[-3] if len(chunks) > 2 else 1
         self._lock = Lock()
         self._kept: OrderedDict[object, NDArray] = OrderedDict()
 

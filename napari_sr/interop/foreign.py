@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LARGEST_REACH = 40
 """Recorded pixels of halo that are worth exact tiles."""
 BLENDED_HALO, OVERLAP = 24, 16
+SIDE_OF_PROBE = 2 * (LARGEST_REACH + 8) + 1
+"""Recorded pixels of the image in which the reach is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,9 @@ def _reach_of(network: nn.Module, factor: int) -> int:
 
     What reaches as far as the measure goes is not known to end there.
     """
-    middle = LARGEST_REACH + 8
+    middle = SIDE_OF_PROBE // 2
     draw = torch.Generator().manual_seed(0)
-    base = torch.rand(1, 1, 2 * middle + 1, 2 * middle + 1, generator=draw)
+    base = torch.rand(1, 1, SIDE_OF_PROBE, SIDE_OF_PROBE, generator=draw)
     before, reach = network(base), 0
     for value in (0.0, 1.0):
         changed = base.clone()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,6 +26,8 @@ _WRAPPERS = (
 )
 _PREFIXES = ("module.", "_orig_mod.", "netG.", "generator.", "net.")
 _DEEPEST = 4
+_COPIES, _BESIDES = 4, 2**20
+"""Tensors may share what is stored: so many bytes for each of the file, and a few."""
 
 
 def read_weights(path: Path, *, only_floats: bool = True) -> dict[str, Tensor]:
@@ -50,9 +53,12 @@ def read_weights(path: Path, *, only_floats: bool = True) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelFormatError(f"There is no checkpoint {path}. Check the path.")
     try:
+        _refuse_unpacked(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             held = torch.load(path, map_location="cpu", weights_only=True)
+    except ModelFormatError:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelFormatError(
             f"{path.name}: is damaged, or holds more than weights, such as a whole "
@@ -68,6 +74,12 @@ def read_weights(path: Path, *, only_floats: bool = True) -> dict[str, Tensor]:
         for key, tensor in _without_prefixes(_unwrapped(path.name, held)).items()
         if key.rpartition(".")[2] not in ("num_batches_tracked", "n_averaged")
     }
+    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if n_bytes > _COPIES * path.stat().st_size + _BESIDES:
+        raise ModelFormatError(
+            f"{path.name}: its tensors claim {n_bytes / 1e6:.0f} MB, far more than is "
+            "stored. Get the file again."
+        )
     checked = {key: _checked(path.name, key, value) for key, value in tensors.items()}
     integers = [key for key, value in checked.items() if not value.is_floating_point()]
     if only_floats and integers:
@@ -76,6 +88,19 @@ def read_weights(path: Path, *, only_floats: bool = True) -> dict[str, Tensor]:
             "weights."
         )
     return checked
+
+
+def _refuse_unpacked(path: Path) -> None:
+    """Refuse an archive that is more than its file: torch packs none."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        n_bytes = sum(held.file_size for held in archive.infolist())
+    if n_bytes > path.stat().st_size:
+        raise ModelFormatError(
+            f"{path.name}: unpacks to {n_bytes / 1e6:.0f} MB, more than its size, "
+            "which no checkpoint of PyTorch does. Get the file again."
+        )
 
 
 def _unwrapped(name: str, held: object) -> dict[str, Tensor]:
@@ -114,7 +139,10 @@ def _checked(name: str, key: str, tensor: Tensor) -> Tensor:
         raise ModelFormatError(
             f"{name}: {key} is no dense tensor of floats. Export float weights."
         )
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+    n_bytes = tensor.numel() * tensor.element_size()
+    # A tensor of no numbers can have any other side.
+    is_hollow = max(tensor.shape, default=1) > max(tensor.numel(), 1)
+    if is_hollow or n_bytes > tensor.untyped_storage().nbytes():
         raise ModelFormatError(
             f"{name}: {key} claims more numbers than are stored. Get the file again."
         )

@@ -47,7 +47,9 @@ def no_larger_than(
     ModelFormatError
         Before the memory is asked for.
     """
-    sizes = [size for tensor in weights.values() for size in tensor.shape]
+    # A side beside one of length 0 is nothing that is held.
+    held_in = [tensor for tensor in weights.values() if tensor.numel()]
+    sizes = [size for tensor in held_in for size in tensor.shape]
     largest = max([*sizes, len(weights), _LEAST])
     for argument, value in (arguments or {}).items():
         if value > largest:

@@ -14,6 +14,7 @@ import tomllib
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
 from threading import Lock, current_thread, main_thread
 from time import monotonic
@@ -116,10 +117,15 @@ def connected(
             if scheduler is not None:
                 client = Client(scheduler)
             else:
-                cluster = _slurm(slurm, n_workers) if slurm else _local(n_workers or 1)
-                client = Client(stack.enter_context(cluster))
-                if slurm is None:
-                    client.register_plugin(_IgnoringInterrupts(), name="napari-sr-deaf")
+                with _uninterrupted():
+                    cluster = (
+                        _slurm(slurm, n_workers) if slurm else _local(n_workers or 1)
+                    )
+                    client = Client(stack.enter_context(cluster))
+                    if slurm is None:
+                        client.register_plugin(
+                            _IgnoringInterrupts(), name="napari-sr-deaf"
+                        )
         except OSError as error:
             if scheduler is None:
                 raise StackError(f"No workers could be started ({error}).") from error
@@ -128,6 +134,37 @@ def connected(
                 f"scheduler`, or ask for --workers."
             ) from error
         yield stack.enter_context(client)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off while processes start: interrupted then, some would be left.
+
+    A terminal tells all of them. Those that are started here are deaf to it, and what
+    they start: this process ends them.
+    """
+    if current_thread() is not main_thread():  # which alone is interrupted
+        yield
+        return
+    told: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = {
+        kind: signal.signal(kind, lambda number, _frame: told.append(number))
+        for kind in kinds
+    }
+    is_masked = hasattr(signal, "pthread_sigmask")
+    if is_masked:  # threads and processes inherit it
+        resource_tracker.ensure_running()  # which takes the mask off once it starts
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        if is_masked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+    if told:
+        signal.raise_signal(told[0])
 
 
 def _local(n_workers: int) -> LocalCluster:

@@ -656,7 +656,7 @@ def test_an_interrupt_while_arguments_are_read_is_one_sentence(capsys, monkeypat
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_sr.cli._parser", interrupt)
+    monkeypatch.setattr("napari_sr.cli.commands._parser", interrupt)
 
     assert main(["models"]) == 130
     assert capsys.readouterr().err == "Interrupted; nothing half-written was left.\n"

@@ -87,6 +87,38 @@ def test_what_other_programs_share_is_not_removed(home, capsys):
     assert "invalid choice: 'vgg19'" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("always::napari_sr.catalogue.lookup.UnreadableModelWarning")
+def test_a_damaged_model_is_told_and_can_be_removed_alone(home, capsys):
+    folder = home / "models"
+    (folder / "broken.safetensors").write_bytes(b"not a model")
+    (folder / "theirs.pth").write_bytes(b"a network")
+    (folder / "theirs.pth.card.json").write_text("{")
+    before = files_in(home)
+
+    assert main(["paths"]) == 0
+    out, said = capsys.readouterr()
+    assert "cannot be read: 3 items" in out
+    assert {"broken.safetensors", "theirs.pth"} <= set(out.split())
+    assert "broken.safetensors is left out, since it cannot be read" in said
+
+    assert main(["clean", "damaged", "--only", "broken", "--yes"]) == 0
+    assert files_in(home) == before - {"models/broken.safetensors"}
+    assert main(["clean", "damaged", "--only", "theirs", "--yes"]) == 0
+    assert files_in(home) & {f"models/{name}" for name in (
+        "mine.safetensors", "theirs.pth", "theirs.pth.card.json"
+    )} == {"models/mine.safetensors"}  # fmt: skip
+
+
+def test_one_model_of_several_can_be_removed(home):
+    save_model(tiny_fast(name="other"), home / "models" / "other.safetensors")
+    before = files_in(home)
+
+    assert main(["clean", "models", "--only", "absent", "--yes"]) == 0
+    assert files_in(home) == before
+    assert main(["clean", "models", "--only", "mine", "--yes"]) == 0
+    assert files_in(home) == before - {"models/mine.safetensors"}
+
+
 def test_the_names_that_can_be_cleaned_are_those_that_are_ours(home):
     from napari_sr.cli.storage import _NAMES
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -220,6 +221,34 @@ def test_refuses_numbers_that_are_none_and_tensors_that_are_stretched(tmp_path):
         torch.save({**made(LAYOUTS[0]), "conv3.bias": tensor}, path)
         with pytest.raises(ModelFormatError, match=said):
             sr.load_model(path)
+
+
+def test_refuses_tensors_that_share_what_is_stored_a_thousand_times(tmp_path):
+    path, one = tmp_path / "theirs.pth", torch.zeros(100_000)
+    torch.save({f"layer{i}.weight": one for i in range(10_000)}, path)
+    with pytest.raises(ModelFormatError, match="claim 4000 MB, far more than is"):
+        sr.load_model(path)
+
+
+def test_refuses_a_side_beside_which_there_is_nothing(tmp_path):
+    path = tmp_path / "theirs.pth"
+    torch.save(
+        {**made(LAYOUTS[0]), "conv1.0.weight": torch.empty(10**9, 0, 9, 9)}, path
+    )
+    with pytest.raises(ModelFormatError, match="claims more"):
+        sr.load_model(path)
+
+
+def test_refuses_an_archive_that_unpacks_to_more_than_it_is(tmp_path):
+    path = tmp_path / "theirs.pth"
+    torch.save({"a": torch.zeros(10_000_000)}, path)
+    with zipfile.ZipFile(path) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in held.items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelFormatError, match="unpacks to 40 MB"):
+        sr.load_model(path)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)

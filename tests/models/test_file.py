@@ -421,6 +421,16 @@ def test_a_network_is_not_built_larger_than_its_weights(path):
         read_model(path)
 
 
+def test_a_side_beside_which_there_is_nothing_vouches_for_no_number(path):
+    save_model(tiny_fast(), path)
+    long = {"channels": 4, "n_blocks": 10**9}
+    rewrite(path, lambda t: t.update({"faithful.tail.bias": torch.ones(0, 10**9)}),
+            redigest=True, arguments=long)  # fmt: skip
+
+    with pytest.raises(ModelFormatError, match="says n_blocks 1000000000"):
+        read_model(path)
+
+
 def test_a_card_that_is_nested_without_end_is_refused():
     with pytest.raises(ModelFormatError, match="version None"):
         parse_card("deep", '{"name": ' + "[" * 100_000 + "]" * 100_000 + "}")

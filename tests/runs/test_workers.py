@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,31 +220,68 @@ def test_workers_that_come_later_are_used(tmp_path):
 
 
 @pytest.fixture
-def apart(tmp_path):
-    """A scheduler and a worker that are processes of their own."""
-    says, command = tmp_path / "scheduler.json", (sys.executable, "-m")
-    rest = ("--scheduler-file", str(says), "--no-dashboard")
-    scheduler = "distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1"
-    worker = "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1"
+def begin(tmp_path):
+    """Begins a scheduler or a worker as a process of its own, which leads a group."""
+    says = tmp_path / "scheduler.json"
     paths = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": paths}
     with ExitStack() as stack:
-        processes = []
-        for what in (scheduler, worker):
+
+        def begin(what, *options):
             process = subprocess.Popen(
-                [*command, *what, *rest], env=environment, stderr=subprocess.DEVNULL
-            )
+                [sys.executable, "-m", f"distributed.cli.dask_{what}", *options,
+                 "--scheduler-file", str(says), "--no-dashboard"],
+                env={**os.environ, "PYTHONPATH": paths},
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
             stack.callback(process.wait)
             stack.callback(process.kill)
-            processes.append(process)
-        while not says.exists():
-            time.sleep(0.05)
-        yield json.loads(says.read_text())["address"], processes[0]
+            return process
+
+        yield begin
+
+
+@pytest.fixture
+def apart(tmp_path, begin):
+    """The address of a scheduler that is a process of its own, and the process."""
+    says = tmp_path / "scheduler.json"
+    scheduler = begin("scheduler", "--port", "0", "--host", "127.0.0.1")
+    while not says.exists():
+        time.sleep(0.05)
+    return json.loads(says.read_text())["address"], scheduler
 
 
 @pytest.mark.under_load
-def test_a_run_ends_when_the_scheduler_is_gone(tmp_path, apart):
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
+def test_a_run_ends_when_workers_are_killed_with_those_who_restart_them(
+    tmp_path, apart, begin
+):
+    array = counts((30, 20, 24))
+    source = write_stack(tmp_path / "a.ome.tif", array)
+    upscaler = Counting(tmp_path / "log", seconds=0.1)
+    nannies = [begin("worker", "--nthreads", "1") for _ in range(2)]
+    with connected(scheduler=apart[0]) as client:
+        client.wait_for_workers(2)
+        workers = Workers(client, upscaler, patience=2)
+        job = FileJob(source, tmp_path / "r.ome.zarr", workers=workers)
+        steps = run_job(job, upscaler, SETTINGS)
+        next(steps)
+        for nanny in nannies:
+            os.killpg(nanny.pid, signal.SIGKILL)
+        with pytest.raises(StackError, match=r"No worker is left.*2 s.*the same again"):
+            list(steps)
+
+        begin("worker", "--no-nanny", "--nthreads", "1")
+        client.wait_for_workers(1)
+        *others, _ = run_job(job, upscaler, SETTINGS)
+    assert len(others) < 30
+    np.testing.assert_array_equal(read_stack(job.output), upscale(array, NEAREST))
+
+
+@pytest.mark.under_load
+def test_a_run_ends_when_the_scheduler_is_gone(tmp_path, apart, begin):
     address, scheduler = apart
+    begin("worker", "--no-nanny", "--nthreads", "1")
     source = write_stack(tmp_path / "a.ome.tif", counts((30, 20, 24)))
     upscaler = Counting(tmp_path / "log", seconds=0.1)
     with (
@@ -266,31 +303,74 @@ def test_a_run_ends_when_the_scheduler_is_gone(tmp_path, apart):
     )
 
 
-@pytest.mark.under_load
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
-def test_ctrl_c_with_workers_is_one_sentence(tmp_path):
+@pytest.fixture
+def typed(tmp_path):
+    """A run with workers, begun as from a terminal; it has said so."""
     source = write_stack(tmp_path / "a.ome.tif", counts((3000, 16, 18)))
     output = tmp_path / "r.ome.zarr"
-    typed = ("upscale", str(source), "-o", str(output), "-m", "nearest", "--factor=2")
-    code = "import sys; from napari_sr.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ("upscale", str(source), "-o", str(output), "-m", "nearest", "--factor=2")
+    code = (
+        "import sys; from napari_sr.cli import main; "
+        "print(flush=True); sys.exit(main(sys.argv[1:]))"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *typed, "--workers", "2"],
+        [sys.executable, "-c", code, *words, "--workers", "2"],
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    done = tmp_path / f".{output.name}.partial" / "done" / "0"
+    assert process.stdout.readline() == "\n"
+    yield process, output
+    process.kill()
+    process.communicate()
+
+
+def said_after_ctrl_c(process):
+    """Interrupt as a terminal does, all of them; give what is said, once all ended."""
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate()
+    deadline = time.monotonic() + 60
+    while any(group_of(pid) == process.pid for pid in psutil.pids()):
+        assert time.monotonic() < deadline, "a process is left over"
+        time.sleep(0.05)
+    return said
+
+
+def group_of(pid):
+    with suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return None
+
+
+@pytest.mark.under_load
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
+def test_ctrl_c_with_workers_is_one_sentence(typed):
+    process, output = typed
+    done = output.with_name(f".{output.name}.partial") / "done" / "0"
     while not (done.exists() and any(done.iterdir())):
         assert process.poll() is None, "it ended before anything was done"
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of them
-    _, said = process.communicate()
 
-    assert process.returncode == 130
-    assert said == (
+    assert said_after_ctrl_c(process) == (
         "Interrupted; what is done is kept, and the same command goes on from there.\n"
     )
+    assert process.returncode == 130
+
+
+@pytest.mark.under_load
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 1.5, 4.0])
+def test_ctrl_c_while_workers_start_is_one_sentence(typed, seconds):
+    process, _ = typed
+    time.sleep(seconds)  # modules are imported, then workers begun
+
+    said = said_after_ctrl_c(process)
+
+    assert process.returncode == 130
+    assert said.startswith("Interrupted; ")
+    assert said.count("\n") == 1
 
 
 def test_an_error_on_a_worker_is_told_and_what_is_done_stays(tmp_path, client):

@@ -45,14 +45,14 @@ def ome(path, **said):
     return path
 
 
-def zarr_of(path, shape):
-    """Write an OME-Zarr without chunks that claims to be of a shape."""
+def zarr_of(path, shape, chunks=64):
+    """Write an OME-Zarr without pixels that claims to be of a shape."""
     scale = {"type": "scale", "scale": [1.0] * len(shape)}
     axes = [{"name": name, "type": "space"} for name in "zyx"[-len(shape) :]]
     datasets = [{"path": "0", "coordinateTransformations": [scale]}]
     image = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
     group = zarr.open_group(path, mode="w", zarr_format=3, attributes={"ome": image})
-    group.create_array("0", shape=shape, chunks=(64,) * len(shape), dtype="u2")
+    group.create_array("0", shape=shape, chunks=(chunks,) * len(shape), dtype="u2")
     return path
 
 
@@ -75,6 +75,22 @@ def test_a_zarr_of_any_shape_is_refused(tmp_path, capsys, shape, output):
 
     assert "no compression makes up for" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["a.ome.zarr"]
+
+
+def test_chunks_that_are_far_larger_than_their_image_are_refused(tmp_path):
+    with pytest.raises(StackError, match=r"chunks of 32768 x 32768 px, 2\.15 GB"):
+        open_stack(zarr_of(tmp_path / "a.ome.zarr", (64, 64), chunks=2**15))
+    with open_stack(zarr_of(tmp_path / "b.ome.zarr", (64, 64), chunks=128)) as stack:
+        assert not stack.plane(()).any()
+
+
+def test_chunks_that_no_folder_holds_are_not_looked_for(tmp_path):
+    path = zarr_of(tmp_path / "a.ome.zarr", (10**5, 10**5), chunks=1)
+    with (
+        open_stack(path) as stack,
+        pytest.raises(StackError, match="of which 10000000000 would"),
+    ):
+        stack.plane(())
 
 
 def test_the_disk_is_asked_before_a_plane_is_divided(tmp_path, capsys):

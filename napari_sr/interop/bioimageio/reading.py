@@ -18,8 +18,9 @@ from napari_sr.cards.model_card import ModelFormatError
 from napari_sr.image.tiling import Mosaic, pad_plane, plan_tiles
 from napari_sr.interop.bioimageio.description import read_description
 from napari_sr.interop.bioimageio.files import Package
-from napari_sr.interop.bioimageio.weights import choose_weights
-from napari_sr.interop.foreign import Foreign, NetworkSource
+from napari_sr.interop.bioimageio.trial import try_onnx
+from napari_sr.interop.bioimageio.weights import ONNX, choose_weights
+from napari_sr.interop.foreign import SIDE_OF_PROBE, Foreign, NetworkSource
 
 if TYPE_CHECKING:
     import os
@@ -164,6 +165,9 @@ def read_package(
 @torch.inference_mode()
 def _tried(name: str, described: Described, run: Runner) -> PackagedNetwork:
     """Make the network, and refuse one that does not do what is said of it."""
+    if run.kind == ONNX:
+        shapes = [_shape_of(described, side) for side in (_TRIED, SIDE_OF_PROBE)]
+        try_onnx(name, run.content, shapes)
     try:
         network = PackagedNetwork(described, run)
     except ImportError as error:
@@ -193,6 +197,12 @@ def _tried(name: str, described: Described, run: Runner) -> PackagedNetwork:
     if not network.is_finite:
         raise ModelFormatError(f"{came} that are no numbers. Choose another model.")
     return network
+
+
+def _shape_of(described: Described, side: int) -> list[int]:
+    """Give the shape of the array for an image of a side, or the next that it takes."""
+    y, x = (sizes.next(side) for sizes in described.sizes)
+    return [{"y": y, "x": x}.get(axis, 1) for axis in described.axes]
 
 
 def _in_words(described: Described) -> str:

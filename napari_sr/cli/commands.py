@@ -1,0 +1,138 @@
+"""All commands: how each is told from the others, and how each ends.
+
+This module alone turns errors and interrupts into a sentence and an exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import warnings
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from napari_sr._version import __version__
+from napari_sr.cli.comparing import add_bank, add_compare
+from napari_sr.cli.evaluating import add_evaluate
+from napari_sr.cli.info import add_info
+from napari_sr.cli.models import add_models
+from napari_sr.cli.reporting import add_report
+from napari_sr.cli.selfchecking import add_selfcheck
+from napari_sr.cli.storage import add_clean, add_paths
+from napari_sr.cli.terminal import FAILED, INTERRUPTED, MISUSED, OK, say
+from napari_sr.cli.training import add_finetune, add_train
+from napari_sr.cli.upscaling import add_upscale
+from napari_sr.settings import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a log in an old encoding lacks ×
+            stream.reconfigure(errors="replace")
+    arguments = argparse.Namespace()
+    on_terminate = signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        arguments = _parser().parse_args(argv)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        _complain(f"Interrupted; {_what_is_left(arguments)}.")
+        return INTERRUPTED
+    except ValidationError as error:
+        _complain(explain(error, "--"))
+        return MISUSED
+    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        _complain(str(error) or type(error).__name__)
+        return FAILED
+    finally:
+        signal.signal(signal.SIGTERM, on_terminate)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Say what a warning says, without the line of code that it comes from."""
+    _complain(str(message))
+
+
+def _what_is_left(arguments: argparse.Namespace) -> str:
+    output = getattr(arguments, "output", None)
+    if output is not None and output.suffix.lower() == ".zarr":
+        return "what is done is kept, and the same command goes on from there"
+    return "nothing half-written was left"
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Let a terminated run end as one that was interrupted: cleanly."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing disturbs the cleaning up
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="napari-sr",
+        description="Super-resolve X-ray and microscopy stacks in their own counts.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"napari-sr {__version__}"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_upscale(commands.add_parser("upscale", help="super-resolve files or folders"))
+    add_finetune(
+        commands.add_parser("finetune", help="adapt a model to your own images")
+    )
+    add_train(commands.add_parser("train", help="train a model from a recipe"))
+    add_evaluate(
+        commands.add_parser("evaluate", help="measure models on your own sharp images")
+    )
+    add_report(
+        commands.add_parser("report", help="say how far a result can be trusted")
+    )
+    add_compare(commands.add_parser("compare", help="put several methods side by side"))
+    add_selfcheck(
+        commands.add_parser("selfcheck", help="check a device: results, memory, pace")
+    )
+    add_bank(commands.add_parser("bank", help="index sharp images for retrieval"))
+    add_models(commands.add_parser("models", help="list the models that can be used"))
+    add_info(commands.add_parser("info", help="describe a stack or a model file"))
+    add_paths(commands.add_parser("paths", help="list what is kept on this machine"))
+    add_clean(commands.add_parser("clean", help="remove some of what is kept"))
+    demo = commands.add_parser("demo", help="run the main job on example images")
+    demo.add_argument("-o", "--output", type=Path, default=Path("demo_output"))
+    demo.add_argument(
+        "--samples", type=Path, help="folder of sample data; made anew when not given"
+    )
+    demo.set_defaults(run=_demo)
+    samples = commands.add_parser("samples", help="write the synthetic sample data")
+    samples.add_argument("folder", type=Path)
+    samples.set_defaults(run=_samples)
+    return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from napari_sr.cli.demo import HEADING, run_demo
+
+    say(HEADING)
+    for line in run_demo(arguments.output, arguments.samples):
+        say(line)
+    return OK
+
+
+def _samples(arguments: argparse.Namespace) -> int:
+    from napari_sr.phantoms import write_samples
+
+    for path in write_samples(arguments.folder, overwrite=True):
+        say(path)
+    return OK
+
+
+def _complain(text: str) -> None:
+    say(text, file=sys.stderr)
