@@ -63,6 +63,7 @@ class Running:
         self._unfinished: list[ResultLayer] = []
         self._started = 0.0
         self._is_adding = False
+        self._is_sourceless = False  # the recording was removed meanwhile
         self._throttler = QSignalThrottler()
         self._throttler.setTimeout(REDRAW_MS)
         self._throttler.triggered.connect(self._redraw)
@@ -83,7 +84,7 @@ class Running:
         if self.is_on:
             return
         self._source, self._current = source, self._find(request)
-        self._started = monotonic()
+        self._started, self._is_sourceless = monotonic(), False
         self.progress, self.sentence = (0, 0), "Preparing: measuring the stack …"
         self._background.start(
             run,
@@ -173,6 +174,12 @@ class Running:
         result = self._current.result if self._current else None
         if self._is_gone():
             self.sentence = "Stopped: the layer was removed."
+        elif self._is_sourceless:
+            n_done = len(result.done) if result else 0
+            self.sentence = (
+                f"Stopped: the recording was removed. Planes done: {n_done}; the "
+                f"others cannot be done without it."
+            )
         elif outcome == "failed":
             self.sentence = "Failed"
         else:
@@ -188,6 +195,7 @@ class Running:
         self._unfinished = [u for u in self._unfinished if u.layer != gone]
         of_run = (self._source, self._current.layer if self._current else None)
         if self.is_on and gone is not None and gone in of_run:
+            self._is_sourceless |= gone == self._source
             self.stop()
 
 

@@ -75,14 +75,15 @@ class SuperResolve(QWidget):
         column.addWidget(self._actions)
         column.addStretch()
         self.reset_choices()
-        self._choices.choose_layer(napari_viewer.layers.selection.active)
         self._recall()
         self._connect()
         self._refresh()
 
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now."""
-        self._choices.offer_layers(images_in(self._viewer.layers, colours=True))
+        layers = self._viewer.layers
+        images = images_in(layers, colours=True)
+        self._choices.offer_layers(images, layers.selection.active)
         self._choices.models.refresh()
         self._refresh()
 
