@@ -15,14 +15,14 @@ from napari.experimental import link_layers
 from superqt.utils import QSignalDebouncer
 
 from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
-from napari_sr._napari.parts.background import Background
-from napari_sr._napari.super_resolve.preview_pixels import Sight, preview_steps
-from napari_sr._napari.super_resolve.view import (
+from napari_sr._napari.layers.view import (
     NotInViewError,
     View,
     changes_of_view,
     part_in_view,
 )
+from napari_sr._napari.parts.background import Background
+from napari_sr._napari.super_resolve.preview_pixels import Sight, preview_steps
 from napari_sr.settings import explain
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from superqt.utils import QSignalThrottler
 
+from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import Background
 from napari_sr._napari.super_resolve.flow import Result, run
 from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.result_layer import ResultLayer
-from napari_sr._napari.super_resolve.view import plane_in_view
 from napari_sr.runs.summary import _as_typed
 
 if TYPE_CHECKING:
