@@ -131,13 +131,28 @@ def list_cards() -> list[ModelCard]:
     return [entry.card for entry in list_entries()]
 
 
+def scan_models() -> tuple[list[ModelCard], list[str]]:
+    """List the cards, and without a warning a sentence for each unreadable file."""
+    entries, unreadable = _scan()
+    return [entry.card for entry in entries.values()], unreadable
+
+
 def _entries() -> dict[str, Entry]:
-    """Find all readable model files by name; the user's go before the shipped ones.
+    """Find all readable model files by name; what cannot be read is in a warning."""
+    entries, unreadable = _scan()
+    for text in unreadable:
+        warnings.warn(text, UnreadableModelWarning, stacklevel=2)
+    return entries
+
+
+def _scan() -> tuple[dict[str, Entry], list[str]]:
+    """Find model files by name; the user's go before the shipped ones.
 
     A model is called what its file is called, also after somebody renamed it. What
-    cannot be read is named in a warning, and hides no shipped model of its name.
+    cannot be read hides no shipped model of its name.
     """
     entries: dict[str, Entry] = {}
+    unreadable = []
     for folder in (SHIPPED, FOR_COMPARISON, model_folder()):
         for held in sorted([*folder.glob("*.safetensors"), *side_cards(folder)]):
             path = Path(str(held).removesuffix(SIDE_CARD))
@@ -145,16 +160,15 @@ def _entries() -> dict[str, Entry]:
                 seen = held.stat()
                 card = _card_of(held, seen.st_mtime_ns, seen.st_size)
             except (ModelFormatError, OSError) as error:
-                _warn_of(held, error)
+                unreadable.append(_left_out(held, error))
                 continue
             card = card.model_copy(update={"name": path.stem})
             entries[path.stem] = Entry(path, card)
-    return entries
+    return entries, unreadable
 
 
-def _warn_of(path: Path, error: Exception) -> None:
-    text = f"{path} is left out, since it cannot be read: {error}"
-    warnings.warn(text, UnreadableModelWarning, stacklevel=2)
+def _left_out(path: Path, error: Exception) -> str:
+    return f"{path} is left out, since it cannot be read: {error}"
 
 
 def side_cards(folder: Path, name: str = "") -> list[Path]:
@@ -359,7 +373,9 @@ def _read(name: str, trust: bool) -> SRModel | Foreign:
         except ModelFormatError as error:
             if path is paths[-1]:
                 raise
-            _warn_of(path, error)  # and take the shipped one of its name
+            # and take the shipped one of its name
+            text = _left_out(path, error)
+            warnings.warn(text, UnreadableModelWarning, stacklevel=2)
     for card in side_cards(model_folder(), name):
         return _read_beside(card, trust)
     if is_foreign(name):

@@ -275,7 +275,7 @@ def test_a_model_is_shown_with_its_card_and_its_dial(viewer, qtbot, monkeypatch)
         recommended_dial=0.4,
         digests={"faithful": "…", "textured": "…"},
     )
-    monkeypatch.setattr(model_picker, "list_cards", lambda: [card])
+    monkeypatch.setattr(model_picker, "scan_models", lambda: ([card], []))
 
     widget = SuperResolve(viewer)
     qtbot.addWidget(widget)
