@@ -41,6 +41,13 @@ def guess_source(layers: Sequence[Image], active: object = None) -> Image | None
     return min(likely, key=rank, default=None)
 
 
+def result_to_save(layers: Iterable[Layer], active: object) -> Image | None:
+    """Find the active layer if it is a result, else the newest result."""
+    results = [layer for layer in images_in(layers) if is_result(layer)]
+    chosen = [layer for layer in results if layer == active]
+    return next(iter([*chosen, *reversed(results)]), None)
+
+
 def guess_recording(result: Image, layers: Sequence[Image]) -> Image | None:
     """Find the layer that a result was made from.
 

@@ -18,7 +18,8 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
 from napari_sr._napari.layers.layer_stack import as_stack
-from napari_sr._napari.layers.roles import images_in
+from napari_sr._napari.layers.roles import images_in, result_to_save
+from napari_sr._napari.layers.writer import KINDS, save_layer
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, choose, order_by_tab
 from napari_sr._napari.parts.preferences import preferences
@@ -55,7 +56,7 @@ class SuperResolve(QWidget):
         self._stacks: WeakKeyDictionary[Image, tuple[object, Stack]]
         self._stacks = WeakKeyDictionary()
         self._preparer = Preparer()
-        self._looking = Background()
+        self._looking, self._saving = Background(), Background(self._refresh)
         self._running = Running(napari_viewer, self._preparer, self._refresh)
         self._preview = Preview(
             napari_viewer,
@@ -101,6 +102,30 @@ class SuperResolve(QWidget):
     def stop(self) -> None:
         """Stop after the current tile; planes that are done stay."""
         self._running.stop()
+
+    def save_result(self) -> None:
+        """Ask for a file, and write the selected result, or the newest, into it."""
+        layer = self._result
+        if layer is None or self._saving.is_busy:
+            return
+        name = f"{layer.name}.ome.tif".replace("/", "_")
+        kinds = ";;".join(KINDS)
+        path, kind = QFileDialog.getSaveFileName(self, "Save result", name, kinds)
+        if path:
+            self._saving.start(
+                once,
+                save_layer,
+                layer,
+                path,
+                kind or next(iter(KINDS)),
+                title=f"Save {layer.name}",
+                result=lambda written: show_info(f"Saved: {written}"),
+            )
+
+    @property
+    def _result(self) -> Image | None:
+        layers = self._viewer.layers
+        return result_to_save(layers, layers.selection.active)
 
     def copy_as_python(self) -> None:
         """Put a script that does the same into the clipboard."""
@@ -205,6 +230,8 @@ class SuperResolve(QWidget):
         for button in (actions.copy, actions.save):
             button.setEnabled(chosen)
         actions.stop.setEnabled(running.is_on)
+        can_save = self._result is not None and not self._saving.is_busy
+        actions.save_result.setEnabled(can_save)
         actions.before.setEnabled(self._preview.is_on)
         actions.show_progress(*running.progress, is_on=running.is_on)
         if not self._preview.is_on:
@@ -222,10 +249,11 @@ class SuperResolve(QWidget):
         actions.curtain.valueChanged.connect(self._move_curtain)
         actions.run.clicked.connect(self.run)
         actions.stop.clicked.connect(self.stop)
+        actions.save_result.clicked.connect(self.save_result)
         actions.copy.clicked.connect(self.copy_as_python)
         actions.save.clicked.connect(self.save_as_recipe)
         self._look_timer.timeout.connect(self._look)
-        parts = (self._preview, self._running, self._looking)
+        parts = (self._preview, self._running, self._looking)  # a file is written
         when_closed(self, partial(_leave, parts))
 
     def _move_curtain(self, step: int) -> None:
