@@ -61,7 +61,7 @@ class Running:
         self._source: Image | None = None
         self._current: ResultLayer | None = None
         self._unfinished: list[ResultLayer] = []
-        self._started = 0.0
+        self._first: tuple[float, int] | None = None
         self._is_adding = False
         self._is_sourceless = False  # the recording was removed meanwhile
         self._throttler = QSignalThrottler()
@@ -84,7 +84,7 @@ class Running:
         if self.is_on:
             return
         self._source, self._current = source, self._find(request)
-        self._started, self._is_sourceless = monotonic(), False
+        self._first, self._is_sourceless = None, False
         self.progress, self.sentence = (0, 0), "Preparing: measuring the stack …"
         self._background.start(
             run,
@@ -145,11 +145,15 @@ class Running:
             self._unfinished.append(self._current)
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
-        passed = monotonic() - self._started
-        left = passed / step.tiles_done * (step.n_tiles - step.tiles_done)
         n_planes = result.request.stack.n_planes
         number = min(n_planes, len(result.done) + 1)
-        parts = [f"Plane {number} of {n_planes}", describe_time_left(left)]
+        parts = [f"Plane {number} of {n_planes}"]
+        now = (monotonic(), step.tiles_done)
+        # From the first tile on: what comes before it, such as loading, comes once.
+        began, first = self._first = self._first or now
+        if step.tiles_done > first:
+            each = (now[0] - began) / (step.tiles_done - first)
+            parts.append(describe_time_left(each * (step.n_tiles - step.tiles_done)))
         if step.tile is not None and step.tile < result.plan.tile:
             parts.append(f"memory ran out, so tiles are now {step.tile} px")
         return ", ".join(parts)
