@@ -23,7 +23,7 @@ from napari_sr._napari.layers.writer import KINDS, save_layer
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, choose, order_by_tab
 from napari_sr._napari.parts.preferences import preferences
-from napari_sr._napari.parts.remembered import recall, remember
+from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.actions import CURTAIN_STEPS, Actions
 from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
@@ -36,7 +36,6 @@ from napari_sr.image.stack import Stack, StackError
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.settings import explain
 
-NAME = "super_resolve"
 LOOK_AFTER_MS = 200
 """The machine is looked at when the widget has been seen for so long."""
 
@@ -94,6 +93,10 @@ class SuperResolve(QWidget):
         if asked is not None:
             self._actions.preview.setChecked(False)
             self._running.start(*asked)
+
+    def use(self, model: str) -> None:
+        """Choose a model by its name."""
+        self._choices.models.choose(model)
 
     def toggle_preview(self) -> None:
         """Turn the preview on or off."""
@@ -182,12 +185,12 @@ class SuperResolve(QWidget):
             "consistency": choices.agreement_box.currentData(),
             "device": choices.device_box.currentData(),
         }
-        remember(NAME, chosen)
+        remember(SUPER_RESOLVE, chosen)
         self._preview.ask_again()
         self._refresh()
 
     def _recall(self) -> None:
-        choices, recalled = self._choices, recall(NAME)
+        choices, recalled = self._choices, recall(SUPER_RESOLVE)
         choices.models.choose(recalled.get("model"), recalled.get("factor"))
         choose(choices.agreement_box, recalled.get("consistency"))
         device = recalled.get("device") or preferences().device
