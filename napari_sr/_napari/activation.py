@@ -16,7 +16,7 @@ from napari_sr._napari.super_resolve.preview_here import preview_here
 if TYPE_CHECKING:
     from npe2 import PluginContext
 
-KEY = "Control-Alt-P"
+KEY = "Control-Shift-R"
 """As in the manifest, in the words of viewers."""
 
 

@@ -10,6 +10,8 @@ import sys
 
 import napari
 
+from napari_sr._napari.super_resolve.preview_here import open_widget
+
 
 def open_viewer(sample: str = "nuclei") -> napari.Viewer:
     """Open a viewer with a sample and the widget beside it.
@@ -21,7 +23,7 @@ def open_viewer(sample: str = "nuclei") -> napari.Viewer:
     """
     viewer = napari.Viewer()
     viewer.open_sample("napari-sr", sample)
-    viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
+    open_widget(viewer)
     return viewer
 
 

@@ -131,6 +131,12 @@ def list_cards() -> list[ModelCard]:
     return [entry.card for entry in list_entries()]
 
 
+def scan_models() -> tuple[list[ModelCard], list[str]]:
+    """List the cards, and without a warning a sentence for each unreadable file."""
+    entries, unreadable = _found()
+    return [entry.card for entry in entries.values()], [*unreadable.values()]
+
+
 def list_unreadable() -> list[Path]:
     """List the files of the model folder that cannot be used, cards beside included."""
     folder = model_folder()
@@ -140,19 +146,19 @@ def list_unreadable() -> list[Path]:
 def _entries() -> dict[str, Entry]:
     """Find all readable model files by name, and warn of the others."""
     entries, unreadable = _found()
-    for held, error in unreadable.items():
-        _warn_of(held, error)
+    for text in unreadable.values():
+        warnings.warn(text, UnreadableModelWarning, stacklevel=2)
     return entries
 
 
-def _found() -> tuple[dict[str, Entry], dict[Path, Exception]]:
+def _found() -> tuple[dict[str, Entry], dict[Path, str]]:
     """Find all model files by name, and why others cannot be read.
 
     A model is called what its file is called, also after somebody renamed it. The
     user's go before the shipped ones; what cannot be read hides none of its name.
     """
     entries: dict[str, Entry] = {}
-    unreadable: dict[Path, Exception] = {}
+    unreadable: dict[Path, str] = {}
     for folder in (SHIPPED, FOR_COMPARISON, model_folder()):
         for held in sorted([*folder.glob("*.safetensors"), *side_cards(folder)]):
             path = Path(str(held).removesuffix(SIDE_CARD))
@@ -160,16 +166,15 @@ def _found() -> tuple[dict[str, Entry], dict[Path, Exception]]:
                 seen = held.stat()
                 card = _card_of(held, seen.st_mtime_ns, seen.st_size)
             except (ModelFormatError, OSError) as error:
-                unreadable[held] = error
+                unreadable[held] = _left_out(held, error)
                 continue
             card = card.model_copy(update={"name": path.stem})
             entries[path.stem] = Entry(path, card)
     return entries, unreadable
 
 
-def _warn_of(path: Path, error: Exception) -> None:
-    text = f"{path} is left out, since it cannot be read: {error}"
-    warnings.warn(text, UnreadableModelWarning, stacklevel=2)
+def _left_out(path: Path, error: Exception) -> str:
+    return f"{path} is left out, since it cannot be read: {error}"
 
 
 def side_cards(folder: Path, name: str = "") -> list[Path]:
@@ -374,7 +379,9 @@ def _read(name: str, trust: bool) -> SRModel | Foreign:
         except ModelFormatError as error:
             if path is paths[-1]:
                 raise
-            _warn_of(path, error)  # and take the shipped one of its name
+            # and take the shipped one of its name
+            text = _left_out(path, error)
+            warnings.warn(text, UnreadableModelWarning, stacklevel=2)
     for card in side_cards(model_folder(), name):
         return _read_beside(card, trust)
     if is_foreign(name):

@@ -173,10 +173,10 @@ def _hold_out_block(
     if n - n_held - len(beside) < n / 2:
         beside = []
     kept = [i for i in range(n) if not start <= i < stop and i not in beside]
-    which = f"number {start}" if n_held == 1 else f"numbers {start} to {stop - 1}"
-    gap = f"; {len(beside)} beside left out" if beside else ""
-    how = f"Held out: {n_held} of {n} {what} ({which}, counted from 0{gap})."
     held = _joined(planes[start:stop])
+    which = _listed([planes[i][0].name for i in range(start, stop)])
+    gap = f"; {len(beside)} beside left out" if beside else ""
+    how = f"Held out: {n_held} of {n} {what} ({which}{gap})."
     return _joined([planes[i] for i in kept]), held, how
 
 

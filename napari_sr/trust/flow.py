@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_sr.cards.suitability import Suitability
     from napari_sr.evaluation.comparison import ComparedPlane
     from napari_sr.image.stack import Stack
+    from napari_sr.trust.agreement import Check
     from napari_sr.trust.assessment import Map
     from napari_sr.trust.result_origin import ResultOrigin
     from napari_sr.upscaling.flow import ModelLike, StackLike
@@ -96,8 +97,16 @@ def assess_steps(
     result: Stack,
     reference: Stack | None = None,
     model: ModelLike | None = None,
+    index: tuple[int, ...] | None = None,
 ) -> Generator[tuple[int, int], None, Assessment]:
     """Do what `assess` does, step by step.
+
+    Parameters
+    ----------
+    recording, result, reference, model
+        As for `assess`.
+    index
+        The plane that is taken apart; the middle one when not given.
 
     Yields
     ------
@@ -106,29 +115,23 @@ def assess_steps(
     """
     n_before = len(spread_indices(result, N_PLANES)) + 2
     factor = factor_of(result, recording, reference)
-    middle = tuple(length // 2 for length in recording.leading_shape)
-    plane = read_plane(recording, result, reference, middle, factor)
+    if index is None:
+        index = tuple(length // 2 for length in recording.leading_shape)
+    plane = read_plane(recording, result, reference, index, factor)
     comparison = yield from with_progress(
         compare(result, recording, reference, plane), lambda step: (step[0], n_before)
     )
     origin = find_origin(result, recording, model)
     n_steps = n_before + (0 if origin.interval is None else N_TURNS)
     yield n_before - 1, n_steps
-    checked = {
-        name: check(picture, plane.low, origin.noise, plane.factor, origin.psf_sigma)
-        for name, picture in plane.fine.items()
-    }
-    faithful = origin.faithful(plane.low)
+    checked = {name: _checked(plane, name, origin) for name in plane.fine}
     suitability = _suitability(origin, recording)
-    yield n_before, n_steps
-    maps = maps_of(plane, checked["result"], faithful)
-    of_plane = figures_of(plane, checked, origin.has_heights)
-    turns = with_progress(
-        _interval(plane, origin, maps), lambda n: (n_before + n, n_steps)
+    maps = yield from with_progress(
+        _maps(plane, origin, checked["result"]), lambda n: (n_before + n, n_steps)
     )
-    if (half := (yield from turns)) is not None:
-        maps["interval"] = half
-        of_plane = with_interval(plane, of_plane, half)
+    of_plane = figures_of(plane, checked, origin.has_heights)
+    if "interval" in maps:
+        of_plane = with_interval(plane, of_plane, maps["interval"])
     own = checked["result"]
     decibels = comparison.figures["result"].agreement
     level = level_of(own.chi_square, own.share_beyond, decibels)
@@ -156,15 +159,56 @@ def assess_steps(
     )
 
 
-def _interval(
-    plane: ComparedPlane, origin: ResultOrigin, maps: Mapping[str, Map]
-) -> Generator[int, None, Map | None]:
-    """Map the intervals turn by turn, where the model is calibrated."""
+def map_steps(
+    recording: Stack,
+    result: Stack,
+    reference: Stack | None,
+    index: tuple[int, ...],
+) -> Generator[int, None, tuple[Mapping[str, Map], Place]]:
+    """Make the maps of another plane, as `assess_steps` makes them of one.
+
+    Parameters
+    ----------
+    recording, result, reference
+        As for `assess`.
+    index
+        Which plane.
+
+    Yields
+    ------
+    int
+        Steps done.
+
+    Returns
+    -------
+    tuple of dict and Place
+        The maps by name, and where they lie.
+    """
+    factor = factor_of(result, recording, reference)
+    plane = read_plane(recording, result, reference, index, factor)
+    origin = find_origin(result, recording, None)
+    maps = yield from _maps(plane, origin, _checked(plane, "result", origin))
+    return maps, Place(plane.index, plane.top, plane.left)
+
+
+def _checked(plane: ComparedPlane, name: str, origin: ResultOrigin) -> Check:
+    """Record a picture again, beside the recording."""
+    picture = plane.fine[name]
+    return check(picture, plane.low, origin.noise, plane.factor, origin.psf_sigma)
+
+
+def _maps(
+    plane: ComparedPlane, origin: ResultOrigin, own: Check
+) -> Generator[int, None, dict[str, Map]]:
+    """Make the maps of a plane; its intervals turn by turn, where they can be known."""
+    maps = maps_of(plane, own, origin.faithful(plane.low))
+    yield 0
     if origin.interval is None or origin.plan is None or origin.model is None:
-        return None
+        return maps
     made = (origin.model.at_dial(0.0).to("cpu"), on_cpu(origin.plan))
     moved = maps["texture"].pixels if "texture" in maps else None
-    return (yield from interval_steps(plane, origin.interval, made, moved))
+    maps["interval"] = yield from interval_steps(plane, origin.interval, made, moved)
+    return maps
 
 
 def _suitability(origin: ResultOrigin, recording: Stack) -> Suitability | None:

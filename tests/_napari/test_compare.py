@@ -124,6 +124,51 @@ def test_figures_and_pictures_are_those_of_the_command_line(widget, layers, qtbo
     assert all(view.is_filled for view in widget.grid.views)
 
 
+def test_pictures_are_as_bright_as_on_the_canvas(widget, layers, qtbot):
+    layers[0].contrast_limits = (20_000, 50_000)
+
+    compare(widget, qtbot)
+
+    picture = widget.grid.views[0]._image
+    recorded = layers[0].data[0].astype(float)
+    grey = np.clip((recorded - 20_000) / 30_000, 0, 1) * 255
+    for y, x in ((0, 0), (5, 7), (39, 47)):
+        assert picture.pixelColor(x, y).red() == pytest.approx(grey[y, x], abs=1)
+
+
+def test_while_it_compares_a_bar_shows_how_far_it_is(
+    widget, layers, qtbot, monkeypatch
+):
+    seen = set()
+    step = widget._show_step
+
+    def watch(come):
+        step(come)
+        assert not widget.bar.isHidden()
+        seen.add((widget.bar.value(), widget.bar.maximum()))
+
+    monkeypatch.setattr(widget, "_show_step", watch)
+    assert widget.bar.isHidden()
+
+    compare(widget, qtbot)
+
+    n_results = 2 * (1 + len(METHODS))  # of two planes
+    assert seen == {(n + 1, n_results) for n in range(n_results)}
+    assert widget.bar.isHidden()
+
+
+def test_without_a_reference_nothing_is_called_best(widget, layers, qtbot):
+    widget.chosen.reference.setCurrentIndex(0)
+
+    compare(widget, qtbot)
+
+    assert "no figure here says which result is best" in widget.basis.text()
+    choose_reference = widget.chosen.reference.findText("cells (truth)")
+    widget.chosen.reference.setCurrentIndex(choose_reference)
+    compare(widget, qtbot)
+    assert "best" not in widget.basis.text()
+
+
 def test_the_sheet_enlarges_what_is_in_sight(widget, qtbot, tmp_path, monkeypatch):
     compare(widget, qtbot)
     part = (slice(10, 22), slice(30, 42))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from threading import Event
 
 import numpy as np
@@ -11,6 +13,7 @@ import tifffile
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
 from tiny_models import tiny_fast
 
@@ -20,7 +23,9 @@ from napari_sr._napari.fine_tune.examples_panel import MEASURED
 from napari_sr._napari.fine_tune.flow import Update
 from napari_sr._napari.fine_tune.form import TrainingForm
 from napari_sr._napari.fine_tune.widget import FineTune
-from napari_sr.catalogue.lookup import list_cards
+from napari_sr._napari.parts.remembered import SUPER_RESOLVE, remember
+from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
 from napari_sr.training.schedule import N_LOOKS
 from napari_sr.training.unsaved import unsaved_trainings
 
@@ -102,7 +107,8 @@ def run_to_end(widget, qtbot) -> None:
 
 def looks(widget) -> int:
     """Count the looks at the held-out images that are drawn."""
-    return len(widget.live.losses.curves[0].points)
+    drawn = getattr(widget.live, "losses", None)
+    return 0 if drawn is None else len(drawn.curves[0].points)
 
 
 def usable(widget) -> set[str]:
@@ -454,3 +460,67 @@ def test_a_training_is_kept_when_napari_is_closed(
 
     (left,) = unsaved_trainings()
     assert left.recipe.base == "tiny"
+
+
+# ── at first, and afterwards ────────────────────────────────────────────────────────
+
+
+def test_the_base_is_at_first_the_model_in_use(viewer, qtbot):
+    remember(SUPER_RESOLVE, {"model": "tiny"})
+    widget = FineTune(viewer)
+    qtbot.addWidget(widget)
+    assert widget.form.base.currentText() == "tiny"
+
+    remember(SUPER_RESOLVE, {"model": "bicubic"})
+    widget = FineTune(viewer)
+    qtbot.addWidget(widget)
+    assert widget.form.base.currentText() == FOR_ALL_KINDS
+
+
+def test_why_it_cannot_start_is_said(opened, sharp, qtbot):
+    widget = opened()
+    widget.examples._settled.stop()
+
+    assert usable(widget) == set()
+    assert widget.run_bar.text == "Tick sharp images to learn from, or add files."
+    assert widget.run_bar.start.toolTip() == widget.run_bar.text
+
+    widget.examples.kind.setCurrentText(MEASURED)
+    widget.examples.images.take(*sharp)
+    assert "recordings of the same fields" in widget.run_bar.text
+    widget.examples.recordings.take(*sharp)
+    assert widget.run_bar.text == ""
+    assert usable(widget) == {"start"}
+
+
+def test_a_saved_model_can_be_used_with_one_click(
+    viewer, widget, qtbot, learn, monkeypatch
+):
+    other = SuperResolve(viewer)
+    qtbot.addWidget(other)
+    monkeypatch.setattr(fine_tune, "open_widget", lambda _: other)
+    widget.show()
+    widget.start()
+    run_to_end(widget, qtbot)
+    assert widget.run_bar.use.isHidden()
+    qtbot.mouseClick(widget.save_bar.save, Qt.MouseButton.LeftButton)
+    run_to_end(widget, qtbot)
+    other.reset_choices()  # as the viewer has it done
+
+    assert widget.run_bar.use.isVisible()
+    qtbot.mouseClick(widget.run_bar.use, Qt.MouseButton.LeftButton)
+
+    assert other._choices.models.name == "mine"
+
+
+def test_opening_it_loads_nothing_that_draws_curves():
+    script = (
+        "import sys, napari_sr._napari.fine_tune.widget\n"
+        "print([one for one in ('torch', 'matplotlib') if one in sys.modules])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"

@@ -10,10 +10,13 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from napari.layers import Layer
 from places import HELD, KEPT, assert_same_place
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 
 from napari_sr._napari.layers.place import describe_unheld, unheld
 from napari_sr._napari.layers.reader import read_layers
 from napari_sr._napari.layers.writer import write_tiff, write_zarr
+from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.files import open_stack
 
@@ -77,3 +80,77 @@ def assert_said(notified, is_kept, meta, n_axes) -> None:
     assert len(notified) == is_kept
     words = describe_unheld(unheld(meta, n_axes))
     assert all(words in told and "only napari-sr reads" in told for told in notified)
+
+
+# ── the button that saves ───────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """Let the next dialog name a file and a kind; give what it suggested."""
+
+    def prepare(path, kind):
+        asked = []
+
+        def say(_parent, _title, name, kinds):
+            asked.append(name)
+            return str(path), next(one for one in kinds.split(";;") if kind in one)
+
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", say)
+        return asked
+
+    return prepare
+
+
+def press_save(widget, qtbot):
+    qtbot.mouseClick(widget._actions.save_result, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not widget._saving.is_busy, timeout=WAIT)
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "not typed"])
+def test_a_saved_result_keeps_its_place(
+    viewer, widget, qtbot, tmp_path, notified, answer, suffix, typed
+):
+    pixels = np.zeros((2, 8, 8), np.uint16)
+    source = viewer.add_image(pixels, name="a/b", scale=(2, 0.5, 0.5), units="um")
+    assert not widget._actions.save_result.isEnabled()
+    result = upscaled(viewer, widget, qtbot, source)
+    viewer.layers.selection.active = source
+    asked = answer(tmp_path / f"named{suffix if typed else ''}", suffix)
+
+    press_save(widget, qtbot)
+
+    assert asked == ["a_b [nearest].ome.tif"]
+    path = tmp_path / f"named{suffix}"
+    assert notified == [f"Saved: {path}"]
+    with open_stack(path) as stack:
+        assert stack.shape == result.data.shape
+        assert [axis.spacing for axis in stack.axes] == [2, 0.25, 0.25]
+        assert stack.provenance["plan"]["model"] == "nearest"
+
+
+def test_a_save_that_fails_tells_the_reason(
+    viewer, widget, qtbot, tmp_path, notified, answer
+):
+    source = viewer.add_image(np.zeros((8, 8), np.uint16), name="bone")
+    upscaled(viewer, widget, qtbot, source)
+    (tmp_path / "file").write_text("not a folder")
+    answer(tmp_path / "file" / "a.ome.tif", ".ome.tif")
+
+    press_save(widget, qtbot)
+
+    (told,) = notified
+    assert "file/a.ome.tif cannot be written" in told
+    assert widget._actions.save_result.isEnabled()
+
+
+def test_a_reason_is_given_also_where_the_system_has_none(qtbot, notified, answer):
+    answer("a.csv", "csv")
+
+    def refuse(_path):
+        raise OSError("The file was changed by another program; save it elsewhere.")
+
+    ask_and_write(None, ("Save", "a.csv", "CSV (*.csv)"), refuse)
+
+    assert notified == ["The file was changed by another program; save it elsewhere."]

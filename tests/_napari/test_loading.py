@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 
+import numpy as np
 import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
+from napari_sr._napari.layers.samples import open_phantom
 from napari_sr._napari.parts.heavy_imports import load
+from napari_sr.phantoms import make_phantom
 
 MANY = "kept = [[number] for number in range(20_000)]\n"
 
@@ -78,3 +82,30 @@ def test_a_collector_that_was_off_stays_off(module):
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_the_window_is_drawn_while_a_sample_is(qtbot, monkeypatch):
+    from qtpy.QtCore import QTimer  # not where there is no Qt
+
+    def slow(name):
+        time.sleep(0.5)
+        return make_phantom(name)
+
+    beats = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: beats.append(time.monotonic()))
+    monkeypatch.setattr("napari_sr.phantoms.make_phantom", slow)
+    timer.start(20)
+
+    recorded, truth = open_phantom("surface")
+
+    timer.stop()
+    expected = make_phantom("surface")
+    np.testing.assert_array_equal(recorded[0], expected.recorded)
+    np.testing.assert_array_equal(truth[0], expected.truth)
+    assert len(beats) > 10
+
+
+def test_what_goes_wrong_with_a_sample_is_raised(qtbot):
+    with pytest.raises(ValueError, match="chalk"):
+        open_phantom("chalk")

@@ -14,8 +14,9 @@ from tiny_models import tiny_fast
 from napari_sr._napari.models import widget as models
 from napari_sr._napari.models.widget import Models
 from napari_sr._napari.parts.model_picker import ModelPicker
+from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.cards.model_card import ModelCard, TrainingImage
-from napari_sr.catalogue.lookup import list_cards, model_folder
+from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards, model_folder
 from napari_sr.catalogue.summary import card_as_markdown
 from napari_sr.metrics.quality import Measured, Quality
 from napari_sr.models.sr_model import save_model
@@ -169,3 +170,36 @@ def test_whoever_has_not_chosen_gets_the_model_for_all_kinds_of_images(qtbot):
     qtbot.addWidget(picker)
 
     assert picker.name == "general-x2"
+
+
+# ── what becomes of pickers ─────────────────────────────────────────────────────────
+
+
+def test_a_model_that_is_gone_is_told_and_the_general_one_chosen(
+    viewer, qtbot, tiny_card, notified
+):
+    widget = SuperResolve(viewer)
+    qtbot.addWidget(widget)
+    widget._choices.models.choose("tiny")
+    (model_folder() / "tiny.safetensors").unlink()
+
+    widget.reset_choices()
+
+    assert widget._choices.models.name == FOR_ALL_KINDS
+    again = SuperResolve(viewer)  # which remembers what was chosen before
+    qtbot.addWidget(again)
+    assert again._choices.models.name == FOR_ALL_KINDS
+    (told,) = notified
+    assert told == f"The model tiny is no longer there; {FOR_ALL_KINDS} is chosen."
+
+
+def test_a_file_that_is_no_model_is_told_once(viewer, qtbot, tiny_card, notified):
+    (model_folder() / "damaged.safetensors").write_bytes(b"no model at all")
+
+    for _ in range(2):
+        widget = SuperResolve(viewer)
+        qtbot.addWidget(widget)
+        widget.reset_choices()
+
+    (told,) = notified
+    assert "damaged.safetensors is left out" in told

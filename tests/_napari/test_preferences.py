@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
@@ -24,6 +25,7 @@ from napari_sr._napari.parts.preferences import (
     preferred_settings,
 )
 from napari_sr._napari.super_resolve.preview_here import preview_here
+from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.catalogue import lookup as catalogue
 from napari_sr.files.formats import COMPRESSIONS
 from napari_sr.settings import UpscaleSettings
@@ -120,45 +122,51 @@ def test_the_key_of_the_manifest_is_bound_when_the_plugin_is_first_used(preferre
     assert NapariViewer.class_keymap[KeyBinding.from_str(declared.key)] is preview_here
 
 
+@newer
+def test_napari_has_no_use_for_the_key(make_drawing_viewer, preferred):
+    """Neither its layers nor its menus have it; Ctrl+Alt+P is to play."""
+    from napari._app_model import get_app_model
+    from napari.utils.shortcuts import default_shortcuts
+
+    make_drawing_viewer()  # it registers what its menus have
+    key = KeyBinding.from_str(KEY.replace("-", "+").replace("Control", "Ctrl"))
+
+    assert key not in [one for many in default_shortcuts.values() for one in many]
+    registered = get_app_model().keybindings
+    assert KeyBinding.from_str("Ctrl+Alt+P") in [one.keybinding for one in registered]
+    assert key not in [one.keybinding for one in registered]
+
+
 # ── the command behind the key ──────────────────────────────────────────────────────
 
 
-class Dock:
-    shown = 0
+@pytest.mark.parametrize("way", ["key", "menu"])
+def test_the_key_opens_one_widget_and_previews(shown_viewer, qtbot, preferred, way):
+    from hands import choose_in_menu
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
 
-    def show(self):
-        self.shown += 1
+    viewer = shown_viewer
+    PluginManager.instance().activate("napari-sr")
+    viewer.add_image(np.zeros((40, 40), np.uint16))
+    window, canvas = viewer.window, viewer.window._qt_viewer.canvas.native
+    if way == "menu":
+        choose_in_menu(window.layers_menu, "Filter", "Super-resolve")
 
+    def press():
+        canvas.setFocus()
+        control, shift = (
+            Qt.KeyboardModifier.ControlModifier,
+            Qt.KeyboardModifier.ShiftModifier,
+        )
+        QTest.keyClick(canvas, Qt.Key.Key_R, control | shift)
+        (widget,) = window._qt_window.findChildren(SuperResolve)
+        assert widget.isVisible()
+        return widget
 
-class Window:
-    """A window that opens one widget."""
-
-    def __init__(self, widget):
-        self.dock, self.widget, self.asked = Dock(), widget, []
-
-    def add_plugin_dock_widget(self, *names):
-        self.asked.append(names)
-        return self.dock, self.widget
-
-
-class Previewing:
-    is_on = False
-
-    def toggle_preview(self):
-        self.is_on = not self.is_on
-
-
-class Viewer:
-    def __init__(self, widget):
-        self.window = Window(widget)
-
-
-def test_preview_here_opens_the_widget_and_toggles_its_preview():
-    viewer = Viewer(Previewing())
-
-    preview_here(viewer)
-    assert viewer.window.asked == [("napari-sr", "Super-resolve")]
-    assert viewer.window.dock.shown == 1
-    assert viewer.window.widget.is_on
-    preview_here(viewer)
-    assert not viewer.window.widget.is_on
+    assert press()._actions.preview.isChecked()
+    assert not press()._actions.preview.isChecked()
+    if way == "key":  # the menu knows what the key has opened: it closes it
+        choose_in_menu(window.layers_menu, "Filter", "Super-resolve")
+        (widget,) = window._qt_window.findChildren(SuperResolve)
+        assert not widget.isVisible()

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
+from napari_sr._napari.layers import view
 from napari_sr._napari.layers.layer_stack import as_stack
 from napari_sr._napari.layers.roles import is_only_looked_at
 from napari_sr._napari.super_resolve.prepared import Preparer
@@ -109,13 +110,63 @@ def test_it_shares_its_contrast_with_the_recording(source, preview, qtbot):
     assert layer.contrast_limits == [5, 50]
 
 
-def test_it_is_gone_when_it_is_switched_off(viewer, source, preview, qtbot):
-    show(preview, qtbot)
+def test_it_is_hidden_when_it_is_switched_off_and_used_again(
+    viewer, source, preview, qtbot
+):
+    layer = show(preview, qtbot)
 
     preview.stop()
+    assert list(viewer.layers) == [source, layer]
+    assert not layer.visible
+    result = viewer.add_image(np.zeros((2, 60, 80), np.uint16))
 
-    assert list(viewer.layers) == [source]
-    assert preview.layer is None
+    assert show(preview, qtbot) is layer
+    qtbot.waitUntil(lambda: layer.visible, timeout=WAIT)
+    assert list(viewer.layers) == [source, result, layer]
+
+
+def test_it_is_used_again_for_another_recording(viewer, source, asked, preview, qtbot):
+    layer = show(preview, qtbot)
+    other = viewer.add_image(
+        np.arange(600, dtype=np.uint16).reshape(20, 30), name="leaf", colormap="magma"
+    )
+
+    asked.layer, asked.stack = other, as_stack(other)
+    preview.refresh()
+    qtbot.waitUntil(lambda: preview.layer.name == "preview of leaf", timeout=WAIT)
+    asked.layer, asked.stack = source, as_stack(source)
+    preview.refresh()
+    qtbot.waitUntil(lambda: preview.layer.name == "preview of bone", timeout=WAIT)
+
+    assert len(viewer.layers) == 3
+    third = viewer.add_image(source.data + 7, name="third", colormap="magma")
+    asked.layer, asked.stack = third, as_stack(third)
+    layer = preview.layer
+    preview.refresh()
+    qtbot.waitUntil(lambda: layer.name == "preview of third", timeout=WAIT)
+    assert layer.colormap.name == "magma"
+    third.contrast_limits = (3, 30)
+    assert layer.contrast_limits == [3, 30]
+    source.contrast_limits = (5, 50)
+    assert layer.contrast_limits == [3, 30]
+
+
+def test_a_frame_shows_where_it_is(preview, qtbot):
+    assert show(preview, qtbot).bounding_box.visible
+
+
+def test_its_hint_goes_when_it_no_longer_holds(
+    viewer, source, asked, preview, qtbot, monkeypatch
+):
+    monkeypatch.setattr(view, "MOST_PIXELS", 100)
+    show(preview, qtbot)
+    assert "the middle of the view" in asked.told[-1]
+
+    look_at(source, 14, 19, 16, 21)  # zoomed in: a part of what is shown already
+    preview.refresh()
+
+    assert asked.told[-1] == "Preview of what is in view, 6 × 6 px."
+    assert not preview.is_busy
 
 
 def test_it_follows_the_plane(viewer, source, preview, qtbot):
@@ -178,14 +229,14 @@ def test_the_curtain_shows_the_recording_to_its_left(source, asked, preview, qtb
 
     preview.set_curtain(0.25)
 
-    np.testing.assert_array_equal(layer.data[0, :, :20], before[:, :20])
+    np.testing.assert_array_equal(layer.data[0, :, :19], before[:, :19])
     np.testing.assert_array_equal(layer.data[0, :, 20:], after[:, 20:])
 
 
 def test_while_the_key_is_held_the_recording_is_seen(viewer, source, preview, qtbot):
     layer = show(preview, qtbot)
     shown = []
-    layer.events.data.connect(lambda _: shown.append(preview._is_held))
+    layer.events.set_data.connect(lambda _: shown.append(preview._is_held))
 
     press = next(held for key, held in viewer.keymap.items() if str(key) == KEY)
     holding = press(viewer)
@@ -221,10 +272,35 @@ def test_what_goes_wrong_ends_it_and_is_said(
     assert list(viewer.layers) == [source]
 
 
-def test_a_preview_that_a_user_removes_comes_again(viewer, source, preview, qtbot):
-    viewer.layers.remove(show(preview, qtbot))
+def test_a_preview_that_a_user_removes_is_over(viewer, source, asked, preview, qtbot):
+    layer = show(preview, qtbot)
 
-    preview.refresh()
-    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+    viewer.layers.remove(layer)
 
-    assert preview.layer in viewer.layers
+    assert not preview.is_on
+    assert asked.n_failed == 1  # which takes the button back
+    assert list(viewer.layers) == [source]
+    assert show(preview, qtbot) is not layer
+
+
+def test_moving_the_curtain_changes_pixels_alone(source, preview, qtbot):
+    layer = show(preview, qtbot)
+    changed = []
+    for name in ("data", "scale", "translate", "rotate", "shear", "affine"):
+        getattr(layer.events, name).connect(lambda _, name=name: changed.append(name))
+
+    for step in range(1, 10):
+        preview.set_curtain(step / 10)
+
+    assert changed == []
+
+
+def test_a_line_shows_where_the_curtain_is(source, asked, preview, qtbot):
+    source.contrast_limits = (0, 60_000)
+    layer = show(preview, qtbot)
+
+    preview.set_curtain(0.5)
+    assert (layer.data[0, :, 39] == 60_000).all()
+    assert (layer.data[0, :, 40] < 60_000).all()
+    preview.set_curtain(0)
+    assert (layer.data[0] < 60_000).all()

@@ -14,12 +14,12 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sr._napari.layers.geometry import upscaled_placement
-from napari_sr._napari.quality.map_layers import add_maps
+from napari_sr._napari.quality.map_layers import PAUSE_MS, MapLayers
 from napari_sr._napari.quality.widget import QualityTable
 from napari_sr.evaluation.comparison import compare
 from napari_sr.image.stack import Stack
 from napari_sr.metrics.descriptions import FIGURES
-from napari_sr.trust.assessment import Map
+from napari_sr.trust.assessment import Map, Place
 
 WAIT = 60_000
 """Milliseconds within which the figures must come."""
@@ -61,6 +61,7 @@ def widget(viewer, qtbot):
     viewer.layers.events.removed.connect(widget.reset_choices)
     yield widget
     widget._background.leave()
+    widget.maps.leave()
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
@@ -179,6 +180,7 @@ def test_maps_become_layers_where_their_pixels_lie(viewer, widget, layers, qtbot
     for layer in (truth, result):
         layer.translate, layer.rotate = place["translate"], place["rotate"]
     widget.reset_choices()
+    viewer.dims.set_point(0, recording.data_to_world((1, 0, 0))[0])
     measured(widget, qtbot)
     before = len(viewer.layers)
 
@@ -191,7 +193,7 @@ def test_maps_become_layers_where_their_pixels_lie(viewer, widget, layers, qtbot
              for layer in viewer.layers[before:]}  # fmt: skip
     assert list(added) == ["out_of_band", "disagreement", "error"]
     assert [layer.visible for layer in added.values()] == [False, True, False]
-    # the middle plane of two is the second one
+    # the plane in view is the second one
     for name, other in (("disagreement", recording), ("error", truth)):
         for corner in ((0, 0, 0), (0, *np.array(added[name].data.shape[-2:]) - 1)):
             index = (corner[0] + 1, *corner[1:])
@@ -208,14 +210,49 @@ def test_a_map_of_a_part_lies_where_the_part_does(viewer, widget, layers, qtbot)
     recording, _, _ = layers
     measured(widget, qtbot)
     part = Map("sure", "", "counts", counts(8, 6), kind="amount", corner=(3, 5))
+    found = replace(widget._found, maps={"interval": part})
+    place = Place((1,), 0, 0)
 
-    (added,) = add_maps(
-        viewer, recording, replace(widget._found, maps={"interval": part})
-    )
+    maps = MapLayers(viewer, lambda _: None)
+    maps.show(recording, replace(found, place=place), widget._about[1])
+    maps.leave()
 
+    added = viewer.layers[-1]
     place = upscaled_placement(recording, 2, (1, 3, 5))
     np.testing.assert_allclose(added.translate, place["translate"])
     assert added.contrast_limits[0] == 0
+
+
+def test_the_plane_in_view_is_the_one_that_is_measured_and_mapped(
+    viewer, widget, layers, qtbot
+):
+    recording, truth, result = layers
+    viewer.dims.set_point(0, 0)
+    measured(widget, qtbot)
+
+    widget.maps_button.click()
+    error = viewer.layers[-1]
+    assert error.name.startswith("error")
+
+    def is_error_of(plane: int) -> bool:
+        expected = result.data[plane].astype(float) - truth.data[plane]
+        at = error.data_to_world((0, 0, 0))[0]
+        is_there = at == recording.data_to_world((plane, 0, 0))[0]
+        return is_there and np.allclose(error.data[0], expected)
+
+    assert is_error_of(0)
+    viewer.dims.set_point(0, 2)
+    qtbot.waitUntil(lambda: is_error_of(1), timeout=WAIT)
+    viewer.dims.set_point(0, 0)
+    qtbot.waitUntil(lambda: is_error_of(0), timeout=WAIT)
+    assert "Mapping" not in widget.basis.text()
+
+    for layer in viewer.layers[4:]:
+        viewer.layers.remove(layer)
+    viewer.dims.set_point(0, 2)
+    qtbot.wait(2 * PAUSE_MS)
+    assert not widget.maps.is_busy, "nobody looks at maps any more"
+    assert list(viewer.layers[:4]) == list(viewer.layers)
 
 
 def test_a_report_is_written(widget, layers, qtbot, tmp_path, monkeypatch, notified):

@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
+from napari_sr._napari.layers.view import View
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview_pixels import preview_steps
 from napari_sr._napari.super_resolve.request import UpscaleRequest
-from napari_sr._napari.super_resolve.view import View
 from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
 

@@ -6,6 +6,7 @@ import gc
 import re
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 from threading import Event
@@ -275,7 +276,7 @@ def test_a_model_is_shown_with_its_card_and_its_dial(viewer, qtbot, monkeypatch)
         recommended_dial=0.4,
         digests={"faithful": "…", "textured": "…"},
     )
-    monkeypatch.setattr(model_picker, "list_cards", lambda: [card])
+    monkeypatch.setattr(model_picker, "scan_models", lambda: ([card], []))
 
     widget = SuperResolve(viewer)
     qtbot.addWidget(widget)
@@ -424,6 +425,35 @@ def test_a_layer_that_is_removed_ends_its_run(viewer, widget, qtbot, gate, which
 
     assert len(viewer.layers) == 1
     assert status(widget).startswith("Stopped")
+
+
+def test_time_left_does_not_count_loading(viewer, widget, qtbot, monkeypatch):
+    clock, heard = [0.0], []
+
+    def timed(*args):
+        clock[0] += 60  # torch, and the model
+        for n, come in enumerate(run(*args)):
+            clock[0] += 20
+            yield come
+            end = time.monotonic() + WAIT / 1000
+            while sum("Plane" in one for one in heard) <= n and time.monotonic() < end:
+                time.sleep(0.01)
+
+    monkeypatch.setattr(running, "run", timed)
+    monkeypatch.setattr(running, "monotonic", lambda: clock[0])
+    viewer.add_image(counts((4, 8, 8)))
+    choose(widget)
+    change = widget._running._changed
+    widget._running._changed = lambda: (
+        heard.append(widget._running.sentence),
+        change(),
+    )
+
+    run_to_end(widget, qtbot)
+
+    assert "Plane 2 of 4" in heard
+    assert "Plane 3 of 4, about 40 s left" in heard
+    assert "Plane 4 of 4, about 20 s left" in heard
 
 
 def test_memory_that_ran_out_is_said(viewer, widget, qtbot, monkeypatch):
@@ -585,7 +615,8 @@ def test_a_sample_is_previewed_and_super_resolved_in_a_whole_viewer(
     qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
     run_to_end(widget, qtbot)
 
-    recorded, truth, result = viewer.layers  # the preview has made room
+    recorded, truth, preview, result = viewer.layers
+    assert not preview.visible
     assert result.name == "mammogram [bicubic]"
     assert result.data.shape == truth.data.shape
     np.testing.assert_allclose(result.scale, truth.scale, rtol=1e-12)

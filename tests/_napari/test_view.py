@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
-from napari_sr._napari.super_resolve.view import (
+from napari_sr._napari.layers.view import (
     MOST_PIXELS,
     NotInViewError,
     View,

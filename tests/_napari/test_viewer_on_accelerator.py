@@ -15,11 +15,11 @@ from tiny_models import tiny_fast
 import napari_sr as sr
 from napari_sr._napari.batch.flow import BatchRequest, run_batch
 from napari_sr._napari.fine_tune import flow as fine_tune_flow
+from napari_sr._napari.layers.view import View
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview_pixels import preview_steps
 from napari_sr._napari.super_resolve.request import UpscaleRequest
-from napari_sr._napari.super_resolve.view import View
 from napari_sr.image.stack import Stack
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.progress import run_to_end

@@ -135,8 +135,8 @@ def look_at_preview(viewer, widget, qtbot) -> None:
 def run_stop_and_run_the_rest(viewer, widget, qtbot, gate):
     """Stop after two of five planes, then complete them; give the layer."""
     click(widget._actions.run)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=WAIT)
-    assert not widget._preview.is_on, "the preview has made room"
+    qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=WAIT)
+    assert not viewer.layers[-2].visible, "the preview has made room"
     click(widget._actions.stop)
     gate.set()
     wait_for_end(widget, qtbot)
@@ -152,7 +152,7 @@ def run_stop_and_run_the_rest(viewer, widget, qtbot, gate):
     wait_for_end(widget, qtbot)
 
     assert viewer.layers[-1] == layer
-    assert len(viewer.layers) == 3
+    assert len(viewer.layers) == 4
     assert "partial" not in layer.metadata["napari_sr"]
     for index, plane in kept.items():
         np.testing.assert_array_equal(layer.data[index], plane)

@@ -126,10 +126,10 @@ def test_the_ends_of_a_stack_are_not_held_out():
 def test_a_block_is_said_in_one_sentence():
     _, held, how = hold_out(images_of((40, 17, 17)))
 
-    first, last = held[0].depth, held[-1].depth
+    first = held[0].depth
+    named = ", ".join(f"image 1 [{depth}]" for depth in range(first, first + 5))
     assert how == (
-        f"Held out: 8 of 40 planes of image 1 (numbers {first} to {last}, counted "
-        f"from 0; 2 beside left out)."
+        f"Held out: 8 of 40 planes of image 1 ({named} and 3 more; 2 beside left out)."
     )
 
 
@@ -163,7 +163,7 @@ def test_single_slices_of_a_volume_are_held_out_like_a_stack():
     assert at == list(range(at[0], at[0] + 4))
     kept = {order.index(name) for name in names(training)}
     assert kept == set(range(20)) - set(range(at[0] - 1, at[-1] + 2))
-    assert "4 of 20 images (numbers" in how
+    assert f"4 of 20 images ({', '.join(names(held))}; 2 beside" in how
 
 
 def test_fields_of_one_experiment_are_not_taken_for_slices():

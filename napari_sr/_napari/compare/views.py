@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sr._napari.parts.image_view import ImageView, Lens, limits_of
+from napari_sr._napari.parts.image_view import ImageView, Lens
 from napari_sr._napari.parts.tables import fit_height, plain_table, share_room
 from napari_sr.metrics.descriptions import FIGURES, as_text
 
@@ -46,13 +46,11 @@ class PictureGrid(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(4)
 
-    def show_pictures(self, side_by_side: SideBySide) -> None:
-        """Show all with black and white of the reference, or of the first result."""
+    def show_pictures(
+        self, side_by_side: SideBySide, limits: tuple[float, float]
+    ) -> None:
+        """Show all with these counts as black and white."""
         self.clear_pictures()
-        names = list(side_by_side.pictures)
-        limits = limits_of(
-            side_by_side.pictures.get("reference", side_by_side.pictures[names[1]])
-        )
         figures = side_by_side.comparison.figures
         for name, picture in side_by_side.pictures.items():
             view = ImageView(name, self.lens)

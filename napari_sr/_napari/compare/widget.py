@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sr._napari.compare.choice import CompareChoice
 from napari_sr._napari.compare.views import MethodTable, PictureGrid, scrolled
 from napari_sr._napari.parts.background import Background, when_closed
-from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
+from napari_sr._napari.parts.form import (
+    STYLE,
+    button,
+    line,
+    order_by_tab,
+    row,
+    show_progress,
+)
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.parts.preferences import preferred_settings
@@ -31,6 +38,12 @@ if TYPE_CHECKING:
 
     Part = tuple[slice, slice]
 
+AGREES_ONLY = (
+    "There is no reference, so no figure here says which result is best. Agreement "
+    "says that a result, recorded again, is the recording, noise included: an "
+    "interpolation, which keeps the noise, agrees most. Judge by looking."
+)
+
 
 class Compare(QWidget):
     """Compare methods in the viewer.
@@ -45,12 +58,16 @@ class Compare(QWidget):
         super().__init__()
         self._background = Background(self._refresh)
         self._found: SideBySide | None = None
+        self._limits = (0.0, 1.0)  # black and white of the recording on the canvas
         self.chosen = CompareChoice(napari_viewer)
         self.compare_button = button(
             "Compare", "Super-resolve up to four planes by each method, and measure."
         )
         self.compare_button.setObjectName("run")
         self.stop_button = button("Stop", "Stop after this plane.")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
         self.grid = PictureGrid()
         self.view = MethodTable()
         self.basis = QLabel()
@@ -80,7 +97,10 @@ class Compare(QWidget):
         except StackError as error:
             show_error(explain(error))
             return
+        low, high = self.chosen.recording.currentData().contrast_limits
+        self._limits = (float(low), float(high))
         self.basis.setText("Comparing …")
+        show_progress(self.bar, 0, 0)
         self._background.start(
             _comparing,
             recording,
@@ -113,15 +133,18 @@ class Compare(QWidget):
     def _show_step(self, step: tuple[int, int]) -> None:
         done, total = step
         self.basis.setText(f"Result {done} of {total} …")
+        show_progress(self.bar, done, total)
         self._background.show_progress(done, total)
 
     def _show(self, result: tuple[SideBySide, Part]) -> None:
         self._found, part = result
         height, width = self._found.pictures["recording"].shape
-        self.grid.show_pictures(self._found)
+        self.grid.show_pictures(self._found, self._limits)
         self.grid.look_at(part, height, width)
         self.view.show_figures(self._found.comparison)
-        self.basis.setText(self._found.comparison.basis)
+        basis = self._found.comparison.basis
+        has_reference = "reference" in self._found.pictures
+        self.basis.setText(basis if has_reference else f"{AGREES_ONLY}\n\n{basis}")
 
     def _end(self, outcome: str) -> None:
         """Leave what was found before where nothing came of it, and say so."""
@@ -137,6 +160,7 @@ class Compare(QWidget):
         self.chosen.setEnabled(not busy)
         self.compare_button.setEnabled(ready and not busy)
         self.stop_button.setEnabled(busy)
+        self.bar.setVisible(busy)
         for saver in (self.copy_button, self.save_button):
             saver.setEnabled(self._found is not None)
         if not (ready or busy or self._found):
@@ -156,6 +180,7 @@ class Compare(QWidget):
         column = QVBoxLayout(self)
         column.addWidget(self.chosen)
         column.addLayout(row(self.compare_button, self.stop_button))
+        column.addWidget(self.bar)
         column.addWidget(line())
         column.addWidget(scrolled(self.grid), 1)
         column.addWidget(self.view)

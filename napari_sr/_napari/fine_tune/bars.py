@@ -75,11 +75,14 @@ class RunBar(QWidget):
         self.start = _button("Start", "Train with these images.")
         self.pause = _button("Pause", "Leave the machine to others for a while.")
         self.stop = _button("Stop", "End now and keep the best that was found.")
+        self.use = _button("Use it now", "Choose the new model in Super-resolve.")
+        self.use.hide()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
         self._text = QLabel()
         self._text.setWordWrap(True)
+        self._why_not = ""
         row = QHBoxLayout()
         for button in (self.start, self.pause, self.stop):
             row.addWidget(button)
@@ -87,6 +90,7 @@ class RunBar(QWidget):
         column.setContentsMargins(8, 0, 8, 2)
         column.setSpacing(4)
         column.addWidget(self._text)
+        column.addWidget(self.use)
         column.addWidget(self._bar)
         column.addLayout(row)
 
@@ -104,10 +108,14 @@ class RunBar(QWidget):
         show_progress(self._bar, round(STEPS * share), STEPS)
 
     def show_state(
-        self, *, can_start: bool, is_running: bool, is_paused: bool, is_stopping: bool
+        self, *, why_not: str, is_running: bool, is_paused: bool, is_stopping: bool
     ) -> None:
-        """Enable what can be used now."""
-        self.start.setEnabled(can_start)
+        """Enable what can be used now; say why it cannot be started, if so."""
+        self.start.setEnabled(not why_not and not is_running)
+        self.start.setToolTip(why_not or "Train with these images.")
+        if why_not != self._why_not:
+            self.say(why_not)
+        self._why_not = why_not
         self.pause.setEnabled(is_running and not is_stopping)
         self.stop.setEnabled(is_running and not is_stopping)
         self._bar.setVisible(is_running)

@@ -91,11 +91,13 @@ class ExamplesPanel(QWidget):
         return bool(self.kind.currentText() == MEASURED)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether there is something to learn from."""
-        return not self.images.is_empty() and not (
-            self.is_measured and self.recordings.is_empty()
-        )
+    def what_is_missing(self) -> str:
+        """Say what is to be chosen before there is something to learn from."""
+        if self.images.is_empty():
+            return "Tick sharp images to learn from, or add files."
+        if self.is_measured and self.recordings.is_empty():
+            return "Tick the recordings of the same fields, or add files."
+        return ""
 
     def sources(self) -> tuple[tuple[Stack | str, ...], tuple[Stack | str, ...]]:
         """Give sharp images and, for measured pairs, the recordings of them."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from napari_sr._napari.parts.heavy_imports import OPTIMIZERS, load
+from napari_sr._napari.parts.heavy_imports import OPTIMIZERS, PLOTS, load
 from napari_sr.recipes import Recipe
 from napari_sr.training.unsaved import UnsavedTraining, begin
 
@@ -138,7 +138,7 @@ def resume(
     unfinished: UnsavedTraining, stop: Event
 ) -> Generator[Update, None, TrainingOutcome]:
     """Go on with a training; parameters and results as for `train`."""
-    load("napari_sr.training.session", OPTIMIZERS)
+    load("napari_sr.training.session", OPTIMIZERS, PLOTS)
     from napari_sr.device import choose_device, leave_a_core, release_memory
 
     device = choose_device(unfinished.recipe.settings.device)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_sr._napari.parts.form import combo
 from napari_sr._napari.parts.preferences import DEVICES, preferences
+from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall
 from napari_sr._napari.parts.section import Section
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
 from napari_sr.settings import TrainingSettings
@@ -123,10 +124,17 @@ class TrainingForm(QWidget):
         }
 
     def restore(self, choices: Mapping[str, Any]) -> None:
-        """Choose what was remembered, where it is still offered."""
-        for name in ("base", "device"):
-            box = getattr(self, name)
-            box.setCurrentIndex(max(0, box.findText(str(choices.get(name, "")))))
+        """Choose what was remembered, where it is still offered.
+
+        Else the model that is super-resolved with is the base, if it is a trained one.
+        """
+        in_use = recall(SUPER_RESOLVE).get("model")
+        for box, wanted in (
+            (self.base, choices.get("base", in_use)),
+            (self.device, choices.get("device")),
+        ):
+            place = box.findText(str(wanted))
+            box.setCurrentIndex(place if place >= 0 else box.currentIndex())
         minutes = choices.get("minutes", MINUTES)
         self.minutes.setValue(minutes if isinstance(minutes, int | float) else MINUTES)
         self.texture.setChecked(choices.get("texture") is True)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_sr._napari.parts.curve_plot import CurvePlot, PlottedCurve
 from napari_sr._napari.parts.image_view import LinkedViews, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_sr._napari.fine_tune.flow import Update
+    from napari_sr._napari.parts.curve_plot import PlottedCurve
     from napari_sr.training.validation import PatchPreview
 
     Row = Mapping[str, float | str]
@@ -29,6 +29,17 @@ class LiveView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._rivals: Mapping[str, float] = {}
+        self._are_drawn = False
+        self.patch = LinkedViews(("recorded", "now", "truth"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.patch)
+
+    def _draw_plots(self) -> None:
+        """Make the plots with the first update: what draws them is loaded by then."""
+        from napari_sr._napari.parts.curve_plot import CurvePlot
+
+        self._are_drawn = True
         self.quality = CurvePlot("PSNR on held-out images / dB")
         self.quality.setToolTip(
             "How near the model comes to the truth on images it does not learn from; "
@@ -41,22 +52,22 @@ class LiveView(QWidget):
             "How much of the fine texture is missing or too much; lower is better. By "
             "this the textured end is chosen."
         )
-        self.patch = LinkedViews(("recorded", "now", "truth"))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        for part in (self.patch, self.quality, self.losses, self.texture):
-            column.addWidget(part)
-        self.clear()
+        for part in (self.quality, self.losses, self.texture):
+            self.layout().addWidget(part)
+        self._show_history(())
 
     def clear(self) -> None:
         """Forget the training before."""
         self._rivals = {}
-        self._show_history(())
+        if self._are_drawn:
+            self._show_history(())
         for view in self.patch.views:
             view.clear()
 
     def show_update(self, update: Update) -> None:
         """Show what is new."""
+        if update.history is not None and not self._are_drawn:
+            self._draw_plots()
         if update.rivals is not None:
             self._rivals = update.rivals
         if update.history is not None:
@@ -87,6 +98,8 @@ class LiveView(QWidget):
 
 def _curve(history: Sequence[Row], figure: str, name: str, colour: str) -> PlottedCurve:
     """Draw a figure over the minutes spent."""
+    from napari_sr._napari.parts.curve_plot import PlottedCurve
+
     points = tuple(
         (float(row["seconds"]) / 60, float(row[figure]))
         for row in history

@@ -27,6 +27,7 @@ from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_picker import refresh_pickers
 from napari_sr._napari.parts.remembered import recall, remember
 from napari_sr._napari.parts.worker import once
+from napari_sr._napari.super_resolve.preview_here import open_widget
 from napari_sr.catalogue.lookup import list_cards, new_model_path
 from napari_sr.training.unsaved import UnsavedTraining
 
@@ -46,6 +47,7 @@ class FineTune(FineTunePanel):
         super().__init__(napari_viewer)
         self._viewer = napari_viewer
         self._outcome: TrainingOutcome | None = None
+        self._saved_as = ""
         self._stop = Event()
         self._background = Background(self._refresh)
         self._connect()
@@ -65,6 +67,7 @@ class FineTune(FineTunePanel):
         self.examples.changed.connect(self._refresh)
         self.run_bar.start.clicked.connect(lambda *_: self.start())
         self.run_bar.pause.clicked.connect(lambda *_: self.pause_or_go_on())
+        self.run_bar.use.clicked.connect(lambda *_: self.use())
         self.run_bar.stop.clicked.connect(lambda *_: self.stop())
         self.save_bar.save.clicked.connect(lambda *_: self.save())
         self.save_bar.discard.clicked.connect(lambda *_: self.discard())
@@ -130,6 +133,10 @@ class FineTune(FineTunePanel):
             once, save, outcome, path, title=f"Save {name}", result=self._saved
         )
 
+    def use(self) -> None:
+        """Choose the model that was saved last in the widget that super-resolves."""
+        open_widget(self._viewer).use(self._saved_as)
+
     def discard(self) -> None:
         """Forget the model that was found."""
         if self._outcome is not None and not self._background.is_busy:
@@ -142,6 +149,12 @@ class FineTune(FineTunePanel):
     @property
     def _is_idle(self) -> bool:
         return not self._background.is_busy and self._outcome is None
+
+    def _why_not(self) -> str:
+        """Say what is missing before a training can start."""
+        if self.form.card is None:
+            return "There is no model to start from: import one in Models."
+        return self.examples.what_is_missing
 
     def _request(self) -> TrainingRequest:
         """Gather what is chosen; refuse a name now, not after the training."""
@@ -167,6 +180,7 @@ class FineTune(FineTunePanel):
         self.live.clear()
         self.notes.clear()
         self.run_bar.show_share(0)
+        self.run_bar.use.hide()
         self.run_bar.say("Preparing …")
         self._background.start(
             flow,  # type: ignore[arg-type]
@@ -197,6 +211,8 @@ class FineTune(FineTunePanel):
 
     def _saved(self, path: Path) -> None:
         self._set_up_again(f"Saved: {path.stem} can now be chosen.")
+        self._saved_as = path.stem
+        self.run_bar.use.show()
         self.reset_choices()
         refresh_pickers(self._viewer)
 
@@ -217,7 +233,7 @@ class FineTune(FineTunePanel):
         self.examples.setEnabled(idle)
         self.form.setEnabled(idle)
         self.run_bar.show_state(
-            can_start=idle and self.examples.is_complete and self.form.card is not None,
+            why_not=self._why_not() if idle else "",
             is_running=busy and not ended,
             is_paused=self._background.is_paused,
             is_stopping=self._stop.is_set(),

@@ -27,6 +27,27 @@ def guess_result(layers: Sequence[Image]) -> Image | None:
     return max(layers, key=lambda layer: _n_columns(layer), default=None)
 
 
+def guess_source(layers: Sequence[Image], active: object = None) -> Image | None:
+    """Find what is most likely to be super-resolved; never what is a result.
+
+    A recording that is seen goes before one that is hidden, and both before a truth;
+    among equals the active layer goes first, then the lowest in the list.
+    """
+    likely = [layer for layer in layers if not is_result(layer)]
+
+    def rank(layer: Image) -> tuple[bool, bool, bool]:
+        return is_truth(layer, likely), not layer.visible, layer != active
+
+    return min(likely, key=rank, default=None)
+
+
+def result_to_save(layers: Iterable[Layer], active: object) -> Image | None:
+    """Find the active layer if it is a result, else the newest result."""
+    results = [layer for layer in images_in(layers) if is_result(layer)]
+    chosen = [layer for layer in results if layer == active]
+    return next(iter([*chosen, *reversed(results)]), None)
+
+
 def guess_recording(result: Image, layers: Sequence[Image]) -> Image | None:
     """Find the layer that a result was made from.
 
@@ -89,6 +110,17 @@ def images_in(layers: Iterable[Layer], *, colours: bool = False) -> list[Image]:
 def is_only_looked_at(layer: Image) -> bool:
     """Tell a preview or a map of a result from what can be computed with."""
     return bool({"is_preview", "map"} & set(_said(layer)))
+
+
+def is_truth(layer: Image, layers: Iterable[Image]) -> bool:
+    """Tell what is meant as the truth: by its name, or beside a coarser image."""
+    return "truth" in layer.name.lower() or any(
+        _n_columns(layer) % _n_columns(other) == 0
+        and _n_columns(layer) > _n_columns(other)
+        and _same_field(layer, other)
+        for other in layers
+        if other is not layer and not is_result(other)
+    )
 
 
 def _said(layer: Image) -> dict[str, Any]:

@@ -6,11 +6,16 @@ nothing is loaded before that.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sr._napari.layers.geometry import placement_of
+from napari_sr._napari.parts.heavy_imports import load
+from napari_sr._napari.parts.waiting import wait_for
+
+if TYPE_CHECKING:
+    from napari_sr.phantoms import Phantom
 
 SampleLayer = tuple[np.ndarray, dict[str, Any], str]
 
@@ -32,9 +37,7 @@ def open_phantom(name: str) -> list[SampleLayer]:
         The recording, then the truth, which is hidden at first. Both cover the same
         field and have the same contrast limits.
     """
-    from napari_sr.phantoms import make_phantom
-
-    phantom = make_phantom(name)
+    phantom = wait_for(f"Drawing {name}", _draw, name)
     limits = np.percentile(phantom.recorded, SHOWN).tolist()
     recorded: dict[str, Any] = {
         "name": name,
@@ -49,6 +52,14 @@ def open_phantom(name: str) -> list[SampleLayer]:
         **placement_of(phantom.truth_axes),
     }
     return [(phantom.recorded, recorded, "image"), (phantom.truth, truth, "image")]
+
+
+def _draw(name: str) -> Phantom:
+    """Draw it, in a thread: torch is loaded for its noise."""
+    load("napari_sr.phantoms")
+    from napari_sr.phantoms import make_phantom
+
+    return make_phantom(name)
 
 
 def filaments() -> list[SampleLayer]:

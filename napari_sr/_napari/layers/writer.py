@@ -17,9 +17,13 @@ from napari_sr.files import create_stack
 from napari_sr.files.formats import FORMATS
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from napari_sr._napari.layers.place import Pixels
 
 _SUFFIXES = {file_format.name: file_format.suffixes for file_format in FORMATS}
+KINDS = {"OME-TIFF (*.ome.tif)": "TIFF", "OME-Zarr (*.ome.zarr)": "OME-Zarr"}
+"""What a layer can be saved as: in the words of a dialog, and of `FORMATS`."""
 
 
 def write_tiff(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
@@ -30,6 +34,25 @@ def write_tiff(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
 def write_zarr(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
     """Write an image layer to an OME-Zarr; see `write_layer`."""
     return _as_napari_hears(path, data, meta, _SUFFIXES["OME-Zarr"], ".ome.zarr")
+
+
+def save_layer(layer: Image, path: str, kind: str) -> str:
+    """Write a layer with its place, and give the path; see `write_layer`.
+
+    Parameters
+    ----------
+    layer
+        One channel.
+    path
+        As the user named it.
+    kind
+        Of `KINDS`, where the name has the suffix of none of them.
+    """
+    data, meta, _ = layer.as_layer_data_tuple()
+    named = [one for one in KINDS.values() if path.lower().endswith(_SUFFIXES[one])]
+    suffixes = _SUFFIXES[next(iter(named), KINDS[kind])]
+    (written,) = write_layer(path, data, meta, suffixes, kind.split("*")[1].rstrip(")"))
+    return written
 
 
 def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401

@@ -94,14 +94,27 @@ def fill(box: QComboBox, items: Sequence[tuple[str, object]]) -> None:
         box.setItemData(i, text, Qt.ItemDataRole.ToolTipRole)
 
 
-def offer(box: QComboBox, items: Sequence[tuple[str, object]]) -> None:
-    """Replace the items, and say so only if another one is chosen now."""
+def offer(
+    box: QComboBox, items: Sequence[tuple[str, object]], otherwise: object = None
+) -> None:
+    """Replace the items, and say so only if another one is chosen now.
+
+    Parameters
+    ----------
+    box
+        What is chosen stays so where it is still offered.
+    items
+        What is shown, and what it stands for.
+    otherwise
+        Chosen where that is gone; where this is not offered either, nothing is chosen.
+    """
     before = box.currentData()
     with QSignalBlocker(box):
         fill(box, items)
         known = [data for _, data in items]
-        place = next((i for i, data in enumerate(known) if data is before), len(known))
-        box.setCurrentIndex(min(place, len(known) - 1))
+        wanted = before if any(data is before for data in known) else otherwise
+        place = next((i for i, data in enumerate(known) if data is wanted), -1)
+        box.setCurrentIndex(place)
     if box.currentData() is not before:
         box.currentIndexChanged.emit(box.currentIndex())
 

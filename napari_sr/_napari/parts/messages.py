@@ -50,6 +50,8 @@ def ask_and_write(
     try:
         write(path)
     except OSError as error:
-        show_error(f"{path} cannot be written ({error.strerror}).")
+        # Of the system's errors the reason; others say it all in their sentence.
+        reason = error.strerror and f"{path} cannot be written ({error.strerror})."
+        show_error(reason or str(error))
     except ValueError as error:
         show_error(explain(error))

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import napari
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_sr._napari.parts.form import choose, combo, fill, row
-from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
+from napari_sr.catalogue.lookup import FOR_ALL_KINDS, scan_models
 from napari_sr.methods.names import METHODS
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class ModelPicker(QWidget):
     def refresh(self) -> None:
         """Offer the models that there are now; what was chosen stays if it is there."""
         before = self.model if self.box.count() else None
-        self._cards = {card.name: card for card in list_cards()}
+        cards, unreadable = scan_models()
+        _tell_once(unreadable)
+        self._cards = {card.name: card for card in cards}
         trained = [
             (f"{card.name}  ×{card.factor} · {card.domain}", card.name)
             for card in self._cards.values()
@@ -71,18 +74,36 @@ class ModelPicker(QWidget):
             # A picker has no place for a file beside the name.
             methods = [(name, name) for name, m in METHODS.items() if not m.needs_file]
             fill(self.box, [*trained, *methods])
-            choose(self.box, chosen or FOR_ALL_KINDS)
+            self.box.setCurrentIndex(max(0, self.box.findData(FOR_ALL_KINDS)))
+            self._choose(chosen)
         if self.model != before:
             self._on_chosen()
 
     def choose(self, name: object, factor: object = None) -> None:
         """Choose a model, and a factor, where they are offered."""
-        choose(self.box, name)
+        self._choose(name)
         choose(self.factor_box, factor)
+
+    def _choose(self, name: object) -> None:
+        """Choose a model; where it is no longer there, say so."""
+        choose(self.box, name)
+        if name not in (None, self.name):
+            show_warning(f"The model {name} is no longer there; {self.name} is chosen.")
 
     def _on_chosen(self) -> None:
         self.factor_box.setVisible(self.factor is not None)
         self.changed.emit()
+
+
+_told: set[str] = set()
+
+
+def _tell_once(unreadable: list[str]) -> None:
+    """Tell of files that are no models, of each once for as long as it is the same."""
+    for text in unreadable:
+        if text not in _told:
+            _told.add(text)
+            show_warning(text)
 
 
 def refresh_pickers(viewer: object = None) -> None:

@@ -13,6 +13,9 @@ from qtpy.QtCore import QSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SUPER_RESOLVE = "super_resolve"
+"""The widget that super-resolves: others begin with the model in use there."""
+
 
 def remember(widget: str, choices: Mapping[str, Any]) -> None:
     """Keep the choices of a widget: anything that JSON can hold."""

@@ -19,13 +19,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.quality.choice import QualityChoice
 from napari_sr._napari.quality.figure_view import FigureView
-from napari_sr._napari.quality.map_layers import add_maps
+from napari_sr._napari.quality.map_layers import MapLayers
 from napari_sr.image.stack import StackError
 from napari_sr.settings import explain
 
@@ -50,7 +51,9 @@ class QualityTable(QWidget):
         self._viewer = napari_viewer
         self._background = Background(self._refresh)
         self._found: Assessment | None = None
-        self._recording: Image | None = None  # that it is about
+        self._sentences = ""
+        self._about: tuple[Image, tuple[Stack, Stack, Stack | None]] | None = None
+        self.maps = MapLayers(napari_viewer, self._say_of_maps)
         self.chosen = QualityChoice(napari_viewer)
         self.measure_button = button("Measure", "Take the figures of the result.")
         self.measure_button.setObjectName("run")
@@ -65,7 +68,8 @@ class QualityTable(QWidget):
             "Show maps",
             "Add layers: where the result disagrees with the recording, what no "
             "recording can confirm, how sure each pixel is, what the textured end "
-            "added, and the error where there is a reference.",
+            "added, and the error where there is a reference. They are those of the "
+            "plane in view, and follow it.",
         )
         self.report_button = button(
             "Report …", "Write one page with everything, to read, print and keep."
@@ -89,10 +93,12 @@ class QualityTable(QWidget):
         if stacks is None:
             return
         self._forget("Measuring …")
-        self._recording = self.chosen.recording.currentData()
+        recording = self.chosen.recording.currentData()
+        self._about = (recording, stacks)
         self._background.start(
             _assessing,
             *stacks,
+            plane_in_view(recording, self._viewer),
             title=f"Quality of {stacks[0].name}",
             step=self._show_step,
             result=self._show,
@@ -116,9 +122,10 @@ class QualityTable(QWidget):
             )
 
     def show_maps(self) -> None:
-        """Add the maps as layers."""
-        if self._found is not None and self._recording is not None:
-            add_maps(self._viewer, self._recording, self._found)
+        """Add the maps as layers; they follow the plane in view."""
+        if self._found is not None and self._about is not None:
+            recording, stacks = self._about
+            self.maps.show(recording, self._found, stacks)
 
     def write_report(self) -> None:
         """Ask for a file and write the report to it."""
@@ -154,10 +161,16 @@ class QualityTable(QWidget):
             assessment.comparison.basis,
             *assessment.remarks,
         )
-        self.basis.setText("\n\n".join(sentences))
+        self._sentences = "\n\n".join(sentences)
+        self.basis.setText(self._sentences)
+
+    def _say_of_maps(self, text: str) -> None:
+        if self._found is not None:
+            self.basis.setText(text or self._sentences)
 
     def _forget(self, text: str) -> None:
         self._found = None
+        self.maps.forget()
         self.view.clear_figures()
         self.basis.setText(text)
 
@@ -187,6 +200,7 @@ class QualityTable(QWidget):
         self.maps_button.clicked.connect(lambda: self.show_maps())
         self.report_button.clicked.connect(lambda: self.write_report())
         when_closed(self, self._background.leave)
+        when_closed(self, self.maps.leave)
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
@@ -212,10 +226,10 @@ def _write_report(assessment: Assessment, path: str) -> None:
 
 
 def _assessing(
-    result: Stack, recording: Stack, reference: Stack | None
+    result: Stack, recording: Stack, reference: Stack | None, index: tuple[int, ...]
 ) -> Generator[tuple[int, int], None, Assessment]:
     """Assess in a thread, where torch is loaded."""
     load("napari_sr.trust.flow")
     from napari_sr.trust.flow import assess_steps
 
-    return (yield from assess_steps(recording, result, reference))
+    return (yield from assess_steps(recording, result, reference, None, index))

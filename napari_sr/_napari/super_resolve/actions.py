@@ -64,6 +64,11 @@ class Actions(QWidget):
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
         # Room for two lines from the start, so that nothing jumps.
         self.status.setMinimumHeight(2 * self.status.fontMetrics().lineSpacing() + 4)
+        self.save_result = button(
+            "Save result …",
+            "Write the selected result, or the newest one, with its pixel size and "
+            "how it was made.",
+        )
         self.copy = button(
             "Copy as Python", "Put a script that does the same into the clipboard."
         )
@@ -77,7 +82,8 @@ class Actions(QWidget):
     def in_order(self) -> list[QWidget]:
         """List what can be used, from top to bottom."""
         compare = (self.preview, self.before, self.curtain)
-        return [*compare, self.run, self.stop, self.copy, self.save]
+        runs = (self.run, self.stop, self.save_result)
+        return [*compare, *runs, self.copy, self.save]
 
     def show_progress(self, done: int, total: int, *, is_on: bool) -> None:
         """Set the bar; without a total it only says that something is going on."""
@@ -114,5 +120,6 @@ class Actions(QWidget):
         column.addLayout(row(self.run, self.stop))
         column.addWidget(self.bar)
         column.addWidget(self.status)
+        column.addWidget(self.save_result)
         column.addLayout(row(self.copy, self.save))
         return curtain_row

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
+    QComboBox,
     QFormLayout,
     QLabel,
     QSizePolicy,
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.layers.roles import guess_source, is_truth
 from napari_sr._napari.parts.form import column, combo, fill, hint, offer, row
 from napari_sr._napari.parts.model_picker import ModelPicker
 from napari_sr._napari.parts.more_settings import MoreSettings
@@ -50,7 +52,9 @@ class Choices(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._is_by_hand = False  # else a recording is chosen as soon as there is one
         self.layer_box = combo("The recording: one channel; any number of planes.")
+        self.layer_box.setPlaceholderText("open or choose a recording")
         self.models = ModelPicker()
         self.card_line = QLabel()
         self.card_line.setWordWrap(True)
@@ -115,15 +119,24 @@ class Choices(QWidget):
         chosen: Literal["auto", "off"] = self.agreement_box.currentData()
         return chosen if self.agreement_box.isEnabledTo(self) else "auto"
 
-    def offer_layers(self, layers: Sequence[Image]) -> None:
-        """Offer these layers; what was chosen stays so if it is still there."""
-        offer(self.layer_box, [(layer.name, layer) for layer in layers])
+    def offer_layers(self, layers: Sequence[Image], active: object) -> None:
+        """Offer these layers, and choose a recording unless the user chose a layer.
+
+        What was chosen stays so if it is still there, but for a truth for want of a
+        recording.
+        """
+        is_gone = self.layer not in layers
+        self._is_by_hand &= not is_gone
+        likely = guess_source(layers, active)
+        offer(self.layer_box, [(layer.name, layer) for layer in layers], likely)
+        if self.layer is not None and not self._is_by_hand:
+            if is_truth(self.layer, layers):
+                _choose(self.layer_box, likely)
 
     def choose_layer(self, layer: object) -> None:
-        """Choose a layer, if it is one that can be chosen."""
-        items = range(self.layer_box.count())
-        for i in (i for i in items if self.layer_box.itemData(i) == layer):
-            self.layer_box.setCurrentIndex(i)
+        """Choose a layer as a user does, if it is one that can be chosen."""
+        _choose(self.layer_box, layer)
+        self._is_by_hand = self.layer == layer
 
     def show_machine(self, machine: Machine) -> None:
         """Say what each device is, how much of it is free, and what auto means."""
@@ -190,6 +203,7 @@ class Choices(QWidget):
 
     def _connect(self) -> None:
         self.models.changed.connect(self._on_model)
+        self.layer_box.activated.connect(self._keep_layer)
         self.dial.valueChanged.connect(self._show_dial)
         self.noise.changed.connect(self.changed)
         self.more.changed.connect(self.changed)
@@ -197,6 +211,9 @@ class Choices(QWidget):
             box.currentIndexChanged.connect(self.changed)
         for value in (self.dial, self.tile_box):
             value.valueChanged.connect(self.changed)
+
+    def _keep_layer(self, _place: int) -> None:
+        self._is_by_hand = True
 
     def _lay_out(self) -> None:
         form = QFormLayout(self)
@@ -212,3 +229,9 @@ class Choices(QWidget):
         form.addRow("Device", self.device_box)
         form.addRow("Tile", self.tile_box)
         form.addRow(self.more)
+
+
+def _choose(box: QComboBox, layer: object) -> None:
+    """Choose a layer: one that is equal, as napari gives plugins wrapped ones."""
+    for place in (i for i in range(box.count()) if box.itemData(i) == layer):
+        box.setCurrentIndex(place)

@@ -11,18 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.experimental import link_layers
+from napari.experimental import link_layers, unlink_layers
 from superqt.utils import QSignalDebouncer
 
 from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
-from napari_sr._napari.parts.background import Background
-from napari_sr._napari.super_resolve.preview_pixels import Sight, preview_steps
-from napari_sr._napari.super_resolve.view import (
+from napari_sr._napari.layers.view import (
     NotInViewError,
     View,
     changes_of_view,
     part_in_view,
 )
+from napari_sr._napari.parts.background import Background
+from napari_sr._napari.super_resolve.preview_pixels import Sight, preview_steps
 from napari_sr.settings import explain
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Preview:
         self._again = False
         self._shown: tuple[UpscaleRequest, Sight] | None = None
         self._source: Image | None = None
+        self._placed: tuple[Image, int, tuple[int, ...]] | None = None
         self._curtain = 0.0
         self._is_held = False
         self._debouncer = QSignalDebouncer()
@@ -94,6 +95,7 @@ class Preview:
         self.is_on = True
         for event in changes_of_view(self._viewer):
             event.connect(self.ask_again)
+        self._viewer.layers.events.removed.connect(self._on_removed)
         self._viewer.bind_key(KEY, self._while_held, overwrite=True)
         self.refresh()
 
@@ -104,18 +106,36 @@ class Preview:
         self.is_on = False
         for event in changes_of_view(self._viewer):
             event.disconnect(self.ask_again)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer.bind_key(KEY, None)
         self._debouncer.cancel()
         self._background.leave()
         self._again = False
-        layer, self.layer, self._shown, self._source = self.layer, None, None, None
+        self._shown = None
+        if (layer := self._kept()) is not None:
+            layer.visible = False  # and not removed: some drivers crash at it
+
+    def leave(self) -> None:
+        """Take the layer away, and say nothing more: nobody is there to listen."""
+        self.stop()
+        self._ask = _nothing_is_asked
+        self._forget_layer()
+
+    def _kept(self) -> Image | None:
+        """Give the layer, if it is in the viewer."""
+        return self.layer if self.layer in self._viewer.layers else None
+
+    def _forget_layer(self) -> None:
+        layer, self.layer, self._placed = self.layer, None, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
-    def leave(self) -> None:
-        """Stop, and say nothing more: nobody is there to listen."""
-        self.stop()
-        self._ask = _nothing_is_asked
+    def _on_removed(self, event: object) -> None:
+        """End the preview whose layer the user has removed."""
+        if self.layer is not None and getattr(event, "value", None) == self.layer:
+            self.layer = self._placed = None
+            self.stop()
+            self._failed()
 
     def ask_again(self, _event: object = None) -> None:
         """Compute it again soon, since something has changed."""
@@ -146,7 +166,9 @@ class Preview:
         if self.is_busy:
             self._background.stop()
             self._again = True
-        elif not self._has(request, view):
+        elif self._has(request, view):
+            self._tell(_sentence(view, request))
+        else:
             self._source = source
             self._tell("Computing the preview …")
             self._background.start(
@@ -160,7 +182,7 @@ class Preview:
             )
 
     def _has(self, request: UpscaleRequest, view: View) -> bool:
-        if self._shown is None or self.layer not in self._viewer.layers:
+        if self._shown is None or self._kept() is None:
             return False
         known, sight = self._shown
         return known == request and sight.view.covers(view)
@@ -169,7 +191,7 @@ class Preview:
         if sight is not None and not self._background.is_stopping:
             self._shown = (request, sight)
             self._draw()
-            self._tell(_sentence(sight))
+            self._tell(_sentence(sight.view, request))
 
     def _draw(self) -> None:
         """Put before and after into the layer, on either side of the curtain."""
@@ -180,14 +202,49 @@ class Preview:
         column = math.ceil(share * sight.after.shape[1])
         pixels = sight.after.copy()
         pixels[:, :column] = sight.before[:, :column]
+        if 0 < share < 1:
+            pixels[:, max(0, column - 1) : column] = self._line_value(pixels.dtype)
         pixels = pixels[(np.newaxis,) * len(sight.view.index)]
-        place = upscaled_placement(self._source, sight.factor, sight.view.first)
-        if self.layer is None or self.layer not in self._viewer.layers:
-            self.layer = self._add(pixels, place)
+        wanted = (self._source, sight.factor, sight.view.first)
+        layer = self._kept()
+        if layer is not None and layer.ndim != self._source.ndim:
+            self._forget_layer()
+            layer = None
+        if layer is None:
+            self.layer = layer = self._add(pixels, upscaled_placement(*wanted))
+        elif self._placed == wanted and layer.data.shape == pixels.shape:
+            # Only the pixels: to place it anew costs the viewer three times as much.
+            layer.data[...] = pixels
+            layer.refresh(extent=False, highlight=False, thumbnail=False)
         else:
-            self.layer.data = pixels
-            for name, value in place.items():
-                setattr(self.layer, name, value)
+            layer.data = pixels
+            for name, value in upscaled_placement(*wanted).items():
+                setattr(layer, name, value)
+            self._look_like_source(layer, self._source)
+        self._placed = wanted
+        if not layer.visible:  # napari draws anew whatever it is set to
+            layers = self._viewer.layers
+            layers.move(layers.index(layer), len(layers))
+            layer.visible = True
+
+    def _look_like_source(self, layer: Image, source: Image) -> None:
+        """Let the layer of another recording look as this one from now on."""
+        if self._placed is None or self._placed[0] is source:
+            return
+        unlink_layers([self._placed[0], layer], LOOK)
+        for name in LOOK:
+            setattr(layer, name, getattr(source, name))
+        layer.name = f"preview of {source.name}"
+        layer.contrast_limits_range = source.contrast_limits_range
+        link_layers([source, layer], LOOK)
+
+    def _line_value(self, dtype: np.dtype[Any]) -> NDArray:
+        """Give the counts that are drawn brightest, for the line of the curtain."""
+        high = self._source.contrast_limits[1] if self._source is not None else 0
+        if dtype.kind in "iu":
+            limits = np.iinfo(dtype)
+            high = min(max(round(high), limits.min), limits.max)
+        return np.asarray(high, dtype)
 
     def _add(self, pixels: NDArray, place: dict[str, Any]) -> Image:
         """Add the layer, and leave the selection as it is."""
@@ -205,6 +262,8 @@ class Preview:
             **place,
         )
         layer.contrast_limits_range = source.contrast_limits_range
+        layer.bounding_box.points = False
+        layer.bounding_box.visible = True  # where the preview is
         link_layers([source, layer], LOOK)
         layers.selection = selected
         return layer
@@ -227,11 +286,14 @@ def _nothing_is_asked() -> None:
     """Nobody is there to ask for anything."""
 
 
-def _sentence(sight: Sight) -> str:
-    height, width = sight.after.shape
-    if sight.view.is_middle:
+def _sentence(view: View, request: UpscaleRequest) -> str:
+    model = request.model
+    factor = (request.factor or 1) if isinstance(model, str) else model.factor
+    sides = (view.rows, view.columns)
+    height, width = (factor * (side.stop - side.start) for side in sides)
+    if view.is_middle:
         return (
-            f"Preview of the middle of the view, {height} × {width} px: zoom in to "
-            f"see all that is in view."
+            f"Preview of the middle of the view, {height} × {width} px, in the frame: "
+            f"zoom in to see all that is in view."
         )
     return f"Preview of what is in view, {height} × {width} px."

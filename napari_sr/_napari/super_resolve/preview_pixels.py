@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sr._napari.layers.view import View
     from napari_sr._napari.super_resolve.prepared import Preparer
     from napari_sr._napari.super_resolve.request import UpscaleRequest
-    from napari_sr._napari.super_resolve.view import View
 
 
 @dataclass(frozen=True, slots=True, eq=False)

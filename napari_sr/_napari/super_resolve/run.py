@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from superqt.utils import QSignalThrottler
 
+from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import Background
 from napari_sr._napari.super_resolve.flow import Result, run
 from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.result_layer import ResultLayer
-from napari_sr._napari.super_resolve.view import plane_in_view
 from napari_sr.runs.summary import _as_typed
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ class Running:
         self._source: Image | None = None
         self._current: ResultLayer | None = None
         self._unfinished: list[ResultLayer] = []
-        self._started = 0.0
+        self._first: tuple[float, int] | None = None
         self._is_adding = False
+        self._is_sourceless = False  # the recording was removed meanwhile
         self._throttler = QSignalThrottler()
         self._throttler.setTimeout(REDRAW_MS)
         self._throttler.triggered.connect(self._redraw)
@@ -83,7 +84,7 @@ class Running:
         if self.is_on:
             return
         self._source, self._current = source, self._find(request)
-        self._started = monotonic()
+        self._first, self._is_sourceless = None, False
         self.progress, self.sentence = (0, 0), "Preparing: measuring the stack …"
         self._background.start(
             run,
@@ -144,11 +145,15 @@ class Running:
             self._unfinished.append(self._current)
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
-        passed = monotonic() - self._started
-        left = passed / step.tiles_done * (step.n_tiles - step.tiles_done)
         n_planes = result.request.stack.n_planes
         number = min(n_planes, len(result.done) + 1)
-        parts = [f"Plane {number} of {n_planes}", describe_time_left(left)]
+        parts = [f"Plane {number} of {n_planes}"]
+        now = (monotonic(), step.tiles_done)
+        # From the first tile on: what comes before it, such as loading, comes once.
+        began, first = self._first = self._first or now
+        if step.tiles_done > first:
+            each = (now[0] - began) / (step.tiles_done - first)
+            parts.append(describe_time_left(each * (step.n_tiles - step.tiles_done)))
         if step.tile is not None and step.tile < result.plan.tile:
             parts.append(f"memory ran out, so tiles are now {step.tile} px")
         return ", ".join(parts)
@@ -173,6 +178,12 @@ class Running:
         result = self._current.result if self._current else None
         if self._is_gone():
             self.sentence = "Stopped: the layer was removed."
+        elif self._is_sourceless:
+            n_done = len(result.done) if result else 0
+            self.sentence = (
+                f"Stopped: the recording was removed. Planes done: {n_done}; the "
+                f"others cannot be done without it."
+            )
         elif outcome == "failed":
             self.sentence = "Failed"
         else:
@@ -188,6 +199,7 @@ class Running:
         self._unfinished = [u for u in self._unfinished if u.layer != gone]
         of_run = (self._source, self._current.layer if self._current else None)
         if self.is_on and gone is not None and gone in of_run:
+            self._is_sourceless |= gone == self._source
             self.stop()
 
 

@@ -18,11 +18,12 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
 from napari_sr._napari.layers.layer_stack import as_stack
-from napari_sr._napari.layers.roles import images_in
+from napari_sr._napari.layers.roles import images_in, result_to_save
+from napari_sr._napari.layers.writer import KINDS, save_layer
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, choose, order_by_tab
 from napari_sr._napari.parts.preferences import preferences
-from napari_sr._napari.parts.remembered import recall, remember
+from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.actions import CURTAIN_STEPS, Actions
 from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
@@ -35,7 +36,6 @@ from napari_sr.image.stack import Stack, StackError
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.settings import explain
 
-NAME = "super_resolve"
 LOOK_AFTER_MS = 200
 """The machine is looked at when the widget has been seen for so long."""
 
@@ -55,7 +55,7 @@ class SuperResolve(QWidget):
         self._stacks: WeakKeyDictionary[Image, tuple[object, Stack]]
         self._stacks = WeakKeyDictionary()
         self._preparer = Preparer()
-        self._looking = Background()
+        self._looking, self._saving = Background(), Background(self._refresh)
         self._running = Running(napari_viewer, self._preparer, self._refresh)
         self._preview = Preview(
             napari_viewer,
@@ -75,14 +75,15 @@ class SuperResolve(QWidget):
         column.addWidget(self._actions)
         column.addStretch()
         self.reset_choices()
-        self._choices.choose_layer(napari_viewer.layers.selection.active)
         self._recall()
         self._connect()
         self._refresh()
 
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now."""
-        self._choices.offer_layers(images_in(self._viewer.layers, colours=True))
+        layers = self._viewer.layers
+        images = images_in(layers, colours=True)
+        self._choices.offer_layers(images, layers.selection.active)
         self._choices.models.refresh()
         self._refresh()
 
@@ -93,6 +94,10 @@ class SuperResolve(QWidget):
             self._actions.preview.setChecked(False)
             self._running.start(*asked)
 
+    def use(self, model: str) -> None:
+        """Choose a model by its name."""
+        self._choices.models.choose(model)
+
     def toggle_preview(self) -> None:
         """Turn the preview on or off."""
         self._actions.preview.toggle()
@@ -100,6 +105,30 @@ class SuperResolve(QWidget):
     def stop(self) -> None:
         """Stop after the current tile; planes that are done stay."""
         self._running.stop()
+
+    def save_result(self) -> None:
+        """Ask for a file, and write the selected result, or the newest, into it."""
+        layer = self._result
+        if layer is None or self._saving.is_busy:
+            return
+        name = f"{layer.name}.ome.tif".replace("/", "_")
+        kinds = ";;".join(KINDS)
+        path, kind = QFileDialog.getSaveFileName(self, "Save result", name, kinds)
+        if path:
+            self._saving.start(
+                once,
+                save_layer,
+                layer,
+                path,
+                kind or next(iter(KINDS)),
+                title=f"Save {layer.name}",
+                result=lambda written: show_info(f"Saved: {written}"),
+            )
+
+    @property
+    def _result(self) -> Image | None:
+        layers = self._viewer.layers
+        return result_to_save(layers, layers.selection.active)
 
     def copy_as_python(self) -> None:
         """Put a script that does the same into the clipboard."""
@@ -156,12 +185,12 @@ class SuperResolve(QWidget):
             "consistency": choices.agreement_box.currentData(),
             "device": choices.device_box.currentData(),
         }
-        remember(NAME, chosen)
+        remember(SUPER_RESOLVE, chosen)
         self._preview.ask_again()
         self._refresh()
 
     def _recall(self) -> None:
-        choices, recalled = self._choices, recall(NAME)
+        choices, recalled = self._choices, recall(SUPER_RESOLVE)
         choices.models.choose(recalled.get("model"), recalled.get("factor"))
         choose(choices.agreement_box, recalled.get("consistency"))
         device = recalled.get("device") or preferences().device
@@ -204,6 +233,8 @@ class SuperResolve(QWidget):
         for button in (actions.copy, actions.save):
             button.setEnabled(chosen)
         actions.stop.setEnabled(running.is_on)
+        can_save = self._result is not None and not self._saving.is_busy
+        actions.save_result.setEnabled(can_save)
         actions.before.setEnabled(self._preview.is_on)
         actions.show_progress(*running.progress, is_on=running.is_on)
         if not self._preview.is_on:
@@ -221,10 +252,11 @@ class SuperResolve(QWidget):
         actions.curtain.valueChanged.connect(self._move_curtain)
         actions.run.clicked.connect(self.run)
         actions.stop.clicked.connect(self.stop)
+        actions.save_result.clicked.connect(self.save_result)
         actions.copy.clicked.connect(self.copy_as_python)
         actions.save.clicked.connect(self.save_as_recipe)
         self._look_timer.timeout.connect(self._look)
-        parts = (self._preview, self._running, self._looking)
+        parts = (self._preview, self._running, self._looking)  # a file is written
         when_closed(self, partial(_leave, parts))
 
     def _move_curtain(self, step: int) -> None:
