@@ -32,6 +32,8 @@ Betas = tuple[
     Annotated[float, Field(ge=0, lt=1)],
 ]
 """Decay of Adam's running means of the gradient and of its square."""
+MOST_ALONG_Z = 64
+"""Planes for each recorded one, at most: more would be nothing but interpolated."""
 PixelType = Literal["same", "uint8", "uint16", "int16", "float32"]
 
 
@@ -87,6 +89,29 @@ class UpscaleSettings(BaseModel):
     """Agreement with the recording: `auto` where noise does not explain a difference,
     and of the mean alone if the model is not told the noise; `exact` everywhere, noise
     included; or `off`."""
+    z: Literal["isotropic"] | float | None = Field(default=None, title="Finer along z")
+    """Planes of the result for each recorded one, by the same model: a number such as
+    2 or 3.5, or `isotropic` for steps as small as pixels; as recorded if not given."""
+    factor: Literal[1] | None = Field(default=None, title="Plane")
+    """1 leaves the plane as it is, where only z is to be finer."""
+
+    @field_validator("z")
+    @classmethod
+    def _z_is_finer(cls, value: float | str | None) -> float | str | None:
+        if isinstance(value, float) and not 1 <= value <= MOST_ALONG_Z:
+            raise ValueError(
+                f"z is 'isotropic' or a number from 1 to {MOST_ALONG_Z}, got {value:g}."
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _something_becomes_finer(self) -> Self:
+        if self.factor == 1 and self.z in (None, 1):
+            raise ValueError(
+                "factor=1 leaves the plane as it is, so it needs z: a number, or "
+                "'isotropic'."
+            )
+        return self
 
     @field_validator("noise", mode="before")
     @classmethod

@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Collection
 
     from pydantic import BaseModel
 
 
-def add_flags(parser: argparse.ArgumentParser, settings: type[BaseModel]) -> None:
-    """Add a flag for each field of a settings type, explained by its docstring."""
+def add_flags(
+    parser: argparse.ArgumentParser,
+    settings: type[BaseModel],
+    described: Collection[str] = (),
+) -> None:
+    """Add a flag for each field of a settings type, explained by its docstring.
+
+    `described` names those that have one already.
+    """
     for name, field in settings.model_fields.items():
+        if name in described:
+            continue
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             help=(field.description or "").replace("`", "").replace("%", "%%"),

@@ -70,7 +70,9 @@ def add_upscale(parser: argparse.ArgumentParser) -> None:
         "another one, as DAPI=fluorescence-x2")  # fmt: skip
     add("--recipe", type=Path, metavar="FILE",
         help="a TOML file that says what is not said here")  # fmt: skip
-    add("--factor", type=int, help="for methods without one of their own (bicubic)")
+    add("--factor", type=int,
+        help="for methods without one of their own (bicubic); 1 leaves the plane as "
+        "it is, beside --z")  # fmt: skip
     add("--set", nargs=2, action="append", metavar=("NAME", "VALUE"), dest="options",
         help="an option of a method without weights, such as psf_sigma "
         "1.5")  # fmt: skip
@@ -86,7 +88,7 @@ def add_upscale(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--compression", choices=COMPRESSIONS,
         help="all lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
-    add_flags(parser, UpscaleSettings)
+    add_flags(parser, UpscaleSettings, described=["factor"])
     _add_running(parser)
     parser.set_defaults(run=_upscale, misuse=parser.error)
 
@@ -131,9 +133,9 @@ def _upscale(arguments: argparse.Namespace) -> int:
     from napari_sr.catalogue.lookup import load_with_options
     from napari_sr.runs.channels import as_upscalers
 
-    rest = (arguments.factor, arguments.options or {})
+    options = arguments.options or {}
     models = {
-        channel: load_with_options(model, *rest)
+        channel: load_with_options(model, _factor(arguments, model), options)
         for channel, model in models_of(arguments.model).items()
     }
     upscaler, upscalers = as_upscalers(models, settings)
@@ -141,6 +143,16 @@ def _upscale(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         return plan_jobs(jobs, upscaler, settings)
     return run_jobs(arguments, jobs, upscaler, settings)
+
+
+def _factor(arguments: argparse.Namespace, model: str) -> int | None:
+    """Give the factor of a model in the plane; 1 is asked of the run, not of it."""
+    from napari_sr.methods.names import METHODS
+
+    if arguments.factor == 1:  # along z alone: by twos, as often as needed
+        return 2 if model in METHODS else None
+    factor: int | None = arguments.factor
+    return factor
 
 
 def _of_series(source: Source, name: str) -> Source:
@@ -178,6 +190,8 @@ def _settings(arguments: argparse.Namespace) -> UpscaleSettings:
     if missing:
         arguments.misuse(f"the following arguments are required: {', '.join(missing)}")
     options |= typed_in(arguments, UpscaleSettings)
+    if options.get("factor") != 1:
+        options.pop("factor", None)
     return UpscaleSettings.model_validate(options)
 
 

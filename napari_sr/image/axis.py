@@ -56,7 +56,7 @@ class Axis:
         object.__setattr__(self, "spacing", float(self.spacing))
         object.__setattr__(self, "origin", float(self.origin))
 
-    def upscaled(self, factor: int) -> Axis:
+    def upscaled(self, factor: float) -> Axis:
         """Give this axis with pixels `factor` times smaller.
 
         The outer border stays where it is, so the centre of pixel 0 moves by half a

@@ -127,9 +127,9 @@ def described(
         first = [(*each.info.channels, Channel())[0] for each in stacks]
         info = replace(info, channels=tuple(first))
     return {
-        "shape": stack.upscaled_shape(plan.factor),
+        "shape": plan.shape_of(stack),
         "dtype": plan.dtype,
-        "axes": stack.upscaled_axes(plan.factor),
+        "axes": plan.axes_of(stack),
         "provenance": provenance,
         "info": info,
     }

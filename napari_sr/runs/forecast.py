@@ -24,7 +24,7 @@ from napari_sr.image.axis import Axis
 from napari_sr.image.regions import CHUNK, Region, Regions, region_side
 from napari_sr.image.stack import StackError
 from napari_sr.upscaling.flow import margin_of, region_steps
-from napari_sr.upscaling.plan import make_plan
+from napari_sr.upscaling.plan import make_plan, planes_along_z
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,9 +165,12 @@ def refuse_what_cannot_fit(
     """
     stack, n_channels = channels[0], len(channels)
     dtype = stack.dtype.name if settings.dtype == "same" else settings.dtype
-    shape, suffix = stack.upscaled_shape(upscaler.factor), suffix_of(output)
+    *leading, height, width = stack.upscaled_shape(settings.factor or upscaler.factor)
+    times = planes_along_z(stack, upscaler.factor, settings)
+    shape = (*leading, height, width)
+    suffix = suffix_of(output)
     padded = compression in (None, "none")
-    raw = raw_bytes(shape, dtype, suffix, padded) * n_channels
+    raw = int(raw_bytes(shape, dtype, suffix, padded) * n_channels * times)
     free = free_disk(output)
     if raw <= free:
         return

@@ -12,6 +12,7 @@ import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ from napari_sr.files.zarr.regions import RegionalZarr
 from napari_sr.image.regions import Region, region_side
 from napari_sr.image.stack import StackError
 from napari_sr.runs.channels import described
+from napari_sr.upscaling.flow import slab_number
 from napari_sr.upscaling.plan import Plan  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
@@ -102,6 +104,29 @@ class RunFolder:
             return 0, region
         within = (*region.index[:axis], *region.index[axis + 1 :])
         return region.index[axis], replace(region, index=within)
+
+    def slab_of(self, number: int) -> tuple[int, ...]:
+        """Tell which regions of the finest level are best done together.
+
+        A region is alone unless there are more planes along z than were recorded.
+        """
+        channel, region = self.channel_of(0, number)
+        return (channel, *slab_number(self.record.plans[channel], region))
+
+    def slabs(self, numbers: Sequence[int]) -> dict[int, list[int]]:
+        """Group regions of the finest level by slab, under its first region's number.
+
+        That number is the same whatever is done already.
+        """
+        slabs: dict[tuple[int, ...], list[int]] = {}
+        if all(plan.z is None for plan in self.record.plans):
+            return {number: [number] for number in numbers}
+        first: dict[tuple[int, ...], int] = {}
+        for number in range(len(self.levels[0])):
+            first.setdefault(self.slab_of(number), len(first))
+        for number in numbers:
+            slabs.setdefault(self.slab_of(number), []).append(number)
+        return {first[slab]: held for slab, held in slabs.items()}
 
     def missing(self, level: int) -> list[int]:
         """List the numbers of the regions of a level that are not done."""
@@ -182,8 +207,7 @@ class RunFolder:
         remove_leftovers(target.path.absolute(), is_whole=True)
         n_clipped = sum(int(clipped) for clipped, *_ in counted)
         n_repeated = sum(int(tiles) for _, *rest in counted for tiles in rest)
-        n_pixels = int(np.prod(self.record.shape)) * self.record.plan.factor**2
-        n_pixels *= len(self.record.plans)
+        n_pixels = sum(prod(region.shape) for region in self.levels[0])
         return n_clipped / n_pixels, n_repeated
 
     def _refuse_what_is_finished(self) -> None:

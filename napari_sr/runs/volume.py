@@ -16,11 +16,11 @@ from napari_sr.device import choose_device
 from napari_sr.image.sampling import spread_indices
 from napari_sr.runs.channels import plans_for
 from napari_sr.runs.resume import RunFolder, Target, begin_or_go_on
-from napari_sr.upscaling.flow import TileStep, region_steps
+from napari_sr.upscaling.flow import TileStep, result_steps
 from napari_sr.upscaling.provenance import identity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_sr.image.stack import Stack
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from napari_sr.settings import UpscaleSettings
     from napari_sr.upscaling.plan import Plan
 
+_NEWER = ("z", "factor")
+"""Settings that runs of earlier versions do not name."""
 _GLANCES, _GLANCE = 16, 256
 """Planes, and side of the part of each, by which a recording is known again."""
 
@@ -40,9 +42,14 @@ class Share:
     """From 1."""
     n: int
 
-    def of(self, numbers: Sequence[int]) -> list[int]:
-        """Take what falls to this one: every n-th, whoever else is there."""
-        return [number for number in numbers if number % self.n == self.number - 1]
+    def of(self, slabs: Mapping[int, Sequence[int]]) -> list[int]:
+        """Take what falls to this one: every n-th slab, whoever else is there."""
+        return [
+            number
+            for slab, numbers in slabs.items()
+            if slab % self.n == self.number - 1
+            for number in numbers
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +114,13 @@ class LocalExecutor:
         for channel, stack in enumerate(self.stacks):
             plan = run.record.plans[channel]
             own = [n for n in numbers if run.channel_of(0, n)[0] == channel]
-            regions = [run.channel_of(0, n)[1].recorded(plan.factor) for n in own]
+            own.sort(key=run.slab_of)
+            regions = [run.channel_of(0, n)[1] for n in own]
             if not own:
                 continue
             on_device = self.upscalers[channel].to(choose_device(plan.device))
             waiting = iter(own)
-            for step in region_steps(
+            for step in result_steps(
                 stack, on_device, plan, regions, is_one_at_a_time=True
             ):
                 if step.plane is not None:
@@ -171,7 +179,7 @@ def upscale_volume(
     crew = crew or LocalExecutor(stacks, upscalers)
     run = begin_or_go_on(target, stacks, identity, lambda: crew.plans(settings))
     missing = run.missing(0)
-    yield from crew.do(run, 0, share.of(missing) if share else missing)
+    yield from crew.do(run, 0, share.of(run.slabs(missing)) if share else missing)
     plans = run.record.plans
     if share is not None:
         left = len(run.missing(0)) if run.folder.exists() else 0
@@ -208,7 +216,11 @@ def _identity(
     return {
         "recording": recording,
         "model": models if others else models[0],
-        "setting": settings.model_dump(mode="json", exclude={"share_of_memory"}),
+        "setting": {
+            name: value
+            for name, value in settings.model_dump(mode="json").items()
+            if name != "share_of_memory" and (value is not None or name not in _NEWER)
+        },
         "compression": compression,
         "version of napari-sr": __version__,
     }

@@ -379,8 +379,11 @@ class DaskExecutor:
     ) -> Iterator[TileStep]:
         """Have regions of a level done; the one before is complete."""
         folder = run.folder.absolute()
-        tasks = [(self.recording, folder, level, number) for number in numbers]
-        for done, number in enumerate(self.workers.results(_region, tasks), start=1):
+        groups = (
+            run.slabs(numbers).values() if level == 0 else ([each] for each in numbers)
+        )
+        tasks = [(self.recording, folder, level, group) for group in groups]
+        for done, number in enumerate(self.workers.results(_regions, tasks), start=1):
             yield TileStep(run.levels[level][number].index, done, len(tasks))
 
 
@@ -471,13 +474,18 @@ def _plans(
     return station.alone(recording, settings.device).plans(settings)
 
 
-def _region(
-    station: _WorkerState, recording: _Recording, folder: Path, level: int, number: int
+def _regions(
+    station: _WorkerState,
+    recording: _Recording,
+    folder: Path,
+    level: int,
+    numbers: Sequence[int],
 ) -> int:
-    """Do a region, unless it is done: by a worker that was only taken for lost."""
+    """Do regions, unless they are done: by a worker that was only taken for lost."""
     run = RunFolder(folder)
-    if not run.is_done(level, number):
+    left = [number for number in numbers if not run.is_done(level, number)]
+    if left:
         alone = station.alone(recording, run.record.plan.device)
-        for _ in alone.do(run, level, [number]):
+        for _ in alone.do(run, level, left):
             pass
-    return number
+    return numbers[0]

@@ -57,6 +57,13 @@ def upscale(
         planes are computed, and pixels when they are asked for, as they would be in
         memory. A plane is one chunk, or several of up to 6144 pixels a side.
     """
+    if options.get("z") is not None and (
+        is_labelled(stack) or hasattr(stack, "__dask_graph__")
+    ):
+        raise ValueError(
+            "A dask array or an xarray cannot become finer along z. Give "
+            "numpy.asarray(array), or let upscale_file write an .ome.zarr."
+        )
     if is_labelled(stack):
         labelled: Array = upscale_labelled(
             stack, lambda pixels: upscale(pixels, model, **options)

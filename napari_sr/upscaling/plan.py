@@ -7,9 +7,10 @@ between planes is in it, and it is stored with the output.
 
 from __future__ import annotations
 
+from math import ceil, log, prod, sqrt
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_sr.device import (
     choose_device,
@@ -19,22 +20,54 @@ from napari_sr.device import (
 from napari_sr.image.intensity import (
     LARGEST_CHANGE,
     IntensityRange,
+    NoiseLevel,
     change_by_rounding,
 )
+from napari_sr.image.regions import SIDE
+from napari_sr.image.stack import StackError
 from napari_sr.image.tiling import plan_tiles
+from napari_sr.image.units import convert
 from napari_sr.instrument.noise import SIGNAL_RADIUS
 from napari_sr.models.upscaler import Prepared
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_sr.image.stack import Stack
+    from napari_sr.image.stack import Axis, Stack
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.settings import PixelType, UpscaleSettings
 
 
 HUGE = 12_288
 """Side in recorded pixels above which planes are measured through windows."""
+_SLAB, _FEWEST, _MOST = 2**25, 4, 64
+"""Fine pixels of volumes that are computed together along z, about, and recorded planes
+of them: what is seen around costs more, the fewer they are."""
+
+
+class AlongZ(BaseModel):
+    """How a volume gets its planes along z; see `along_z`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    axis: int
+    """Place of z among the leading axes."""
+    ratio: float
+    """Planes of the result for each recorded one."""
+    n_planes: int
+    """Planes of the result."""
+    factor: int
+    """Of the model."""
+    n_passes: int
+    """How often it is applied."""
+    slab: int
+    """Planes of the result that are computed together."""
+    noise: NoiseLevel | None
+    """Of the recording, which is removed here and not in the plane."""
+    reach: int | None
+    """Of the model, see `Plan.reach`."""
+    consistency: Literal["auto", "mean", "off", "exact"]
+    """Agreement of the volume with its recording, once it is binned along z again."""
 
 
 class Plan(Prepared):
@@ -62,6 +95,23 @@ class Plan(Prepared):
     dtype_note: str = ""
     """Why the pixel type is not that of the recording, where nobody asked for one; or
     what is lost in it, where the format of the result has no other."""
+
+    z: AlongZ | None = None
+    """How there come to be more planes along z; `None` where there are none."""
+
+    def shape_of(self, stack: Stack) -> tuple[int, ...]:
+        """Give the shape of the result of a stack."""
+        *leading, height, width = stack.upscaled_shape(self.factor)
+        if self.z is not None:
+            leading[self.z.axis] = self.z.n_planes
+        return (*leading, height, width)
+
+    def axes_of(self, stack: Stack) -> tuple[Axis, ...]:
+        """Give the axes of the result of a stack, whose borders are those of it."""
+        axes = [*stack.upscaled_axes(self.factor)]
+        if self.z is not None:
+            axes[self.z.axis] = axes[self.z.axis].upscaled(self.z.ratio)
+        return tuple(axes)
 
     @model_validator(mode="before")
     @classmethod
@@ -113,10 +163,19 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     if consistency == "auto":
         psf_sigma = upscaler.fitted_blur(looked_at, intensity, prepared)
     dtype, dtype_note = _pixel_type(stack, settings.dtype)
+    ratio = planes_along_z(stack, upscaler.factor, settings)
+    along_z, reach = None, upscaler.reach
+    if ratio != 1:
+        along_z = _along_z(stack, upscaler, ratio, prepared.noise, consistency)
+        # The first network along z removes the noise; the others have none to remove.
+        cleared = NoiseLevel() if prepared.noise else None
+        prepared = prepared.model_copy(update={"noise": cleared})
+    if settings.factor == 1:
+        consistency, reach = "off", 0
     return Plan(
         model=upscaler.name,
         model_sha256=upscaler.digest,
-        factor=upscaler.factor,
+        factor=settings.factor or upscaler.factor,
         dial=upscaler.dial,
         intensity=intensity,
         **dict(prepared),
@@ -128,9 +187,76 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         dtype=dtype,
         dtype_note=dtype_note,
         options=dict(upscaler.options),
-        reach=upscaler.reach,
+        reach=reach,
         consistency=consistency,
         psf_sigma=psf_sigma,
+        z=along_z,
+    )
+
+
+def planes_along_z(stack: Stack, factor: int, settings: UpscaleSettings) -> float:
+    """Tell how many planes a result has for each recorded one; 1 without an axis z.
+
+    Parameters
+    ----------
+    stack
+        The recording.
+    factor
+        Of the model, in the plane.
+    settings
+        What the user asked for.
+
+    Raises
+    ------
+    StackError
+        If more planes are asked for where there is no z, or nobody knows its step.
+    """
+    if settings.z is None or settings.z == 1:
+        return 1.0
+    by_name = {axis.name: axis for axis in stack.axes}
+    z, y, x = (by_name.get(name) for name in "zyx")
+    if z is None or stack.leading_shape[stack.axes.index(z)] < 2:
+        raise StackError(
+            f"{stack.name} has no axis z of two planes or more, along which there "
+            f"could be finer ones. Leave z out."
+        )
+    if settings.z != "isotropic":
+        return settings.z
+    assert y is not None
+    assert x is not None
+    step = convert(z.spacing, z.unit, x.unit) if z.unit else None
+    if step is None or y.unit != x.unit:
+        raise StackError(
+            f"{stack.name} does not say how far its planes are apart and how large its "
+            f"pixels are in one unit, which isotropic needs. Give a number, as z=3.5."
+        )
+    side = sqrt(x.spacing * y.spacing) / (settings.factor or factor)
+    return max(1.0, step / side)
+
+
+def _along_z(
+    stack: Stack,
+    upscaler: Upscaler,
+    ratio: float,
+    noise: NoiseLevel | None,
+    consistency: Literal["auto", "mean", "off", "exact"],
+) -> AlongZ:
+    """Decide how to get so many planes: the model as often as needed, then averages."""
+    axis = next(i for i, each in enumerate(stack.axes) if each.name == "z")
+    n_passes = max(1, ceil(log(ratio, upscaler.factor) - 1e-9))
+    fine = upscaler.factor**n_passes
+    plane = prod(min(side, SIDE) for side in stack.plane_shape)
+    n_recorded = max(_FEWEST, min(_MOST, _SLAB // (fine * plane)))
+    return AlongZ(
+        axis=axis,
+        ratio=ratio,
+        n_planes=max(1, round(stack.leading_shape[axis] * ratio)),
+        factor=upscaler.factor,
+        n_passes=n_passes,
+        slab=max(1, round(n_recorded * ratio)),
+        noise=noise,
+        reach=upscaler.reach,
+        consistency=consistency,
     )
 
 

@@ -82,7 +82,8 @@ class Choices(QWidget):
             "Side of a tile in recorded pixels. auto fits the free memory; the result "
             "does not depend on it."
         )
-        drawn = ("device", "tile", "noise", "consistency", "dial")
+        # Previews are of one plane, so finer along z is for files and Python so far.
+        drawn = ("device", "tile", "noise", "consistency", "dial", "z", "factor")
         self.more = MoreSettings(UpscaleSettings, drawn)
         self._lay_out()
         self._connect()

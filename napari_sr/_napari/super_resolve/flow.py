@@ -137,7 +137,7 @@ def _begin(request: UpscaleRequest, plan: Plan) -> Result:
     from napari_sr.upscaling.provenance import provenance_of
 
     stack = request.stack
-    shape = stack.upscaled_shape(plan.factor)
+    shape = plan.shape_of(stack)
     levels = empty_levels(shape, plan.dtype)
     needed, free = levels[0].nbytes, free_memory(torch.device("cpu"))
     if needed > free:
