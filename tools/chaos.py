@@ -346,6 +346,26 @@ def seeds_of(folder: Path) -> dict[str, tuple[Path, Callable[[Path], None]]]:
         name = pydicom.data.get_testdata_file("CT_small.dcm")
         shutil.copy(name, folder / "slice.dcm")
         found["DICOM"] = (folder / "slice.dcm", planes_of)
+    with contextlib.suppress(ImportError):
+        import h5py
+
+        with h5py.File(folder / "volume.h5", "w") as file:
+            data = file.create_dataset("data", data=planes, compression="gzip")
+            data.attrs["element_size_um"] = (2.0, 0.5, 0.5)
+        found["HDF5"] = (folder / "volume.h5", planes_of)
+    with contextlib.suppress(ImportError):
+        import mrcfile
+
+        with mrcfile.new(folder / "volume.mrc", planes) as file:
+            file.voxel_size = 5.0
+        found["MRC"] = (folder / "volume.mrc", planes_of)
+    with contextlib.suppress(ImportError):
+        import nibabel
+
+        image = nibabel.Nifti1Image(planes.T.astype(np.int16), np.diag([1, 1, 2, 1]))
+        for kind, name in {"NIfTI": "a.nii", "packed NIfTI": "b.nii.gz"}.items():
+            nibabel.save(image, folder / name)
+            found[kind] = (folder / name, planes_of)
     with contextlib.suppress(ImportError, ValueError):
         package = export_model(training.model, folder / "package.zip")
         found["package of bioimage.io"] = (package, lambda path: read_foreign(path))

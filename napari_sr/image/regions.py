@@ -112,32 +112,35 @@ class Regions:
 
     def __init__(self, shape: Sequence[int], side: int) -> None:
         *leading, height, width = shape
-        self._leading = tuple(leading)
-        self._cuts = [
-            [slice(at, min(at + side, length)) for at in range(0, length, side)]
-            for length in (height, width)
-        ]
-        self._per_plane = len(self._cuts[0]) * len(self._cuts[1])
+        self._leading, self._lengths, self._side = tuple(leading), (height, width), side
+        self._numbers = [-(-length // side) for length in self._lengths]
 
     def __len__(self) -> int:
         """Count the regions."""
-        return math.prod(self._leading) * self._per_plane
+        return math.prod(self._leading) * math.prod(self._numbers)
 
     def __getitem__(self, number: int) -> Region:
         """Give a region by its number."""
         if not 0 <= number < len(self):
             raise IndexError(f"There are {len(self)} regions, and none has {number}.")
-        plane, place = divmod(number, self._per_plane)
+        plane, place = divmod(number, math.prod(self._numbers))
         index = tuple(int(i) for i in np.unravel_index(plane, self._leading or (1,)))
-        row, column = divmod(place, len(self._cuts[1]))
-        at = index if self._leading else ()
-        return Region(at, self._cuts[0][row], self._cuts[1][column])
+        return self._at(
+            index if self._leading else (), *divmod(place, self._numbers[1])
+        )
 
     def __iter__(self) -> Iterator[Region]:
         """Give all regions by number."""
         for index in np.ndindex(*self._leading):
-            for rows, columns in product(*self._cuts):
-                yield Region(index, rows, columns)
+            for row, column in product(*map(range, self._numbers)):
+                yield self._at(index, row, column)
+
+    def _at(self, index: tuple[int, ...], row: int, column: int) -> Region:
+        rows, columns = (
+            slice(n * self._side, min((n + 1) * self._side, length))
+            for n, length in zip((row, column), self._lengths, strict=True)
+        )
+        return Region(index, rows, columns)
 
 
 def pyramid_shapes(shape: Sequence[int], largest: int) -> list[tuple[int, ...]]:

@@ -21,7 +21,7 @@ import psutil
 from napari_sr.files import create_stack
 from napari_sr.files.zarr.regions import level_shapes
 from napari_sr.image.axis import Axis
-from napari_sr.image.regions import CHUNK, Region, Regions, region_side
+from napari_sr.image.regions import CHUNK, Region, region_side
 from napari_sr.image.stack import StackError
 from napari_sr.upscaling.flow import margin_of, region_steps
 from napari_sr.upscaling.plan import make_plan, planes_along_z
@@ -260,17 +260,25 @@ class _LookedAt:
 def _looked_at(shape: Shape, plan: Plan, is_zarr: bool) -> _LookedAt:
     plane = (shape[-2], shape[-1])
     side = region_side(plan.factor) if is_zarr else max(plane)
-    margin = margin_of(plan)
-    sides = []  # of what is seen: a region is as high as its row, as wide as its column
-    for length in plane:
-        line = Regions((length, 1), side)
-        sides.append([region.window((length, 1), margin).shape[0] for region in line])
+    lines = [_line(length, side, margin_of(plan)) for length in plane]
+    n_regions, n_pixels, largest = (prod(parts) for parts in zip(*lines, strict=True))
     n_planes = prod(shape[:-2])
-    return _LookedAt(
-        n_regions=n_planes * prod(map(len, sides)),
-        n_pixels=n_planes * prod(map(sum, sides)),
-        largest=prod(map(max, sides)),
-    )
+    return _LookedAt(n_planes * n_regions, n_planes * n_pixels, largest)
+
+
+def _line(length: int, side: int, margin: int) -> tuple[int, int, int]:
+    """Count the regions along an axis, what all of them see, and what one sees."""
+    n = -(-length // side)
+    # What those far from both ends see is not cut off there.
+    at_ends = -(-margin // side) + 1
+    n_inside = max(0, n - 2 * at_ends)
+    numbers = [*range(min(n, at_ends)), *range(max(at_ends, n - at_ends), n)]
+    seen = [
+        min(length, (i + 1) * side + margin) - max(0, i * side - margin)
+        for i in numbers
+    ]
+    inside = side + 2 * margin
+    return n, sum(seen) + n_inside * inside, max([*seen, inside * (n_inside > 0)])
 
 
 def _upscaled(shape: Shape, factor: int) -> Shape:

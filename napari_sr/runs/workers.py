@@ -42,6 +42,7 @@ try:
         LocalCluster,
         get_worker,
     )
+    from distributed.client import ClosedClientError
     from distributed.diagnostics.plugin import WorkerPlugin
 except ImportError as error:
     raise ImportError(
@@ -81,6 +82,7 @@ _LOOK_EVERY = 1.0
 _ANSWER = 10.0
 """Seconds that a scheduler has for an answer before it counts as gone."""
 _KEPT = "What is done is kept: run the same again."
+_SCHEDULER_GONE = f"The scheduler of the workers is gone. {_KEPT}"
 
 
 @contextmanager
@@ -310,6 +312,8 @@ class Workers:
                     future = ended.get(timeout=_LOOK_EVERY)
                     held.remove(future)
                     yield self._result(future)
+        except ClosedClientError as error:  # it lost the scheduler before this was sent
+            raise StackError(_SCHEDULER_GONE) from error
         finally:
             self._forget(held)
 
@@ -328,9 +332,7 @@ class Workers:
                 f"more memory. {_KEPT}"
             ) from error
         except CancelledError as error:
-            raise StackError(
-                f"The scheduler of the workers is gone. {_KEPT}"
-            ) from error
+            raise StackError(_SCHEDULER_GONE) from error
         finally:
             future.release()
 
@@ -357,7 +359,7 @@ class Workers:
 
     def _forget(self, held: Iterable[Any]) -> None:
         """Have nothing more done, as far as anybody is there to be told."""
-        with suppress(OSError, RuntimeError):
+        with suppress(OSError, RuntimeError, ClosedClientError):
             self._client.cancel(list(held))
 
 

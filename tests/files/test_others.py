@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import subprocess
 import sys
 
 import numpy as np
@@ -146,6 +147,26 @@ def test_nifti_gives_values_after_its_slope(tmp_path):
     with open_stack(tmp_path / "a.nii") as stack:
         assert stack.dtype == np.float32
         np.testing.assert_allclose(stack.plane(()), np.asarray(proxy).T)
+
+
+def test_a_damaged_nifti_is_told_by_one_sentence_alone(tmp_path):
+    nibabel = library("nibabel")
+    path = tmp_path / "a.nii"
+    nibabel.save(nibabel.Nifti1Image(RAMP.T, np.eye(4)), path)
+    whole = path.read_bytes()
+    path.write_bytes(b"\x57" + whole[1:200])  # its size of a header, and cut off
+    code = "import sys; from napari_sr.cli import main; sys.exit(main(sys.argv[1:]))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "info", str(path)], capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    path.write_bytes(b"\x57" + whole[1:])
+    done = subprocess.run(
+        [sys.executable, "-c", code, "info", str(path)], capture_output=True, text=True
+    )
+    assert done.stderr == ""
 
 
 # -- bioio -------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from stacks_on_disk import counts, names_in, write_stack
 from tiny_models import tiny_fast
 
 from napari_sr.cli import main
+from napari_sr.image.regions import Regions
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.runs import forecast as forecasting
-from napari_sr.runs.forecast import forecast, free_disk, trial_run
+from napari_sr.runs.forecast import _line, forecast, free_disk, trial_run
 from napari_sr.runs.one_file import upscale_file
 from napari_sr.settings import UpscaleSettings
 
@@ -80,6 +81,15 @@ def test_what_the_disk_cannot_hold_is_refused_before_anything_is_done(
         upscale_file(source, tmp_path / "s.ome.zarr", NEAREST, compression=None)
 
     assert names_in(tmp_path) == ["a.ome.tif", "r.ome.zarr"]
+
+
+@pytest.mark.parametrize("margin", [0, 7, 30, 75])
+@pytest.mark.parametrize("length", [1, 29, 30, 31, 95, 330])
+def test_what_regions_see_is_counted_as_if_they_were_listed(length, margin):
+    regions = Regions((length, 1), 30)
+    seen = [region.window((length, 1), margin).shape[0] for region in regions]
+
+    assert _line(length, 30, margin) == (len(seen), sum(seen), max(seen))
 
 
 def test_free_is_what_is_free_where_nothing_is_yet(tmp_path):

@@ -373,6 +373,22 @@ def test_ctrl_c_while_workers_start_is_one_sentence(typed, seconds):
     assert said.count("\n") == 1
 
 
+def test_a_client_that_closed_by_itself_ends_a_run_in_one_sentence(
+    tmp_path, apart, begin
+):
+    begin("worker", "--no-nanny", "--nthreads", "1")
+    source = write_stack(tmp_path / "a.ome.tif", counts((6, 20, 24)))
+    with connected(scheduler=apart[0]) as client:
+        workers = Workers(client, NEAREST)
+        steps = run_job(
+            FileJob(source, tmp_path / "r.ome.zarr", workers=workers), NEAREST, SETTINGS
+        )
+        next(steps)
+        client.close()  # as it does where a scheduler stays away for too long
+        with pytest.raises(StackError, match=r"scheduler .* is gone.*the same again"):
+            list(steps)
+
+
 def test_an_error_on_a_worker_is_told_and_what_is_done_stays(tmp_path, client):
     source = tmp_path / "a.ome.zarr"
     write_stack(source, counts((6, 20, 24)))

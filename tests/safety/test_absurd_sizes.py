@@ -93,6 +93,16 @@ def test_chunks_that_no_folder_holds_are_not_looked_for(tmp_path):
         stack.plane(())
 
 
+@pytest.mark.parametrize("output", ["o.ome.tif", "o.ome.zarr"])
+def test_a_plan_of_any_shape_counts_what_it_does_not_list(tmp_path, capsys, output):
+    source = zarr_of(tmp_path / "a.ome.zarr", (10**18, 10**18))
+    typed = ["upscale", str(source), "-o", str(tmp_path / output), "--plan"]
+
+    assert main([*typed, "-m", "nearest", "--factor", "2"]) == 1
+
+    assert "The disk cannot hold it." in capsys.readouterr().out
+
+
 def test_the_disk_is_asked_before_a_plane_is_divided(tmp_path, capsys):
     source = bomb(tmp_path / "bomb.tif", 10**8)
     typed = ["upscale", str(source), "-o", str(tmp_path / "o.ome.tif")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel
 import numpy as np
+from nibabel.imageglobals import logger
 
 from napari_sr.files.arrays import stack_of
 from napari_sr.image.axis import Axis
@@ -35,6 +36,7 @@ _UNIT = {
 
 def open_file(path: Path, channel: Pick | None) -> Stack:
     """Open a NIfTI file, planes after `scl_slope`; see `files.open_stack`."""
+    was_quiet, logger.disabled = logger.disabled, True  # it says what it mends
     try:
         image: Any = nibabel.load(path)
         proxy, header = image.dataobj, image.header
@@ -46,6 +48,8 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
             f"{path} is not a readable NIfTI file ({reason}); copy it again from its "
             "source."
         ) from error
+    finally:
+        logger.disabled = was_quiet
     axes = []
     for name, size in zip(_NAMES, sizes, strict=False):
         unit = _UNIT.get(length if name in "xyz" else time if name == "t" else "")

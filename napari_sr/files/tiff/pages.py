@@ -93,7 +93,8 @@ class TiffPages:
                     plane = _read_page(source)
         except Exception as error:  # decoders raise anything
             raise StackError(
-                f"{self._path} is damaged: plane {number} cannot be read ({error}); "
+                f"{self._path} is damaged: plane {number} cannot be read "
+                f"({str(error) or type(error).__name__}); "
                 "copy it again from its source."
             ) from error
         return plane if self._transform is None else self._transform(plane)
