@@ -13,7 +13,7 @@ from tiny_models import tiny_fast
 
 from napari_sr._napari.models import widget as models
 from napari_sr._napari.models.widget import Models
-from napari_sr._napari.parts.model_picker import ModelPicker
+from napari_sr._napari.parts.model_choice import ModelChoice
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.cards.model_card import ModelCard, TrainingImage
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards, model_folder
@@ -166,10 +166,10 @@ def test_a_card_says_what_one_decides_by():
 
 
 def test_whoever_has_not_chosen_gets_the_model_for_all_kinds_of_images(qtbot):
-    picker = ModelPicker()
-    qtbot.addWidget(picker)
+    choice = ModelChoice()
+    qtbot.addWidget(choice.native)
 
-    assert picker.name == "general-x2"
+    assert choice.value == "general-x2"
 
 
 # ── what becomes of pickers ─────────────────────────────────────────────────────────
@@ -179,16 +179,16 @@ def test_a_model_that_is_gone_is_told_and_the_general_one_chosen(
     viewer, qtbot, tiny_card, notified
 ):
     widget = SuperResolve(viewer)
-    qtbot.addWidget(widget)
-    widget._choices.models.choose("tiny")
+    qtbot.addWidget(widget.native)
+    widget.model.value = "tiny"
     (model_folder() / "tiny.safetensors").unlink()
 
     widget.reset_choices()
 
-    assert widget._choices.models.name == FOR_ALL_KINDS
+    assert widget.model.value == FOR_ALL_KINDS
     again = SuperResolve(viewer)  # which remembers what was chosen before
-    qtbot.addWidget(again)
-    assert again._choices.models.name == FOR_ALL_KINDS
+    qtbot.addWidget(again.native)
+    assert again.model.value == FOR_ALL_KINDS
     (told,) = notified
     assert told == f"The model tiny is no longer there; {FOR_ALL_KINDS} is chosen."
 
@@ -198,7 +198,7 @@ def test_a_file_that_is_no_model_is_told_once(viewer, qtbot, tiny_card, notified
 
     for _ in range(2):
         widget = SuperResolve(viewer)
-        qtbot.addWidget(widget)
+        qtbot.addWidget(widget.native)
         widget.reset_choices()
 
     (told,) = notified

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem, QWidget
 from napari_sr._napari.layers.place import layer_stack
 from napari_sr._napari.layers.roles import guess_sharper, images_in, is_result
 from napari_sr._napari.parts.form import choose, combo, fill, offer
-from napari_sr._napari.parts.model_picker import FACTORS
+from napari_sr._napari.parts.model_choice import FACTORS
 from napari_sr._napari.quality.choice import NO_REFERENCE
 from napari_sr.catalogue.lookup import list_cards
 from napari_sr.methods.names import METHODS

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.messages import tell_error
-from napari_sr._napari.parts.model_picker import refresh_pickers
+from napari_sr._napari.parts.model_choice import refresh_pickers
 from napari_sr._napari.parts.tables import TABLE_STYLE, fit_height, plain_table
 from napari_sr._napari.parts.worker import once
 from napari_sr.catalogue.lookup import list_entries, model_folder
