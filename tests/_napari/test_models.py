@@ -36,7 +36,7 @@ def refreshed(monkeypatch):
 @pytest.fixture
 def widget(viewer, qtbot, tiny_card, refreshed):
     widget = Models(viewer)
-    qtbot.addWidget(widget)
+    qtbot.addWidget(widget.native)
     return widget
 
 
@@ -72,14 +72,14 @@ def test_the_card_of_the_chosen_model_is_shown(widget):
     choose(widget, "tiny")
 
     assert "Untrained, for tests." in widget.card.toPlainText()
-    assert widget.remove_button.isEnabled()
+    assert widget.remove_button.enabled
 
 
 def test_a_shipped_model_cannot_be_removed(widget):
     choose(widget, "fluorescence-x2")
 
-    assert not widget.remove_button.isEnabled()
-    assert "of your own" in widget.remove_button.toolTip()
+    assert not widget.remove_button.enabled
+    assert "of your own" in widget.remove_button.tooltip
 
 
 def test_an_imported_model_is_chosen_and_offered_everywhere(
@@ -106,7 +106,7 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(
     assert "new.safetensors" in notified[0]
     assert "new" not in shown(widget)
     assert not refreshed
-    assert widget.import_button.isEnabled()
+    assert widget.import_button.enabled
 
 
 @pytest.mark.parametrize("answer", ["Yes", "No"])
@@ -115,7 +115,7 @@ def test_a_model_goes_only_after_a_yes(widget, monkeypatch, answer, refreshed):
     button = getattr(QMessageBox.StandardButton, answer)
     monkeypatch.setattr(QMessageBox, "question", lambda *_: button)
 
-    widget.remove_button.click()
+    widget.remove_button.native.click()
 
     is_gone = answer == "Yes"
     assert ("tiny" in shown(widget)) is not is_gone
@@ -128,7 +128,7 @@ def test_the_folder_is_made_and_opened(widget, monkeypatch, tmp_path):
     opened = []
     monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
 
-    widget.folder_button.click()
+    widget.folder_button.native.click()
 
     assert (tmp_path / "a" / "b").is_dir()
     assert [url.toLocalFile() for url in opened] == [str(tmp_path / "a" / "b")]

@@ -38,7 +38,7 @@ def add_result(viewer: napari.Viewer, widget: QWidget) -> None:
 
 def measure(widget: QWidget) -> None:
     """Measure, and wait for the figures."""
-    widget.measure_button.click()
+    widget.measure_button.native.click()
     wait_until(lambda: not widget._background.is_busy)
 
 
@@ -57,7 +57,7 @@ def quality_without(viewer: napari.Viewer, widget: QWidget) -> None:
 def quality_maps(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the maps of a result beside each other."""
     quality(viewer, widget)
-    widget.maps_button.click()
+    widget.maps_button.native.click()
     for layer in viewer.layers:
         layer.visible = True
     viewer.grid.enabled = True
@@ -67,7 +67,7 @@ def quality_maps(viewer: napari.Viewer, widget: QWidget) -> None:
 
 def compare(_viewer: napari.Viewer, widget: QWidget) -> None:
     """Show several methods beside the truth."""
-    widget.compare_button.click()
+    widget.measure_button.native.click()
     wait_until(lambda: not widget._background.is_busy)
     settle()
 

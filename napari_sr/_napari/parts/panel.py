@@ -40,7 +40,7 @@ from napari_sr._napari.parts.section import Section
 
 TEXT_MARGIN = 8
 """Pixels that napari's themes leave beside the text of a combo box."""
-FIELD_LETTERS = 22
+FIELD_LETTERS = 18
 """A field beside its label has room for so many letters."""
 STYLE = """
 QLabel#about { font-style: italic; }
@@ -201,19 +201,18 @@ class _Rows(_Container):
 
     def _arrange(self) -> None:
         """Put labels above their fields if there is no room for one of them beside."""
-        rows, labels = self._layout, [0]
+        rows, needed = self._layout, 0
         for place in range(rows.rowCount()):
-            label = rows.itemAt(place, QFormLayout.ItemRole.LabelRole)
-            if label is not None:
-                labels.append(label.widget().sizeHint().width())
-                field = rows.itemAt(place, QFormLayout.ItemRole.FieldRole).widget()
-                if (
-                    isinstance(field, QLineEdit)
-                    and field.font() != label.widget().font()
-                ):
-                    field.setFont(label.widget().font())  # napari's themes forget it
-        letters = FIELD_LETTERS * self._qwidget.fontMetrics().averageCharWidth()
-        fits = max(labels) + rows.horizontalSpacing() + letters <= self._qwidget.width()
+            item = rows.itemAt(place, QFormLayout.ItemRole.LabelRole)
+            beside = rows.itemAt(place, QFormLayout.ItemRole.FieldRole)
+            if item is None or beside is None:
+                continue
+            label, field = item.widget(), beside.widget()
+            letters = FIELD_LETTERS * label.fontMetrics().averageCharWidth()
+            needed = max(needed, label.sizeHint().width() + letters)
+            if isinstance(field, QLineEdit) and field.font() != label.font():
+                field.setFont(label.font())  # napari's themes forget it
+        fits = needed + rows.horizontalSpacing() <= self._qwidget.width()
         policy = QFormLayout.RowWrapPolicy
         rows.setRowWrapPolicy(policy.DontWrapRows if fits else policy.WrapAllRows)
 
@@ -431,7 +430,7 @@ def _let_narrow(widget: QWidget, arrange: Callable[[], object]) -> None:
     """Let a widget be as narrow as it is made, and be arranged for the width it has."""
     widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     _Watching(widget, QEvent.Type.Resize, arrange)
-    _Watching(widget, QEvent.Type.FontChange, arrange)
+    _Watching(widget, QEvent.Type.LayoutRequest, arrange)  # as when fonts change
 
 
 def when_shown(widget: QWidget, act: Callable[[], object]) -> None:
