@@ -179,8 +179,8 @@ def add_layer(viewer: napari.Viewer) -> None:
 
 
 def _start_run(widget: QWidget) -> None:
-    widget._choices.choose_layer(widget._viewer.layers[0])
-    widget._actions.run.click()
+    widget.layer.value = widget._viewer.layers[0]
+    widget.run_button.native.click()
 
 
 def _start_training(widget: QWidget) -> None:

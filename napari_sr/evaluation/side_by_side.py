@@ -62,6 +62,8 @@ class SideBySide:
     method, and the reference where there is one."""
     plans: Mapping[str, dict[str, Any]]
     """What was decided for each method, as JSON has it."""
+    region: Region
+    """Of the recording, what the pictures show."""
 
 
 def load_methods(
@@ -229,7 +231,7 @@ def compare_side_by_side(
         reference is not None,
     )
     comparison = Comparison(means, data_range, f"{recording.name}. {basis}")
-    return SideBySide(recording.name, factor, comparison, shown, plans)
+    return SideBySide(recording.name, factor, comparison, shown, plans, regions[0])
 
 
 def _computed(

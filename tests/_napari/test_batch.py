@@ -35,10 +35,10 @@ def counts(*shape, seed=0) -> np.ndarray:
 @pytest.fixture
 def widget(viewer, qtbot, tmp_path):
     widget = Batch(viewer)
-    qtbot.addWidget(widget)
+    qtbot.addWidget(widget.native)
     form = widget.form
-    form.models.box.setCurrentIndex(form.models.box.findData("nearest"))
-    form.output.setText(str(tmp_path / "out"))
+    form.model.value = "nearest"
+    form.output.value = str(tmp_path / "out")
     yield widget
     widget._background.leave()
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
@@ -51,12 +51,12 @@ def recordings(tmp_path, widget):
     for number, name in enumerate("abd"):
         write_stack(folder / f"{name}.ome.tif", counts(2, 8, 9, seed=number), "zyx")
     (folder / "c.tif").write_bytes(b"no image")
-    widget.form.sources.setText(str(folder))
+    widget.form.paths.value = str(folder)
     return folder
 
 
 def run_to_end(widget, qtbot) -> None:
-    widget.run_button.click()
+    widget.run_button.native.click()
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
@@ -76,8 +76,8 @@ def test_each_file_is_done_or_says_why_not(widget, recordings, qtbot, tmp_path):
         "c.tif": "✗ failed",
         "d.ome.tif": "✓ done",
     }
-    assert widget.status.text() == "3 done, 1 failed of 4."
-    assert "c.tif" in widget.explanation.text()  # the first error is in sight
+    assert widget.status.value == "3 done, 1 failed of 4."
+    assert "c.tif" in widget.explanation.value  # the first error is in sight
     for number, name in enumerate("abd"):
         with open_stack(tmp_path / "out" / f"{name}_x2.ome.tif") as stack:
             expected = napari_sr.upscale(counts(2, 8, 9, seed=number), NEAREST)
@@ -106,7 +106,7 @@ def test_existing_results_are_replaced_when_asked(widget, recordings, qtbot, tmp
     run_to_end(widget, qtbot)
     (recordings / "a.ome.tif").unlink()
     write_stack(recordings / "a.ome.tif", counts(2, 8, 9, seed=9), "zyx")
-    widget.form.replace_box.setChecked(True)
+    widget.form.replace.value = True
 
     run_to_end(widget, qtbot)
 
@@ -130,16 +130,16 @@ def test_stop_keeps_what_is_done_and_nothing_half(
             yield step
 
     monkeypatch.setattr(batching, "run_job", slow)
-    widget.run_button.click()
+    widget.run_button.native.click()
     qtbot.waitUntil(reached.is_set, timeout=WAIT)
-    widget.stop_button.click()
+    widget.stop_button.native.click()
     go_on.set()
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
-    assert widget.status.text().startswith("Stopped: ")
+    assert widget.status.value.startswith("Stopped: ")
     left = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert left == ["a_x2.ome.tif", "napari-sr-report.csv"]
-    assert widget.run_button.isEnabled()
+    assert widget.run_button.enabled
 
 
 def test_a_widget_that_goes_ends_its_batch(
@@ -158,14 +158,14 @@ def test_a_widget_that_goes_ends_its_batch(
     monkeypatch.setattr(batching, "run_job", endless)
     write_stack(tmp_path / "a.ome.tif", counts(8, 9))
     widget = Batch(viewer)
-    widget.form.models.box.setCurrentIndex(widget.form.models.box.findData("nearest"))
-    widget.form.sources.setText(str(tmp_path / "a.ome.tif"))
-    widget.form.output.setText(str(tmp_path / "out"))
+    widget.form.model.value = "nearest"
+    widget.form.paths.value = str(tmp_path / "a.ome.tif")
+    widget.form.output.value = str(tmp_path / "out")
     widget.run()
     qtbot.waitUntil(reached.is_set, timeout=WAIT)
 
-    with qtbot.waitSignal(widget.destroyed, timeout=WAIT):
-        widget.deleteLater()
+    with qtbot.waitSignal(widget.native.destroyed, timeout=WAIT):
+        widget.native.deleteLater()
 
     qtbot.waitUntil(closed.is_set, timeout=WAIT)
     assert not notified
@@ -178,7 +178,7 @@ def test_layers_are_saved_where_their_results_lie(
     layer = viewer.add_image(
         counts(8, 9), name="my/cells 1.5", scale=(0.5, 0.2), translate=(3, 4), **turn
     )
-    widget.form.from_box.setCurrentText(LAYERS)
+    widget.form.source.value = LAYERS
 
     run_to_end(widget, qtbot)
 
@@ -211,15 +211,15 @@ def test_a_double_click_opens_the_result(
 
 
 def test_what_is_missing_is_said(viewer, widget, notified):
-    assert not widget.run_button.isEnabled()
+    assert not widget.run_button.enabled
 
-    widget.form.sources.setText("a.tif")
-    assert widget.run_button.isEnabled()
-    widget.form.output.setText(" ")
-    assert not widget.run_button.isEnabled()
+    widget.form.paths.value = "a.tif"
+    assert widget.run_button.enabled
+    widget.form.output.value = " "
+    assert not widget.run_button.enabled
 
-    widget.form.output.setText("out")
-    widget.form.from_box.setCurrentText(LAYERS)
+    widget.form.output.value = "out"
+    widget.form.source.value = LAYERS
     widget.run()
     assert "no image layers" in notified[-1]
 
@@ -228,8 +228,8 @@ def test_a_wrong_noise_level_is_told_before_anything_starts(
     widget, recordings, notified, tiny_card
 ):
     widget.reset_choices()
-    widget.form.models.box.setCurrentIndex(widget.form.models.box.findData("tiny"))
-    widget.form.noise_box.setCurrentText("much")
+    widget.form.model.value = "tiny"
+    widget.form.noise.value = "much"
 
     widget.run()
 
@@ -240,22 +240,22 @@ def test_a_wrong_noise_level_is_told_before_anything_starts(
 def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):
     widget.reset_choices()
     form = widget.form
-    form.models.box.setCurrentIndex(form.models.box.findData("tiny"))
-    form.noise_box.setCurrentText("gain=2,read=5,offset=100")
-    form.device_box.setCurrentIndex(form.device_box.findData("cpu"))
+    form.model.value = "tiny"
+    form.noise.value = "gain=2,read=5,offset=100"
+    form.device.value = "cpu"
 
     expected = napari_sr.UpscaleSettings(
         noise=napari_sr.NoiseLevel(gain=2, read=5, offset=100), device="cpu"
     )
     assert form.settings == expected
-    assert form.models.factor is None
+    assert form.wanted_factor is None
 
 
 def test_the_folder_and_the_model_are_remembered(viewer, widget, recordings, qtbot):
     run_to_end(widget, qtbot)
 
     again = Batch(viewer)
-    qtbot.addWidget(again)
+    qtbot.addWidget(again.native)
 
     assert again.form.folder == widget.form.folder
-    assert again.form.models.name == "nearest"
+    assert again.form.model.value == "nearest"

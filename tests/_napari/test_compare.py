@@ -52,7 +52,7 @@ def layers(viewer):
 @pytest.fixture
 def widget(viewer, layers, qtbot):
     widget = Compare(viewer)
-    qtbot.addWidget(widget)
+    qtbot.addWidget(widget.native)
     tick(widget, METHODS)
     yield widget
     widget._background.leave()
@@ -72,36 +72,34 @@ def tick(widget, names) -> None:
 
 
 def compare(widget, qtbot) -> None:
-    widget.compare_button.click()
+    widget.measure_button.native.click()
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
 def test_a_recording_with_a_sharper_layer_is_chosen_at_first(widget, layers):
-    assert widget.chosen.recording.currentData() is layers[0]
-    assert widget.chosen.reference.currentData() is layers[1]
-    assert widget.chosen.recording.findText("cells [bone-x2]") < 0
+    assert widget.chosen.recording.value is layers[0]
+    assert widget.chosen.reference.value is layers[1]
+    assert "cells [bone-x2]" not in [one.name for one in widget.recording.choices]
 
 
 def test_what_the_user_chose_stays_when_layers_come(widget, viewer, layers):
-    place = widget.chosen.recording.findText("elsewhere")
-    widget.chosen.recording.setCurrentIndex(place)
-    widget.chosen.recording.activated.emit(place)
-    assert widget.chosen.reference.currentData() is None
+    widget.recording.value = layers[3]
+    assert widget.reference.value == "none"
 
     viewer.add_image(counts(20, 20), name="newer")
     widget.reset_choices()
 
-    assert widget.chosen.recording.currentData() is layers[3]
+    assert widget.chosen.recording.value is layers[3]
 
 
 def test_of_another_factor_there_are_other_models_and_no_reference(widget):
     assert "general-x2, dial 0" in items(widget)
 
-    widget.chosen.factor_box.setCurrentIndex(widget.chosen.factor_box.findData(4))
+    widget.factor.value = 4
 
     assert "general-x2, dial 0" not in items(widget)
     assert "general-x4, dial 1" in items(widget)
-    assert widget.chosen.reference.currentData() is None
+    assert widget.reference.value == "none"
     ticked = [name for name, _ in widget.chosen.named]
     assert set(METHODS) <= set(ticked)  # as the user left them
     assert "wiener" not in ticked
@@ -113,7 +111,7 @@ def test_figures_and_pictures_are_those_of_the_command_line(widget, layers, qtbo
     low, truth = (Stack.from_array(layer.data) for layer in layers[:2])
     upscalers = load_methods([(name, {}) for name in METHODS])
     expected = drain(compare_side_by_side(low, upscalers, truth)).comparison
-    table = widget.view.table
+    table = widget.table
     shown = {
         table.item(i, 0).text(): table.item(i, 1).text()
         for i in range(table.rowCount())
@@ -147,7 +145,7 @@ def test_while_it_compares_a_bar_shows_how_far_it_is(
         assert not widget.bar.isHidden()
         seen.add((widget.bar.value(), widget.bar.maximum()))
 
-    monkeypatch.setattr(widget, "_show_step", watch)
+    monkeypatch.setattr(Compare, "_show_step", lambda _, come: watch(come))
     assert widget.bar.isHidden()
 
     compare(widget, qtbot)
@@ -158,15 +156,14 @@ def test_while_it_compares_a_bar_shows_how_far_it_is(
 
 
 def test_without_a_reference_nothing_is_called_best(widget, layers, qtbot):
-    widget.chosen.reference.setCurrentIndex(0)
+    widget.reference.value = "none"
 
     compare(widget, qtbot)
 
-    assert "no figure here says which result is best" in widget.basis.text()
-    choose_reference = widget.chosen.reference.findText("cells (truth)")
-    widget.chosen.reference.setCurrentIndex(choose_reference)
+    assert "no figure here says which result is best" in widget.basis.value
+    widget.reference.value = layers[1]
     compare(widget, qtbot)
-    assert "best" not in widget.basis.text()
+    assert "best" not in widget.basis.value
 
 
 def test_the_sheet_enlarges_what_is_in_sight(widget, qtbot, tmp_path, monkeypatch):
@@ -179,12 +176,12 @@ def test_the_sheet_enlarges_what_is_in_sight(widget, qtbot, tmp_path, monkeypatc
     path = tmp_path / "sheet.png"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
 
-    widget.save_button.click()
+    widget.save_button.native.click()
 
     assert path.read_bytes().startswith(b"\x89PNG")
     with path.with_suffix(".csv").open(newline="") as file:
         assert next(csv.reader(file)) == ["figure", "bicubic", *METHODS]
-    widget.copy_button.click()
+    widget.copy_button.native.click()
     assert "edge-prior" in QApplication.clipboard().text()
 
 
@@ -197,21 +194,42 @@ def test_what_is_in_sight_is_inside_the_recording(widget, zoom, place):
         assert 0 <= part.start < part.stop <= side
 
 
-def test_a_refusal_leaves_the_comparison_before_and_says_so(widget, qtbot, notified):
+def test_a_refusal_leaves_the_comparison_before_and_says_so(
+    viewer, widget, qtbot, notified
+):
     compare(widget, qtbot)
-    place = widget.chosen.reference.findText("elsewhere")
-    widget.chosen.reference.setCurrentIndex(place)
+    widget.reference.value = viewer.layers["elsewhere"]
 
     compare(widget, qtbot)
 
     assert "reference elsewhere has the shape" in notified[-1]
     assert widget.grid.views
-    assert widget.save_button.isEnabled()
-    assert widget.basis.text().startswith("Failed. Shown is what was found before: ")
+    assert widget.save_button.enabled
+    assert widget.basis.value.startswith("Failed. Shown is what was found before: ")
 
 
 def test_without_methods_nothing_can_be_compared(widget):
     tick(widget, ())
 
-    assert not widget.compare_button.isEnabled()
-    assert "tick" in widget.basis.text()
+    assert not widget.measure_button.enabled
+    assert "tick" in widget.basis.value
+
+
+def test_a_picture_becomes_a_layer_where_its_pixels_lie(viewer, widget, layers, qtbot):
+    compare(widget, qtbot)
+    views = {view.accessibleName(): view for view in widget.grid.views}
+    widget.native.show()
+    n_layers = len(viewer.layers)
+
+    for name in ("recording", "lanczos"):
+        qtbot.mouseDClick(views[name], Qt.MouseButton.LeftButton)
+
+    recorded, result = viewer.layers[n_layers:]
+    assert [recorded.name, result.name] == ["cells [recording]", "cells [lanczos]"]
+    np.testing.assert_array_equal(recorded.data[0], layers[0].data[0])
+    assert result.data.shape == (1, 80, 96)
+    for corner in (-0.5, 39.5):
+        seen = recorded.data_to_world((0, corner, corner))
+        fine = 2 * corner + 0.5
+        np.testing.assert_allclose(result.data_to_world((0, fine, fine)), seen)
+        np.testing.assert_allclose(layers[0].data_to_world((0, corner, corner)), seen)

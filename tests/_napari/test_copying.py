@@ -114,7 +114,7 @@ def test_the_widget_copies_and_saves(layer, viewer, qtbot, tmp_path, monkeypatch
     )
     viewer.add_layer(layer)
     widget = SuperResolve(viewer)
-    qtbot.addWidget(widget)
+    qtbot.addWidget(widget.native)
 
     widget.copy_as_python()
     widget.save_as_recipe()

@@ -72,11 +72,11 @@ def full_disk(monkeypatch):
 @pytest.fixture
 def batch_widget(viewer, qtbot, tmp_path, tiny_card):
     widget = Batch(viewer)
-    qtbot.addWidget(widget)
-    widget.form.models.box.setCurrentIndex(widget.form.models.box.findData("tiny"))
+    qtbot.addWidget(widget.native)
+    widget.form.model.value = "tiny"
     write_stack(tmp_path / "in" / "a.ome.tif", counts(2, 24, 24), "zyx")
-    widget.form.sources.setText(str(tmp_path / "in"))
-    widget.form.output.setText(str(tmp_path / "out"))
+    widget.form.paths.value = str(tmp_path / "in")
+    widget.form.output.value = str(tmp_path / "out")
     return widget
 
 
@@ -94,7 +94,7 @@ def trainer(viewer, qtbot, tiny_card):
 
 
 def run_batch_to_end(widget, qtbot) -> None:
-    widget.run_button.click()
+    widget.run_button.native.click()
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
 
@@ -109,10 +109,8 @@ def remove_model() -> None:
 def test_super_resolve_says_that_its_model_is_gone(viewer, qtbot, tiny_card, notified):
     viewer.add_image(counts(2, 24, 24))
     widget = SuperResolve(viewer)
-    qtbot.addWidget(widget)
-    box = widget._choices.models.box
-    (place,) = (i for i in range(box.count()) if box.itemText(i).startswith("tiny"))
-    box.setCurrentIndex(place)
+    qtbot.addWidget(widget.native)
+    widget.model.value = "tiny"
 
     remove_model()
     widget.run()
@@ -121,7 +119,7 @@ def test_super_resolve_says_that_its_model_is_gone(viewer, qtbot, tiny_card, not
     (told,) = notified
     assert "no model named 'tiny'" in told
     assert len(viewer.layers) == 1
-    assert widget._actions.run.isEnabled()
+    assert widget.run_button.enabled
     widget._running.leave()
 
 
@@ -131,8 +129,8 @@ def test_batch_says_that_its_model_is_gone(batch_widget, qtbot, notified):
 
     (told,) = notified
     assert "no model named 'tiny'" in told
-    assert batch_widget.status.text() == "Failed: nothing done."
-    assert batch_widget.run_button.isEnabled()
+    assert batch_widget.status.value == "Failed: nothing done."
+    assert batch_widget.run_button.enabled
 
 
 def test_fine_tune_says_that_its_base_is_gone(trainer, qtbot, notified):
@@ -154,8 +152,8 @@ def test_batch_says_that_the_disk_is_full_and_leaves_no_half_file(
 ):
     run_batch_to_end(batch_widget, qtbot)
 
-    assert batch_widget.status.text() == "1 failed of 1."
-    assert "No space left" in batch_widget.explanation.text()
+    assert batch_widget.status.value == "1 failed of 1."
+    assert "No space left" in batch_widget.explanation.value
     assert not [*(tmp_path / "out").glob("*")]
 
 
@@ -206,7 +204,7 @@ def test_a_batch_that_cannot_go_on_says_why_once(
 
     (told,) = notified
     assert str(error) in told
-    assert batch_widget.run_button.isEnabled()
+    assert batch_widget.run_button.enabled
 
 
 @FAULTS
@@ -217,8 +215,8 @@ def test_what_one_file_meets_is_said_beside_it(
 
     run_batch_to_end(batch_widget, qtbot)
 
-    assert batch_widget.status.text() == "1 failed of 1."
-    assert str(error) in batch_widget.explanation.text().replace("\u200b", "")
+    assert batch_widget.status.value == "1 failed of 1."
+    assert str(error) in batch_widget.explanation.value.replace("\u200b", "")
     assert not notified
 
 

@@ -31,8 +31,8 @@ WRITERS = {".ome.tif": write_tiff, ".ome.zarr": write_zarr}
 @pytest.fixture
 def widget(viewer, qtbot):
     widget = SuperResolve(viewer)
-    qtbot.addWidget(widget)
-    widget._choices.models.choose("nearest", FACTOR)
+    qtbot.addWidget(widget.native)
+    widget.model.value, widget.factor.value = "nearest", FACTOR
     yield widget
     widget._running.leave()
 
@@ -40,8 +40,8 @@ def widget(viewer, qtbot):
 def upscaled(viewer, widget, qtbot, source):
     """Choose the layer, run, and give the result."""
     widget.reset_choices()
-    widget._choices.choose_layer(source)
-    widget._actions.run.click()
+    widget.layer.value = source
+    widget.run_button.native.click()
     qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
     return viewer.layers[-1]
 
@@ -103,7 +103,7 @@ def answer(monkeypatch):
 
 
 def press_save(widget, qtbot):
-    qtbot.mouseClick(widget._actions.save_result, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(widget.save_result_button.native, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not widget._saving.is_busy, timeout=WAIT)
 
 
@@ -114,7 +114,7 @@ def test_a_saved_result_keeps_its_place(
 ):
     pixels = np.zeros((2, 8, 8), np.uint16)
     source = viewer.add_image(pixels, name="a/b", scale=(2, 0.5, 0.5), units="um")
-    assert not widget._actions.save_result.isEnabled()
+    assert not widget.save_result_button.enabled
     result = upscaled(viewer, widget, qtbot, source)
     viewer.layers.selection.active = source
     asked = answer(tmp_path / f"named{suffix if typed else ''}", suffix)
@@ -142,7 +142,7 @@ def test_a_save_that_fails_tells_the_reason(
 
     (told,) = notified
     assert "file/a.ome.tif cannot be written" in told
-    assert widget._actions.save_result.isEnabled()
+    assert widget.save_result_button.enabled
 
 
 def test_a_reason_is_given_also_where_the_system_has_none(qtbot, notified, answer):

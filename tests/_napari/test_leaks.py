@@ -29,8 +29,7 @@ TITLES = ("Super-resolve", "Fine-tune", "Quality", "Compare", "Batch", "Models")
 
 
 def choose_bicubic(widget) -> None:
-    box = widget._choices.models.box
-    box.setCurrentIndex(box.findData("bicubic"))
+    widget.model.value = "bicubic"
 
 
 def listeners(viewer) -> int:
@@ -89,7 +88,7 @@ def open_run_and_close(viewer, qtbot) -> list[weakref.ref]:
     """Run in a widget of its own, which is closed again; give what must be gone."""
     dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
     choose_bicubic(widget)
-    widget._actions.run.click()
+    widget.run_button.native.click()
     qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
     assert len(viewer.layers) == 2
     parts = (dock, widget, widget._running, widget._preview, widget._preparer)

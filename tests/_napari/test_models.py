@@ -13,7 +13,7 @@ from tiny_models import tiny_fast
 
 from napari_sr._napari.models import widget as models
 from napari_sr._napari.models.widget import Models
-from napari_sr._napari.parts.model_picker import ModelPicker
+from napari_sr._napari.parts.model_choice import ModelChoice
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.cards.model_card import ModelCard, TrainingImage
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards, model_folder
@@ -36,7 +36,7 @@ def refreshed(monkeypatch):
 @pytest.fixture
 def widget(viewer, qtbot, tiny_card, refreshed):
     widget = Models(viewer)
-    qtbot.addWidget(widget)
+    qtbot.addWidget(widget.native)
     return widget
 
 
@@ -72,14 +72,14 @@ def test_the_card_of_the_chosen_model_is_shown(widget):
     choose(widget, "tiny")
 
     assert "Untrained, for tests." in widget.card.toPlainText()
-    assert widget.remove_button.isEnabled()
+    assert widget.remove_button.enabled
 
 
 def test_a_shipped_model_cannot_be_removed(widget):
     choose(widget, "fluorescence-x2")
 
-    assert not widget.remove_button.isEnabled()
-    assert "of your own" in widget.remove_button.toolTip()
+    assert not widget.remove_button.enabled
+    assert "of your own" in widget.remove_button.tooltip
 
 
 def test_an_imported_model_is_chosen_and_offered_everywhere(
@@ -106,7 +106,7 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(
     assert "new.safetensors" in notified[0]
     assert "new" not in shown(widget)
     assert not refreshed
-    assert widget.import_button.isEnabled()
+    assert widget.import_button.enabled
 
 
 @pytest.mark.parametrize("answer", ["Yes", "No"])
@@ -115,7 +115,7 @@ def test_a_model_goes_only_after_a_yes(widget, monkeypatch, answer, refreshed):
     button = getattr(QMessageBox.StandardButton, answer)
     monkeypatch.setattr(QMessageBox, "question", lambda *_: button)
 
-    widget.remove_button.click()
+    widget.remove_button.native.click()
 
     is_gone = answer == "Yes"
     assert ("tiny" in shown(widget)) is not is_gone
@@ -128,7 +128,7 @@ def test_the_folder_is_made_and_opened(widget, monkeypatch, tmp_path):
     opened = []
     monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
 
-    widget.folder_button.click()
+    widget.folder_button.native.click()
 
     assert (tmp_path / "a" / "b").is_dir()
     assert [url.toLocalFile() for url in opened] == [str(tmp_path / "a" / "b")]
@@ -166,10 +166,10 @@ def test_a_card_says_what_one_decides_by():
 
 
 def test_whoever_has_not_chosen_gets_the_model_for_all_kinds_of_images(qtbot):
-    picker = ModelPicker()
-    qtbot.addWidget(picker)
+    choice = ModelChoice()
+    qtbot.addWidget(choice.native)
 
-    assert picker.name == "general-x2"
+    assert choice.value == "general-x2"
 
 
 # ── what becomes of pickers ─────────────────────────────────────────────────────────
@@ -179,16 +179,16 @@ def test_a_model_that_is_gone_is_told_and_the_general_one_chosen(
     viewer, qtbot, tiny_card, notified
 ):
     widget = SuperResolve(viewer)
-    qtbot.addWidget(widget)
-    widget._choices.models.choose("tiny")
+    qtbot.addWidget(widget.native)
+    widget.model.value = "tiny"
     (model_folder() / "tiny.safetensors").unlink()
 
     widget.reset_choices()
 
-    assert widget._choices.models.name == FOR_ALL_KINDS
+    assert widget.model.value == FOR_ALL_KINDS
     again = SuperResolve(viewer)  # which remembers what was chosen before
-    qtbot.addWidget(again)
-    assert again._choices.models.name == FOR_ALL_KINDS
+    qtbot.addWidget(again.native)
+    assert again.model.value == FOR_ALL_KINDS
     (told,) = notified
     assert told == f"The model tiny is no longer there; {FOR_ALL_KINDS} is chosen."
 
@@ -198,7 +198,7 @@ def test_a_file_that_is_no_model_is_told_once(viewer, qtbot, tiny_card, notified
 
     for _ in range(2):
         widget = SuperResolve(viewer)
-        qtbot.addWidget(widget)
+        qtbot.addWidget(widget.native)
         widget.reset_choices()
 
     (told,) = notified

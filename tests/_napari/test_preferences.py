@@ -73,10 +73,10 @@ def test_a_widget_begins_with_what_is_preferred(preferred, qtbot):
     preferred.files.compression = "zstd"
 
     form = BatchForm()
-    qtbot.addWidget(form)
+    qtbot.addWidget(form.native)
 
-    assert form.device_box.currentText() == "cpu"
-    assert form.compression_box.currentText() == "zstd"
+    assert form.first.rows["device"].value == "cpu"
+    assert form.compression.value == "zstd"
 
 
 @newer
@@ -84,7 +84,7 @@ def test_the_model_folder_is_followed(preferred, tmp_path, monkeypatch):
     monkeypatch.delenv("NAPARI_SR_MODELS")
     asked = []
     monkeypatch.setattr(
-        "napari_sr._napari.parts.model_picker.refresh_pickers",
+        "napari_sr._napari.parts.model_choice.refresh_pickers",
         lambda *_: asked.append(1),
     )
     try:
@@ -153,6 +153,10 @@ def test_the_key_opens_one_widget_and_previews(shown_viewer, qtbot, preferred, w
     if way == "menu":
         choose_in_menu(window.layers_menu, "Filter", "Super-resolve")
 
+    def opened():
+        docked = window.dock_widgets.values()
+        return [one for one in docked if isinstance(one, SuperResolve)]
+
     def press():
         canvas.setFocus()
         control, shift = (
@@ -160,13 +164,13 @@ def test_the_key_opens_one_widget_and_previews(shown_viewer, qtbot, preferred, w
             Qt.KeyboardModifier.ShiftModifier,
         )
         QTest.keyClick(canvas, Qt.Key.Key_R, control | shift)
-        (widget,) = window._qt_window.findChildren(SuperResolve)
-        assert widget.isVisible()
+        (widget,) = opened()
+        assert widget.native.isVisible()
         return widget
 
-    assert press()._actions.preview.isChecked()
-    assert not press()._actions.preview.isChecked()
+    assert press().preview_button.native.isChecked()
+    assert not press().preview_button.native.isChecked()
     if way == "key":  # the menu knows what the key has opened: it closes it
         choose_in_menu(window.layers_menu, "Filter", "Super-resolve")
-        (widget,) = window._qt_window.findChildren(SuperResolve)
-        assert not widget.isVisible()
+        (widget,) = opened()
+        assert not widget.native.isVisible()

@@ -56,7 +56,7 @@ def layers(viewer):
 @pytest.fixture
 def widget(viewer, qtbot):
     widget = QualityTable(viewer)
-    qtbot.addWidget(widget)
+    qtbot.addWidget(widget.native)
     viewer.layers.events.inserted.connect(widget.reset_choices)
     viewer.layers.events.removed.connect(widget.reset_choices)
     yield widget
@@ -67,9 +67,9 @@ def widget(viewer, qtbot):
 
 def measured(widget, qtbot) -> list[list[str]]:
     """Measure and give what the table shows."""
-    widget.measure_button.click()
+    widget.measure_button.native.click()
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
-    table = widget.view.table
+    table = widget.table
     return [
         [table.item(i, j).text() for j in range(table.columnCount())]
         for i in range(table.rowCount())
@@ -79,22 +79,20 @@ def measured(widget, qtbot) -> list[list[str]]:
 def test_what_belongs_together_is_chosen_at_first(widget, layers):
     boxes = (widget.chosen.recording, widget.chosen.reference, widget.chosen.result)
 
-    assert tuple(box.currentData() for box in boxes) == layers
+    assert tuple(box.value for box in boxes) == layers
 
 
 def test_a_newer_result_is_chosen_unless_the_user_chose(viewer, widget, layers):
     said = layers[2].metadata
     newer = viewer.add_image(counts(2, 80, 96), name="newer", metadata=said)
-    assert widget.chosen.result.currentData() is newer
+    assert widget.chosen.result.value is newer
 
-    place = widget.chosen.result.findText(layers[2].name)
-    widget.chosen.result.setCurrentIndex(place)
-    widget.chosen.result.activated.emit(place)
+    widget.result.value = layers[2]
     viewer.add_image(counts(2, 80, 96), name="newest", metadata=said)
-    assert widget.chosen.result.currentData() is layers[2]
+    assert widget.chosen.result.value is layers[2]
 
     viewer.layers.remove(layers[2])
-    assert widget.chosen.result.currentData().name == "newest"
+    assert widget.chosen.result.value.name == "newest"
 
 
 def test_with_a_reference_every_figure_is_shown_and_explained(widget, layers, qtbot):
@@ -104,16 +102,16 @@ def test_with_a_reference_every_figure_is_shown_and_explained(widget, layers, qt
     expected = drain(compare(result, recording, truth))
     assert shown == expected.rows()
     assert [row[0] for row in shown] == [figure.title for figure in FIGURES.values()]
-    table = widget.view.table
+    table = widget.table
     tips = [table.item(i, 0).toolTip() for i in range(table.rowCount())]
     assert tips == [figure.meaning for figure in FIGURES.values()]
-    assert "Data range" in widget.basis.text()
+    assert "Data range" in widget.basis.value
     titles = [table.horizontalHeaderItem(j).text() for j in range(3)]
     assert titles == ["", "result", "bicubic"]
 
 
 def test_without_a_reference_only_what_needs_none_is_shown(widget, layers, qtbot):
-    widget.chosen.reference.setCurrentIndex(0)
+    widget.reference.value = "none"
 
     shown = measured(widget, qtbot)
 
@@ -124,13 +122,13 @@ def test_without_a_reference_only_what_needs_none_is_shown(widget, layers, qtbot
 def test_the_table_can_be_copied_and_saved(
     widget, layers, qtbot, tmp_path, monkeypatch
 ):
-    widget.chosen.reference.setCurrentIndex(0)
+    widget.reference.value = "none"
     shown = measured(widget, qtbot)
     path = tmp_path / "quality.csv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
 
-    widget.copy_button.click()
-    widget.save_button.click()
+    widget.copy_button.native.click()
+    widget.save_button.native.click()
 
     lines = QApplication.clipboard().text().splitlines()
     assert lines[2:5] == ["| " + " | ".join(row) + " |" for row in shown]
@@ -140,34 +138,35 @@ def test_the_table_can_be_copied_and_saved(
     assert f"{float(table[1][1]):.2f}" == shown[0][1]
 
 
-def test_what_does_not_fit_is_told_in_a_sentence(widget, layers, qtbot, notified):
-    place = widget.chosen.recording.findText("elsewhere")
-    widget.chosen.recording.setCurrentIndex(place)
+def test_what_does_not_fit_is_told_in_a_sentence(
+    viewer, widget, layers, qtbot, notified
+):
+    widget.recording.value = viewer.layers["elsewhere"]
 
     assert measured(widget, qtbot) == []
 
     assert len(notified) == 1
     assert "is no result of" in notified[0]
-    assert widget.basis.text() == "Failed"
-    assert not widget.copy_button.isEnabled()
+    assert widget.basis.value == "Failed"
+    assert not widget.copy_button.enabled
 
 
 def test_a_layer_is_not_compared_with_itself(viewer, widget):
     viewer.add_image(counts(80, 80), name="only")
 
-    assert not widget.measure_button.isEnabled()
-    assert "Choose a result" in widget.basis.text()
+    assert not widget.measure_button.enabled
+    assert "Choose a result" in widget.basis.value
 
 
 def test_a_stopped_measurement_shows_nothing(widget, layers, qtbot):
-    widget.measure_button.click()
-    widget.stop_button.click()
+    widget.measure_button.native.click()
+    widget.stop_button.native.click()
 
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
-    assert widget.basis.text() == "Stopped"
-    assert widget.view.table.rowCount() == 0
-    assert widget.measure_button.isEnabled()
+    assert widget.basis.value == "Stopped"
+    assert widget.table.rowCount() == 0
+    assert widget.measure_button.enabled
 
 
 # ── maps and reports ────────────────────────────────────────────────────────────────
@@ -184,11 +183,11 @@ def test_maps_become_layers_where_their_pixels_lie(viewer, widget, layers, qtbot
     measured(widget, qtbot)
     before = len(viewer.layers)
 
-    widget.maps_button.click()
+    widget.maps_button.native.click()
 
-    assert widget.chosen.result.currentData() is result, "a map is no result"
-    assert widget.chosen.recording.currentData() is recording
-    assert widget.chosen.reference.currentData() is truth
+    assert widget.chosen.result.value is result, "a map is no result"
+    assert widget.chosen.recording.value is recording
+    assert widget.chosen.reference.value is truth
     added = {layer.metadata["napari_sr"]["map"]: layer
              for layer in viewer.layers[before:]}  # fmt: skip
     assert list(added) == ["out_of_band", "disagreement", "error"]
@@ -230,7 +229,7 @@ def test_the_plane_in_view_is_the_one_that_is_measured_and_mapped(
     viewer.dims.set_point(0, 0)
     measured(widget, qtbot)
 
-    widget.maps_button.click()
+    widget.maps_button.native.click()
     error = viewer.layers[-1]
     assert error.name.startswith("error")
 
@@ -245,7 +244,7 @@ def test_the_plane_in_view_is_the_one_that_is_measured_and_mapped(
     qtbot.waitUntil(lambda: is_error_of(1), timeout=WAIT)
     viewer.dims.set_point(0, 0)
     qtbot.waitUntil(lambda: is_error_of(0), timeout=WAIT)
-    assert "Mapping" not in widget.basis.text()
+    assert "Mapping" not in widget.basis.value
 
     for layer in viewer.layers[4:]:
         viewer.layers.remove(layer)
@@ -256,14 +255,14 @@ def test_the_plane_in_view_is_the_one_that_is_measured_and_mapped(
 
 
 def test_a_report_is_written(widget, layers, qtbot, tmp_path, monkeypatch, notified):
-    assert not widget.report_button.isEnabled()
+    assert not widget.report_button.enabled
     measured(widget, qtbot)
     path = tmp_path / "report.json"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
 
-    widget.report_button.click()
+    widget.report_button.native.click()
 
     assert "chi_square" in path.read_text()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("a.pdf", ""))
-    widget.report_button.click()
+    widget.report_button.native.click()
     assert ".html or .json" in notified[-1]

@@ -19,7 +19,8 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 import napari_sr
 from napari_sr._napari.layers.geometry import upscaled_placement
-from napari_sr._napari.parts import model_picker
+from napari_sr._napari.parts import model_choice
+from napari_sr._napari.parts.panel import in_order
 from napari_sr._napari.super_resolve import run as running
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.widget import SuperResolve
@@ -44,7 +45,7 @@ def counts(shape, dtype=np.uint16) -> np.ndarray:
 @pytest.fixture
 def widget(viewer, qtbot):
     widget = SuperResolve(viewer)
-    qtbot.addWidget(widget)
+    qtbot.addWidget(widget.native)
     viewer.layers.events.inserted.connect(widget.reset_choices)
     viewer.layers.events.removed.connect(widget.reset_choices)
     yield widget
@@ -70,13 +71,7 @@ def gate(monkeypatch):
 
 
 def choose(widget, model="bicubic", factor=2) -> None:
-    choices = widget._choices
-    texts = [choices.models.box.itemText(i) for i in range(choices.models.box.count())]
-    place = next(i for i, text in enumerate(texts) if text.split()[0] == model)
-    choices.models.box.setCurrentIndex(place)
-    choices.models.factor_box.setCurrentIndex(
-        choices.models.factor_box.findData(factor)
-    )
+    widget.model.value, widget.factor.value = model, factor
 
 
 def run_to_end(widget, qtbot) -> None:
@@ -89,26 +84,25 @@ def wait_for_end(widget, qtbot) -> None:
 
 
 def status(widget) -> str:
-    return widget._actions.status.text()
+    return widget.status.value
 
 
 def usable(widget) -> set[str]:
     """Names of what can be used now."""
-    choices, actions = widget._choices, widget._actions
     parts = {
-        "choices": choices.layer_box,
-        "dial": choices.dial,
-        "noise": choices.noise.box,
-        "preview": actions.preview,
-        "run": actions.run,
-        "stop": actions.stop,
-        "copy": actions.copy,
+        "choices": widget.layer,
+        "dial": widget.dial,
+        "noise": widget.noise.kind,
+        "preview": widget.preview_button,
+        "run": widget.run_button,
+        "stop": widget.stop_button,
+        "copy": widget.copy_button,
     }
-    return {name for name, part in parts.items() if part.isEnabled()}
+    return {name for name, part in parts.items() if part.enabled}
 
 
 def offered(widget) -> list[str]:
-    box = widget._choices.models.box
+    box = widget.model.native
     return [box.itemText(i) for i in range(box.count())]
 
 
@@ -167,9 +161,8 @@ def test_the_noise_that_was_removed_is_said_with_its_correlation(
     viewer.add_image(counts((20, 30)))
     widget.reset_choices()
     choose(widget, "tiny")
-    widget._choices.noise.box.setCurrentIndex(2)
-    for name, value in {"gain": 2, "correlation": 0.5}.items():
-        widget._choices.noise.level[name].setValue(value)
+    widget.noise.kind.value = "given"
+    widget.gain.value, widget.correlation.value = 2, 0.5
 
     run_to_end(widget, qtbot)
 
@@ -276,70 +269,72 @@ def test_a_model_is_shown_with_its_card_and_its_dial(viewer, qtbot, monkeypatch)
         recommended_dial=0.4,
         digests={"faithful": "…", "textured": "…"},
     )
-    monkeypatch.setattr(model_picker, "scan_models", lambda: ([card], []))
+    monkeypatch.setattr(model_choice, "scan_models", lambda: ([card], []))
 
     widget = SuperResolve(viewer)
-    qtbot.addWidget(widget)
+    qtbot.addWidget(widget.native)
 
     methods = [name for name in METHODS if not METHODS[name].needs_file]
     assert offered(widget) == ["bones  ×4 · micro-CT", *methods]
-    choices = widget._choices
-    assert choices.card_line.text() == "Bones, four times finer."
-    assert choices.dial.isEnabled()
-    assert choices.settings.dial == 0.4
+    assert widget.about.value == "Bones, four times finer."
+    assert widget.dial.enabled
+    assert widget.settings.dial == 0.4
     choose(widget, "bicubic")
-    assert not choices.dial.isEnabled()
-    assert "no dial" in choices.dial.toolTip()
-    assert choices.settings.dial is None
+    assert not widget.dial.enabled
+    assert "no dial" in widget.dial.tooltip
+    assert widget.settings.dial is None
 
 
 def test_noise_can_be_left_or_given(widget, tiny_card):
     widget.reset_choices()
     choose(widget, "tiny")
-    choices = widget._choices
-    assert choices.settings.noise == "auto"
-    assert choices.noise.level_rows.isHidden()
+    assert widget.settings.noise == "auto"
+    assert widget.gain.native.isHidden()
 
-    choices.noise.box.setCurrentIndex(1)
-    assert choices.settings.noise == napari_sr.NoiseLevel()
+    widget.noise.kind.value = "none"
+    assert widget.settings.noise == napari_sr.NoiseLevel()
 
-    choices.noise.box.setCurrentIndex(2)
+    widget.noise.kind.value = "given"
     for name, value in {"gain": 2, "read": 5, "offset": 100}.items():
-        choices.noise.level[name].setValue(value)
-    assert choices.settings.noise == napari_sr.NoiseLevel(2, 5, 100)
-    choices.noise.level["correlation"].setValue(0.5)
-    assert choices.settings.noise.correlation == 0.5
-    assert not choices.noise.level_rows.isHidden()
+        widget.noise.level[name].value = value
+    assert widget.settings.noise == napari_sr.NoiseLevel(2, 5, 100)
+    widget.correlation.value = 0.5
+    assert widget.settings.noise.correlation == 0.5
+    assert not widget.gain.native.isHidden()
+    widget.noise.value = 0
+    assert widget.settings.noise == napari_sr.NoiseLevel()
+    widget.noise.value = "auto"
+    assert widget.settings.noise == "auto"
 
 
 def test_agreement_with_the_recording_can_be_left_off(widget, tiny_card):
     widget.reset_choices()
     choose(widget, "tiny")
-    choices = widget._choices
-    assert choices.settings.consistency == "auto"
+    assert widget.settings.consistency == "auto"
 
-    choices.agreement_box.setCurrentIndex(1)
-    assert choices.settings.consistency == "off"
+    for value in ("off", "exact"):
+        widget.consistency.value = value
+        assert widget.settings.consistency == value
 
     choose(widget, "bicubic")
-    assert not choices.agreement_box.isEnabled()
-    assert "left as it is" in choices.agreement_box.toolTip()
-    assert choices.settings.consistency == "auto"
+    assert not widget.consistency.enabled
+    assert "left as it is" in widget.consistency.tooltip
+    assert widget.settings.consistency == "auto"
 
 
 def test_auto_says_what_it_means(widget, tiny_card):
     widget.reset_choices()
     choose(widget, "tiny")
-    choices = widget._choices
-    machine = widget._preparer.look(choices.model, choices.factor, choices.settings)
+    machine = widget._preparer.look(widget.model.model, None, widget.settings)
 
-    choices.show_machine(machine)
+    widget.choices.show_machine(machine)
+    widget.reset_choices()
 
-    assert choices.device_box.itemText(1).startswith("cpu: CPU, ")
-    assert choices.device_box.itemText(1).endswith(" GB free")
-    assert choices.tile_box.text() == f"auto ({machine.tile})"
-    assert choices.settings.tile == "auto"
-    assert choices.settings.device == "auto"
+    assert widget.device.native.itemText(1).startswith("cpu: CPU, ")
+    assert widget.device.native.itemText(1).endswith(" GB free")
+    assert widget.tile.native.text() == f"auto ({machine.tile})"
+    assert widget.settings.tile == "auto"
+    assert widget.settings.device == "auto"
 
 
 def test_planes_appear_as_they_are_done_and_a_stop_keeps_them(
@@ -381,7 +376,7 @@ def test_run_does_the_rest_to_the_same_pixels(viewer, widget, qtbot, gate, tiny_
     widget.stop()
     gate.set()
     wait_for_end(widget, qtbot)
-    assert widget._actions.run.text() == "Run the rest"
+    assert widget.run_button.text == "Run the rest"
 
     run_to_end(widget, qtbot)
 
@@ -390,7 +385,7 @@ def test_run_does_the_rest_to_the_same_pixels(viewer, widget, qtbot, gate, tiny_
     uninterrupted = napari_sr.upscale(pixels, "tiny", device="cpu")
     np.testing.assert_array_equal(layer.data, uninterrupted)
     assert "partial" not in layer.metadata["napari_sr"]
-    assert widget._actions.run.text() == "Run"
+    assert widget.run_button.text == "Run"
 
 
 def test_other_settings_are_another_result(viewer, widget, qtbot, gate):
@@ -504,7 +499,7 @@ def test_what_goes_wrong_reaches_the_user(
 def test_a_device_that_is_not_there_is_said(viewer, widget, qtbot, notified):
     viewer.add_image(counts((8, 8)))
     choose(widget)
-    widget._choices.device_box.setCurrentIndex(3)
+    widget.device.value = "mps"
 
     run_to_end(widget, qtbot)
 
@@ -542,34 +537,35 @@ def test_a_widget_that_is_gone_stops_its_flow(viewer, qtbot, monkeypatch):
     widget.run()
     qtbot.waitUntil(started.is_set, timeout=WAIT)
 
-    widget.deleteLater()
+    widget.native.deleteLater()
 
     qtbot.waitUntil(closed.is_set, timeout=WAIT)
 
 
 def test_choices_are_remembered(viewer, qtbot):
     before = SuperResolve(viewer)
-    qtbot.addWidget(before)
+    qtbot.addWidget(before.native)
     choose(before, "lanczos", 4)
-    before._choices.device_box.setCurrentIndex(1)
-    before._choices.agreement_box.setCurrentIndex(1)
+    before.device.value, before.consistency.value = "cpu", "off"
 
     after = SuperResolve(viewer)
-    qtbot.addWidget(after)
+    qtbot.addWidget(after.native)
 
-    assert (after._choices.model, after._choices.factor) == ("lanczos", 4)
-    assert after._choices.settings.device == "cpu"
-    assert after._choices.agreement_box.currentData() == "off"
+    assert (after.model.value, after.factor.value) == ("lanczos", 4)
+    assert after.settings.device == "cpu"
+    assert after.consistency.value == "off"
 
 
 def test_the_widget_fits_a_narrow_dock(viewer, widget):
     viewer.add_image(counts((8, 8)), name="a layer with a very long name" * 4)
 
-    assert widget.minimumSizeHint().width() <= 300
+    assert widget.native.minimumSizeHint().width() <= 300
 
 
 def test_the_tab_key_goes_from_top_to_bottom(widget):
-    parts = [*widget._choices.in_order(), *widget._actions.in_order()]
+    parts = [*in_order(widget.native)]
+    assert parts[0] is widget.layer.native
+    assert parts[-1] is widget.recipe_button.native
     focused, followers = parts[0], []
     for _ in range(200):
         focused = focused.nextInFocusChain()
@@ -611,7 +607,7 @@ def test_a_sample_is_previewed_and_super_resolved_in_a_whole_viewer(
     dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
     choose(widget, "bicubic", 2)
 
-    widget._actions.preview.click()
+    widget.preview_button.native.click()
     qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
     run_to_end(widget, qtbot)
 
@@ -630,7 +626,7 @@ def test_closing_the_dock_takes_the_preview_away(drawing_viewer, qtbot):
     viewer.add_image(counts((40, 40)))
     dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
     choose(widget, "bicubic", 2)
-    widget._actions.preview.click()
+    widget.preview_button.native.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
 
     viewer.window.remove_dock_widget(dock)
@@ -643,7 +639,7 @@ def test_a_closed_dock_keeps_nothing_alive(drawing_viewer, qtbot):
     viewer.add_image(counts((40, 40)))
     dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
     choose(widget, "bicubic", 2)
-    widget._actions.preview.click()
+    widget.preview_button.native.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
     run_to_end(widget, qtbot)
     alive = [weakref.ref(part) for part in (widget, widget._running, widget._preparer)]

@@ -29,7 +29,7 @@ def open_widget(viewer, qtbot):
 
     def open_it() -> SuperResolve:
         widget = SuperResolve(viewer)
-        qtbot.addWidget(widget)
+        qtbot.addWidget(widget.native)
         viewer.layers.events.inserted.connect(widget.reset_choices)
         viewer.layers.events.removed.connect(widget.reset_choices)
         widgets.append(widget)
@@ -54,52 +54,52 @@ def test_of_a_sample_the_recording_is_chosen(viewer, open_widget):
         viewer.add_image(pixels, **keywords)
     assert viewer.layers.selection.active.name == "surface (truth)"
 
-    assert open_widget()._choices.layer.name == "surface"
+    assert open_widget().layer.value.name == "surface"
 
 
 def test_a_sample_opened_afterwards_is_taken_as_well(viewer, open_widget):
     widget = open_widget()
-    assert widget._choices.layer is None
+    assert widget.layer.value is None
 
     add(viewer, "truth", side=32)
     add(viewer, "bone")
 
-    assert widget._choices.layer.name == "bone"
+    assert widget.layer.value.name == "bone"
 
 
 def test_what_the_user_chose_stays(viewer, open_widget, qtbot):
     widget = open_widget()
     add(viewer, "truth", side=32)
-    box = widget._choices.layer_box
-    widget.show()
+    box = widget.layer.native
+    widget.native.show()
     box.showPopup()
     qtbot.keyClick(box.view(), Qt.Key.Key_Return)
 
     add(viewer, "bone")
 
-    assert widget._choices.layer.name == "truth"
+    assert widget.layer.value.name == "truth"
 
 
 def test_a_result_is_never_chosen_unasked(viewer, open_widget):
     add(viewer, "bone [bicubic]", metadata=RESULT)
     widget = open_widget()
 
-    assert widget._choices.layer is None
-    assert not widget._actions.run.isEnabled()
+    assert widget.layer.value is None
+    assert not widget.run_button.enabled
 
     bone = add(viewer, "bone", side=8)
-    assert widget._choices.layer is bone
+    assert widget.layer.value is bone
 
 
 def test_opened_again_after_a_run_it_chooses_the_recording(viewer, open_widget, qtbot):
     add(viewer, "bone")
     widget = open_widget()
-    widget._choices.models.choose("bicubic", 2)
-    qtbot.mouseClick(widget._actions.run, Qt.MouseButton.LeftButton)
+    widget.model.value, widget.factor.value = "bicubic", 2
+    qtbot.mouseClick(widget.run_button.native, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
     viewer.layers.selection.active = viewer.layers["bone [bicubic]"]
 
-    assert open_widget()._choices.layer.name == "bone"
+    assert open_widget().layer.value.name == "bone"
 
 
 def test_a_recording_removed_in_the_middle_of_its_run_leaves_nothing_to_run(
@@ -116,19 +116,19 @@ def test_a_recording_removed_in_the_middle_of_its_run_leaves_nothing_to_run(
     monkeypatch.setattr(running, "run", gated)
     bone = add(viewer, "bone")
     widget = open_widget()
-    widget._choices.models.choose("bicubic", 2)
-    qtbot.mouseClick(widget._actions.run, Qt.MouseButton.LeftButton)
+    widget.model.value, widget.factor.value = "bicubic", 2
+    qtbot.mouseClick(widget.run_button.native, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
 
     viewer.layers.remove(bone)
     gate.set()
     qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
 
-    assert widget._choices.layer is None
-    said = widget._actions.status.text()
+    assert widget.layer.value is None
+    said = widget.status.value
     assert "the recording was removed" in said
     assert "Run does the rest" not in said
-    assert widget._actions.run.text() == "Run"
+    assert widget.run_button.text == "Run"
 
 
 def test_a_recording_that_is_seen_goes_before_one_that_is_hidden(viewer):

@@ -23,7 +23,6 @@ from napari.settings import get_settings
 from places import assert_same_place
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QWidget
 
 import napari_sr
 from napari_sr._napari.fine_tune.widget import FineTune
@@ -67,9 +66,9 @@ def gate(monkeypatch):
 def open_widget(viewer, qtbot, title, kind):
     """Open a widget from the Layers menu."""
     choose_in_menu(viewer.window.layers_menu, "Filter", title)
-    window = viewer.window._qt_window
-    (widget,) = (one for one in window.findChildren(QWidget) if isinstance(one, kind))
-    qtbot.waitUntil(widget.isVisible, timeout=WAIT)
+    docked = viewer.window.dock_widgets.values()
+    (widget,) = (one for one in docked if isinstance(one, kind))
+    qtbot.waitUntil(widget.native.isVisible, timeout=WAIT)
     return widget
 
 
@@ -95,7 +94,7 @@ def test_from_a_sample_to_a_saved_result(
     open_sample(viewer)
     source, truth = viewer.layers
     widget = open_widget(viewer, qtbot, "Super-resolve", SuperResolve)
-    choose(widget._choices.models.box, "tiny")
+    choose(widget.model.native, "tiny")
     expected = napari_sr.upscale(np.asarray(source.data), "tiny", device="cpu")
 
     look_at_preview(viewer, widget, qtbot)
@@ -117,7 +116,7 @@ def test_from_a_sample_to_a_saved_result(
 
 def look_at_preview(viewer, widget, qtbot) -> None:
     """Preview, and hold the key that shows the recording."""
-    click(widget._actions.preview)
+    click(widget.preview_button.native)
     qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
     after = widget._preview.layer.data.copy()
     before = after[:, ::2, ::2].repeat(2, 1).repeat(2, 2)
@@ -134,10 +133,10 @@ def look_at_preview(viewer, widget, qtbot) -> None:
 
 def run_stop_and_run_the_rest(viewer, widget, qtbot, gate):
     """Stop after two of five planes, then complete them; give the layer."""
-    click(widget._actions.run)
+    click(widget.run_button.native)
     qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=WAIT)
     assert not viewer.layers[-2].visible, "the preview has made room"
-    click(widget._actions.stop)
+    click(widget.stop_button.native)
     gate.set()
     wait_for_end(widget, qtbot)
 
@@ -147,8 +146,8 @@ def run_stop_and_run_the_rest(viewer, widget, qtbot, gate):
     assert layer.name.endswith(f"({len(done)} of 5 planes)")
     kept = {tuple(index): layer.data[tuple(index)].copy() for index in done}
 
-    assert widget._actions.run.text() == "Run the rest"
-    click(widget._actions.run)
+    assert widget.run_button.text == "Run the rest"
+    click(widget.run_button.native)
     wait_for_end(widget, qtbot)
 
     assert viewer.layers[-1] == layer
@@ -204,9 +203,9 @@ def test_from_sharp_layers_to_a_model_in_use(
 
     user.parentWidget().raise_()
     qtbot.waitUntil(user.isVisible, timeout=WAIT)
-    choose(user._choices.layer_box, source.name)
-    choose(user._choices.models.box, "mine")
-    click(user._actions.run)
+    choose(user.layer.native, source.name)
+    choose(user.model.native, "mine")
+    click(user.run_button.native)
     wait_for_end(user, qtbot)
 
     result = viewer.layers[-1]

@@ -28,9 +28,9 @@ MODEL = "fluorescence-x2"
 def add_result(viewer: napari.Viewer, widget: QWidget) -> None:
     """Super-resolve the first layer, as a user would, and choose what came of it."""
     dock, maker = viewer.window.add_plugin_dock_widget("napari-sr", "Super-resolve")
-    maker._choices.models.choose(MODEL)
-    maker._choices.choose_layer(viewer.layers[0])
-    maker._actions.run.click()
+    maker.model.value = MODEL
+    maker.layer.value = viewer.layers[0]
+    maker.run_button.native.click()
     wait_until(lambda: not maker._running.is_on)
     viewer.window.remove_dock_widget(dock)
     widget.reset_choices()
@@ -38,7 +38,7 @@ def add_result(viewer: napari.Viewer, widget: QWidget) -> None:
 
 def measure(widget: QWidget) -> None:
     """Measure, and wait for the figures."""
-    widget.measure_button.click()
+    widget.measure_button.native.click()
     wait_until(lambda: not widget._background.is_busy)
 
 
@@ -57,7 +57,7 @@ def quality_without(viewer: napari.Viewer, widget: QWidget) -> None:
 def quality_maps(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the maps of a result beside each other."""
     quality(viewer, widget)
-    widget.maps_button.click()
+    widget.maps_button.native.click()
     for layer in viewer.layers:
         layer.visible = True
     viewer.grid.enabled = True
@@ -67,7 +67,7 @@ def quality_maps(viewer: napari.Viewer, widget: QWidget) -> None:
 
 def compare(_viewer: napari.Viewer, widget: QWidget) -> None:
     """Show several methods beside the truth."""
-    widget.compare_button.click()
+    widget.measure_button.native.click()
     wait_until(lambda: not widget._background.is_busy)
     settle()
 
@@ -82,11 +82,10 @@ def batch(_viewer: napari.Viewer, widget: QWidget) -> None:
             path = SAMPLES / f"{name}_recorded.ome.tif"
             (recordings / path.name).write_bytes(path.read_bytes())
         (recordings / "broken.ome.tif").write_bytes(b"no image at all")
-        widget.form.sources.setText(str(recordings))
-        widget.form.output.setText("results")
-        box = widget.form.models.box
-        box.setCurrentIndex(box.findData("lanczos"))
-        widget.run_button.click()
+        widget.form.paths.value = str(recordings)
+        widget.form.output.value = "results"
+        widget.model.value = "lanczos"
+        widget.run_button.native.click()
         wait_until(lambda: not widget._background.is_busy)
         os.chdir(FOLDER)
 

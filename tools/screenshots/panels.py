@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import napari
 from napari.settings import get_settings
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QPainter, QPixmap
 from qtpy.QtWidgets import QAbstractButton, QDockWidget, QLabel, QWidget
 
+from napari_sr._napari.parts.section import Section
 from tools.screenshots.super_resolve import nothing_remembered, settle
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def sheet_of(viewer: napari.Viewer, title: str) -> tuple[QPixmap, set[str]]:
     """Show a panel in all fonts and themes; give the sheet, and what does not fit."""
     dock, _ = viewer.window.add_plugin_dock_widget("napari-sr", title)
     dock.setFloating(True)
+    for section in dock.findChildren(Section):
+        section.show_content(True)
     sheet = QPixmap(len(FONTS) * WIDTH, len(THEMES) * HEIGHT)
     sheet.fill(Qt.GlobalColor.red)
     painter, faults = QPainter(sheet), set()
@@ -42,8 +45,9 @@ def sheet_of(viewer: napari.Viewer, title: str) -> tuple[QPixmap, set[str]]:
         for column, size in enumerate(FONTS):
             get_settings().appearance.font_size = size
             settle(0.3)
-            dock.resize(WIDTH, HEIGHT)
-            settle(0.3)
+            for _ in range(2):  # the first is of the size before
+                dock.resize(WIDTH, HEIGHT)
+                settle(0.3)
             painter.drawPixmap(column * WIDTH, row * HEIGHT, dock.grab())
             faults |= {f"font {size}: {fault}" for fault in _faults(dock)}
     painter.end()
@@ -58,6 +62,9 @@ def _faults(dock: QDockWidget) -> Iterator[str]:
     for part in dock.findChildren(QWidget):
         if not part.isVisibleTo(dock):
             continue
+        right = part.mapTo(dock, QPoint(part.width(), 0)).x()
+        if right > WIDTH:
+            yield f"{type(part).__name__} ends {right - WIDTH} px beyond the panel"
         if isinstance(part, QAbstractButton) and part.text():
             needed = part.fontMetrics().horizontalAdvance(part.text().replace("&", ""))
         elif isinstance(part, QLabel) and part.text() and not part.wordWrap():

@@ -50,32 +50,32 @@ def zoom_in(viewer: napari.Viewer, times: float) -> None:
 def preview(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the preview of a part of a plane."""
     zoom_in(viewer, 2.5)
-    widget._actions.preview.click()
+    widget.preview_button.native.click()
     wait_until(lambda: widget._preview.layer is not None)
 
 
 def curtain(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the recording on the left and the preview on the right."""
     preview(viewer, widget)
-    widget._actions.curtain.setValue(100)
+    widget.curtain.value = 0.5
 
 
 def running(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show a run on its way."""
-    widget._actions.run.click()
+    widget.run_button.native.click()
     wait_until(lambda: widget._running.progress[0] >= 3)
 
 
 def stopped(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show what a stopped run leaves."""
     running(viewer, widget)
-    widget._actions.stop.click()
+    widget.stop_button.native.click()
     wait_until(lambda: not widget._running.is_on)
 
 
 def done(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the result of a run."""
-    widget._actions.run.click()
+    widget.run_button.native.click()
     wait_until(lambda: not widget._running.is_on)
     zoom_in(viewer, 2.5)
 
@@ -100,7 +100,7 @@ def take(name: str, title: str, sample: str, theme: str, play: Scene) -> Path:
     dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", title)
     dock.setFixedWidth(300)
     if title == "Super-resolve":
-        widget._choices.models.choose("fluorescence-x2")
+        widget.model.value = "fluorescence-x2"
     settle(1.5)
     viewer.reset_view()
     play(viewer, widget)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sr._napari.batch.file_list import BatchList
 from napari_sr._napari.batch.flow import (
@@ -24,16 +23,16 @@ from napari_sr._napari.batch.flow import (
 from napari_sr._napari.batch.form import BatchForm
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
-from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.messages import tell_error
-from napari_sr._napari.parts.model_picker import FACTORS
+from napari_sr._napari.parts.model_choice import FACTORS
+from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, connect, text
 from napari_sr.settings import explain
 
 NOT_READY = "Choose recordings and a folder for the results."
 _BAR = 1000
 
 
-class Batch(QWidget):
+class Batch(Panel):
     """Super-resolve many files or all layers into a folder.
 
     Parameters
@@ -49,45 +48,29 @@ class Batch(QWidget):
         self._outcome = ""
         self._ended: dict[str, int] = {}
         self._n_files = 0
-        self.form = BatchForm(self)
-        self.run_button = button("Run", "Do one recording after the other.")
-        self.run_button.setObjectName("run")
+        self.form = BatchForm()
+        self.run_button = button(
+            "Run", "Do one recording after the other.", is_main=True
+        )
         self.stop_button = button(
             "Stop", "Stop after this tile; results done are kept."
         )
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(8)
+        self.bar, self.status, self.explanation = bar(), text(), text()
         self.bar.setRange(0, _BAR)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
         self.list = BatchList()
-        self.explanation = QLabel()
-        self.explanation.setObjectName("hint")
-        self.explanation.setWordWrap(True)
-        self.setStyleSheet(STYLE)
-        whole = QVBoxLayout(self)
-        whole.addWidget(self.form)
-        whole.addWidget(line())
-        whole.addLayout(row(self.run_button, self.stop_button))
-        whole.addWidget(self.bar)
-        whole.addWidget(self.status)
-        whole.addWidget(self.list, 1)
-        whole.addWidget(self.explanation)
-        order_by_tab(
-            [*self.form.in_order(), self.run_button, self.stop_button, self.list]
-        )
+        self.put(self.form)
+        self.fold("More settings", self.form.more)
+        self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
+        self.put(self.list, stretch=1)
+        self.put(self.explanation)
+        self.end(stretch=0)
         self.form.changed.connect(self._refresh)
-        self.run_button.clicked.connect(lambda: self.run())
-        self.stop_button.clicked.connect(lambda: self.stop())
+        connect(self.run, self.run_button)
+        connect(self.stop, self.stop_button)
         self.list.chosen.connect(self._open)
         self.list.explained.connect(self._tell)
-        when_closed(self, self._background.leave)
+        when_closed(self.native, self._background.leave)
         self._refresh()
-
-    def reset_choices(self, *_: object) -> None:
-        """Offer the models that there are now."""
-        self.form.models.refresh()
 
     def run(self) -> None:
         """Start the batch."""
@@ -99,7 +82,7 @@ class Batch(QWidget):
         self.form.remember()
         self._ended, self._n_files, self._outcome = {}, 0, ""
         self.list.clear()
-        self.status.setText("Preparing …")
+        self._say("Preparing …")
         self._background.start(
             run_batch,
             request,
@@ -127,11 +110,11 @@ class Batch(QWidget):
             patterns=() if form.takes_layers else form.patterns,
             layers=layers,
             folder=form.folder,
-            model=form.models.name,
-            factor=form.models.factor,
+            model=form.model.value,
+            factor=form.wanted_factor,
             settings=form.settings,
-            compression=form.compression_box.currentData(),
-            replace=form.replace_box.isChecked(),
+            compression=form.compression.value,
+            replace=form.replace.value,
         )
 
     def _layers(self) -> tuple[LayerSource, ...]:
@@ -155,7 +138,7 @@ class Batch(QWidget):
         done = round(_BAR * n_files_done / max(1, self._n_files))
         self.bar.setValue(done)
         place = min(int(n_files_done) + 1, self._n_files)
-        self.status.setText(f"{place} of {self._n_files} …")
+        self._say(f"{place} of {self._n_files} …")
         self._background.show_progress(done, _BAR)
 
     def _end(self, outcome: str) -> None:
@@ -170,9 +153,12 @@ class Batch(QWidget):
         self.list.settle()
         self.bar.setValue(_BAR if outcome == "done" else 0)
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, words: str) -> None:
         # A long path may be broken after each slash, or it would widen the dock.
-        self.explanation.setText(text.replace("/", "/\u200b"))
+        self.explanation.value = words.replace("/", "/\u200b")
+
+    def _say(self, words: str) -> None:
+        self.status.value = words
 
     def _open(self, path: Path) -> None:
         """Open a result beside the other layers."""
@@ -185,8 +171,8 @@ class Batch(QWidget):
         """Enable what can be used now."""
         form, is_on = self.form, self._background.is_busy
         ready = form.folder is not None and (form.takes_layers or bool(form.patterns))
-        form.setEnabled(not is_on)
-        self.run_button.setEnabled(ready and not is_on)
-        self.stop_button.setEnabled(is_on and not self._background.is_stopping)
+        form.enabled = not is_on
+        self.run_button.enabled = ready and not is_on
+        self.stop_button.enabled = is_on and not self._background.is_stopping
         if not is_on:
-            self.status.setText(self._outcome or ("" if ready else NOT_READY))
+            self._say(self._outcome or ("" if ready else NOT_READY))

@@ -6,17 +6,16 @@ first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem, QWidget
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_sr._napari.layers.place import layer_stack
-from napari_sr._napari.layers.roles import guess_sharper, images_in, is_result
-from napari_sr._napari.parts.form import choose, combo, fill, offer
-from napari_sr._napari.parts.model_picker import FACTORS
-from napari_sr._napari.quality.choice import NO_REFERENCE
+from napari_sr._napari.layers.roles import guess_sharper, is_result
+from napari_sr._napari.parts.model_choice import FactorChoice
+from napari_sr._napari.parts.panel import Choice
+from napari_sr._napari.quality.choice import NO_REFERENCE, LayersForm
 from napari_sr.catalogue.lookup import list_cards
 from napari_sr.methods.names import METHODS
 from napari_sr.metrics.quality import BASELINE
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
+    from napari.layers import Image
 
     from napari_sr.evaluation.side_by_side import Named
     from napari_sr.image.stack import Stack
@@ -36,43 +36,33 @@ _SHOWN = 6
 _METHOD = Qt.ItemDataRole.UserRole
 
 
-class CompareChoice(QWidget):
-    """Boxes of layers, a factor, and a list of methods to tick.
-
-    Parameters
-    ----------
-    viewer
-        Whose layers can be chosen.
-    """
-
-    changed = Signal()
+class CompareChoice(LayersForm):
+    """Rows of layers and a factor, and a list of methods to tick."""
 
     def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__()
         self._viewer = viewer
-        self._is_by_hand = False  # else a recording with a reference is chosen
-        self.recording = combo("The recording: one channel; any number of planes.")
-        self.reference = combo(
-            "What the results should be, in their pixels: a sharper recording, or the "
-            "truth of a synthetic sample. Without one, only what needs none is "
-            "measured."
+        self.factor = FactorChoice()
+        self.recording = Choice(
+            self._recorded,
+            otherwise=self._likely,
+            name="recording",
+            label="Recording",
+            tooltip="One channel; any number of planes.",
         )
-        self.factor_box = combo("How many times as many rows and columns.")
-        fill(self.factor_box, [(f"×{factor}", factor) for factor in FACTORS])
         self.methods = QListWidget()
+        self.methods.setAccessibleName("Methods")
         self.methods.setToolTip("Ticked ones are compared, bicubic always with them.")
         self.methods.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
-        self._lay_out()
+        self.methods.setTextElideMode(Qt.TextElideMode.ElideRight)
+        off = Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        self.methods.setHorizontalScrollBarPolicy(off)
+        rows = _SHOWN * (self.methods.fontMetrics().height() + 5)
+        self.methods.setMinimumHeight(rows)
+        super().__init__(viewer, self.recording, self.factor)
         self._offer_methods()
-        self.recording.currentIndexChanged.connect(self._guess)
-        self.recording.activated.connect(self._keep)
-        self.factor_box.currentIndexChanged.connect(self._on_factor)
-        self.methods.itemChanged.connect(lambda _: self.changed.emit())
-
-    @property
-    def factor(self) -> int:
-        """Super-resolution factor."""
-        return int(self.factor_box.currentData())
+        self.recording.changed.connect(self._guess)
+        self.factor.changed.connect(self._on_factor)
+        self.methods.itemChanged.connect(lambda _: self.changed.emit(self))
 
     @property
     def named(self) -> list[Named]:
@@ -82,21 +72,13 @@ class CompareChoice(QWidget):
     @property
     def is_complete(self) -> bool:
         """Whether there is something to compare."""
-        return self.recording.currentData() is not None and bool(self.named)
+        return self.recording.value is not None and bool(self.named)
 
-    def refresh(self) -> None:
+    def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now."""
-        images = images_in(self._viewer.layers)
-        recorded = [layer for layer in images if not is_result(layer)]
-        gone = self.recording.currentData() not in recorded
-        with QSignalBlocker(self.recording):
-            offer(self.recording, [(layer.name, layer) for layer in recorded])
-        if gone or not self._is_by_hand:
-            self._is_by_hand = False
-            choose(self.recording, self._likely(recorded))
-        items = [(layer.name, layer) for layer in images]
-        with QSignalBlocker(self.reference):
-            offer(self.reference, [(NO_REFERENCE, None), *items])
+        super().reset_choices()
+        if not self.recording.is_by_hand:
+            self.recording.offer(self._likely(self.recording.choices))
         self._offer_methods()
         self._guess()
 
@@ -108,24 +90,19 @@ class CompareChoice(QWidget):
         StackError
             If a layer cannot be taken, in one sentence.
         """
-        reference = self.reference.currentData()
+        reference = self.reference.value
         return (
-            layer_stack(self.recording.currentData()),
-            None if reference is None else layer_stack(reference),
+            layer_stack(self.recording.value),
+            None if reference == NO_REFERENCE else layer_stack(reference),
         )
 
-    def in_order(self) -> list[QWidget]:
-        """Give what can be used, from top to bottom."""
-        return [self.recording, self.reference, self.factor_box, self.methods]
+    def _recorded(self, _widget: object = None) -> list[tuple[str, Image]]:
+        return [one for one in self._named() if not is_result(one[1])]
 
-    def _keep(self, _place: int) -> None:
-        """Remember that the user chose the recording."""
-        self._is_by_hand = True
-
-    def _likely(self, recorded: Sequence[Image]) -> Image | None:
+    def _likely(self, recorded: tuple[Any, ...]) -> Image | None:
         """Find a layer of which there is a sharper one, else what is selected."""
         for layer in recorded:
-            if guess_sharper(layer, self.factor, recorded):
+            if guess_sharper(layer, self.factor.value, recorded):
                 return layer
         selected = self._viewer.layers.selection.active
         return selected if selected in recorded else next(iter(recorded), None)
@@ -136,11 +113,9 @@ class CompareChoice(QWidget):
 
     def _guess(self, *_: object) -> None:
         """Choose a reference that fits recording and factor, or none."""
-        recording, boxes = self.recording.currentData(), range(self.reference.count())
-        layers = [self.reference.itemData(i) for i in boxes][1:]
-        guessed = recording and guess_sharper(recording, self.factor, layers)
-        choose(self.reference, guessed)
-        self.changed.emit()
+        recording, layers = self.recording.value, self._images()
+        if recording is not None:
+            self._guess_reference(guess_sharper(recording, self.factor.value, layers))
 
     def _items(self) -> list[QListWidgetItem]:
         return [self.methods.item(i) for i in range(self.methods.count())]
@@ -150,7 +125,7 @@ class CompareChoice(QWidget):
         before = {item.text(): _is_ticked(item) for item in self._items()}
         with QSignalBlocker(self.methods):
             self.methods.clear()
-            for text, tip, named in _offered(self.factor):
+            for text, tip, named in _offered(self.factor.value):
                 item = QListWidgetItem(text)
                 item.setData(_METHOD, named)
                 item.setToolTip(tip)
@@ -161,16 +136,6 @@ class CompareChoice(QWidget):
                 state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
                 item.setCheckState(state)
                 self.methods.addItem(item)
-
-    def _lay_out(self) -> None:
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        titles = ("Recording", "Reference", "Factor", "Methods")
-        for title, part in zip(titles, self.in_order(), strict=True):
-            form.addRow(title, part)
-        rows = _SHOWN * (self.methods.fontMetrics().height() + 5)
-        self.methods.setFixedHeight(rows)
 
 
 def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:

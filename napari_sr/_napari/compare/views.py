@@ -1,42 +1,33 @@
-"""What several methods made of one recording: their pictures and their figures.
+"""What several methods made of one recording, as pictures.
 
-This module alone knows how many pictures stand abreast, and which figures fit beside a
-name.
+This module alone knows how many of them stand abreast.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QFrame,
-    QGridLayout,
-    QScrollArea,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QWidget
 
-from napari_sr._napari.parts.image_view import ImageView, Lens
-from napari_sr._napari.parts.tables import fit_height, plain_table, share_room
-from napari_sr.metrics.descriptions import FIGURES, as_text
+from napari_sr._napari.parts.image_view import HOW, ImageView, Lens
+from napari_sr.metrics.descriptions import as_text
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QResizeEvent
 
-    from napari_sr.evaluation.comparison import Comparison
     from napari_sr.evaluation.side_by_side import SideBySide
 
 WIDTH = 170
 """Of a picture, about, in pixels of the screen."""
-TOLD = ("psnr", "ssim", "spectrum_error", "agreement")
-"""Figures that stand in the table, where they were taken; a file has all."""
-_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class PictureGrid(QWidget):
     """Pictures of one field that are panned and zoomed together."""
+
+    opened = Signal(str)
+    """The name of a picture that was double-clicked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +48,8 @@ class PictureGrid(QWidget):
             psnr = getattr(figures.get(name), "psnr", None)
             caption = "" if psnr is None else f"{as_text('psnr', psnr)} dB"
             view.show_image(picture, limits, caption)
+            view.setToolTip(f"{HOW} Double-click to add it as a layer.")
+            view.act = partial(self.opened.emit, name)
             self.views.append(view)
         self._place()
 
@@ -94,59 +87,8 @@ class PictureGrid(QWidget):
         n = max(2, self.width() // WIDTH)
         side = (self.width() - (n - 1) * self._grid.spacing()) // n
         for i, view in enumerate(self.views):
-            view.setFixedHeight(view.heightForWidth(side))
+            view.setFixedHeight(view.heightForWidth(max(side, 1)))
             self._grid.addWidget(view, i // n, i % n)
-
-
-def scrolled(grid: PictureGrid) -> QScrollArea:
-    """Put a grid where it can be taller than the dock."""
-    area = QScrollArea()
-    area.setWidget(grid)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumHeight(WIDTH + 40)
-    return area
-
-
-class MethodTable(QWidget):
-    """A row for each method, a column for each figure."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.table = plain_table()
-        self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(self.table)
-        self.clear_figures()
-
-    def show_figures(self, comparison: Comparison) -> None:
-        """Show what was found; each heading explains itself when pointed at."""
-        names = [name for name in TOLD if name in comparison.names]
-        table = self.table
-        table.setRowCount(len(comparison.figures))
-        table.setColumnCount(1 + len(names))
-        for j, title in enumerate(["", *(FIGURES[name].title for name in names)]):
-            heading = QTableWidgetItem(title)
-            heading.setTextAlignment(_RIGHT)
-            heading.setToolTip(FIGURES[names[j - 1]].meaning if j else "")
-            table.setHorizontalHeaderItem(j, heading)
-        for i, (method, figures) in enumerate(comparison.figures.items()):
-            table.setItem(i, 0, QTableWidgetItem(method))
-            for j, name in enumerate(names, 1):
-                item = QTableWidgetItem(as_text(name, getattr(figures, name)))
-                item.setTextAlignment(_RIGHT)
-                item.setToolTip(FIGURES[name].meaning)
-                table.setItem(i, j, item)
-        share_room(table, widest=())
-        fit_height(table, len(comparison.figures) + 1)  # with room for the bar below
-        self.setVisible(True)
-
-    def clear_figures(self) -> None:
-        """Show nothing."""
-        self.table.setRowCount(0)
-        self.setVisible(False)
 
 
 def _part(place: float, zoom: float, side: int) -> slice:

@@ -24,7 +24,7 @@ from napari_sr._napari.fine_tune.flow import (
 from napari_sr._napari.fine_tune.panel import FineTunePanel
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
-from napari_sr._napari.parts.model_picker import refresh_pickers
+from napari_sr._napari.parts.model_choice import refresh_pickers
 from napari_sr._napari.parts.remembered import recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.preview_here import open_widget

@@ -17,14 +17,12 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QTableWidgetItem,
     QTextBrowser,
-    QVBoxLayout,
-    QWidget,
 )
 
 from napari_sr._napari.parts.background import Background, when_closed
-from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
 from napari_sr._napari.parts.messages import tell_error
-from napari_sr._napari.parts.model_picker import refresh_pickers
+from napari_sr._napari.parts.model_choice import refresh_pickers
+from napari_sr._napari.parts.panel import Buttons, Panel, button, connect
 from napari_sr._napari.parts.tables import TABLE_STYLE, fit_height, plain_table
 from napari_sr._napari.parts.worker import once
 from napari_sr.catalogue.lookup import list_entries, model_folder
@@ -37,11 +35,13 @@ COLUMNS = ("Model", "For", "×", "From")
 _FEWEST, _MOST = 3, 8
 """Rows that are in sight."""
 _FILES = "Models (*.safetensors *.pth *.pt *.ckpt *.tar *.zip)"
+_CARD = 150
+"""Pixels that a card has at least."""
 _WIDEST = 125
 """Pixels of a column."""
 
 
-class Models(QWidget):
+class Models(Panel):
     """Show the installed models; import and remove the user's own.
 
     Parameters
@@ -58,7 +58,6 @@ class Models(QWidget):
         self.table = plain_table(COLUMNS, widest=(1,))
         # A long name must leave room for the domain.
         self.table.horizontalHeader().setMaximumSectionSize(_WIDEST)
-        self.table.setStyleSheet(TABLE_STYLE + "QTableWidget { font-size: 11px; }")
         self.card = QTextBrowser()
         self.card.setOpenExternalLinks(True)
         self.card.setToolTip(
@@ -72,8 +71,12 @@ class Models(QWidget):
         )
         self.remove_button = button("Remove …", "")
         self.folder_button = button("Open folder", "")
-        self.setStyleSheet(STYLE + TABLE_STYLE)
-        self._lay_out()
+        self.card.setStyleSheet(TABLE_STYLE)
+        self.card.setMinimumHeight(_CARD)
+        self.put(self.table)
+        self.put(self.card, stretch=1)
+        self.put(self.import_button, Buttons(self.remove_button, self.folder_button))
+        self.end(stretch=0)
         self._connect()
         self.reset_choices()
 
@@ -100,13 +103,15 @@ class Models(QWidget):
         paths = [entry.path for entry in self._entries]
         place = paths.index(before.path) if before and before.path in paths else 0
         self.table.setCurrentCell(place if paths else -1, 0)
-        self.folder_button.setToolTip(f"Show {model_folder()} in the file manager.")
+        self.folder_button.tooltip = f"Show {model_folder()} in the file manager."
         self._show_card()
 
     def import_file(self, path: str | Path | None = None) -> None:
         """Import a model file; ask for it if none is given."""
         if path is None:
-            path, _ = QFileDialog.getOpenFileName(self, "Import a model", "", _FILES)
+            path, _ = QFileDialog.getOpenFileName(
+                self.native, "Import a model", "", _FILES
+            )
         if path:
             self._background.start(
                 once,
@@ -116,7 +121,7 @@ class Models(QWidget):
                 result=self._imported,
             )
 
-    def remove(self) -> None:
+    def delete(self) -> None:
         """Remove the chosen model, after a question."""
         entry = self.chosen
         if entry is None or entry.is_shipped or not self._is_sure(entry):
@@ -140,7 +145,7 @@ class Models(QWidget):
 
     def _is_sure(self, entry: Entry) -> bool:
         answer = QMessageBox.question(
-            self,
+            self.native,
             "Remove a model",
             f"Delete {entry.path}?\n\nIt cannot be brought back from here.",
         )
@@ -160,10 +165,10 @@ class Models(QWidget):
     def _show_card(self) -> None:
         entry = self.chosen
         self.card.setMarkdown(card_as_markdown(entry.card) if entry else "No models.")
-        self.import_button.setEnabled(not self._background.is_busy)
+        self.import_button.enabled = not self._background.is_busy
         is_own = entry is not None and not entry.is_shipped
-        self.remove_button.setEnabled(is_own)
-        self.remove_button.setToolTip(
+        self.remove_button.enabled = is_own
+        self.remove_button.tooltip = (
             "Delete the file of this model."
             if is_own
             else "Only models of your own can be removed."
@@ -171,20 +176,10 @@ class Models(QWidget):
 
     def _connect(self) -> None:
         self.table.currentCellChanged.connect(lambda *_: self._show_card())
-        self.import_button.clicked.connect(lambda: self.import_file())
-        self.remove_button.clicked.connect(lambda: self.remove())
-        self.folder_button.clicked.connect(lambda: self.open_folder())
-        when_closed(self, self._background.leave)
-
-    def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.addWidget(self.table)
-        column.addWidget(line())
-        column.addWidget(self.card, 1)
-        column.addWidget(self.import_button)
-        column.addLayout(row(self.remove_button, self.folder_button))
-        buttons = (self.import_button, self.remove_button, self.folder_button)
-        order_by_tab([self.table, self.card, *buttons])
+        connect(self.import_file, self.import_button)
+        connect(self.delete, self.remove_button)
+        connect(self.open_folder, self.folder_button)
+        when_closed(self.native, self._background.leave)
 
 
 def _install(path: str | Path) -> Path:

@@ -6,7 +6,9 @@ heard any more once it has been let go of.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject
@@ -15,8 +17,6 @@ from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.worker import FlowWorker, start_flow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qtpy.QtWidgets import QWidget
 
     from napari_sr._napari.parts.worker import Flow
@@ -164,23 +164,31 @@ class Background:
         self._worker, self._tell = None, {}
 
 
+_numbers = count()
+_open: dict[int, tuple[Callable[..., None], Callable[[], None]]] = {}
+"""What is connected to widgets that are there, and what lets go of each.
+
+Held here, so that Python does not collect it with a widget that Qt still destroys.
+"""
+
+
 class _Closing(QObject):
     """Watches a widget until it is closed for good."""
 
-    def __init__(self, widget: QWidget, leave: Callable[..., None]) -> None:
+    def __init__(self, widget: QWidget, number: int) -> None:
         super().__init__(widget)
-        self._leave = leave
+        self._number = number
         widget.installEventFilter(self)
 
     def eventFilter(self, widget: QWidget, event: QEvent) -> bool:
         """Notice when the widget is closed, or when its dock lets go of it."""
         is_left = event.type() == QEvent.Type.ParentChange and widget.parent() is None
         if is_left or event.type() == QEvent.Type.Close:
-            self._leave()
+            _let_go(self._number)
         return False
 
 
-def when_closed(widget: QWidget, leave: Callable[..., None]) -> None:
+def when_closed(widget: QWidget, leave: Callable[[], None]) -> None:
     """Have something let go once a widget is closed for good.
 
     Parameters
@@ -188,9 +196,23 @@ def when_closed(widget: QWidget, leave: Callable[..., None]) -> None:
     widget
         In a dock or on its own.
     leave
-        May be called more than once. Neither a method of the widget, which is gone by
-        then, nor a lambda, which would be called while it is collected with the widget.
+        Called once.
     """
-    _Closing(widget, leave)
+    number = next(_numbers)
+    destroyed = partial(_destroyed, number)
+    _open[number] = (destroyed, leave)
+    _Closing(widget, number)
     # A window that is closed destroys its widgets without closing them.
-    widget.destroyed.connect(leave)
+    widget.destroyed.connect(destroyed)
+
+
+def _let_go(number: int) -> None:
+    if number in _open:
+        destroyed, leave = _open[number]
+        _open[number] = (destroyed, _ignore)
+        leave()
+
+
+def _destroyed(number: int, *_: object) -> None:
+    _let_go(number)
+    _open.pop(number, None)

@@ -6,6 +6,7 @@ one field may have pixels of different size: places are shares of the field.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from qtpy.QtGui import QImage, QPainter, QPalette
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QKeyEvent, QMouseEvent, QPaintEvent, QWheelEvent
@@ -23,7 +24,7 @@ CLOSEST = 16.0
 """Highest zoom; 1 shows the whole field."""
 SMALLEST = 84
 """Pixels of the screen along a view."""
-HOW = "Drag to move, wheel to zoom, double-click to see all; the views move together."
+HOW = "Drag to move, wheel to zoom, 0 to see all; the views move together."
 
 
 class Lens(QObject):
@@ -59,6 +60,8 @@ class ImageView(QWidget):
         self._title, self._caption, self._lens = title, "", lens
         self._image: QImage | None = None
         self._grabbed: QPointF | None = None
+        self.act: Callable[[], object] = partial(lens.look, 1, 0.5, 0.5)
+        """Done at a double click; to see all, if nothing else is."""
         lens.moved.connect(self.update)
         self.setAccessibleName(title)
         self.setToolTip(HOW)
@@ -194,8 +197,8 @@ class ImageView(QWidget):
         self._grabbed = None
 
     def mouseDoubleClickEvent(self, _event: QMouseEvent) -> None:
-        """See all."""
-        self._lens.look(1, 0.5, 0.5)
+        """Do what a double click means here."""
+        self.act()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Zoom with + and -, see all with 0."""

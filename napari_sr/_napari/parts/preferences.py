@@ -72,7 +72,7 @@ def follow_preferences() -> None:
 
 
 def _use_model_folder(_event: object = None) -> None:
-    from napari_sr._napari.parts.model_picker import refresh_pickers
+    from napari_sr._napari.parts.model_choice import refresh_pickers
 
     prefer_model_folder(preferences().model_folder)
     refresh_pickers()

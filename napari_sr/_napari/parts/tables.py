@@ -5,8 +5,18 @@ This module alone knows how: no grid, plain headings, as wide as the dock.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TABLE_STYLE = """
 QHeaderView::section {
@@ -17,6 +27,7 @@ QTableWidget::item, QTreeWidget::item { padding: 1px 3px; }
 QTextBrowser { background: transparent; border: none; }
 """
 ROW_HEIGHT = 22
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 def plain_table(
@@ -39,7 +50,7 @@ def plain_table(
     table.setShowGrid(False)
     table.setTabKeyNavigation(False)  # the tab key goes on to the next widget
     table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
     table.setStyleSheet(TABLE_STYLE)
     rows, columns = table.verticalHeader(), table.horizontalHeader()
     rows.setVisible(False)
@@ -60,7 +71,42 @@ def share_room(table: QTableWidget, widest: tuple[int, ...] = (0,)) -> None:
         columns.setSectionResizeMode(place, QHeaderView.ResizeMode.Stretch)
 
 
+def show_rows(
+    table: QTableWidget,
+    titles: Sequence[tuple[str, str]],
+    rows: Sequence[Sequence[tuple[str, str]]],
+) -> None:
+    """Fill a table: names at the left, figures to the right.
+
+    Parameters
+    ----------
+    table
+        It is as tall as its rows afterwards.
+    titles
+        Of the columns: text and explanation.
+    rows
+        Texts and explanations.
+    """
+    table.setRowCount(len(rows))
+    table.setColumnCount(len(titles))
+    for i, texts in enumerate([titles, *rows], -1):
+        for j, (text, tip) in enumerate(texts):
+            item = QTableWidgetItem(text)
+            item.setToolTip(tip)
+            if j:
+                item.setTextAlignment(_RIGHT)
+            if i < 0:
+                table.setHorizontalHeaderItem(j, item)
+            else:
+                table.setItem(i, j, item)
+    table.setVisible(True)
+    fit_height(table, len(rows))
+
+
 def fit_height(table: QTableWidget, n_rows: int) -> None:
-    """Make a table as tall as so many rows with their heading."""
+    """Make a table as tall as so many rows with their heading, whatever the font."""
+    row = max(ROW_HEIGHT, table.fontMetrics().height() + 6)
+    table.verticalHeader().setDefaultSectionSize(row)
     heading = table.horizontalHeader().sizeHint().height()
-    table.setFixedHeight(n_rows * ROW_HEIGHT + heading + 4)
+    bar = table.horizontalScrollBar().sizeHint().height()
+    table.setFixedHeight(n_rows * row + heading + bar)

@@ -1,4 +1,4 @@
-"""The widget: choose a result and its recording; get figures, maps and a report.
+"""The panel: choose a result and its recording; get figures, maps and a report.
 
 This module alone knows what the user sees of them.
 """
@@ -7,37 +7,31 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
-from qtpy.QtWidgets import (
-    QApplication,
-    QLabel,
-    QVBoxLayout,
-    QWidget,
-)
 
 from napari_sr._napari.layers.view import plane_in_view
-from napari_sr._napari.parts.background import Background, when_closed
-from napari_sr._napari.parts.form import STYLE, button, line, order_by_tab, row
+from napari_sr._napari.parts.background import when_closed
+from napari_sr._napari.parts.findings import Findings
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.messages import ask_and_write
+from napari_sr._napari.parts.panel import Buttons, button, connect
+from napari_sr._napari.parts.tables import share_room, show_rows
 from napari_sr._napari.quality.choice import QualityChoice
-from napari_sr._napari.quality.figure_view import FigureView
 from napari_sr._napari.quality.map_layers import MapLayers
-from napari_sr.image.stack import StackError
-from napari_sr.settings import explain
+from napari_sr.metrics.descriptions import FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from napari_sr._napari.parts.worker import Flow
     from napari_sr.image.stack import Stack
     from napari_sr.trust.assessment import Assessment
 
 
-class QualityTable(QWidget):
+class QualityTable(Findings):
     """Measure a result in the viewer.
 
     Parameters
@@ -46,24 +40,12 @@ class QualityTable(QWidget):
         The viewer whose layers can be chosen.
     """
 
+    TIP = "Take the figures of the result."
+    DO_FIRST = "Choose a result and the recording that it was made from."
+
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._background = Background(self._refresh)
-        self._found: Assessment | None = None
-        self._sentences = ""
         self._about: tuple[Image, tuple[Stack, Stack, Stack | None]] | None = None
         self.maps = MapLayers(napari_viewer, self._say_of_maps)
-        self.chosen = QualityChoice(napari_viewer)
-        self.measure_button = button("Measure", "Take the figures of the result.")
-        self.measure_button.setObjectName("run")
-        self.stop_button = button("Stop", "Stop after this plane.")
-        self.view = FigureView()
-        self.basis = QLabel()
-        self.basis.setObjectName("hint")
-        self.basis.setWordWrap(True)
-        self.copy_button = button("Copy", "Copy the table as Markdown.")
-        self.save_button = button("Save CSV …", "Write all figures in full to a file.")
         self.maps_button = button(
             "Show maps",
             "Add layers: where the result disagrees with the recording, what no "
@@ -74,49 +56,20 @@ class QualityTable(QWidget):
         self.report_button = button(
             "Report …", "Write one page with everything, to read, print and keep."
         )
-        self.setStyleSheet(STYLE)
-        self._lay_out()
-        self._connect()
-        self.reset_choices()
-
-    def reset_choices(self, *_: object) -> None:
-        """Offer the layers that there are now."""
-        self.chosen.refresh()
-
-    def measure(self) -> None:
-        """Take the figures in a thread."""
-        try:
-            stacks = self.chosen.stacks()
-        except StackError as error:
-            show_error(explain(error))
-            return
-        if stacks is None:
-            return
-        self._forget("Measuring …")
-        recording = self.chosen.recording.currentData()
-        self._about = (recording, stacks)
-        self._background.start(
-            _assessing,
-            *stacks,
-            plane_in_view(recording, self._viewer),
-            title=f"Quality of {stacks[0].name}",
-            step=self._show_step,
-            result=self._show,
-            end=self._end,
-        )
-
-    def copy(self) -> None:
-        """Copy the table as Markdown."""
-        if self._found is not None:
-            QApplication.clipboard().setText(self._found.comparison.as_markdown())
-            show_info("The table is in the clipboard, as Markdown.")
+        self.save_button = button("Save CSV …", "Write all figures in full to a file.")
+        self._afterwards = (self.maps_button, self.report_button, self.save_button)
+        super().__init__(napari_viewer, QualityChoice(napari_viewer))
+        connect(self.save, self.save_button)
+        connect(self.show_maps, self.maps_button)
+        connect(self.write_report, self.report_button)
+        when_closed(self.native, self.maps.leave)
 
     def save(self) -> None:
         """Ask for a file and write all figures to it."""
         if self._found is not None:
-            table = self._found.comparison.as_csv()
+            table = self._comparison.as_csv()
             ask_and_write(
-                self,
+                self.native,
                 ("Save figures", "quality.csv", "CSV (*.csv)"),
                 lambda path: Path(path).write_text(table, "utf-8", newline=""),
             )
@@ -132,90 +85,54 @@ class QualityTable(QWidget):
         if self._found is not None:
             kinds = "Page (*.html);;All figures (*.json)"
             ask_and_write(
-                self,
+                self.native,
                 ("Write report", "report.html", kinds),
                 partial(_write_report, self._found),
             )
 
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        self.put(
+            Buttons(self.maps_button, self.report_button),
+            Buttons(self.copy_button, self.save_button),
+        )
+
+    def _ask(self) -> tuple[str, Flow, *tuple[Any, ...]]:
+        stacks, recording = self.chosen.stacks(), self.chosen.recording.value
+        self._forget()
+        self._about = (recording, stacks)
+        index = plane_in_view(recording, self._viewer)
+        return f"Quality of {stacks[0].name}", _assessing, *stacks, index
+
+    def _show(self, found: Assessment) -> None:
+        self._found = found
+        comparison = found.comparison
+        tips = [FIGURES[name].meaning for name in comparison.names]
+        rows = [
+            [(text, tip) for text in texts]
+            for texts, tip in zip(comparison.rows(), tips, strict=True)
+        ]
+        titles = [("", ""), *((method, "") for method in comparison.figures)]
+        show_rows(self.table, titles, rows)
+        share_room(self.table)
+        self.basis.value = self._words
+
     @property
-    def _afterwards(self) -> tuple[QWidget, ...]:
-        """Buttons that need a measurement."""
-        return (
-            self.maps_button,
-            self.report_button,
-            self.copy_button,
-            self.save_button,
-        )
+    def _words(self) -> str:
+        found = self._found
+        about = (found.badge, found.sureness, found.comparison.basis, *found.remarks)
+        return "\n\n".join(about)
 
-    def _show_step(self, step: tuple[int, int]) -> None:
-        done, total = step
-        self.basis.setText(f"Step {done} of {total} …")
-        self._background.show_progress(done, total)
-
-    def _show(self, assessment: Assessment) -> None:
-        self._found = assessment
-        self.view.show_figures(assessment.comparison)
-        sentences = (
-            assessment.badge,
-            assessment.sureness,
-            assessment.comparison.basis,
-            *assessment.remarks,
-        )
-        self._sentences = "\n\n".join(sentences)
-        self.basis.setText(self._sentences)
-
-    def _say_of_maps(self, text: str) -> None:
+    def _say_of_maps(self, words: str) -> None:
         if self._found is not None:
-            self.basis.setText(text or self._sentences)
+            self.basis.value = words or self._words
 
-    def _forget(self, text: str) -> None:
+    def _forget(self) -> None:
+        """Forget what was found: it may be of another result."""
         self._found = None
         self.maps.forget()
-        self.view.clear_figures()
-        self.basis.setText(text)
-
-    def _end(self, outcome: str) -> None:
-        if outcome != "done":
-            self._forget(outcome.capitalize())
-
-    def _refresh(self) -> None:
-        """Enable what can be used now."""
-        busy, ready = self._background.is_busy, self.chosen.is_complete
-        self.chosen.setEnabled(not busy)
-        self.measure_button.setEnabled(ready and not busy)
-        self.stop_button.setEnabled(busy)
-        for after in self._afterwards:
-            after.setEnabled(self._found is not None)
-        if not (ready or busy or self._found):
-            self.basis.setText(
-                "Choose a result and the recording that it was made from."
-            )
-
-    def _connect(self) -> None:
-        self.chosen.changed.connect(self._refresh)
-        self.measure_button.clicked.connect(lambda: self.measure())
-        self.stop_button.clicked.connect(lambda: self._background.stop())
-        self.copy_button.clicked.connect(lambda: self.copy())
-        self.save_button.clicked.connect(lambda: self.save())
-        self.maps_button.clicked.connect(lambda: self.show_maps())
-        self.report_button.clicked.connect(lambda: self.write_report())
-        when_closed(self, self._background.leave)
-        when_closed(self, self.maps.leave)
-
-    def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.addWidget(self.chosen)
-        column.addLayout(row(self.measure_button, self.stop_button))
-        column.addWidget(line())
-        column.addWidget(self.view)
-        column.addWidget(self.basis)
-        column.addLayout(row(self.maps_button, self.report_button))
-        column.addLayout(row(self.copy_button, self.save_button))
-        column.addStretch()
-        buttons = (self.measure_button, self.stop_button)
-        order_by_tab(
-            [*self.chosen.in_order(), *buttons, self.view.table, *self._afterwards]
-        )
+        self.table.setRowCount(0)
+        self.table.setVisible(False)
 
 
 def _write_report(assessment: Assessment, path: str) -> None:

@@ -18,6 +18,7 @@ from napari_sr.settings import UpscaleSettings
 if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.request import UpscaleRequest
     from napari_sr.cards.model_card import ModelCard
+    from napari_sr.image.intensity import NoiseLevel
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.upscaling.plan import Plan
 
@@ -66,6 +67,10 @@ class Preparer:
             plan = self._planned[1]
             dial = getattr(upscaler, "dial", None)
             return upscaler, plan.model_copy(update={"dial": dial})
+
+    def noise_found(self) -> NoiseLevel | None:
+        """Give the noise of the plan that was made last, where it has some."""
+        return self._planned[1].noise if self._planned else None
 
     def look(
         self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings

@@ -38,7 +38,7 @@ def open_widget(viewer: Viewer) -> SuperResolve:
     if there is None:
         there = SuperResolve(viewer)
         viewer.window.add_dock_widget(there, name=NAME, area="right")
-    dock = there.parentWidget()
+    dock = there.native.parentWidget()
     while dock is not None and not isinstance(dock, QDockWidget):
         dock = dock.parentWidget()
     if dock is not None:

@@ -1,4 +1,4 @@
-"""The widget: choose a layer and a model, look at a preview, run.
+"""The panel: choose a layer and a model, look at a preview, run.
 
 It puts the rows, the preview and the run together. This module alone knows what the
 user sees, and when which part of it can be used. napari reads annotations here, so they
@@ -10,22 +10,30 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from magicgui.widgets import FloatSlider
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sr._napari.layers.layer_stack import as_stack
-from napari_sr._napari.layers.roles import images_in, result_to_save
+from napari_sr._napari.layers.roles import result_to_save
 from napari_sr._napari.layers.writer import KINDS, save_layer
 from napari_sr._napari.parts.background import Background, when_closed
-from napari_sr._napari.parts.form import STYLE, choose, order_by_tab
+from napari_sr._napari.parts.panel import (
+    Buttons,
+    Panel,
+    bar,
+    button,
+    connect,
+    show_progress,
+    text,
+    when_shown,
+)
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
-from napari_sr._napari.super_resolve.actions import CURTAIN_STEPS, Actions
 from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
 from napari_sr._napari.super_resolve.controls import Choices
 from napari_sr._napari.super_resolve.prepared import Preparer
@@ -34,13 +42,13 @@ from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.run import Running
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.recipes import upscale_recipe_text
-from napari_sr.settings import explain
+from napari_sr.settings import UpscaleSettings, explain
 
 LOOK_AFTER_MS = 200
-"""The machine is looked at when the widget has been seen for so long."""
+"""The machine is looked at when the panel has been seen for so long."""
 
 
-class SuperResolve(QWidget):
+class SuperResolve(Panel):
     """Super-resolve a layer of the viewer.
 
     Parameters
@@ -64,43 +72,83 @@ class SuperResolve(QWidget):
             self._say,
             self._end_preview,
         )
-        self._choices, self._actions = Choices(self), Actions(KEY, self)
-        order_by_tab([*self._choices.in_order(), *self._actions.in_order()])
-        self._look_timer = QTimer(self)
+        self.choices = Choices(napari_viewer, self._preparer.noise_found)
+        self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
-        self.setStyleSheet(STYLE)
-        column = QVBoxLayout(self)
-        column.addWidget(self._choices)
-        column.addWidget(self._actions)
-        column.addStretch()
-        self.reset_choices()
+        self._lay_out()
         self._recall()
         self._connect()
         self._refresh()
 
+    def _lay_out(self) -> None:
+        self.preview_button = button(
+            "Preview",
+            "Super-resolve what is in view, with the pixels that Run would give. "
+            "Follows the view, the plane and the choices above.",
+        )
+        self.preview_button.native.setCheckable(True)
+        self.before_button = button(
+            f"Before ({KEY})",
+            f"Hold it down, or the {KEY} key on the canvas, to see the recording.",
+        )
+        self.curtain = FloatSlider(
+            min=0,
+            max=1,
+            step=0.005,
+            readout=False,
+            label="Recording | result",
+            tooltip="Left of it the preview shows the recording, right of it the "
+            "result.",
+        )
+        self.curtain.native.setAccessibleName("Curtain between recording and result")
+        self.run_button = button("Run", "", is_main=True)
+        self.stop_button = button(
+            "Stop", "Stop after this tile; the planes done are kept."
+        )
+        self.bar, self.status = bar(), text()
+        # Room for two lines from the start, so that nothing jumps.
+        two_lines = 2 * self.status.native.fontMetrics().lineSpacing() + 4
+        self.status.native.setMinimumHeight(two_lines)
+        self.save_result_button = button(
+            "Save result …",
+            "Write the selected result, or the newest one, with its pixel size and "
+            "how it was made.",
+        )
+        self.copy_button = button(
+            "Copy as Python", "Put a script that does the same into the clipboard."
+        )
+        self.recipe_button = button(
+            "Save as recipe …",
+            "Write a file for `napari-sr upscale --recipe FILE` that does the same.",
+        )
+        self.put(self.choices)
+        self.fold("More settings", self.choices.more)
+        self.put(Buttons(self.preview_button, self.before_button), self.curtain)
+        self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
+        self.put(Buttons(self.save_result_button, self.copy_button, self.recipe_button))
+        self.end()
+        self.curtain.visible = False
+
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now."""
-        layers = self._viewer.layers
-        images = images_in(layers, colours=True)
-        self._choices.offer_layers(images, layers.selection.active)
-        self._choices.models.refresh()
+        self.choices.reset_choices()
         self._refresh()
 
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
         asked = self._ask(show_error)
         if asked is not None:
-            self._actions.preview.setChecked(False)
+            self.preview_button.native.setChecked(False)
             self._running.start(*asked)
 
     def use(self, model: str) -> None:
         """Choose a model by its name."""
-        self._choices.models.choose(model)
+        self.choices.model.recall(model)
 
     def toggle_preview(self) -> None:
         """Turn the preview on or off."""
-        self._actions.preview.toggle()
+        self.preview_button.native.toggle()
 
     def stop(self) -> None:
         """Stop after the current tile; planes that are done stay."""
@@ -113,7 +161,9 @@ class SuperResolve(QWidget):
             return
         name = f"{layer.name}.ome.tif".replace("/", "_")
         kinds = ";;".join(KINDS)
-        path, kind = QFileDialog.getSaveFileName(self, "Save result", name, kinds)
+        path, kind = QFileDialog.getSaveFileName(
+            self.native, "Save result", name, kinds
+        )
         if path:
             self._saving.start(
                 once,
@@ -144,22 +194,22 @@ class SuperResolve(QWidget):
             return
         name = f"{asked[0].name}.toml".replace("/", "_")
         path, _ = QFileDialog.getSaveFileName(
-            self, "Save as recipe", name, "Recipe (*.toml)"
+            self.native, "Save as recipe", name, "Recipe (*.toml)"
         )
         if path:
             Path(path).write_text(upscale_recipe_text(recipe_of(*asked)), "utf-8")
             show_info(f"Saved. Run it with: napari-sr upscale --recipe {path}")
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Look at the machine once somebody looks at the widget."""
-        super().showEvent(event)
-        self._look_timer.start()
+    @property
+    def settings(self) -> UpscaleSettings:
+        """How to super-resolve: what is chosen."""
+        return self.choices.settings
 
     def _ask(
         self, refuse: Callable[[str], object]
     ) -> tuple[Image, UpscaleRequest] | None:
         """Gather what is asked for now; None where nothing can be, with a sentence."""
-        choices, layer = self._choices, self._choices.layer
+        choices, layer = self.choices, self.choices.layer.value
         if layer is None:
             return None
         known = self._stacks.get(layer)
@@ -171,46 +221,41 @@ class SuperResolve(QWidget):
                 refuse(explain(error))
                 return None
         request = UpscaleRequest(
-            known[1], choices.model, choices.factor, choices.settings
+            known[1], choices.model.model, choices.wanted_factor, choices.settings
         )
         return layer, request
 
     def _on_changed(self) -> None:
-        choices = self._choices
-        if self.isVisible():
+        choices = self.choices
+        if self.native.isVisible():
             self._look_timer.start()
-        chosen = {
-            "model": choices.models.name,
-            "factor": choices.models.factor_box.currentData(),
-            "consistency": choices.agreement_box.currentData(),
-            "device": choices.device_box.currentData(),
-        }
-        remember(SUPER_RESOLVE, chosen)
+        chosen = ("model", "factor", "consistency", "device")
+        remember(SUPER_RESOLVE, {name: getattr(choices, name).value for name in chosen})
         self._preview.ask_again()
         self._refresh()
 
     def _recall(self) -> None:
-        choices, recalled = self._choices, recall(SUPER_RESOLVE)
-        choices.models.choose(recalled.get("model"), recalled.get("factor"))
-        choose(choices.agreement_box, recalled.get("consistency"))
-        device = recalled.get("device") or preferences().device
-        choose(choices.device_box, device)
+        choices, recalled = self.choices, recall(SUPER_RESOLVE)
+        choices.model.recall(recalled.get("model"))
+        choices.factor.offer(recalled.get("factor"))
+        choices.consistency.offer(recalled.get("consistency"))
+        choices.device.offer(recalled.get("device") or preferences().device)
 
     def _look(self) -> None:
-        choices = self._choices
+        choices = self.choices
         self._looking.leave()  # only what is chosen now is of interest
         self._looking.start(
             once,
             self._preparer.look,
-            choices.model,
-            choices.factor,
+            choices.model.model,
+            choices.wanted_factor,
             choices.settings,
             title=None,
             result=choices.show_machine,
         )
 
     def _switch_preview(self, is_on: bool) -> None:
-        self._actions.curtain_row.setVisible(is_on)
+        self.curtain.visible = is_on
         if is_on:
             self._preview.start()
         else:
@@ -218,52 +263,65 @@ class SuperResolve(QWidget):
         self._refresh()
 
     def _end_preview(self) -> None:
-        self._actions.preview.setChecked(False)
+        self.preview_button.native.setChecked(False)
 
     def _say(self, sentence: str) -> None:
-        self._actions.status.setText(sentence)
+        if self.status.value != sentence:
+            self.status.value = sentence
 
     def _refresh(self) -> None:
         """Enable what can be used now, and say how the run goes."""
-        running, actions = self._running, self._actions
-        chosen = self._choices.layer is not None
-        self._choices.setEnabled(not running.is_on)
-        for button in (actions.run, actions.preview):
-            button.setEnabled(chosen and not running.is_on)
-        for button in (actions.copy, actions.save):
-            button.setEnabled(chosen)
-        actions.stop.setEnabled(running.is_on)
+        running, chosen = self._running, self.choices.layer.value is not None
+        self.choices.enabled = not running.is_on
+        for one in (self.run_button, self.preview_button):
+            one.enabled = chosen and not running.is_on
+        for one in (self.copy_button, self.recipe_button):
+            one.enabled = chosen
+        self.stop_button.enabled = running.is_on
         can_save = self._result is not None and not self._saving.is_busy
-        actions.save_result.setEnabled(can_save)
-        actions.before.setEnabled(self._preview.is_on)
-        actions.show_progress(*running.progress, is_on=running.is_on)
+        self.save_result_button.enabled = can_save
+        self.before_button.enabled = self._preview.is_on
+        # Only when it changes: whatever touches the layout has all of the window laid
+        # out and drawn again, and this is called after each tile.
+        if self.bar.isHidden() == running.is_on:
+            self.bar.setVisible(running.is_on)
+        show_progress(self.bar, *running.progress)
         if not self._preview.is_on:
             self._say(running.sentence)
         if not running.is_on:
             asked = self._ask(self._say)
-            actions.offer_run(running.missing_of(asked[1]) if asked else 0)
+            self._offer_run(running.missing_of(asked[1]) if asked else 0)
+
+    def _offer_run(self, n_missing: int) -> None:
+        """Say what Run does: everything, or what is missing."""
+        words = "Run the rest" if n_missing else "Run"
+        if self.run_button.text != words:
+            self.run_button.text = words
+        self.run_button.tooltip = (
+            f"Do the {n_missing} planes that are missing, into the same layer."
+            if n_missing
+            else "Super-resolve all planes; they appear as they are done."
+        )
 
     def _connect(self) -> None:
-        actions = self._actions
-        self._choices.changed.connect(self._on_changed)
-        actions.preview.toggled.connect(self._switch_preview)
-        actions.before.pressed.connect(lambda: self._preview.hold(True))
-        actions.before.released.connect(lambda: self._preview.hold(False))
-        actions.curtain.valueChanged.connect(self._move_curtain)
-        actions.run.clicked.connect(self.run)
-        actions.stop.clicked.connect(self.stop)
-        actions.save_result.clicked.connect(self.save_result)
-        actions.copy.clicked.connect(self.copy_as_python)
-        actions.save.clicked.connect(self.save_as_recipe)
+        self.choices.changed.connect(self._on_changed)
+        self.preview_button.native.toggled.connect(self._switch_preview)
+        before = self.before_button.native
+        before.pressed.connect(lambda: self._preview.hold(True))
+        before.released.connect(lambda: self._preview.hold(False))
+        self.curtain.changed.connect(self._preview.set_curtain)
+        connect(self.run, self.run_button)
+        connect(self.stop, self.stop_button)
+        connect(self.save_result, self.save_result_button)
+        connect(self.copy_as_python, self.copy_button)
+        connect(self.save_as_recipe, self.recipe_button)
         self._look_timer.timeout.connect(self._look)
+        when_shown(self.native, self._look_timer.start)
         parts = (self._preview, self._running, self._looking)  # a file is written
-        when_closed(self, partial(_leave, parts))
-
-    def _move_curtain(self, step: int) -> None:
-        self._preview.set_curtain(step / CURTAIN_STEPS)
+        when_closed(self.native, partial(_leave, parts))
 
 
-def _leave(parts: tuple[Preview, Running, Background], *_: object) -> None:
+def _leave(parts: tuple[Preview, Running, Background]) -> None:
     """Let go of the viewer, and end what is under way."""
     for part in parts:
         part.leave()

@@ -1,0 +1,102 @@
+"""Which model, and for a method without weights which factor.
+
+This module alone knows how models are offered where something is super-resolved, and
+who hears of models that come and go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import napari
+from napari.utils.notifications import show_warning
+
+from napari_sr._napari.parts.panel import Choice
+from napari_sr.catalogue.lookup import FOR_ALL_KINDS, scan_models
+from napari_sr.methods.names import METHODS
+
+if TYPE_CHECKING:
+    from napari_sr.cards.model_card import ModelCard
+
+FACTORS = (2, 3, 4, 8)
+_told: set[str] = set()
+
+
+class ModelChoice(Choice):
+    """Offers the trained models, then the methods without weights."""
+
+    def __init__(self) -> None:
+        self._cards: dict[str, ModelCard] = {}
+        super().__init__(
+            self._offered,
+            otherwise=_general,
+            name="model",
+            label="Model",
+            tooltip="Trained models first, then methods without weights.",
+        )
+
+    @property
+    def model(self) -> ModelCard | str:
+        """The card of a trained model, or the name of a method."""
+        return self._cards.get(self.value, str(self.value))
+
+    def recall(self, name: object) -> None:
+        """Choose the model that was used last; where it is gone, say so."""
+        if not self.offer(name) and name is not None:
+            _tell_gone(name, self.value)
+
+    def reset_choices(self, *_: object) -> None:
+        """Offer the models that there are now, and say so if the chosen one is gone."""
+        name, before = self.native.currentData(), self._cards
+        super().reset_choices()
+        if name not in (None, self.value):
+            _tell_gone(name, self.value)
+        elif name in before and before[name] != self._cards.get(name):
+            self.changed.emit(name)  # another file of the same name
+
+    def _offered(self, _widget: Any = None) -> list[tuple[str, str]]:  # noqa: ANN401
+        cards, unreadable = scan_models()
+        for text in unreadable:
+            if text not in _told:  # of each file once, for as long as it is the same
+                _told.add(text)
+                show_warning(text)
+        self._cards = {card.name: card for card in cards}
+        # A row has no place for a file beside the name.
+        methods = [(name, name) for name, m in METHODS.items() if not m.needs_file]
+        trained = [(f"{c.name}  ×{c.factor} · {c.domain}", c.name) for c in cards]
+        return trained + methods
+
+
+class FactorChoice(Choice):
+    """By which factor, for what has none of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            [(f"×{factor}", factor) for factor in FACTORS],
+            name="factor",
+            label="Factor",
+            tooltip="How many times as many rows and columns.",
+        )
+
+
+def _general(offered: tuple[Any, ...]) -> object:
+    return FOR_ALL_KINDS if FOR_ALL_KINDS in offered else offered[0]
+
+
+def _tell_gone(name: object, chosen: object) -> None:
+    show_warning(f"The model {name} is no longer there; {chosen} is chosen.")
+
+
+def refresh_pickers(viewer: object = None) -> None:
+    """Let every open widget offer the models that there are now.
+
+    Parameters
+    ----------
+    viewer
+        Whose widgets; that of the current window when not given.
+    """
+    viewer = viewer or napari.current_viewer()
+    window = getattr(viewer, "window", None)  # none where nothing is drawn
+    for widget in window.dock_widgets.values() if window else ():
+        if hasattr(widget, "reset_choices"):
+            widget.reset_choices()

@@ -1,0 +1,444 @@
+"""What panels are made of: magicgui's widgets, as a narrow dock needs them.
+
+This module alone knows how a panel scrolls instead of asking for room, how a row breaks
+where one label and field have none beside each other, and how long texts are shortened.
+Everything that holds a value is a widget of magicgui, so that a panel can be driven
+from the console: `widget.model.value = "general-x2"; widget.run()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from magicgui.application import use_app
+from magicgui.widgets import Label, PushButton, Widget
+from magicgui.widgets.bases import (
+    BaseValueWidget,
+    ButtonWidget,
+    CategoricalWidget,
+    ContainerWidget,
+)
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import (
+    QBoxLayout,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QLineEdit,
+    QProgressBar,
+    QScrollArea,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QWidget,
+)
+
+from napari_sr._napari.parts.section import Section
+
+TEXT_MARGIN = 8
+"""Pixels that napari's themes leave beside the text of a combo box."""
+FIELD_LETTERS = 18
+"""A field beside its label has room for so many letters."""
+STYLE = """
+QLabel#about { font-style: italic; }
+QPushButton#run { font-weight: bold; }
+QPushButton:focus, QToolButton:focus, QComboBox:focus, QAbstractSpinBox:focus,
+QLineEdit:focus, QListView:focus { border: 1px solid #8a8a8a; }
+QAbstractItemView::indicator:unchecked { border: 1px solid #8a8a8a; }
+"""
+"""The grey is seen in dark themes and in light ones; all else is the theme's."""
+
+_Container: Any = use_app("qt").get_obj("Container")
+_ComboBox: Any = use_app("qt").get_obj("ComboBox")
+
+
+# ── choosing ────────────────────────────────────────────────────────────────────────
+
+
+class _ShortenedBox(QComboBox):
+    """A combo box that ends a text without room in dots, instead of cutting it off."""
+
+    def paintEvent(self, _event: QEvent) -> None:
+        """Draw as usual, with as much of the text as there is room for."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        kind, field = (
+            QStyle.ComplexControl.CC_ComboBox,
+            QStyle.SubControl.SC_ComboBoxEditField,
+        )
+        room = self.style().subControlRect(kind, option, field, self).width()
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, room - TEXT_MARGIN
+        )
+        painter = QStylePainter(self)
+        painter.drawComplexControl(kind, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+
+
+class _ChoosingBox(_ComboBox):
+    def __init__(self, **options: object) -> None:
+        super(_ComboBox, self).__init__(
+            _ShortenedBox, "isChecked", "setCurrentIndex", "", **options
+        )
+        box = self._qwidget
+        box.currentIndexChanged.connect(self._emit_data)
+        box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        box.setMinimumContentsLength(5)
+        box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def _mgui_set_choice(self, text: str, data: object) -> None:
+        super()._mgui_set_choice(text, data)
+        place = self._qwidget.findText(text)
+        self._qwidget.setItemData(place, text, Qt.ItemDataRole.ToolTipRole)
+
+
+def _first(offered: tuple[Any, ...]) -> object:
+    return offered[0] if offered else None
+
+
+class Choice(CategoricalWidget[Any]):
+    """One of several, whose value stays while it is offered.
+
+    Parameters
+    ----------
+    choices
+        Values, or pairs of text and value, or a function of this widget that gives
+        them.
+    otherwise
+        Chooses among the values where that which was chosen is gone; none of them for
+        None.
+    **options
+        As for all widgets: label, tooltip, name.
+    """
+
+    def __init__(
+        self,
+        choices: Any,  # noqa: ANN401
+        *,
+        otherwise: Callable[[tuple[Any, ...]], object] = _first,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        self._otherwise = otherwise
+        self.is_by_hand = False
+        """Whether the user, or the console, has chosen what is chosen."""
+        super().__init__(choices=choices, widget_type=_ChoosingBox, **options)
+        self.native.activated.connect(self._chosen)
+
+    @property
+    def text(self) -> str:
+        """What is shown."""
+        return str(self.native.currentText())
+
+    def set_value(self, value: Any) -> None:  # noqa: ANN401
+        """Choose, as the user does."""
+        super().set_value(value)
+        self._chosen()
+
+    def offer(self, value: object) -> bool:
+        """Choose a value if it is offered, and tell whether it is; not by hand."""
+        offered = self.choices
+        if value is not None and value in offered:
+            self.native.setCurrentIndex(offered.index(value))
+        return value is not None and value in offered
+
+    def reset_choices(self, *_: object) -> None:
+        """Offer what there is now, and say so if something else is chosen by it."""
+        if not callable(self._default_choices) and self.native.count():
+            return  # what is offered never changes
+        before = self.native.currentData()
+        with self.changed.blocked():
+            super().reset_choices()
+            offered = self.choices
+            is_there = any(before is one or before == one for one in offered)
+            self.is_by_hand &= is_there
+            wanted = before if is_there else self._otherwise(offered)
+            same = (
+                n for n, one in enumerate(offered) if one is wanted or one == wanted
+            )
+            self.native.setCurrentIndex(next(same, -1))
+        if self.native.currentData() is not before:
+            self.changed.emit(self.native.currentData())
+
+    def _chosen(self, *_: object) -> None:
+        self.is_by_hand = True
+
+
+# ── rows, buttons, panels ───────────────────────────────────────────────────────────
+
+
+def _owned(widget: Widget) -> QWidget:
+    """Give a widget's Qt object, which from now on owns what watches it.
+
+    Without an owner it would be destroyed when Python collects it, in whichever thread
+    that is, while Qt delivers events.
+    """
+    native: QWidget = widget.native
+    widget._widget._event_filter.setParent(native)  # type: ignore[attr-defined]
+    return native
+
+
+class _Rows(_Container):
+    """A row for each widget; a label without room beside its field stands above it."""
+
+    _layout: Any
+    _qwidget: Any
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        QWidget().setLayout(self._layout)  # takes it away
+        rows = self._layout = QFormLayout(self._qwidget)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setVerticalSpacing(6)
+        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        _let_narrow(self._qwidget, self._arrange)
+
+    def _arrange(self) -> None:
+        """Put labels above their fields if there is no room for one of them beside."""
+        rows, needed = self._layout, 0
+        for place in range(rows.rowCount()):
+            item = rows.itemAt(place, QFormLayout.ItemRole.LabelRole)
+            beside = rows.itemAt(place, QFormLayout.ItemRole.FieldRole)
+            if item is None or beside is None:
+                continue
+            label, field = item.widget(), beside.widget()
+            letters = FIELD_LETTERS * label.fontMetrics().averageCharWidth()
+            needed = max(needed, label.sizeHint().width() + letters)
+            if isinstance(field, QLineEdit) and field.font() != label.font():
+                field.setFont(label.font())  # napari's themes forget it
+        fits = needed + rows.horizontalSpacing() <= self._qwidget.width()
+        policy = QFormLayout.RowWrapPolicy
+        rows.setRowWrapPolicy(policy.DontWrapRows if fits else policy.WrapAllRows)
+
+    def _mgui_insert_widget(self, position: int, widget: Widget) -> None:
+        if isinstance(widget, Form):  # its rows line up with these
+            native = _owned(widget)  # empty, but it must go with this one
+            native.setParent(self._qwidget)
+            native.hide()
+            for part in widget:
+                self._mgui_insert_widget(position, part)
+            return
+        native, rows = _owned(widget), self._layout
+        if isinstance(widget, Label | ButtonWidget | ContainerWidget):
+            rows.addRow(native)
+            return
+        rows.addRow(widget.label, native)
+        rows.labelForField(native).setToolTip(widget.tooltip)
+        native.setAccessibleName(widget.label)
+
+
+class _Line(_Container):
+    """Side by side, or below each other where there is no room for that."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**{**options, "layout": "horizontal"})
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(6)
+        _let_narrow(self._qwidget, self._arrange)
+
+    def _mgui_insert_widget(self, _position: int, widget: Widget) -> None:
+        native = _owned(widget)
+        native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._layout.addWidget(native, 1)
+
+    def _arrange(self) -> None:
+        row, widths = self._layout, []
+        for place in range(row.count()):
+            widths.append(row.itemAt(place).widget().sizeHint().width())
+        needed = len(widths) * max(widths) + row.spacing() * (len(widths) - 1)
+        fits = needed <= self._qwidget.width()
+        way = QBoxLayout.Direction
+        row.setDirection(way.LeftToRight if fits else way.TopToBottom)
+
+
+class _Column(_Container):
+    """One below the other, in as much height as there is: it scrolls."""
+
+    _qwidget: Any
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        inside, area = self._qwidget, QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setWidget(inside)
+        self._qwidget = area
+        self._layout.setContentsMargins(6, 4, 6, 4)
+        self._layout.setSpacing(6)
+
+    def _mgui_get_native_widget(self) -> QWidget:
+        return self._qwidget
+
+    def _mgui_insert_widget(self, _position: int, widget: Widget) -> None:
+        self._layout.addWidget(_owned(widget))
+
+
+class _Group(ContainerWidget[Widget]):
+    _kind: Any
+
+    def __init__(self, *widgets: Widget, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(widgets, labels=False, widget_type=self._kind, **options)
+
+
+class Form(_Group):
+    """Rows of a label and a field."""
+
+    _kind = _Rows
+
+    def show_row(self, widget: Widget, is_shown: bool) -> None:
+        """Show a row with its label, or neither."""
+        # It may be a row of the form in which this one is.
+        widget.native.parentWidget().layout().setRowVisible(widget.native, is_shown)
+
+
+class Buttons(_Group):
+    """Buttons side by side."""
+
+    _kind = _Line
+
+
+class Panel(_Group):
+    """What is docked: widgets of magicgui and of Qt one below the other."""
+
+    _kind = _Column
+
+    def __init__(self) -> None:
+        self._folded: list[Form] = []
+        super().__init__()
+        _owned(self).setStyleSheet(STYLE)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        """Find a widget by its name, in the groups and below what is folded as well."""
+        if not name.startswith("_"):
+            for group in (self, *self._folded):
+                if (found := _named(group, name)) is not None:
+                    return found
+        return object.__getattribute__(self, name)
+
+    def fold(self, title: str, form: Form) -> None:
+        """Add a form that is folded at first."""
+        self._folded.append(form)
+        self.put(Section(title, _owned(form), is_open=False))
+
+    def put(self, *parts: Widget | QWidget, stretch: int = 0) -> None:
+        """Add parts below the others."""
+        column = self._widget._layout  # type: ignore[attr-defined]
+        for part in parts:
+            if isinstance(part, Widget):
+                self.append(part)
+            else:
+                column.addWidget(part)
+            column.setStretch(column.count() - 1, stretch)
+
+    def end(self, *, stretch: int = 1) -> None:
+        """Leave the room below free, and let the tab key go from top to bottom."""
+        self._widget._layout.addStretch(stretch)  # type: ignore[attr-defined]
+        for before, after in pairwise(in_order(self.native)):
+            QWidget.setTabOrder(before, after)
+
+
+def _named(group: _Group, name: str) -> Widget | None:
+    for part in group:
+        if part.name == name:
+            return part
+        if isinstance(part, _Group) and (found := _named(part, name)) is not None:
+            return found
+    return None
+
+
+def in_order(widget: QWidget) -> Iterator[QWidget]:
+    """Give what takes the keyboard inside of a widget, from top to bottom."""
+    inside = widget.widget() if isinstance(widget, QScrollArea) else widget
+    layout = inside.layout()
+    if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        yield widget
+    elif layout is not None:
+        for place in range(layout.count()):
+            part = layout.itemAt(place).widget()
+            if part is not None:
+                yield from in_order(part)
+
+
+def button(text: str, tip: str, *, is_main: bool = False) -> PushButton:
+    """Make a button; the main one of a panel stands out."""
+    made = PushButton(text=text, tooltip=tip)
+    if is_main:
+        made.native.setObjectName("run")
+    return made
+
+
+def text(words: str = "", name: str = "") -> Label:
+    """Make a text that breaks into lines."""
+    label = Label(value=words, name=name)
+    label.native.setWordWrap(True)
+    label.native.setObjectName(name)
+    label.native.setAlignment(Qt.AlignmentFlag.AlignTop)
+    # However long a word, it does not widen the panel.
+    label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def bar() -> QProgressBar:
+    """Make a bar that takes its room also while it is hidden."""
+    made = QProgressBar()
+    made.setTextVisible(False)
+    made.setFixedHeight(8)
+    keep = made.sizePolicy()
+    keep.setRetainSizeWhenHidden(True)
+    made.setSizePolicy(keep)
+    return made
+
+
+def show_progress(bar: QProgressBar, done: int, total: int) -> None:
+    """Set a bar so that it is drawn when its turn comes.
+
+    Qt repaints a bar within `setValue`, and with it all of the window that waits to be
+    drawn: that would hold the viewer up.
+    """
+    bar.setUpdatesEnabled(False)
+    bar.setRange(0, total)
+    bar.setValue(done)
+    bar.setUpdatesEnabled(True)
+
+
+class _Watching(QObject):
+    """Has something done at events of a kind."""
+
+    def __init__(
+        self, widget: QWidget, kind: QEvent.Type, act: Callable[[], object]
+    ) -> None:
+        super().__init__(widget)
+        self._kind, self._act = kind, act
+        widget.installEventFilter(self)
+
+    def eventFilter(self, _widget: QObject, event: QEvent) -> bool:
+        """Do it, and let the event go on."""
+        if event.type() == self._kind:
+            self._act()
+        return False
+
+
+def _let_narrow(widget: QWidget, arrange: Callable[[], object]) -> None:
+    """Let a widget be as narrow as it is made, and be arranged for the width it has."""
+    widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    _Watching(widget, QEvent.Type.Resize, arrange)
+    _Watching(widget, QEvent.Type.LayoutRequest, arrange)  # as when fonts change
+
+
+def when_shown(widget: QWidget, act: Callable[[], object]) -> None:
+    """Have something done whenever a widget is shown."""
+    _Watching(widget, QEvent.Type.Show, act)
+
+
+def connect(act: Callable[[], object], *widgets: BaseValueWidget[Any]) -> None:
+    """Have something done whenever the value of one of several widgets changes."""
+    for widget in widgets:
+        widget.changed.connect(lambda *_: act())

@@ -1,0 +1,140 @@
+"""Rows made from the fields of a settings type.
+
+This module alone makes a row from a field: its choices, its range and its explanation
+are the field's own, so that a new setting appears without a line of code in any panel.
+"""
+
+from __future__ import annotations
+
+from math import floor, log10
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from magicgui.widgets import CheckBox, FloatSlider, create_widget
+from magicgui.widgets.bases import ValueWidget
+from qtpy.QtWidgets import QSizePolicy
+
+from napari_sr._napari.parts.panel import Choice, Form
+from napari_sr._napari.parts.preferences import DEVICES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+_BOUNDS = {"ge": "min", "gt": "min", "le": "max", "lt": "max"}
+_MOST = 1e9
+AUTO = "auto"
+
+
+class SettingsForm(Form):
+    """A row for each of some fields of a settings type.
+
+    Parameters
+    ----------
+    settings
+        The type.
+    names
+        Of the fields, in order.
+    """
+
+    def __init__(self, settings: type[BaseModel], names: Iterable[str]) -> None:
+        fields = settings.model_fields
+        self.rows: dict[str, Any] = {name: row_of(name, fields[name]) for name in names}
+        self._defaults = {name: row.value for name, row in self.rows.items()}
+        self._kinds = {name: _kinds_of(fields[name]) for name in self.rows}
+        super().__init__(*self.rows.values())
+
+    @property
+    def values(self) -> dict[str, object]:
+        """What is chosen, by name; what is left as it was is not among it."""
+        return {
+            name: _typed(row.value, self._kinds[name])
+            for name, row in self.rows.items()
+            if row.value != self._defaults[name]
+        }
+
+
+def others(settings: type[BaseModel], drawn: Iterable[str]) -> list[str]:
+    """Name the fields of a settings type that a panel has not drawn."""
+    return [name for name in settings.model_fields if name not in drawn]
+
+
+def row_of(name: str, field: FieldInfo) -> ValueWidget[Any]:
+    """Make a row: a choice, a slider, a number, a tick, or text for all else.
+
+    Parameters
+    ----------
+    name
+        Of the field, and of the row.
+    field
+        Of a settings type.
+    """
+    kinds, default = _kinds_of(field), field.get_default(call_default_factory=True)
+    options: dict[str, Any] = {
+        "name": name,
+        "label": field.title or name.replace("_", " ").capitalize(),
+        "tooltip": (field.description or "").replace("`", ""),
+    }
+    bounds = {
+        option: getattr(bound, word)
+        for bound in field.metadata
+        for word, option in _BOUNDS.items()
+        if hasattr(bound, word)
+    }
+    row: Any
+    if name == "device":
+        row = Choice([*DEVICES], **options)
+    elif all(get_origin(kind) is Literal for kind in kinds):
+        row = Choice([one for kind in kinds for one in get_args(kind)], **options)
+        row.offer(default)
+    elif kinds == [bool]:
+        row = CheckBox(value=bool(default), text=options.pop("label"), **options)
+    elif kinds == [float] and len(bounds) == 2:
+        row = FloatSlider(value=default or 0.0, step=0.01, **bounds, **options)
+    elif kinds[0] in (int, float) and (len(kinds) == 1 or default == AUTO):
+        # Of these two only the box of floats can show a word for its lowest value.
+        number = float if default == AUTO else kinds[0]
+        bounds = {"min": 0 if default == AUTO else -_MOST, "max": _MOST} | bounds
+        bounds["max"] = min(bounds["max"], 2**31 - 1)
+        value = 0 if default in (AUTO, None) else default
+        step = 1 if kinds[0] is int else min(0.05, 10 ** floor(log10(value or 1)) / 10)
+        options |= {"step": step, **bounds}
+        label, tip = options.pop("label"), options.pop("tooltip")
+        row = create_widget(
+            value, number, name=options.pop("name"), label=label,
+            options={"tooltip": tip, **options},
+        )  # fmt: skip
+        if default == AUTO:
+            row.native.setDecimals(0)
+            row.native.setSpecialValueText(AUTO)
+        row.native.setKeyboardTracking(False)
+    else:
+        is_pair = any(get_origin(kind) is tuple for kind in kinds)
+        options["tooltip"] += " Numbers with ; between them." if is_pair else ""
+        label = options.pop("label")
+        row = create_widget(
+            "" if default is None else str(default), str, name=options.pop("name"),
+            label=label, options=options,
+        )  # fmt: skip
+    row.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return row  # type: ignore[no-any-return]
+
+
+def _kinds_of(field: FieldInfo) -> list[Any]:
+    """Give the alternatives of a field's type, without None."""
+    annotation: Any = field.annotation
+    if get_origin(annotation) is Literal or not get_args(annotation):
+        return [annotation]
+    if get_origin(annotation) in (tuple, dict, list):
+        return [annotation]
+    return [kind for kind in get_args(annotation) if kind is not type(None)]
+
+
+def _typed(value: object, kinds: list[Any]) -> object:
+    """Split numbers that were typed; the settings check them."""
+    if isinstance(value, str) and ";" in value:
+        return tuple(part.strip() for part in value.split(";"))
+    if len(kinds) > 1 and get_args(kinds[-1]) == (AUTO,):
+        return int(value) or AUTO  # type: ignore[call-overload]
+    return value
