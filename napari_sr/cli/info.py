@@ -117,7 +117,7 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
         parts.append(_blur_as_text(plan["blur"]))
     if intensity := plan.get("intensity"):
         parts.append(f"range {intensity['low']:g} to {intensity['high']:g}")
-    if noise := plan.get("noise"):
+    if noise := (plan.get("z") or plan).get("noise"):
         parts.append(f"noise {_as_typed(noise)}")
     return [", ".join(parts)]
 

@@ -98,8 +98,8 @@ def describe_result(result: FileResult) -> str:
 def _found_of(plan: Plan) -> list[str]:
     """Say what was measured of a recording, or of one of its channels."""
     parts = [f"range {plan.intensity.low:g} to {plan.intensity.high:g}"]
-    if plan.noise is not None:
-        parts.append(f"noise {_as_typed(asdict(plan.noise))}")
+    if plan.recorded_noise is not None:
+        parts.append(f"noise {_as_typed(asdict(plan.recorded_noise))}")
     if plan.blur is not None:
         parts.append(_blur_as_text(plan.blur.model_dump()))
     return parts

@@ -99,6 +99,11 @@ class Plan(Prepared):
     z: AlongZ | None = None
     """How there come to be more planes along z; `None` where there are none."""
 
+    @property
+    def recorded_noise(self) -> NoiseLevel | None:
+        """Noise of the recording that is removed, along z or in the plane."""
+        return self.noise if self.z is None else self.z.noise
+
     def shape_of(self, stack: Stack) -> tuple[int, ...]:
         """Give the shape of the result of a stack."""
         *leading, height, width = stack.upscaled_shape(self.factor)
@@ -213,17 +218,9 @@ def planes_along_z(stack: Stack, factor: int, settings: UpscaleSettings) -> floa
     """
     if settings.z is None or settings.z == 1:
         return 1.0
-    by_name = {axis.name: axis for axis in stack.axes}
-    z, y, x = (by_name.get(name) for name in "zyx")
-    if z is None or stack.leading_shape[stack.axes.index(z)] < 2:
-        raise StackError(
-            f"{stack.name} has no axis z of two planes or more, along which there "
-            f"could be finer ones. Leave z out."
-        )
+    z, (y, x) = stack.axes[_axis_z(stack)], stack.axes[-2:]
     if settings.z != "isotropic":
         return settings.z
-    assert y is not None
-    assert x is not None
     step = convert(z.spacing, z.unit, x.unit) if z.unit else None
     if step is None or y.unit != x.unit:
         raise StackError(
@@ -234,6 +231,19 @@ def planes_along_z(stack: Stack, factor: int, settings: UpscaleSettings) -> floa
     return max(1.0, step / side)
 
 
+def _axis_z(stack: Stack) -> int:
+    """Find z among the leading axes: by name, or the only one that may be it."""
+    names = [axis.name for axis in stack.axes[:-2]]
+    if "z" not in names and len(names) == 1 and names != ["t"]:
+        names = ["z"]  # pages of a file that does not say what they are
+    if "z" not in names or stack.leading_shape[names.index("z")] < 2:
+        raise StackError(
+            f"{stack.name} has no axis z of two planes or more, along which there "
+            f"could be finer ones. Leave z out."
+        )
+    return names.index("z")
+
+
 def _along_z(
     stack: Stack,
     upscaler: Upscaler,
@@ -242,7 +252,7 @@ def _along_z(
     consistency: Literal["auto", "mean", "off", "exact"],
 ) -> AlongZ:
     """Decide how to get so many planes: the model as often as needed, then averages."""
-    axis = next(i for i, each in enumerate(stack.axes) if each.name == "z")
+    axis = _axis_z(stack)
     n_passes = max(1, ceil(log(ratio, upscaler.factor) - 1e-9))
     fine = upscaler.factor**n_passes
     plane = prod(min(side, SIDE) for side in stack.plane_shape)

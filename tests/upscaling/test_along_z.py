@@ -240,6 +240,17 @@ def test_what_cannot_be_is_refused_by_name(array, options, message):
         sr.upscale(array, CUBIC, **options)
 
 
+def test_pages_that_nobody_named_are_planes_along_z_but_times_are_none():
+    for name, is_z in (("q", True), ("t", False)):
+        stack = Stack.from_array(smooth(), axes=(Axis(name), Axis("y"), Axis("x")))
+        if is_z:
+            plan = make_plan(stack, CUBIC, UpscaleSettings(z=2, device="cpu"))
+            assert plan.shape_of(stack) == (18, 48, 40)
+            continue
+        with pytest.raises(StackError, match="no axis z"):
+            make_plan(stack, CUBIC, UpscaleSettings(z=2, device="cpu"))
+
+
 def test_a_dicom_keeps_its_planes(tmp_path):
     job = FileJob(of_voxel(smooth()), tmp_path / "r.dcm")
     with pytest.raises(StackError, match="finer along z"):
