@@ -6,7 +6,7 @@ asked for, so that there may be more of them than fit into memory. NumPy only.
 
 from __future__ import annotations
 
-from napari_sr.datasets.held_out_split import groups_of, hold_out
+from napari_sr.datasets.held_out_split import divide, groups_of, hold_out
 from napari_sr.datasets.images import SharpImage, gather_images
 from napari_sr.datasets.plane_cache import PlaneCache
 from napari_sr.datasets.sources import Sources
@@ -15,6 +15,7 @@ __all__ = [
     "PlaneCache",
     "SharpImage",
     "Sources",
+    "divide",
     "gather_images",
     "groups_of",
     "hold_out",

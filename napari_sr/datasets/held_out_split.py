@@ -26,6 +26,9 @@ _TELLING = 64
 _ALIKE = 0.2
 """Correlation of phases from which they are taken for slices of one volume. Real ones
 have 0.6 to 0.9, channels of one field 0.25 to 0.4, different fields up to 0.1."""
+_SHARE_CHOOSING = 1 / 3
+_SMALLEST_PART = 48
+"""Side of a part of an image on which weights are chosen or judged."""
 _GAP = 16
 """Pixels left out beside a strip, so that no patch lies on both sides."""
 
@@ -109,6 +112,61 @@ def hold_out(
         planes = [depths[at] for at in sorted(depths)]
         return _hold_out_block(planes, f"planes of {items[0].stack}", share, random)
     return _hold_out_strip(items[0], share, random)
+
+
+def divide(
+    kept: Sequence[AnyItem], groups: Sequence[int]
+) -> tuple[list[AnyItem], list[AnyItem], str]:
+    """Divide what is held out: some chooses among weights, the others judge them.
+
+    Whole files or volumes, as long as there are several; else planes, or parts of the
+    only one.
+
+    Parameters
+    ----------
+    kept
+        What was held out.
+    groups
+        Of each, which belong together, as `groups_of` tells.
+
+    Returns
+    -------
+    tuple of list, list and str
+        What chooses, what judges, and one sentence that says so. Both are the same
+        list where it is too small to be divided.
+    """
+    there = sorted(set(groups))
+    if len(there) > 1:
+        choosing = there[: max(1, round(len(there) * _SHARE_CHOOSING))]
+        chooses = [group in choosing for group in groups]
+    else:
+        n = max(1, round(len(kept) * _SHARE_CHOOSING)) if len(kept) > 1 else 0
+        chooses = [at < n for at in range(len(kept))]
+    if any(chooses):
+        first = [item for item, does in zip(kept, chooses, strict=True) if does]
+        rest = [item for item, does in zip(kept, chooses, strict=True) if not does]
+        names = _listed(list(dict.fromkeys(item.name for item in first)))
+        return first, rest, f"Of these {names} chooses the weights; the rest judges."
+    return _divided_strip(kept[0])
+
+
+def _divided_strip(item: AnyItem) -> tuple[list[AnyItem], list[AnyItem], str]:
+    axis = int(np.argmax(item.shape))
+    side = item.shape[axis]
+    n = round(side * _SHARE_CHOOSING)
+    if n - _GAP < _SMALLEST_PART:
+        how = (
+            "It is too small to be divided, so it chooses the weights and judges them."
+        )
+        return (both := [item]), both, how
+    ends = slice(0, n - _GAP), slice(n, side)
+    first, rest = (
+        item.cropped(part, slice(None))
+        if axis == 0
+        else item.cropped(slice(None), part)
+        for part in ends
+    )
+    return [first], [rest], "A third of it chooses the weights; the rest judges."
 
 
 def groups_of(items: Sequence[AnyItem]) -> list[int]:

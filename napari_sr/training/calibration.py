@@ -164,7 +164,7 @@ def calibrated_model(training: Training) -> SRModel:
         At its end; its generator runs some hundred times on small images.
     """
     model = training.model
-    kept = list(_known(training.held_out, model))
+    kept = list(_known(training.judging, model))  # which chose nothing
     learnt = list(_known(training.learnt_recordings(), model))
     if not kept or not learnt:
         return model

@@ -10,13 +10,13 @@ import copy
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from napari_sr.cards.model_card import ModelCard, TrainingImage
 from napari_sr.catalogue.lookup import load_trained
-from napari_sr.datasets import gather_images, hold_out
+from napari_sr.datasets import divide, gather_images, groups_of, hold_out
 from napari_sr.datasets.pairs import gather_pairs
 from napari_sr.image.intensity import IntensityPolicy, NoiseLevel
 from napari_sr.models.sr_model import SRModel
@@ -130,6 +130,10 @@ class Training:
         """How intensity ranges are measured: as the base does."""
         return self.base.intensity_policy if self.base else IntensityPolicy()
 
+    held_out: HeldOut
+    """Chooses the weights and the dial."""
+    judging: HeldOut
+    """Gives the verdict: other images than those, unless there are too few."""
     learnt_recordings: Callable[[], HeldOut]
     """Makes recordings of some of what is learnt from, like those that are held out."""
     _images: Sequence[SharpImage | MeasuredPair]
@@ -150,7 +154,11 @@ class Training:
         self.examples: Examples = SimulatedExamples(
             learnt, self.settings, self._weights
         )
-        self.held_out = held_out(kept, self.settings)
+        self._divide(
+            kept,
+            gathered if judged_by is None else kept,
+            lambda part, together: held_out(part, self.settings, together),
+        )
         self.learnt_recordings = partial(held_out, learnt, self.settings)
 
     def _fit_patch(self, side: int) -> None:
@@ -176,10 +184,32 @@ class Training:
         self._fit_patch(max(min(image.shape) for image in self._learnt))
         noise = [self._noise_of(pair) for pair in learnt]
         self.examples = MeasuredExamples(learnt, self.settings, noise, self._weights)
-        kept_noise = [self._noise_of(pair) for pair in kept]
         factor = self.settings.factor
-        self.held_out = held_out_pairs(kept, kept_noise, factor)
+        self._divide(
+            kept,
+            pairs,
+            lambda part, together: held_out_pairs(
+                part, [self._noise_of(pair) for pair in part], factor, together
+            ),
+        )
         self.learnt_recordings = partial(held_out_pairs, learnt, noise, factor)
+
+    def _divide(
+        self,
+        kept: Sequence[Any],
+        of_all: Sequence[Any],
+        record: Callable[[Sequence[Any], list[int]], HeldOut],
+    ) -> None:
+        """Let some of what is held out choose among weights, and others judge them."""
+        groups = zip(of_all, groups_of(of_all), strict=True)
+        group_of = {item.stack: group for item, group in groups}
+        choosing, judging, how = divide(kept, [group_of[item.stack] for item in kept])
+        self.notes.append(how)
+        self._has_chosen = choosing is judging
+        self.held_out, self.judging = (
+            record(part, [group_of[item.stack] for item in part])
+            for part in (choosing, judging)
+        )
 
     def _noise_of(self, pair: MeasuredPair) -> NoiseLevel:
         """Estimate what the generator is to be told, as it will be in use."""
@@ -251,9 +281,10 @@ class Training:
             network,
             faithful,
             textured,
-            self.held_out,
+            self.judging,
             self._base_network(),
             is_texture_sought=self.settings.adversarial is not None,
+            has_chosen=self._has_chosen,
         )
         return SRModel(self._card(verdict, network, dial), _on_cpu(parts))
 

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 N_IMAGES, N_DRAWS, SIDE = 8, 2, 96
 """At most so many images, each recorded so often, each with so many low pixels."""
+_PARTS = 3
+"""Per side of a single image, of which the parts tell how much a gain varies."""
+_PERFECT = 80.0
+"""Decibels: a flat result of a flat truth is perfect, and must not decide a mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,9 @@ class HeldOut:
         How many images they show.
     kept
         All that was held out, of which these images were chosen, evenly spread.
+    together
+        Of each of `kept`, which belong together; found out when not given, which needs
+        all of them to be there.
     """
 
     def __init__(
@@ -85,10 +92,11 @@ class HeldOut:
         recordings: Sequence[Recording],
         n_images: int,
         kept: Sequence[SharpImage] | Sequence[MeasuredPair] = (),
+        together: Sequence[int] | None = None,
     ) -> None:
         self.recordings = recordings
         self.n_images = n_images
-        self._kept = kept
+        self._kept, self._together = kept, together
 
     @cached_property
     def groups(self) -> list[int]:
@@ -99,7 +107,7 @@ class HeldOut:
         """
         if not self._kept:
             return list(range(self.n_images))
-        groups = groups_of(self._kept)
+        groups = groups_of(self._kept) if self._together is None else self._together
         return [groups[number] for number in evenly_spread(len(groups), N_IMAGES)]
 
     @torch.inference_mode()
@@ -116,6 +124,37 @@ class HeldOut:
         return self._figures(
             [resample(seen.low, factor, "bicubic") for seen in self.recordings]
         )
+
+    @torch.inference_mode()
+    def by_image(self, network: nn.Module | None) -> list[float]:
+        """Give the PSNR of each file or volume; of the parts of a single one.
+
+        Parameters
+        ----------
+        network
+            A generator; None: bicubic interpolation.
+        """
+        factor, groups = self._factor(), np.array(self.groups)
+        border, per_image = 2 * factor, len(self.recordings) // len(groups)
+        errors = []
+        for seen in self.recordings:
+            if network is None:
+                result = resample(seen.low, factor, "bicubic")
+            else:
+                with _evaluating(network):
+                    result = super_resolved(network, seen)
+            difference = (result - seen.sharp)[0, 0].double().numpy()
+            errors.append(difference[border:-border, border:-border] ** 2)
+        if len(set(groups)) == 1:
+            parts = [list(map(np.mean, _parts_of(error))) for error in errors]
+            decibels = -10 * np.log10(np.maximum(parts, 10 ** (-_PERFECT / 10)))
+            return [float(mean) for mean in decibels.mean(axis=0)]
+        means = [max(float(error.mean()), 10 ** (-_PERFECT / 10)) for error in errors]
+        of_recordings = -10 * np.log10(means)
+        whose = np.repeat(groups, per_image)
+        return [
+            float(of_recordings[whose == one].mean()) for one in sorted(set(groups))
+        ]
 
     @torch.inference_mode()
     def preview(self, network: nn.Module) -> PatchPreview:
@@ -149,6 +188,13 @@ class HeldOut:
         return _compared(_plane(result), _plane(seen.sharp), self._factor())
 
 
+def _parts_of(image: NDArray) -> list[NDArray]:
+    """Cut an image into parts, as far as it has pixels for them."""
+    rows = np.array_split(image, min(_PARTS, image.shape[0]), axis=0)
+    n = min(_PARTS, image.shape[1])
+    return [part for row in rows for part in np.array_split(row, n, axis=1)]
+
+
 @contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
     """Keep a network in evaluation mode for a while."""
@@ -163,8 +209,7 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 def _compared(result: NDArray, truth: NDArray, factor: int) -> tuple[float, ...]:
     border = 2 * factor
     return (
-        # A flat result of a flat truth is perfect; one such must not decide the mean.
-        min(psnr(result, truth, data_range=1, border=border), 80.0),
+        min(psnr(result, truth, data_range=1, border=border), _PERFECT),
         gradient_similarity(result, truth, data_range=1, border=border),
         spectrum_error(result, truth, factor=factor, border=border),
         lattice_on_scale(result, factor, 1.0, border),
@@ -186,7 +231,11 @@ def super_resolved(network: nn.Module, seen: Recording) -> Tensor:
     return output[..., border:-border, border:-border].float().cpu()
 
 
-def held_out(images: Sequence[SharpImage], settings: TrainingSettings) -> HeldOut:
+def held_out(
+    images: Sequence[SharpImage],
+    settings: TrainingSettings,
+    together: Sequence[int] | None = None,
+) -> HeldOut:
     """Record held-out sharp images, a few times each, always alike.
 
     Parameters
@@ -195,6 +244,8 @@ def held_out(images: Sequence[SharpImage], settings: TrainingSettings) -> HeldOu
         Sharp images in network range that the training does not see.
     settings
         The instrument to record with.
+    together
+        As for `HeldOut`.
     """
     chosen = evenly_spread(len(images), N_IMAGES)
     settings = settings.model_copy(update={"share_flat": 0.0})
@@ -204,11 +255,14 @@ def held_out(images: Sequence[SharpImage], settings: TrainingSettings) -> HeldOu
         for draw in range(N_DRAWS):
             random = torch.Generator().manual_seed(1_000 * number + draw)
             recordings.append(simulated(sharp, settings, random))
-    return HeldOut(recordings, len(chosen), images)
+    return HeldOut(recordings, len(chosen), images, together)
 
 
 def held_out_pairs(
-    pairs: Sequence[MeasuredPair], noise: Sequence[NoiseLevel], factor: int
+    pairs: Sequence[MeasuredPair],
+    noise: Sequence[NoiseLevel],
+    factor: int,
+    together: Sequence[int] | None = None,
 ) -> HeldOut:
     """Take held-out pairs as they were measured.
 
@@ -220,6 +274,8 @@ def held_out_pairs(
         Of each, in network units.
     factor
         Super-resolution factor.
+    together
+        As for `HeldOut`.
     """
     chosen = evenly_spread(len(pairs), N_IMAGES)
     recordings = []
@@ -231,7 +287,7 @@ def held_out_pairs(
             torch.full((1, 1, 1, 1), v) for v in (level.gain, level.read, level.offset)
         ]
         recordings.append(Recording(sharp, low, *inputs))
-    return HeldOut(recordings, len(chosen), pairs)
+    return HeldOut(recordings, len(chosen), pairs, together)
 
 
 def _middle(image: SharpImage, factor: int) -> NDArray:

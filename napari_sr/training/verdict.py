@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_sr.metrics.paired import Gain, paired_gain
 from napari_sr.metrics.quality import most_on_images
 from napari_sr.networks.weights import between
 
@@ -49,12 +50,19 @@ class Texture:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Gains of the faithful end in PSNR on held-out images, in decibels."""
+    """Gains of the faithful end in PSNR on held-out images, in decibels.
 
-    over_bicubic: float
-    over_base: float | None
+    What is called better is so on images like these: the interval of its gain holds
+    neither zero nor less.
+    """
+
+    over_bicubic: Gain
+    over_base: Gain | None
     """`None` where there was no base."""
     n_images: int
+    """Files or volumes; of a single one its parts tell the spread."""
+    has_chosen: bool = False
+    """Whether the only one also chose the weights, being too small to be divided."""
     texture: Texture | None = None
     """`None` where no textured end was found."""
     is_texture_missed: bool = False
@@ -63,28 +71,43 @@ class Verdict:
     @property
     def is_better(self) -> bool:
         """Whether the model is worth having: by its pixels, or by new texture alone."""
-        over_base = self.over_bicubic if self.over_base is None else self.over_base
-        if over_base < NOTICEABLE and self.texture is not None:
-            return self.over_bicubic >= NOTICEABLE and over_base > -NOTICEABLE
-        return min(self.over_bicubic, over_base) >= NOTICEABLE
+        if not _is_above(self.over_bicubic):
+            return False
+        if self.over_base is None or _is_above(self.over_base):
+            return True
+        return self.texture is not None and self.over_base.mean > -NOTICEABLE
 
     def __str__(self) -> str:
         """Say it in a sentence, and in a second one if there is texture."""
-        images = f"{self.n_images} held-out image{'s' if self.n_images > 1 else ''}"
         parts = [_compared(self.over_bicubic, "bicubic")]
         if self.over_base is not None:
             parts.insert(0, _compared(self.over_base, "the base"))
-        text = " and ".join(parts) + f" on {images}."
+        text = f"{' and '.join(parts)} on {self._images()}."
         text = text[0].upper() + text[1:] if self.is_better else f"Not better: {text}"
         if self.is_texture_missed:
             return f"{text} {NO_TEXTURE}"
         return text if self.texture is None else f"{text} {self.texture}"
 
+    def _images(self) -> str:
+        """Say how few they are, and what follows from it."""
+        if self.n_images > 1:
+            return f"{self.n_images} held-out images"
+        also = ", which also chose the weights" if self.has_chosen else ""
+        return f"1 held-out image{also} (the range is that of its parts, not of others)"
 
-def _compared(gain: float, rival: str) -> str:
-    if abs(gain) < NOTICEABLE:
-        return f"equal to {rival} ({gain:+.2f} dB)"
-    return f"{'better' if gain > 0 else 'worse'} than {rival} by {abs(gain):.2f} dB"
+
+def _is_above(gain: Gain) -> bool:
+    return gain.low > 0 and gain.mean >= NOTICEABLE
+
+
+def _compared(gain: Gain, rival: str) -> str:
+    within = f"{gain.low:+.2f} to {gain.high:+.2f}"
+    if abs(gain.mean) < NOTICEABLE:
+        return f"equal to {rival} ({gain.mean:+.2f} dB, {within})"
+    if gain.low <= 0 <= gain.high:
+        return f"not surely other than {rival} ({gain.mean:+.2f} dB, {within})"
+    how = "better" if gain.mean > 0 else "worse"
+    return f"{how} than {rival} by {abs(gain.mean):.2f} dB ({within})"
 
 
 def judge(
@@ -95,6 +118,7 @@ def judge(
     base: nn.Module | None,
     *,
     is_texture_sought: bool = False,
+    has_chosen: bool = False,
 ) -> Verdict:
     """Compare a generator with bicubic and with the one it started from.
 
@@ -110,17 +134,22 @@ def judge(
         The generator it started from, if there was one.
     is_texture_sought
         Whether a textured end was to be trained.
+    has_chosen
+        Whether what is looked at also chose the weights.
     """
     network.load_state_dict(faithful)
-    figures = held_out.judge(network)
+    figures, of_images = held_out.judge(network), held_out.by_image(network)
     texture = None
     if textured is not None:
         network.load_state_dict(textured)
         texture = _texture(figures, held_out.judge(network))
     return Verdict(
-        over_bicubic=figures.psnr - held_out.judge_bicubic().psnr,
-        over_base=None if base is None else figures.psnr - held_out.judge(base).psnr,
-        n_images=held_out.n_images,
+        over_bicubic=paired_gain(of_images, held_out.by_image(None)),
+        over_base=None
+        if base is None
+        else paired_gain(of_images, held_out.by_image(base)),
+        n_images=len(set(held_out.groups)),
+        has_chosen=has_chosen,
         texture=texture,
         is_texture_missed=is_texture_sought and texture is None,
     )

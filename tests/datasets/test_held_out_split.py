@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
-from napari_sr.datasets import gather_images, groups_of, hold_out
+from napari_sr.datasets import divide, gather_images, groups_of, hold_out
 from napari_sr.image.intensity import IntensityPolicy
 from napari_sr.image.stack import Axis, Stack
 
@@ -248,3 +248,45 @@ def test_nothing_cannot_be_held_out():
 def test_a_plane_too_small_for_two_parts_is_refused():
     with pytest.raises(ValueError, match="1 × 1 pixels, too few"):
         hold_out([images_of((9, 9))[0].cropped(slice(1), slice(1))])
+
+
+@pytest.mark.parametrize(("n", "n_choosing"), [(2, 1), (3, 1), (4, 1), (5, 2), (9, 3)])
+def test_a_third_of_the_images_chooses_and_the_others_judge(n, n_choosing):
+    images = images_of(*[(64, 64)] * n)
+
+    choosing, judging, how = divide(images, range(n))
+
+    assert names(choosing) + names(judging) == names(images)
+    assert len(choosing) == n_choosing
+    assert how.startswith(f"Of these {choosing[0].name}")
+
+
+def test_planes_of_one_file_are_on_one_side():
+    images = images_of((3, 64, 64), (64, 64), (2, 64, 64))
+
+    choosing, judging, _ = divide(images, [0, 0, 0, 1, 2, 2])
+
+    assert (len(choosing), len(judging)) == (3, 3)
+    assert not {one.stack for one in choosing} & {one.stack for one in judging}
+
+
+def test_of_a_single_volume_planes_are_divided():
+    choosing, judging, _ = divide(images_of((6, 64, 64)), [0] * 6)
+
+    assert [one.depth for one in choosing] == [0, 1]
+    assert [one.depth for one in judging] == [2, 3, 4, 5]
+
+
+def test_of_a_single_plane_parts_are_divided_that_do_not_touch():
+    choosing, judging, how = divide(images_of((60, 300)), [0])
+
+    assert [one.shape for one in choosing] == [(60, 84)]
+    assert [one.shape for one in judging] == [(60, 200)]
+    assert how == "A third of it chooses the weights; the rest judges."
+
+
+def test_a_plane_too_small_to_be_divided_does_both():
+    choosing, judging, how = divide(images_of((60, 150)), [0])
+
+    assert choosing is judging
+    assert how.endswith("so it chooses the weights and judges them.")

@@ -197,7 +197,37 @@ def test_images_to_judge_by_can_be_given():
     training = Training(images(3), quick(base), base=base, judged_by=images(2))
 
     assert len(training._learnt) == 3
-    assert training.held_out.n_images == 2
+    assert (training.held_out.n_images, training.judging.n_images) == (1, 1)
+
+
+def seen_in(*judges):
+    return [seen.sharp.numpy().tobytes() for held in judges for seen in held.recordings]
+
+
+@pytest.mark.parametrize("n", [1, 7, 20])
+def test_what_chooses_the_weights_does_not_give_the_verdict(n):
+    base = tiny_fast()
+    sharp = images(n) if n > 1 else [texture((1200, 96))]
+    settings = quick(base).model_copy(update={"share_held_out": 1 / 3})
+
+    training = Training(sharp, settings, base=base)
+
+    choosing, judging = map(seen_in, (training.held_out, training.judging))
+    assert choosing
+    assert judging
+    assert not set(choosing) & set(judging)
+    assert "also chose" not in training.model.card.verdict
+    assert any("chooses the weights" in note for note in training.notes)
+
+
+def test_an_image_that_is_too_small_to_be_divided_says_that_it_did_both():
+    base = tiny_fast()
+    training = Training([texture()], quick(base), base=base)
+
+    assert seen_in(training.held_out) == seen_in(training.judging)
+    assert "1 held-out image, which also chose the weights" in (
+        training.model.card.verdict
+    )
 
 
 def test_the_same_seed_gives_the_same_model():

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from napari_sr.image.intensity import NoiseLevel
+from napari_sr.metrics.paired import Gain
 from napari_sr.networks import build_generator
 from napari_sr.settings import TrainingSettings
 from napari_sr.training.validation import SIDE, HeldOut, held_out, held_out_pairs
 from napari_sr.training.verdict import (
     DIAL_LOSS,
+    NO_TEXTURE,
     Texture,
     Verdict,
     judge,
@@ -20,57 +22,78 @@ from napari_sr.training.verdict import (
 
 SETTINGS = TrainingSettings(arguments={"channels": 4, "n_blocks": 1}, device="cpu")
 
+TO_BICUBIC = Gain(1.25, 1.0, 1.5)
+OVER_BICUBIC = "better than bicubic by 1.25 dB (+1.00 to +1.50)"
+BETTER, WORSE = Gain(0.8, 0.6, 1.0), Gain(-0.4, -0.5, -0.3)
+EQUAL, UNSURE = Gain(0.01, -0.2, 0.22), Gain(0.8, -0.1, 1.7)
+NEW_TEXTURE = Texture(-0.25, (0.762, 0.638))
+OF_TEXTURE = (
+    "The textured end brings the spectrum error from 0.76 to 0.64, at -0.25 dB."
+)
 SENTENCES = [
     pytest.param(
-        Verdict(1.25, 0.8, 3),
+        Verdict(TO_BICUBIC, BETTER, 3),
         True,
-        "Better than the base by 0.80 dB and better than bicubic by 1.25 dB on 3 "
-        "held-out images.",
+        "Better than the base by 0.80 dB (+0.60 to +1.00) and "
+        f"{OVER_BICUBIC} on 3 held-out images.",
         id="better",
     ),
     pytest.param(
-        Verdict(1.25, -0.2, 1),
+        Verdict(TO_BICUBIC, UNSURE, 2),
         False,
-        "Not better: worse than the base by 0.20 dB and better than bicubic by 1.25 dB "
-        "on 1 held-out image.",
+        "Not better: not surely other than the base (+0.80 dB, -0.10 to +1.70) and "
+        f"{OVER_BICUBIC} on 2 held-out images.",
+        id="not sure",
+    ),
+    pytest.param(
+        Verdict(TO_BICUBIC, WORSE, 1),
+        False,
+        "Not better: worse than the base by 0.40 dB (-0.50 to -0.30) and "
+        f"{OVER_BICUBIC} on 1 held-out image (the range is that of its parts, not of "
+        "others).",
         id="worse than the base",
     ),
     pytest.param(
-        Verdict(1.25, 0.01, 2),
+        Verdict(TO_BICUBIC, EQUAL, 1, has_chosen=True),
         False,
-        "Not better: equal to the base (+0.01 dB) and better than bicubic by 1.25 dB "
-        "on 2 held-out images.",
+        "Not better: equal to the base (+0.01 dB, -0.20 to +0.22) and "
+        f"{OVER_BICUBIC} on 1 held-out image, which also chose the weights (the range "
+        "is that of its parts, not of others).",
         id="equal",
     ),
     pytest.param(
-        Verdict(1.25, 0.5, 2, is_texture_missed=True),
+        Verdict(TO_BICUBIC, BETTER, 2, is_texture_missed=True),
         True,
-        "Better than the base by 0.50 dB and better than bicubic by 1.25 dB on 2 "
-        "held-out images. No textured end was found that is worth having, so the dial "
-        "stays at 0: give the adversarial stage more time.",
+        "Better than the base by 0.80 dB (+0.60 to +1.00) and "
+        f"{OVER_BICUBIC} on 2 held-out images. {NO_TEXTURE}",
         id="texture sought in vain",
     ),
     pytest.param(
-        Verdict(0.5, None, 2),
+        Verdict(TO_BICUBIC, None, 2),
         True,
-        "Better than bicubic by 0.50 dB on 2 held-out images.",
+        f"B{OVER_BICUBIC[1:]} on 2 held-out images.",
         id="no base",
     ),
     pytest.param(
-        Verdict(1.25, 0.0, 2, Texture(-0.25, (0.762, 0.638))),
+        Verdict(TO_BICUBIC, EQUAL, 2, texture=NEW_TEXTURE),
         True,
-        "Equal to the base (+0.00 dB) and better than bicubic by 1.25 dB on 2 held-out "
-        "images. The textured end brings the spectrum error from 0.76 to 0.64, at "
-        "-0.25 dB.",
+        "Equal to the base (+0.01 dB, -0.20 to +0.22) and "
+        f"{OVER_BICUBIC} on 2 held-out images. {OF_TEXTURE}",
         id="new texture alone",
     ),
     pytest.param(
-        Verdict(1.25, -0.4, 2, Texture(-0.25, (0.762, 0.638))),
+        Verdict(TO_BICUBIC, WORSE, 2, texture=NEW_TEXTURE),
         False,
-        "Not better: worse than the base by 0.40 dB and better than bicubic by 1.25 dB "
-        "on 2 held-out images. The textured end brings the spectrum error from 0.76 to "
-        "0.64, at -0.25 dB.",
+        "Not better: worse than the base by 0.40 dB (-0.50 to -0.30) and "
+        f"{OVER_BICUBIC} on 2 held-out images. {OF_TEXTURE}",
         id="texture for pixels",
+    ),
+    pytest.param(
+        Verdict(UNSURE, None, 2),
+        False,
+        "Not better: not surely other than bicubic (+0.80 dB, -0.10 to +1.70) on 2 "
+        "held-out images.",
+        id="not sure, no base",
     ),
 ]
 
@@ -94,32 +117,81 @@ def test_the_verdict_is_a_sentence(verdict, is_better, sentence):
     assert str(verdict) == sentence
 
 
+def judging(images):
+    """Each image by itself."""
+    return held_out(images, SETTINGS, range(len(images)))
+
+
 def verdict_on(network, judged_by, base=None, textured=None):
     return judge(network, network.state_dict(), textured, judged_by, base)
 
 
 def test_an_untrained_fast_network_is_bicubic():
-    found = verdict_on(generator(), held_out(textures(), SETTINGS))
+    found = verdict_on(generator(), judging(textures()))
 
-    assert found.over_bicubic == pytest.approx(0, abs=1e-3)
+    assert found.over_bicubic.mean == pytest.approx(0, abs=1e-3)
     assert found.over_base is None
     assert found.texture is None
     assert found.n_images == 2
 
 
 def test_the_gain_over_the_base_is_the_difference_of_gains():
-    judged_by = held_out(textures(), SETTINGS)
+    judged_by = judging(textures())
     good, bad = generator(), generator(0.3)
 
     found = verdict_on(good, judged_by, bad)
 
-    over_bicubic = verdict_on(bad, judged_by).over_bicubic
+    over_bicubic = verdict_on(bad, judged_by).over_bicubic.mean
     assert over_bicubic < -0.1
-    assert found.over_base == pytest.approx(found.over_bicubic - over_bicubic)
+    assert found.over_base.mean == pytest.approx(found.over_bicubic.mean - over_bicubic)
+
+
+def test_the_interval_is_of_images_and_not_of_their_planes():
+    planes = [*textures(4, seed=0), *textures(4, seed=1)]
+    bad = generator(0.3)
+    of_two = judge(generator(), generator().state_dict(), None,
+                   held_out(planes, SETTINGS, [0] * 4 + [1] * 4), bad)  # fmt: skip
+    of_eight = judge(generator(), generator().state_dict(), None,
+                     judging(planes), bad)  # fmt: skip
+
+    assert (of_two.n_images, of_eight.n_images) == (2, 8)
+    assert of_two.over_base.mean == pytest.approx(of_eight.over_base.mean)
+    judged = held_out(planes, SETTINGS, [0] * 4 + [1] * 4)
+    gains = np.subtract(judged.by_image(generator()), judged.by_image(bad))
+    half = 12.7062 * abs(gains[0] - gains[1]) / 2  # Student's, of one degree
+    assert of_two.over_base.high - of_two.over_base.mean == pytest.approx(half, 1e-4)
+
+
+def test_of_a_single_image_the_parts_are_looked_at():
+    random = np.random.default_rng(0)
+    image = random.random((96, 96), np.float32)
+    image[:, 48:] = 0.5  # where there is nothing to gain
+    judged = judging([image])
+
+    of_parts = judged.by_image(None)
+
+    assert len(of_parts) == 9
+    (low, sharp) = (
+        [getattr(seen, name)[0, 0].double() for seen in judged.recordings]
+        for name in ("low", "sharp")
+    )
+    assert len(low) == 2
+    results = [
+        torch.nn.functional.interpolate(
+            one[None, None], scale_factor=2, mode="bicubic", align_corners=False
+        )[0, 0]
+        for one in low
+    ]
+    errors = [
+        ((result - truth)[4:-4, 4:-4] ** 2)[:30, :30].mean()
+        for result, truth in zip(results, sharp, strict=True)
+    ]
+    by_hand = float(np.mean([-10 * np.log10(float(error)) for error in errors]))
+    assert of_parts[0] == pytest.approx(by_hand, abs=0.5)
 
 
 def test_texture_is_measured_against_the_faithful_end():
-    judged_by = held_out(textures(), SETTINGS)
+    judged_by = judging(textures())
     textured = generator(0.2)
 
     found = judge(
@@ -128,7 +200,7 @@ def test_texture_is_measured_against_the_faithful_end():
 
     before, after = judged_by.judge(generator()), judged_by.judge(textured)
     errors = (before.spectrum_error, after.spectrum_error)
-    assert found.over_bicubic == pytest.approx(0, abs=1e-3)
+    assert found.over_bicubic.mean == pytest.approx(0, abs=1e-3)
     assert found.texture.gain == pytest.approx(after.psnr - before.psnr)
     assert found.texture.spectrum_errors == pytest.approx(errors)
 
