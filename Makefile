@@ -66,7 +66,8 @@ bench: install  ## Hold the ratios and the memory of this machine; minutes, and 
 chaos: install  ## Break runs and files at random for two minutes, and count
 	$(BIN)/python -m tools.chaos
 
-evaluate: install  ## Measure the shipped models again
+evaluate: install  ## Measure the shipped models again, on images that nobody learnt from
+	$(BIN)/python -m benchmarks.accuracy.leaks
 	$(BIN)/python -m benchmarks.accuracy.evaluate
 
 screenshots: install  ## Take the pictures of the widgets again; needs a screen, or Xvfb
