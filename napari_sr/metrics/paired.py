@@ -15,8 +15,9 @@ from scipy.special import stdtrit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LEVEL = 0.95
-"""How often an interval holds the mean of all images of the kind."""
+LEVEL = 0.9
+"""How often an interval holds the mean of all images of the kind: zero lies below one
+in 5 % of the cases in which nothing is gained."""
 
 
 @dataclass(frozen=True, slots=True)

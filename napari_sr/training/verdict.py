@@ -52,8 +52,8 @@ class Texture:
 class Verdict:
     """Gains of the faithful end in PSNR on held-out images, in decibels.
 
-    What is called better is so on images like these: the interval of its gain holds
-    neither zero nor less.
+    What is called better than its base, or than bicubic where there was none, is so on
+    images like these: the interval of the gain holds neither zero nor less.
     """
 
     over_bicubic: Gain
@@ -71,11 +71,12 @@ class Verdict:
     @property
     def is_better(self) -> bool:
         """Whether the model is worth having: by its pixels, or by new texture alone."""
-        if not _is_above(self.over_bicubic):
+        if self.over_base is None:
+            return _is_above(self.over_bicubic)
+        if self.over_bicubic.mean < NOTICEABLE:
             return False
-        if self.over_base is None or _is_above(self.over_base):
-            return True
-        return self.texture is not None and self.over_base.mean > -NOTICEABLE
+        has_new_texture = self.texture is not None and self.over_base.mean > -NOTICEABLE
+        return _is_above(self.over_base) or has_new_texture
 
     def __str__(self) -> str:
         """Say it in a sentence, and in a second one if there is texture."""

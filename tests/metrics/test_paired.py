@@ -15,7 +15,7 @@ def test_the_interval_is_that_of_a_paired_t_test():
 
     gain = paired_gain(ours, theirs)
 
-    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.9)
     assert (gain.low, gain.high) == pytest.approx((expected.low, expected.high))
     assert gain.mean == pytest.approx((ours - theirs).mean())
 
@@ -27,8 +27,8 @@ def test_nothing_follows_from_one_image():
 
 
 def test_zero_is_in_the_interval_as_often_as_promised():
-    """Two methods that are alike: one is called better in one of forty comparisons."""
+    """Two methods that are alike: one is called better in one of twenty comparisons."""
     random = np.random.default_rng(0)
     gains = [paired_gain(random.normal(size=4), np.zeros(4)) for _ in range(4000)]
 
-    assert np.mean([gain.low > 0 for gain in gains]) == pytest.approx(0.025, abs=0.008)
+    assert np.mean([gain.low > 0 for gain in gains]) == pytest.approx(0.05, abs=0.01)
