@@ -6,6 +6,7 @@ together.
 
 from napari_sr.metrics.heights import levelled, roughness, slope_rmse
 from napari_sr.metrics.lattices import SCALE, lattice
+from napari_sr.metrics.periodic import rings, stripes
 from napari_sr.metrics.phases import bright_share
 from napari_sr.metrics.resolution import (
     resolution_of,
@@ -42,6 +43,7 @@ __all__ = [
     "radial_spectrum",
     "resolution_of",
     "ring_correlation",
+    "rings",
     "roughness",
     "si_psnr",
     "slope_rmse",
@@ -49,4 +51,5 @@ __all__ = [
     "split_bands",
     "split_pixels",
     "ssim",
+    "stripes",
 ]

@@ -115,6 +115,27 @@ PLANE_FIGURES = {
         "Share of pixels above the threshold of Otsu, found in each image by itself; "
         "of bright matter, one minus the porosity. It should stay what it was.",
     ),
+    "lattice": Figure(
+        "lattice/range",
+        ".3%",
+        "How unequal the positions within a recorded pixel are, as a share of the "
+        "intensity range: more than bicubic's is a pattern that the model made.",
+    ),
+    "lines_along_y": Figure(
+        "stripes along y/range",
+        ".3%",
+        "Lines across the whole picture, as a share of the intensity range; 0 where "
+        "parts that do not touch share none.",
+    ),
+    "lines_along_x": Figure(
+        "stripes along x/range", ".3%", "The same along x, as lines of a scan are."
+    ),
+    "rings": Figure(
+        "rings/range",
+        ".3%",
+        "Rings around the middle of the plane, as detectors make them in computed "
+        "tomography, as a share of the intensity range.",
+    ),
     "half_width": Figure(
         "interval, ±",
         ".5g",

@@ -37,6 +37,10 @@ class PlaneFigures(BaseModel):
     own_resolution: float | None = None
     true_resolution: float | None = None
     bright_share: float | None = None
+    lattice: float | None = None
+    lines_along_y: float | None = None
+    lines_along_x: float | None = None
+    rings: float | None = None
     half_width: float | None = None
     held: float | None = None
     sa: float | None = None
@@ -103,6 +107,8 @@ class Assessment:
     """Whether it agrees with the recording, in a sentence."""
     remarks: tuple[str, ...]
     """What to know before believing it; also what could not be found out, and why."""
+    artefacts: tuple[str, ...]
+    """Lattices, stripes and rings that there are, each in a sentence."""
     figures: Mapping[str, PlaneFigures]
     """Of one plane: by what was measured; the result comes first."""
     pictures: Mapping[str, NDArray]

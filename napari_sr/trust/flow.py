@@ -20,6 +20,7 @@ from napari_sr.evaluation.protocol import N_PLANES
 from napari_sr.image.sampling import spread_indices
 from napari_sr.metrics.quality import BASELINE
 from napari_sr.trust.agreement import check, in_words, level_of
+from napari_sr.trust.artefacts import artefacts_of
 from napari_sr.trust.assessment import Assessment, Place
 from napari_sr.trust.plane import (
     figures_of,
@@ -132,7 +133,7 @@ def assess_steps(
     of_plane = figures_of(plane, checked, origin.has_heights)
     if "interval" in maps:
         of_plane = with_interval(plane, of_plane, maps["interval"])
-    own = checked["result"]
+    own, artefacts = checked["result"], artefacts_of(of_plane)
     decibels = comparison.figures["result"].agreement
     level = level_of(own.chi_square, own.share_beyond, decibels)
     return Assessment(
@@ -143,8 +144,10 @@ def assess_steps(
         badge=in_words(level, own.share_beyond, decibels),
         remarks=(
             *origin.remarks,
+            *artefacts,
             *_remarks(suitability, has_reference=reference is not None),
         ),
+        artefacts=artefacts,
         figures=of_plane,
         pictures={"recording": plane.low, **plane.fine},
         maps=maps,

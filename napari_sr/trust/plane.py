@@ -21,6 +21,7 @@ from napari_sr.metrics import (
     split_pixels,
 )
 from napari_sr.metrics.quality import BASELINE
+from napari_sr.trust.artefacts import periodic_figures, span_of
 from napari_sr.trust.assessment import Curve, Map, PlaneFigures
 from napari_sr.trust.uncertainty import half_width, spread_steps
 
@@ -44,7 +45,7 @@ def figures_of(
     plane: ComparedPlane, checked: dict[str, Check], has_heights: bool
 ) -> dict[str, PlaneFigures]:
     """Take the figures of each picture, the recording last."""
-    truth = plane.fine.get("reference")
+    truth, span = plane.fine.get("reference"), span_of(plane.low)
     figures = {}
     for name, picture in plane.fine.items():
         own = PlaneFigures(
@@ -53,6 +54,7 @@ def figures_of(
             out_of_band=out_of_band_share(picture, plane.factor),
             own_resolution=_resolution(*_halves(picture, 1)),
             bright_share=bright_share(picture)[0],
+            **periodic_figures(picture, span, plane.factor),
             **_surface(picture, has_heights),
         )
         if truth is not None and name != "reference":
@@ -66,6 +68,7 @@ def figures_of(
     figures["recording"] = PlaneFigures(
         own_resolution=_resolution(*_halves(plane.low, plane.factor)),
         bright_share=bright_share(plane.low)[0],
+        **periodic_figures(plane.low, span),
         **_surface(plane.low, has_heights),
     )
     return figures

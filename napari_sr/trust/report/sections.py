@@ -34,6 +34,7 @@ def sections_of(assessment: Assessment) -> list[dict[str, Any]]:
         ),
         _section("How sure the model is", _sureness(assessment), maps=("interval",)),
         _section("Resolution", _resolution(assessment), curves=("rings",)),
+        _section("Periodic artefacts", _artefacts(assessment)),
     ]
     if "error" in assessment.maps:
         sections.append(
@@ -153,6 +154,19 @@ def _resolution(assessment: Assessment) -> str:
     return text + (
         f"With the reference, detail is at its place down to "
         f"{_length(assessment, true)} (bicubic: {_length(assessment, beside)})."
+    )
+
+
+def _artefacts(assessment: Assessment) -> str:
+    looked_for = (
+        "Looked for were a lattice with the period of the recorded pixels, stripes "
+        "across the whole picture along y and along x, and rings around its middle: "
+    )
+    found = " ".join(assessment.artefacts)
+    return looked_for + (
+        f"{found} A specimen can be periodic as well."
+        if found
+        else "none stands out. Weak ones hide in what is seen."
     )
 
 
