@@ -201,8 +201,8 @@ def test_from_sharp_layers_to_a_model_in_use(
     click(widget.save_bar.save)
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
-    user.parentWidget().raise_()
-    qtbot.waitUntil(user.isVisible, timeout=WAIT)
+    user.native.parentWidget().raise_()
+    qtbot.waitUntil(user.native.isVisible, timeout=WAIT)
     choose(user.layer.native, source.name)
     choose(user.model.native, "mine")
     click(user.run_button.native)

@@ -37,6 +37,7 @@ class UnfinishedBar(QWidget):
         super().__init__()
         self._known: list[UnsavedTraining] = []
         self._names = ShortenedBox()
+        self._names.setAccessibleName("Unfinished training")
         self._names.setToolTip("Trainings that were begun and not saved yet.")
         self.resume = _button("Resume", "Go on with this training where it was left.")
         self.discard = _button("Discard", "Remove this training for good.")

@@ -54,6 +54,7 @@ class ExamplesPanel(QWidget):
         self._patches: Patches | None = None
         self.background = Background(self._refresh)
         self.kind = ShortenedBox()
+        self.kind.setAccessibleName("What to learn from")
         self.kind.setToolTip(
             "Sharp images are enough: what your instrument would have recorded of them "
             "is simulated. With recordings of the same fields, learn from those."
