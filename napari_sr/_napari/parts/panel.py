@@ -44,6 +44,7 @@ FIELD_LETTERS = 18
 """A field beside its label has room for so many letters."""
 STYLE = """
 QLabel#about { font-style: italic; }
+QLabel#warning { border-left: 3px solid #d9822b; padding-left: 6px; }
 QPushButton#run { font-weight: bold; }
 QPushButton:focus, QToolButton:focus, QComboBox:focus, QAbstractSpinBox:focus,
 QLineEdit:focus, QListView:focus { border: 1px solid #8a8a8a; }

@@ -243,12 +243,14 @@ class SuperResolve(Panel):
     def _look(self) -> None:
         choices = self.choices
         self._looking.leave()  # only what is chosen now is of interest
+        asked = self._ask(_say_nothing)
         self._looking.start(
             once,
             self._preparer.look,
             choices.model.model,
             choices.wanted_factor,
             choices.settings,
+            asked[1].stack if asked else None,
             title=None,
             result=choices.show_machine,
         )
@@ -318,6 +320,10 @@ class SuperResolve(Panel):
         when(self.native, QEvent.Type.Show, self._look_timer.start)
         parts = (self._preview, self._running, self._looking)  # a file is written
         when_closed(self.native, partial(_leave, parts))
+
+
+def _say_nothing(_sentence: str) -> None:
+    """Be silent: it is said elsewhere."""
 
 
 def _leave(parts: tuple[Preview, Running, Background]) -> None:
