@@ -74,6 +74,7 @@ screenshots: install  ## Take the pictures of the widgets again; needs a screen,
 	$(BIN)/python -m tools.screenshots.super_resolve
 	$(BIN)/python -m tools.screenshots.fine_tune
 	$(BIN)/python -m tools.screenshots.other_widgets
+	$(BIN)/python -m tools.screenshots.panels docs/screenshots/panels
 
 sample-data: install  ## Write the sample data again
 	$(BIN)/napari-sr samples sample_data

@@ -185,8 +185,8 @@ def _start_run(widget: QWidget) -> None:
 
 def _start_training(widget: QWidget) -> None:
     widget.examples.images.take(widget._viewer.layers[-1])
-    widget.form.minutes.setValue(TRAINING_MINUTES)
-    widget.form.name.setText("heartbeat")
+    widget.form.minutes.value = TRAINING_MINUTES
+    widget.form.model_name.value = "heartbeat"
     widget.start()
 
 

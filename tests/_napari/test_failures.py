@@ -85,8 +85,8 @@ def trainer(viewer, qtbot, tiny_card):
     for seed in range(3):
         viewer.add_image(counts(64, 64, seed=seed), name=f"sharp {seed}")
     widget = FineTune(viewer)
-    widget.form.base.setCurrentText("tiny")
-    widget.form.name.setText("mine")
+    widget.form.base.value = "tiny"
+    widget.form.model_name.value = "mine"
     widget.examples.images.take(*viewer.layers)
     widget.examples._settled.stop()
     yield widget
@@ -183,7 +183,7 @@ def test_a_model_for_which_there_is_no_room_can_be_saved_later(
     qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
     (told,) = notified
     assert "No space left" in told
-    assert trainer.save_bar.isVisibleTo(trainer)
+    assert trainer.save_bar.isVisibleTo(trainer.native)
 
     monkeypatch.setattr(fine_tune, "save", real)
     trainer.save()

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from napari_sr._napari.batch.widget import Batch
 from napari_sr._napari.parts.settings_form import SettingsForm, others
+from napari_sr._napari.super_resolve.controls import ELSEWHERE
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.settings import UpscaleSettings
 
@@ -29,13 +30,15 @@ class Later(UpscaleSettings):
     """A number between two."""
     is_kept: bool = False
     """Yes or no."""
+    power: Literal[2, 4] | None = None
+    """One of two, or none."""
 
 
 def test_a_new_setting_has_a_row_with_its_explanation_and_its_range(qtbot):
     form = SettingsForm(Later, others(Later, UpscaleSettings.model_fields))
     qtbot.addWidget(form.native)
 
-    assert [*form.rows] == ["colour", "depth", "share", "is_kept"]
+    assert [*form.rows] == ["colour", "depth", "share", "is_kept", "power"]
     assert form.colour.tooltip == "What a new setting would say."
     assert form.colour.choices == ("grey", "red")
     assert isinstance(form.share, FloatSlider)
@@ -44,6 +47,7 @@ def test_a_new_setting_has_a_row_with_its_explanation_and_its_range(qtbot):
     form.colour.value = "red"
     form.depth.value = 7
     form.is_kept.value = True
+    assert form.power.value == ""
     assert Later(**form.values) == Later(colour="red", depth=7, is_kept=True)
 
 
@@ -61,7 +65,8 @@ def test_every_setting_is_in_the_panel_and_follows_the_console(panel_of, viewer,
     assert form.settings.dtype == "float32"
     assert form.settings.intensity_range == (100, 4000)
     assert form.settings.tile == 128
-    for name in UpscaleSettings.model_fields:
+    elsewhere = () if panel_of is Batch else ELSEWHERE
+    for name in UpscaleSettings.model_fields.keys() - set(elsewhere):
         assert getattr(panel, name).name == name
     with pytest.raises(ValueError, match="not a valid choice"):
         panel.model.value = "chalk"

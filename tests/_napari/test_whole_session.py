@@ -191,9 +191,9 @@ def test_from_sharp_layers_to_a_model_in_use(
 
     for layer in viewer.layers:
         learn_from(widget, layer, qtbot)
-    choose(widget.form.base, "tiny")
-    type_over(widget.form.minutes.lineEdit(), minutes)
-    type_over(widget.form.name, "mine")
+    choose(widget.form.base.native, "tiny")
+    type_over(widget.form.minutes.native.lineEdit(), minutes)
+    type_over(widget.form.model_name.native, "mine")
     click(widget.run_bar.start)
     budget = round(60_000 * float(minutes))
     qtbot.waitUntil(lambda: widget.save_bar.isVisible(), timeout=budget + WAIT)
@@ -201,8 +201,8 @@ def test_from_sharp_layers_to_a_model_in_use(
     click(widget.save_bar.save)
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
-    user.parentWidget().raise_()
-    qtbot.waitUntil(user.isVisible, timeout=WAIT)
+    user.native.parentWidget().raise_()
+    qtbot.waitUntil(user.native.isVisible, timeout=WAIT)
     choose(user.layer.native, source.name)
     choose(user.model.native, "mine")
     click(user.run_button.native)

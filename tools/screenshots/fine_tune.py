@@ -40,7 +40,7 @@ def _open(theme: str = "dark") -> tuple[napari.Viewer, FineTune]:
         phantom.recorded, name="recording", scale=(1, 2, 2), contrast_limits=limits
     )
     _, widget = viewer.window.add_plugin_dock_widget("napari-sr", "Fine-tune")
-    widget.form.base.setCurrentText(BASE)
+    widget.form.base.value = BASE
     *sharp, recording = viewer.layers
     widget.examples.images.take(*sharp)
     widget.examples.recordings.take(recording)
@@ -68,7 +68,7 @@ def _n_textured(widget: FineTune) -> int:
     if not widget.live.texture.isVisible():
         return 0
     points = widget.live.texture.curves[0].points
-    return sum(minutes > 0.6 * widget.form.minutes.value() for minutes, _ in points)
+    return sum(minutes > 0.6 * widget.form.minutes.value for minutes, _ in points)
 
 
 def set_up(theme: str = "dark", name: str = "fine-tune-set-up") -> None:
@@ -88,8 +88,8 @@ def training() -> None:
     """Show a training of both stages, in the second one."""
     viewer, widget = _open()
     _learn_fast(widget)
-    widget.form.minutes.setValue(0.8)
-    widget.form.texture.setChecked(True)
+    widget.form.minutes.value = 0.8
+    widget.form.texture.value = True
     widget.start()
     wait_until(lambda: _n_textured(widget) >= 3 or widget.save_bar.verdict)
     _save(viewer, "fine-tune-training")
@@ -98,9 +98,9 @@ def training() -> None:
 def finished(theme: str = "dark", name: str = "fine-tune-finished") -> None:
     """Show the verdict of a training that has ended."""
     viewer, widget = _open(theme)
-    widget.form.texture.setChecked(False)
+    widget.form.texture.value = False
     _learn_fast(widget)
-    widget.form.minutes.setValue(0.8)
+    widget.form.minutes.value = 0.8
     widget.start()
     wait_until(lambda: bool(widget.save_bar.verdict))
     _save(viewer, name)

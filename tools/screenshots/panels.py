@@ -17,7 +17,7 @@ import napari
 from napari.settings import get_settings
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QPainter, QPixmap
-from qtpy.QtWidgets import QAbstractButton, QDockWidget, QLabel, QWidget
+from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
 
 from napari_sr._napari.parts.section import Section
 from tools.screenshots.super_resolve import nothing_remembered, settle
@@ -49,13 +49,13 @@ def sheet_of(viewer: napari.Viewer, title: str) -> tuple[QPixmap, set[str]]:
                 dock.resize(WIDTH, HEIGHT)
                 settle(0.3)
             painter.drawPixmap(column * WIDTH, row * HEIGHT, dock.grab())
-            faults |= {f"font {size}: {fault}" for fault in _faults(dock)}
+            faults |= {f"font {size}: {fault}" for fault in faults_of(dock)}
     painter.end()
     viewer.window.remove_dock_widget(dock)
     return sheet, faults
 
 
-def _faults(dock: QDockWidget) -> Iterator[str]:
+def faults_of(dock: QWidget) -> Iterator[str]:
     """Say what wants more room, and whose text is cut off."""
     if (dock.width(), dock.height()) != (WIDTH, HEIGHT):
         yield f"needs {dock.width()} × {dock.height()} px"

@@ -32,6 +32,7 @@ class BatchList(QTreeWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setAccessibleName("Recordings and their results")
         self.setHeaderLabels(["Recording", "Result"])
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)

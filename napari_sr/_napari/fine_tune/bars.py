@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_sr._napari.parts.form import show_progress
+from napari_sr._napari.parts.panel import ShortenedBox, show_progress
 from napari_sr.training.unsaved import unsaved_trainings
 
 if TYPE_CHECKING:
@@ -36,11 +36,9 @@ class UnfinishedBar(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._known: list[UnsavedTraining] = []
-        self._names = QComboBox()
+        self._names = ShortenedBox()
+        self._names.setAccessibleName("Unfinished training")
         self._names.setToolTip("Trainings that were begun and not saved yet.")
-        self._names.setMinimumContentsLength(8)
-        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        self._names.setSizeAdjustPolicy(policy)
         self.resume = _button("Resume", "Go on with this training where it was left.")
         self.discard = _button("Discard", "Remove this training for good.")
         row = QGridLayout(self)
@@ -48,7 +46,7 @@ class UnfinishedBar(QWidget):
         row.addWidget(QLabel("Not finished yet"), 0, 0, 1, 3)
         for column, part in enumerate((self._names, self.resume, self.discard)):
             row.addWidget(part, 1, column)
-        row.setColumnStretch(0, 1)
+            row.setColumnStretch(column, 1)
 
     @property
     def chosen(self) -> UnsavedTraining | None:
@@ -82,6 +80,7 @@ class RunBar(QWidget):
         self._bar.setFixedHeight(6)
         self._text = QLabel()
         self._text.setWordWrap(True)
+        self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self._why_not = ""
         row = QHBoxLayout()
         for button in (self.start, self.pause, self.stop):
@@ -137,9 +136,8 @@ class SaveBar(QWidget):
         self.save = _button("Save", "Put the model where models are chosen.")
         self.discard = _button("Discard", "Forget this model.")
         row = QHBoxLayout()
-        row.addWidget(self._name, 1)
-        row.addWidget(self.save)
-        row.addWidget(self.discard)
+        for part, share in ((self._name, 3), (self.save, 2), (self.discard, 2)):
+            row.addWidget(part, share)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 0, 8, 2)
         column.addWidget(self._verdict)
@@ -169,4 +167,5 @@ class SaveBar(QWidget):
 def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
+    button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return button

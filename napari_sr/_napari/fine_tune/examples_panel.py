@@ -7,18 +7,19 @@ real one, or a pair as it was registered.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sr._napari.fine_tune import instrument_flow
 from napari_sr._napari.fine_tune.image_sources import SourcePicker
 from napari_sr._napari.fine_tune.instrument_panel import InstrumentPanel
 from napari_sr._napari.parts.background import Background
-from napari_sr._napari.parts.form import combo
 from napari_sr._napari.parts.image_view import LinkedViews
 from napari_sr._napari.parts.messages import tell_error
+from napari_sr._napari.parts.panel import ShortenedBox
 from napari_sr._napari.parts.worker import once
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class ExamplesPanel(QWidget):
         self._card: ModelCard | None = None
         self._patches: Patches | None = None
         self.background = Background(self._refresh)
-        self.kind = combo(
+        self.kind = ShortenedBox()
+        self.kind.setAccessibleName("What to learn from")
+        self.kind.setToolTip(
             "Sharp images are enough: what your instrument would have recorded of them "
             "is simulated. With recordings of the same fields, learn from those."
         )
@@ -63,6 +66,8 @@ class ExamplesPanel(QWidget):
         self.views = LinkedViews(("simulated", "recorded"))
         self.notes = QLabel()
         self.notes.setWordWrap(True)
+        for part in (self.ask, self.notes):
+            part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(5)
@@ -82,6 +87,12 @@ class ExamplesPanel(QWidget):
         self.recordings.changed.connect(self._forget)
         self.instrument_panel.changed.connect(self._settled.start)
         self.ask.clicked.connect(self._answer)
+
+    def leave(self) -> None:
+        """Look at nothing any more."""
+        self.background.leave()
+        with suppress(RuntimeError):  # Qt may have destroyed it already
+            self._settled.stop()
 
     # ── what is chosen ──────────────────────────────────────────────────────────
 
@@ -136,15 +147,15 @@ class ExamplesPanel(QWidget):
                 "The same fields as your instrument records them, with larger pixels. "
                 "Files are matched by name, layers by order.",
             )
-            self.ask.setText("Check and register the pairs")
-            self.ask.setToolTip("Measure how far the pairs are shifted.")
+            self.ask.setText("Check the pairs")
+            self.ask.setToolTip("Register them: measure how far they are shifted.")
         else:
             self.recordings.describe(
                 "Recordings (optional)",
                 "Recordings of your instrument, of any fields. Its blur and noise are "
                 "estimated from them.",
             )
-            self.ask.setText("Estimate from recordings…")
+            self.ask.setText("Estimate …")
             self.ask.setToolTip(
                 "Find blur and noise with which the sharp images look like the "
                 "recordings; takes a minute."

@@ -1,4 +1,4 @@
-"""The widget part in which it is chosen what to train, and for how long.
+"""What to train, and for how long.
 
 This module alone knows what is offered there, and what is folded away.
 """
@@ -7,21 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QLineEdit,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from magicgui.widgets import CheckBox, FloatSpinBox, LineEdit
 
-from napari_sr._napari.parts.form import combo
-from napari_sr._napari.parts.preferences import DEVICES, preferences
+from napari_sr._napari.parts.panel import Choice, Form
+from napari_sr._napari.parts.preferences import preferences
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall
-from napari_sr._napari.parts.section import Section
+from napari_sr._napari.parts.settings_form import SettingsForm, others
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
 from napari_sr.settings import TrainingSettings
 from napari_sr.training.unsaved import unsaved_trainings
@@ -32,122 +23,90 @@ if TYPE_CHECKING:
     from napari_sr.cards.model_card import ModelCard
 
 MINUTES = 5.0
+GIVEN = (
+    *("factor", "architecture", "arguments", "instrument", "learning_rate", "batch"),
+    *("iterations", "validate_every", "patience", "adversarial", "minutes", "drops"),
+    *("schedule", "adam_betas"),
+)
+"""Settings that have no row of their own: the base, the images, the time and the box
+for texture say what they are, or they mean little without one of those."""
 
 
-class TrainingForm(QWidget):
+class TrainingForm(Form):
     """Chooses base, time, stages and name."""
 
-    base_changed = Signal()
-
     def __init__(self) -> None:
-        super().__init__()
         self._cards: dict[str, ModelCard] = {}
-        self.base = combo("The model to start from; one for similar images is best.")
-        self.minutes = QDoubleSpinBox()
-        self.minutes.setRange(0.1, 10_000)
-        self.minutes.setDecimals(1)
-        self.minutes.setSuffix(" minutes")
-        self.minutes.setValue(MINUTES)
-        self.minutes.setToolTip(
-            "Time to spend. You can stop earlier and keep the best."
+        self._proposed = ""
+        self.base = Choice(
+            self._offered,
+            otherwise=_usual,
+            name="base",
+            label="Base",
+            tooltip="The model to start from; one for similar images is best.",
         )
-        self.texture = QCheckBox("Then learn texture (adversarial)")
-        self.texture.setToolTip(
-            "After the faithful stage, learn texture that looks real, at some cost in "
-            "faithfulness. The dial of the model then mixes both."
+        self.minutes = FloatSpinBox(
+            name="minutes",
+            label="Minutes",
+            tooltip="Time to spend. You can stop earlier and keep the best.",
+            min=0.1,
+            max=10_000,
+            step=0.1,
+            value=MINUTES,
         )
-        self.name = QLineEdit()
-        self.name.setToolTip("What the new model is called where models are chosen.")
-        self.device = combo("auto takes a GPU where there is one.")
-        self.device.addItems(DEVICES)
-        self.device.setCurrentText(preferences().device)
-        self.seed = QSpinBox()
-        self.seed.setMaximum(2**31 - 1)
-        self.seed.setToolTip("Another number draws other patches and noise.")
-        self._lay_out()
-        self.refresh()
-        self.base.currentIndexChanged.connect(self._base_was_chosen)
+        self.model_name = LineEdit(
+            name="model_name",
+            label="Name",
+            tooltip="What the new model is called where models are chosen.",
+        )
+        self.texture = CheckBox(
+            name="texture",
+            text="Then learn texture",
+            tooltip="After the faithful stage, learn texture that looks real "
+            "(adversarial), at some cost in faithfulness. The dial of the model then "
+            "mixes both.",
+        )
+        self.more = SettingsForm(TrainingSettings, others(TrainingSettings, GIVEN))
+        self.device = self.more.rows["device"]
+        super().__init__(self.base, self.minutes, self.model_name, self.texture)
+        self.device.offer(preferences().device)
+        self.base.changed.connect(self._propose_name)
         self._propose_name()
-
-    def _lay_out(self) -> None:
-        form, more = QFormLayout(), QFormLayout()
-        for rows in (form, more):
-            rows.setContentsMargins(0, 0, 0, 0)
-            rows.setFieldGrowthPolicy(
-                QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-            )
-        form.addRow("Base", self.base)
-        form.addRow("Time", self.minutes)
-        form.addRow("Name", self.name)
-        form.addRow(self.texture)
-        more.addRow("Device", self.device)
-        more.addRow("Seed", self.seed)
-        folded = QWidget()
-        folded.setLayout(more)
-        self.more = Section("More", folded, is_open=False)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(form)
-        column.addWidget(self.more)
 
     @property
     def card(self) -> ModelCard | None:
         """Of the base that is chosen."""
-        return self._cards.get(self.base.currentText())
-
-    def refresh(self) -> None:
-        """Offer the models that there are now; what was chosen stays chosen."""
-        self._cards = {card.name: card for card in list_cards()}
-        chosen = self.base.currentText()
-        self.base.blockSignals(True)
-        self.base.clear()
-        self.base.addItems(list(self._cards))
-        place = self.base.findText(chosen or FOR_ALL_KINDS)
-        self.base.setCurrentIndex(max(0, place))
-        self.base.blockSignals(False)
-        if self.base.currentText() != chosen:
-            self.base_changed.emit()
+        return self._cards.get(self.base.value)
 
     def further_settings(self) -> dict[str, Any]:
         """Give what differs from the defaults, as fields of `TrainingSettings`."""
-        seed = self.seed.value()
-        default = TrainingSettings.model_fields["seed"].default
-        return {} if seed == default else {"seed": seed}
+        return {k: v for k, v in self.more.values.items() if k != "device"}
 
     def choices(self) -> dict[str, Any]:
         """Give what is remembered for the next time."""
-        return {
-            "base": self.base.currentText(),
-            "minutes": self.minutes.value(),
-            "texture": self.texture.isChecked(),
-            "device": self.device.currentText(),
-        }
+        names = ("base", "minutes", "texture", "device")
+        return {name: getattr(self, name).value for name in names}
 
     def restore(self, choices: Mapping[str, Any]) -> None:
         """Choose what was remembered, where it is still offered.
 
         Else the model that is super-resolved with is the base, if it is a trained one.
         """
-        in_use = recall(SUPER_RESOLVE).get("model")
-        for box, wanted in (
-            (self.base, choices.get("base", in_use)),
-            (self.device, choices.get("device")),
-        ):
-            place = box.findText(str(wanted))
-            box.setCurrentIndex(place if place >= 0 else box.currentIndex())
+        self.base.offer(choices.get("base", recall(SUPER_RESOLVE).get("model")))
+        self.device.offer(choices.get("device"))
         minutes = choices.get("minutes", MINUTES)
-        self.minutes.setValue(minutes if isinstance(minutes, int | float) else MINUTES)
-        self.texture.setChecked(choices.get("texture") is True)
+        self.minutes.value = minutes if isinstance(minutes, int | float) else MINUTES
+        self.texture.value = choices.get("texture") is True
 
-    def _base_was_chosen(self) -> None:
-        self._propose_name()
-        self.base_changed.emit()
+    def _offered(self, _widget: object = None) -> list[str]:
+        self._cards = {card.name: card for card in list_cards()}
+        return list(self._cards)
 
-    def _propose_name(self) -> None:
+    def _propose_name(self, *_: object) -> None:
         """Propose a name, unless the user has chosen one."""
-        if self.name.isModified():
+        if self.model_name.value != self._proposed:
             return
-        base = self.base.currentText()
+        base = self.base.value
         number, name = 1, f"my {base}"
         taken = {
             *self._cards,
@@ -156,4 +115,8 @@ class TrainingForm(QWidget):
         while name in taken:
             number += 1
             name = f"my {base} {number}"
-        self.name.setText(name if base else "")
+        self.model_name.value = self._proposed = name if base else ""
+
+
+def _usual(offered: tuple[Any, ...]) -> object:
+    return FOR_ALL_KINDS if FOR_ALL_KINDS in offered else next(iter(offered), None)

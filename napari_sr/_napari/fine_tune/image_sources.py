@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QShowEvent
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -26,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_sr._napari.layers.layer_stack import as_stack
 from napari_sr._napari.layers.roles import images_in
+from napari_sr._napari.parts.panel import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,7 @@ class SourcePicker(QWidget):
         self._viewer = viewer
         self._entries: list[Image | str] = []
         self._title = QLabel()
+        self._title.setWordWrap(True)
         self._title.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
         )
@@ -76,6 +77,8 @@ class SourcePicker(QWidget):
         column.addLayout(top)
         column.addWidget(self._list)
         self._list.itemChanged.connect(self.changed)
+        for kind in (QEvent.Type.Show, QEvent.Type.FontChange):
+            when(self._list, kind, self._fit_height)  # when its letters are known
         self.refresh()
 
     def _adding(self) -> QToolButton:
@@ -181,14 +184,8 @@ class SourcePicker(QWidget):
 
     def _fit_height(self) -> None:
         rows = min(MOST_ROWS, max(2, self._list.count()))
-        height = self._list.sizeHintForRow(0) if self._list.count() else 0
-        height = height or self.fontMetrics().height()
+        height = self._list.fontMetrics().height() + 2
         self._list.setFixedHeight(rows * height + 2 * self._list.frameWidth() + 2)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Fit the height again: only now are the theme's letters known."""
-        super().showEvent(event)
-        self._fit_height()
 
     def _ask_for_files(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(

@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import math
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QRangeSlider
 
 Range = tuple[float, float]
@@ -58,7 +66,12 @@ class RangeRow(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(QLabel(title))
+        self._title = QLabel(title)
+        self._title.setWordWrap(True)
+        policy = QSizePolicy.Policy
+        self._title.setSizePolicy(policy.Ignored, policy.Minimum)
+        self.slider.setMinimumWidth(1)
+        column.addWidget(self._title)
         column.addLayout(row)
         self.setToolTip(tip)
         self.set_value(ends)
@@ -70,6 +83,23 @@ class RangeRow(QWidget):
     def value(self) -> Range:
         """The smallest and the largest, exactly as set unless the user changed them."""
         return self._value
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the font."""
+        super().changeEvent(event)
+        self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Follow the theme, whose letters are known only now."""
+        super().showEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the numbers room for their longest, in letters as large as the title."""
+        for number in (self.low, self.high):
+            number.setFont(self._title.font())
+            widest = f"{self._ends[1]:.{number.decimals()}f}"
+            number.setFixedWidth(number.fontMetrics().horizontalAdvance(widest) + 12)
 
     def set_value(self, value: Range) -> None:
         """Show a range; nobody is told."""
@@ -125,6 +155,5 @@ def _number(decimals: int, ends: Range) -> QDoubleSpinBox:
     number.setRange(min(0.0, ends[0]) if not decimals else 0.0, ends[1] * 1000)
     number.setAlignment(Qt.AlignmentFlag.AlignRight)
     number.setStyleSheet("min-width: 0; padding: 1px 3px")  # the theme has wide ones
-    number.setFixedWidth(56)
     number.setKeyboardTracking(False)
     return number

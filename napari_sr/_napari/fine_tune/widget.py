@@ -51,8 +51,8 @@ class FineTune(FineTunePanel):
         self._stop = Event()
         self._background = Background(self._refresh)
         self._connect()
-        for background in (self._background, self.examples.background):
-            when_closed(self, background.leave)
+        for leave in (self._background.leave, self.examples.leave):
+            when_closed(self.native, leave)
         choices = recall(KEPT_AS)
         self.form.restore(choices)
         self.examples.kind.setCurrentText(
@@ -63,7 +63,9 @@ class FineTune(FineTunePanel):
         self._refresh()
 
     def _connect(self) -> None:
-        self.form.base_changed.connect(lambda: self.examples.set_base(self.form.card))
+        self.form.base.changed.connect(
+            lambda *_: self.examples.set_base(self.form.card)
+        )
         self.examples.changed.connect(self._refresh)
         self.run_bar.start.clicked.connect(lambda *_: self.start())
         self.run_bar.pause.clicked.connect(lambda *_: self.pause_or_go_on())
@@ -74,10 +76,13 @@ class FineTune(FineTunePanel):
         self.unfinished_bar.resume.clicked.connect(lambda *_: self.resume())
         self.unfinished_bar.discard.clicked.connect(lambda *_: self._discard_chosen())
 
+    def _start_from(self, *_: object) -> None:
+        self.examples.set_base(self.form.card)
+
     def reset_choices(self, *_: object) -> None:
         """Offer the layers, models and unfinished trainings that there are now."""
         self.examples.refresh_layers()
-        self.form.refresh()
+        self.form.reset_choices()
         if self._is_idle:
             self.unfinished_bar.refresh()
 
@@ -142,7 +147,7 @@ class FineTune(FineTunePanel):
         if self._outcome is not None and not self._background.is_busy:
             self._outcome.unfinished.discard()
             self._set_up_again("Discarded.")
-            self.fold(False)
+            self.fold_choices(False)
 
     # ── what is under way ───────────────────────────────────────────────────────
 
@@ -158,18 +163,18 @@ class FineTune(FineTunePanel):
 
     def _request(self) -> TrainingRequest:
         """Gather what is chosen; refuse a name now, not after the training."""
-        name = self.form.name.text().strip()
+        name = self.form.model_name.value.strip()
         new_model_path(name)
         images, low_images = self.examples.sources()
         return TrainingRequest(
             name=name,
             images=images,
-            base=self.form.base.currentText(),
+            base=str(self.form.base.value),
             low_images=low_images,
-            minutes=self.form.minutes.value(),
-            texture=self.form.texture.isChecked(),
+            minutes=self.form.minutes.value,
+            texture=self.form.texture.value,
             instrument=self.examples.instrument,
-            device=self.form.device.currentText(),
+            device=self.form.device.value,
             more=self.form.further_settings(),
         )
 
@@ -178,7 +183,7 @@ class FineTune(FineTunePanel):
     ) -> None:
         self._stop = Event()
         self.live.clear()
-        self.notes.clear()
+        self.notes.value = ""
         self.run_bar.show_share(0)
         self.run_bar.use.hide()
         self.run_bar.say("Preparing …")
@@ -192,7 +197,7 @@ class FineTune(FineTunePanel):
             end=self._end,
         )
         self.live.show()
-        self.fold(True)
+        self.fold_choices(True)
 
     def _show_update(self, update: Update) -> None:
         self.live.show_update(update)
@@ -200,7 +205,7 @@ class FineTune(FineTunePanel):
         if not self._stop.is_set() and not self._background.is_paused:
             self.run_bar.say(update.text)
         if update.notes is not None:
-            self.notes.setText("\n".join(update.notes))
+            self.notes.value = "\n".join(update.notes)
         self._background.show_progress(round(STEPS * update.share), STEPS)
 
     def _show_outcome(self, outcome: TrainingOutcome) -> None:
@@ -219,7 +224,7 @@ class FineTune(FineTunePanel):
     def _end(self, outcome: str) -> None:
         if outcome == "failed":
             self.run_bar.say("Failed")
-            self.fold(False)
+            self.fold_choices(False)
 
     def _set_up_again(self, text: str) -> None:
         self._outcome = None
@@ -231,7 +236,7 @@ class FineTune(FineTunePanel):
         busy, idle = self._background.is_busy, self._is_idle
         ended = self._outcome is not None
         self.examples.setEnabled(idle)
-        self.form.setEnabled(idle)
+        self.form.enabled = self.form.more.enabled = idle
         self.run_bar.show_state(
             why_not=self._why_not() if idle else "",
             is_running=busy and not ended,

@@ -58,7 +58,9 @@ class Models(Panel):
         self.table = plain_table(COLUMNS, widest=(1,))
         # A long name must leave room for the domain.
         self.table.horizontalHeader().setMaximumSectionSize(_WIDEST)
+        self.table.setAccessibleName("Models")
         self.card = QTextBrowser()
+        self.card.setAccessibleName("Card of the model")
         self.card.setOpenExternalLinks(True)
         self.card.setToolTip(
             "From the model's card. Gains are in dB of PSNR over bicubic, for noise "

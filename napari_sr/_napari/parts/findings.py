@@ -57,6 +57,7 @@ class Findings(Panel):
         self.stop_button = button("Stop", "Stop after this plane.")
         self.bar, self.table, self.basis = bar(), plain_table(), text()
         self.table.setVisible(False)
+        self.table.setAccessibleName("Figures")
         self.copy_button = button("Copy", "Copy the table as Markdown.")
         self._lay_out()
         self.end()

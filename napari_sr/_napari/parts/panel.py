@@ -44,6 +44,7 @@ FIELD_LETTERS = 18
 """A field beside its label has room for so many letters."""
 STYLE = """
 QLabel#about { font-style: italic; }
+QLabel#warning { border-left: 3px solid #d9822b; padding-left: 6px; }
 QPushButton#run { font-weight: bold; }
 QPushButton:focus, QToolButton:focus, QComboBox:focus, QAbstractSpinBox:focus,
 QLineEdit:focus, QListView:focus { border: 1px solid #8a8a8a; }
@@ -58,8 +59,15 @@ _ComboBox: Any = use_app("qt").get_obj("ComboBox")
 # ── choosing ────────────────────────────────────────────────────────────────────────
 
 
-class _ShortenedBox(QComboBox):
-    """A combo box that ends a text without room in dots, instead of cutting it off."""
+class ShortenedBox(QComboBox):
+    """A combo box that a long text does not widen: without room it ends in dots."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.setSizeAdjustPolicy(policy)
+        self.setMinimumContentsLength(5)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def paintEvent(self, _event: QEvent) -> None:
         """Draw as usual, with as much of the text as there is room for."""
@@ -82,15 +90,9 @@ class _ShortenedBox(QComboBox):
 class _ChoosingBox(_ComboBox):
     def __init__(self, **options: object) -> None:
         super(_ComboBox, self).__init__(
-            _ShortenedBox, "isChecked", "setCurrentIndex", "", **options
+            ShortenedBox, "isChecked", "setCurrentIndex", "", **options
         )
-        box = self._qwidget
-        box.currentIndexChanged.connect(self._emit_data)
-        box.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        box.setMinimumContentsLength(5)
-        box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._qwidget.currentIndexChanged.connect(self._emit_data)
 
     def _mgui_set_choice(self, text: str, data: object) -> None:
         super()._mgui_set_choice(text, data)
@@ -323,10 +325,10 @@ class Panel(_Group):
                     return found
         return object.__getattribute__(self, name)
 
-    def fold(self, title: str, form: Form) -> None:
-        """Add a form that is folded at first."""
+    def fold(self, title: str, form: Form, *, is_open: bool = False) -> Section:
+        """Make a section of a form, to be put where it belongs."""
         self._folded.append(form)
-        self.put(Section(title, _owned(form), is_open=False))
+        return Section(title, _owned(form), is_open=is_open)
 
     def put(self, *parts: Widget | QWidget, stretch: int = 0) -> None:
         """Add parts below the others."""
@@ -433,9 +435,9 @@ def _let_narrow(widget: QWidget, arrange: Callable[[], object]) -> None:
     _Watching(widget, QEvent.Type.LayoutRequest, arrange)  # as when fonts change
 
 
-def when_shown(widget: QWidget, act: Callable[[], object]) -> None:
-    """Have something done whenever a widget is shown."""
-    _Watching(widget, QEvent.Type.Show, act)
+def when(widget: QWidget, kind: QEvent.Type, act: Callable[[], object]) -> None:
+    """Have something done whenever a widget gets an event of a kind."""
+    _Watching(widget, kind, act)
 
 
 def connect(act: Callable[[], object], *widgets: BaseValueWidget[Any]) -> None:

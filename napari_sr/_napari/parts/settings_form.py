@@ -86,7 +86,8 @@ def row_of(name: str, field: FieldInfo) -> ValueWidget[Any]:
     if name == "device":
         row = Choice([*DEVICES], **options)
     elif all(get_origin(kind) is Literal for kind in kinds):
-        row = Choice([one for kind in kinds for one in get_args(kind)], **options)
+        offered = [(str(one), one) for kind in kinds for one in get_args(kind)]
+        row = Choice([("–", "")] * (default is None) + offered, **options)
         row.offer(default)
     elif kinds == [bool]:
         row = CheckBox(value=bool(default), text=options.pop("label"), **options)

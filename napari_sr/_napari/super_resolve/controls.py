@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.prepared import Machine
     from napari_sr.image.intensity import NoiseLevel
 
+ELSEWHERE = ("z", "factor")
+"""Previews are of one plane, so finer along z is for files and Python so far."""
 FIRST = ("dial", "consistency", "device", "tile")
 """Settings that are in sight; noise has a row of its own, and the others are folded."""
 
@@ -57,23 +59,23 @@ class Choices(Form):
         )
         self.layer.native.setPlaceholderText("open or choose a recording")
         self.model, self.factor = ModelChoice(), FactorChoice()
-        self.about = text(name="about")
+        self.about, self.warning = text(name="about"), text(name="warning")
         self.noise = NoiseRow(found)
         self.first = SettingsForm(UpscaleSettings, FIRST)
-        # Previews are of one plane, so finer along z is for files and Python so far.
-        elsewhere = ("noise", "z", "factor")
-        more = others(UpscaleSettings, (*FIRST, *elsewhere))
+        more = others(UpscaleSettings, (*FIRST, "noise", *ELSEWHERE))
         self.more = SettingsForm(UpscaleSettings, more)
         rows = self.first.rows
         self.dial, self.consistency = rows["dial"], rows["consistency"]
         self.device, self.tile = rows["device"], rows["tile"]
         self._about_consistency = self.consistency.tooltip
         super().__init__(
-            self.layer, self.model, self.factor, self.about, self.noise, self.first
+            *(self.layer, self.model, self.factor, self.about, self.warning),
+            *(self.noise, self.first),
         )
         self.model.changed.connect(self._show_model)
         self.more.changed.connect(lambda: self.changed.emit(self))
         self._show_model()
+        self.show_row(self.warning, False)
 
     @property
     def settings(self) -> UpscaleSettings:
@@ -116,6 +118,8 @@ class Choices(Form):
             box.setItemData(place, about, Qt.ItemDataRole.ToolTipRole)
         auto = "auto" if machine.tile is None else f"auto ({machine.tile})"
         self.tile.native.setSpecialValueText(auto)
+        self.warning.value = machine.warning
+        self.show_row(self.warning, bool(machine.warning))
 
     def _layers(self, _widget: object = None) -> list[tuple[str, Image]]:
         images = images_in(self._viewer.layers, colours=True)

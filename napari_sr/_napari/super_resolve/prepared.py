@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.request import UpscaleRequest
     from napari_sr.cards.model_card import ModelCard
     from napari_sr.image.intensity import NoiseLevel
+    from napari_sr.image.stack import Stack
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.upscaling.plan import Plan
 
@@ -34,6 +35,9 @@ class Machine:
     """What each choice of device is now, and how much is free."""
     tile: int | None
     """What `auto` means for the chosen model and device; None where it cannot be."""
+    warning: str = ""
+    """Why less is to be expected of the model for the recording, and whose images are
+    like it."""
 
 
 class Preparer:
@@ -44,6 +48,7 @@ class Preparer:
         self._loaded: _Kept = None
         self._set_up: _Kept = None
         self._planned: _Kept = None
+        self._described: tuple[Stack, dict[str, float]] | None = None
 
     def prepare(self, request: UpscaleRequest) -> tuple[Upscaler, Plan]:
         """Give what computes, and everything that is the same for all planes.
@@ -73,23 +78,57 @@ class Preparer:
         return self._planned[1].noise if self._planned else None
 
     def look(
-        self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings
+        self,
+        model: ModelCard | str,
+        factor: int | None,
+        settings: UpscaleSettings,
+        recording: Stack | None = None,
     ) -> Machine:
-        """Find out what the machine has, and which tile suits model and device.
+        """Find out what the machine has, and what suits model, device and recording.
 
         Parameters
         ----------
         model, factor, settings
             As in a `UpscaleRequest`.
+        recording
+            What is chosen, if it can be used.
         """
         load("napari_sr.upscaling.flow")
         from napari_sr.device import describe_device
 
         devices = {name: describe_device(name) for name in DEVICES}
         try:
-            return Machine(devices, self._tile(model, factor, settings))
+            warning = self._warning(model, recording)
+            return Machine(devices, self._tile(model, factor, settings), warning)
         except (OSError, ValueError):  # a run says why
             return Machine(devices, None)
+
+    def _warning(self, model: ModelCard | str, recording: Stack | None) -> str:
+        """Compare a recording with what the model has learnt from, as far as known."""
+        from napari_sr.cards.descriptors import SMALLEST, describe_recording
+        from napari_sr.cards.suitability import suitability_of
+        from napari_sr.catalogue.lookup import scan_models
+
+        statistics = None if isinstance(model, str) else model.training_statistics
+        if statistics is None or recording is None:
+            return ""
+        if min(recording.plane_shape) < SMALLEST:
+            return ""
+        if self._described is None or self._described[0] is not recording:
+            self._described = (recording, describe_recording(recording))
+        described = self._described[1]
+        found = suitability_of(described, statistics)
+        if found.is_suited or isinstance(model, str):
+            return ""
+        suited = [
+            card.name
+            for card in scan_models()[0]
+            if card.factor == model.factor
+            and card.training_statistics is not None
+            and suitability_of(described, card.training_statistics).is_suited
+        ]
+        better = f" It is like the images of: {', '.join(suited)}." if suited else ""
+        return found.in_words() + better
 
     def _tile(
         self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings

@@ -14,7 +14,7 @@ from magicgui.widgets import FloatSlider
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sr._napari.layers.layer_stack import as_stack
@@ -29,7 +29,7 @@ from napari_sr._napari.parts.panel import (
     connect,
     show_progress,
     text,
-    when_shown,
+    when,
 )
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
@@ -122,8 +122,7 @@ class SuperResolve(Panel):
             "Save as recipe …",
             "Write a file for `napari-sr upscale --recipe FILE` that does the same.",
         )
-        self.put(self.choices)
-        self.fold("More settings", self.choices.more)
+        self.put(self.choices, self.fold("More settings", self.choices.more))
         self.put(Buttons(self.preview_button, self.before_button), self.curtain)
         self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
         self.put(Buttons(self.save_result_button, self.copy_button, self.recipe_button))
@@ -244,12 +243,14 @@ class SuperResolve(Panel):
     def _look(self) -> None:
         choices = self.choices
         self._looking.leave()  # only what is chosen now is of interest
+        asked = self._ask(_say_nothing)
         self._looking.start(
             once,
             self._preparer.look,
             choices.model.model,
             choices.wanted_factor,
             choices.settings,
+            asked[1].stack if asked else None,
             title=None,
             result=choices.show_machine,
         )
@@ -316,9 +317,13 @@ class SuperResolve(Panel):
         connect(self.copy_as_python, self.copy_button)
         connect(self.save_as_recipe, self.recipe_button)
         self._look_timer.timeout.connect(self._look)
-        when_shown(self.native, self._look_timer.start)
+        when(self.native, QEvent.Type.Show, self._look_timer.start)
         parts = (self._preview, self._running, self._looking)  # a file is written
         when_closed(self.native, partial(_leave, parts))
+
+
+def _say_nothing(_sentence: str) -> None:
+    """Be silent: it is said elsewhere."""
 
 
 def _leave(parts: tuple[Preview, Running, Background]) -> None:
