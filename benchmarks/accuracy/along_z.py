@@ -1,6 +1,7 @@
 """Super-resolution along z on volumes of known truth, beside what is used today.
 
     python -m benchmarks.accuracy.along_z --data DIR --write
+    python -m benchmarks.accuracy.along_z --data DIR --picture
 
 Blocks of the test role are binned along z and recorded with photon noise, as planes are
 in `evaluate`; each way makes them fine again. PSNR in dB within 20,000 counts, without
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     """Of a recording, a ratio and the photons of its noise."""
 
 RESULTS = Path(__file__).parents[1] / "results" / "along_z.md"
+PICTURE, PICTURED = Path(__file__).parents[2] / "docs/images/along_z.png", (None, 200)
 DATASETS = ("qim3d_bone", "qim3d_cement", "qim3d_fly", "qim3d_nt", "edsr_rock")
 EM = "fibsem_isotropic"
 RATIOS, PHOTONS = (2, 3, 4), (None, 200, 50)
@@ -131,13 +133,51 @@ def table(root: Path, ways: list[str]) -> str:
     return "\n\n".join(parts)
 
 
+def draw(root: Path) -> None:
+    """Draw one XZ plane: recorded, cubic, general-x2, truth; without noise and with."""
+    from matplotlib.figure import Figure
+
+    file, ratio = "xray/qim3d_bone/bone_test.tif", 4
+    truth = next(volume for name, volume in volumes(root) if name == file)
+    truth = truth[: len(truth) // ratio * ratio]
+    middle = truth.shape[1] // 2
+    figure = Figure(figsize=(10, 1.8 * len(PICTURED)), layout="constrained")
+    panes = figure.subplots(len(PICTURED), 4, squeeze=False)
+    for row, photons in zip(panes, PICTURED, strict=True):
+        low = recorded(truth, ratio, photons)
+        shown = {
+            f"recorded, z step of {ratio} px": low.repeat(ratio, axis=0),
+            "cubic": cubic(low, ratio, photons),
+            "general-x2": WAYS["general-x2, auto"](low, ratio, photons),
+            "truth": truth,
+        }
+        for axes, (name, volume) in zip(row, shown.items(), strict=True):
+            axes.imshow(
+                volume[:, middle], cmap="gray", vmin=BLACK, vmax=BLACK + DATA_RANGE
+            )
+            figured = name not in ("truth", next(iter(shown)))
+            below = f"\n{psnr(volume, truth, ratio):.1f} dB" if figured else "\n"
+            axes.set_title(name + below, fontsize=10)
+            axes.set_axis_off()
+        noise = f"{photons} photons at white" if photons else "no noise"
+        row[0].text(-0.06, 0.5, noise, rotation=90, va="center", ha="right",
+                    transform=row[0].transAxes, fontsize=10)  # fmt: skip
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, dpi=110)
+    print(PICTURE)
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--write", action="store_true", help=f"into {RESULTS}")
+    parser.add_argument("--picture", action="store_true", help=f"draw {PICTURE}")
     add_data_argument(parser)
     arguments = parser.parse_args()
+    if arguments.picture:
+        draw(arguments.data)
+        return
     text = table(arguments.data, arguments.ways)
     if arguments.write:
         replace_section(RESULTS, "Test volumes", text)
