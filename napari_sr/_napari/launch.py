@@ -1,7 +1,8 @@
-"""napari with a sample and the widget open.
+"""The first steps: a sample, the panel, and its preview.
 
-Run as `python -m napari_sr._napari.launch nuclei`. This module alone starts napari;
-in daily use napari starts the plugin.
+Behind the entry *Get started* of the menu, and behind
+`python -m napari_sr._napari.launch nuclei`, which starts napari; in daily use napari
+starts the plugin.
 """
 
 from __future__ import annotations
@@ -9,12 +10,35 @@ from __future__ import annotations
 import sys
 
 import napari
+from napari.viewer import Viewer
 
 from napari_sr._napari.super_resolve.preview_here import open_widget
 
+SAMPLE = "filaments"
+ZOOM = 2.0
+"""So much of the sample is in view that its detail is seen, and previewed at once."""
+
+
+def get_started(viewer: Viewer) -> None:
+    """Open a sample of 16 bits with the panel beside it, and preview it.
+
+    Parameters
+    ----------
+    viewer
+        napari hands it over. What is open stays open.
+    """
+    recording, _truth = viewer.open_sample("napari-sr", SAMPLE)
+    viewer.layers.selection.active = recording
+    widget = open_widget(viewer)
+    widget.layer.value = recording
+    viewer.reset_view()
+    getattr(viewer, "scene", viewer).camera.zoom *= ZOOM  # moved in napari 0.9
+    if not widget.preview_button.native.isChecked():
+        widget.toggle_preview()
+
 
 def open_viewer(sample: str = "nuclei") -> napari.Viewer:
-    """Open a viewer with a sample and the widget beside it.
+    """Open a viewer with a sample and the panel beside it.
 
     Parameters
     ----------

@@ -49,12 +49,17 @@ def test_every_phantom_is_a_sample(manifest):
 
 def test_widgets_are_where_one_looks_for_them(manifest):
     title = {one.command: one.display_name for one in manifest.contributions.widgets}
+    title |= {"napari-sr.get_started": "Get started"}
     found = {
         menu: [title[item.command] for item in items]
         for menu, items in manifest.contributions.menus.items()
     }
 
-    assert found["napari/layers/filter"] == ["Super-resolve", "Fine-tune"]
+    assert found["napari/layers/filter"] == [
+        "Get started",
+        "Super-resolve",
+        "Fine-tune",
+    ]
     assert found["napari/layers/measure"] == ["Quality", "Compare"]
     assert found["napari/file/io_utilities"] == ["Batch", "Models"]
 

@@ -114,6 +114,18 @@ def test_from_a_sample_to_a_saved_result(
     assert not notified, "all of this place can be held by the files"
 
 
+def test_three_clicks_from_the_menu_to_a_preview(viewer, qtbot):
+    choose_in_menu(viewer.window.layers_menu, "Filter", "Get started")
+
+    docked = viewer.window.dock_widgets.values()
+    (widget,) = (one for one in docked if isinstance(one, SuperResolve))
+    assert widget.layer.value.name == "filaments"
+    assert widget.layer.value.data.dtype == np.uint16
+    qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
+    assert widget._preview.layer.visible
+    click(widget.preview_button.native)
+
+
 def look_at_preview(viewer, widget, qtbot) -> None:
     """Preview, and hold the key that shows the recording."""
     click(widget.preview_button.native)

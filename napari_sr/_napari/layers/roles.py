@@ -41,6 +41,21 @@ def guess_source(layers: Sequence[Image], active: object = None) -> Image | None
     return min(likely, key=rank, default=None)
 
 
+def channels_of(layer: Image, layers: Iterable[Layer]) -> list[Image]:
+    """List the other channels of a recording: the same pixels, elsewhere coloured."""
+    images = images_in(layers)
+    return [
+        other
+        for other in images
+        if other is not layer
+        and not is_result(other)
+        and other.data.shape == layer.data.shape
+        and other.data.dtype == layer.data.dtype
+        and _same_field(other, layer)
+        and not is_truth(other, images)
+    ]
+
+
 def result_to_save(layers: Iterable[Layer], active: object) -> Image | None:
     """Find the active layer if it is a result, else the newest result."""
     results = [layer for layer in images_in(layers) if is_result(layer)]

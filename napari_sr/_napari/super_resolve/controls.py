@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from magicgui.widgets import CheckBox
 from qtpy.QtCore import Qt
 
-from napari_sr._napari.layers.roles import guess_source, images_in, is_truth
+from napari_sr._napari.layers.roles import (
+    channels_of,
+    guess_source,
+    images_in,
+    is_truth,
+)
 from napari_sr._napari.parts.model_choice import FactorChoice, ModelChoice
 from napari_sr._napari.parts.noise_row import NoiseRow
 from napari_sr._napari.parts.panel import Choice, Form, text
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = ("z", "factor")
 """Previews are of one plane, so finer along z is for files and Python so far."""
+ALL, IN_VIEW = "all", "the one in view"
 FIRST = ("dial", "consistency", "device", "tile")
 """Settings that are in sight; noise has a row of its own, and the others are folded."""
 
@@ -58,6 +65,19 @@ class Choices(Form):
             tooltip="The recording: one channel; any number of planes.",
         )
         self.layer.native.setPlaceholderText("open or choose a recording")
+        self.planes = Choice(
+            [ALL, IN_VIEW],
+            name="planes",
+            label="Planes",
+            tooltip="All of them, beginning with that in view, or that one alone; Run "
+            "then does the rest.",
+        )
+        self.channels = CheckBox(
+            name="channels",
+            text="All channels",
+            tooltip="Run takes the other channels of this recording as well: layers of "
+            "the same pixels in the same place.",
+        )
         self.model, self.factor = ModelChoice(), FactorChoice()
         self.about, self.warning = text(name="about"), text(name="warning")
         self.noise = NoiseRow(found)
@@ -69,12 +89,14 @@ class Choices(Form):
         self.device, self.tile = rows["device"], rows["tile"]
         self._about_consistency = self.consistency.tooltip
         super().__init__(
-            *(self.layer, self.model, self.factor, self.about, self.warning),
-            *(self.noise, self.first),
+            *(self.layer, self.channels, self.planes, self.model, self.factor),
+            *(self.about, self.warning, self.noise, self.first),
         )
+        self.layer.changed.connect(self._show_layer)
         self.model.changed.connect(self._show_model)
         self.more.changed.connect(lambda: self.changed.emit(self))
         self._show_model()
+        self._show_layer()
         self.show_row(self.warning, False)
 
     @property
@@ -108,6 +130,24 @@ class Choices(Form):
         layer, offered = self.layer.value, self.layer.choices
         if layer is not None and not self.layer.is_by_hand and is_truth(layer, offered):
             self.layer.offer(guess_source(offered))
+        self._show_layer()
+
+    @property
+    def layers(self) -> list[Image]:
+        """What is to be run: the chosen layer, and its other channels if so chosen."""
+        layer = self.layer.value
+        if layer is None:
+            return []
+        others = channels_of(layer, self._viewer.layers) if self.channels.value else []
+        return [layer, *others]
+
+    def _show_layer(self, *_: object) -> None:
+        """Offer what there is to choose of the layer."""
+        layer = self.layer.value
+        has_planes = layer is not None and not layer.rgb and layer.ndim > 2
+        self.show_row(self.planes, has_planes)
+        has_more = layer is not None and bool(channels_of(layer, self._viewer.layers))
+        self.show_row(self.channels, has_more)
 
     def show_machine(self, machine: Machine) -> None:
         """Say what each device is, how much of it is free, and what auto means."""

@@ -75,6 +75,7 @@ def run(
     preparer: Preparer,
     unfinished: Result | None = None,
     first: tuple[int, ...] = (),
+    is_only: bool = False,
 ) -> Generator[tuple[Result, TileStep], None, Result]:
     """Super-resolve a recording in memory, and give the device's memory back.
 
@@ -88,6 +89,8 @@ def run(
         An earlier result of the same request, to be completed by the same plan.
     first
         Plane to begin with.
+    is_only
+        Whether it is the only plane to do.
 
     Yields
     ------
@@ -103,7 +106,7 @@ def run(
 
     device = choose_device(request.settings.device)
     try:
-        return (yield from _collect(request, preparer, unfinished, first))
+        return (yield from _collect(request, preparer, unfinished, first, is_only))
     finally:
         release_memory(device)
 
@@ -113,13 +116,14 @@ def _collect(
     preparer: Preparer,
     unfinished: Result | None,
     first: tuple[int, ...],
+    is_only: bool,
 ) -> Generator[tuple[Result, TileStep], None, Result]:
     """Do the missing planes one by one."""
     from napari_sr.upscaling.flow import upscale_steps
 
     upscaler, plan = preparer.prepare(request)
     result = unfinished or _begin(request, plan)
-    missing = result.missing(first)
+    missing = result.missing(first)[: 1 if is_only else None]
     for step in upscale_steps(request.stack, upscaler, result.plan, missing):
         result.take(step)
         yield result, step

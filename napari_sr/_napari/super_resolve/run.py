@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.prepared import Preparer
     from napari_sr.upscaling.flow import TileStep
 
+LONG_S = 60
+"""A run of so many seconds is not thrown away without a question."""
 REDRAW_MS = 250
 """The layer is drawn again at most so often while planes come in."""
 
@@ -62,6 +64,10 @@ class Running:
         self._current: ResultLayer | None = None
         self._unfinished: list[ResultLayer] = []
         self._first: tuple[float, int] | None = None
+        self._waiting: list[tuple[Image, UpscaleRequest]] = []
+        self._only = False
+        self._last: Image | None = None
+        self._began = 0.0
         self._is_adding = False
         self._is_sourceless = False  # the recording was removed meanwhile
         self._throttler = QSignalThrottler()
@@ -79,6 +85,41 @@ class Running:
         known = self._find(request)
         return len(known.result.missing(())) if known else 0
 
+    @property
+    def is_long(self) -> bool:
+        """Whether something has been computed for so long that it would be a loss."""
+        return self.is_on and monotonic() - self._began > LONG_S
+
+    @property
+    def last(self) -> Image | None:
+        """Give the layer of the last run, if it is in the viewer."""
+        return self._last if self._last in self._viewer.layers else None
+
+    def undo(self) -> None:
+        """Take the layer of the last run away; the recording is as it was."""
+        if self.last is not None and not self.is_on:
+            self._viewer.layers.remove(self.last)
+            self.sentence = "Undone: the layer of the last run is gone."
+            self._last = None
+            self._changed()
+
+    def start_all(
+        self, asked: list[tuple[Image, UpscaleRequest]], *, only: bool = False
+    ) -> None:
+        """Super-resolve layers one after the other, or what is missing of each.
+
+        Parameters
+        ----------
+        asked
+            Layers, with what is asked for of each.
+        only
+            Whether the plane in view is all that is done.
+        """
+        if asked and not self.is_on:
+            self._waiting, self._only = asked[1:], only
+            self._began = monotonic()
+            self.start(*asked[0])
+
     def start(self, source: Image, request: UpscaleRequest) -> None:
         """Super-resolve a layer, or what is missing of it."""
         if self.is_on:
@@ -92,6 +133,7 @@ class Running:
             self._preparer,
             self._current.result if self._current else None,
             plane_in_view(source, self._viewer),
+            self._only,
             title=f"{source.name} [{request.model_name}]",
             step=self._show_step,
             end=self._end,
@@ -107,6 +149,7 @@ class Running:
     def leave(self) -> None:
         """Stop and say nothing more: nobody is there to listen."""
         self._background.leave()
+        self._waiting = []
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._throttler.cancel()
         self._settle()
@@ -143,6 +186,7 @@ class Running:
             self._is_adding = False
             result.is_shown.set()
             self._unfinished.append(self._current)
+            self._last = self._current.layer
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
         n_planes = result.request.stack.n_planes
@@ -191,6 +235,10 @@ class Running:
         self._unfinished = [u for u in self._unfinished if not u.result.is_complete]
         self._current = self._source = None
         self.progress = (0, 0)
+        if outcome != "done":
+            self._waiting = []
+        elif self._waiting:
+            self.start(*self._waiting.pop(0))
 
     def _on_removed(self, event: object) -> None:
         """End the run of a layer that is gone, be it the recording or the result."""

@@ -35,7 +35,8 @@ from napari_sr._napari.parts.preferences import preferences
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
-from napari_sr._napari.super_resolve.controls import Choices
+from napari_sr._napari.super_resolve.closing import ask_before_closing
+from napari_sr._napari.super_resolve.controls import IN_VIEW, Choices
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview
 from napari_sr._napari.super_resolve.request import UpscaleRequest
@@ -115,6 +116,9 @@ class SuperResolve(Panel):
             "Write the selected result, or the newest one, with its pixel size and "
             "how it was made.",
         )
+        self.undo_button = button(
+            "Undo run", "Take the layer of the last run away; the recording stays."
+        )
         self.copy_button = button(
             "Copy as Python", "Put a script that does the same into the clipboard."
         )
@@ -125,7 +129,10 @@ class SuperResolve(Panel):
         self.put(self.choices, self.fold("More settings", self.choices.more))
         self.put(Buttons(self.preview_button, self.before_button), self.curtain)
         self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
-        self.put(Buttons(self.save_result_button, self.copy_button, self.recipe_button))
+        self.put(
+            Buttons(self.save_result_button, self.undo_button),
+            Buttons(self.copy_button, self.recipe_button),
+        )
         self.end()
         self.curtain.visible = False
 
@@ -136,10 +143,15 @@ class SuperResolve(Panel):
 
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
-        asked = self._ask(show_error)
-        if asked is not None:
+        asked = [self._ask(show_error, layer) for layer in self.choices.layers]
+        if asked and None not in asked:
             self.preview_button.native.setChecked(False)
-            self._running.start(*asked)
+            only = self.choices.planes.value == IN_VIEW
+            self._running.start_all([one for one in asked if one], only=only)
+
+    def undo(self) -> None:
+        """Take the layer of the last run away; the recording is as it was."""
+        self._running.undo()
 
     def use(self, model: str) -> None:
         """Choose a model by its name."""
@@ -205,10 +217,10 @@ class SuperResolve(Panel):
         return self.choices.settings
 
     def _ask(
-        self, refuse: Callable[[str], object]
+        self, refuse: Callable[[str], object], layer: Image | None = None
     ) -> tuple[Image, UpscaleRequest] | None:
         """Gather what is asked for now; None where nothing can be, with a sentence."""
-        choices, layer = self.choices, self.choices.layer.value
+        choices, layer = self.choices, layer or self.choices.layer.value
         if layer is None:
             return None
         known = self._stacks.get(layer)
@@ -242,6 +254,8 @@ class SuperResolve(Panel):
 
     def _look(self) -> None:
         choices = self.choices
+        if not self.native.isVisible():
+            return
         self._looking.leave()  # only what is chosen now is of interest
         asked = self._ask(_say_nothing)
         self._looking.start(
@@ -254,6 +268,12 @@ class SuperResolve(Panel):
             title=None,
             result=choices.show_machine,
         )
+
+    def _guard(self) -> None:
+        """Have a question asked before napari is closed over a long run."""
+        window = self.native.window()
+        if window is not self.native:
+            ask_before_closing(window, self._running)
 
     def _switch_preview(self, is_on: bool) -> None:
         self.curtain.visible = is_on
@@ -281,6 +301,7 @@ class SuperResolve(Panel):
         self.stop_button.enabled = running.is_on
         can_save = self._result is not None and not self._saving.is_busy
         self.save_result_button.enabled = can_save
+        self.undo_button.enabled = running.last is not None and not running.is_on
         self.before_button.enabled = self._preview.is_on
         # Only when it changes: whatever touches the layout has all of the window laid
         # out and drawn again, and this is called after each tile.
@@ -314,10 +335,12 @@ class SuperResolve(Panel):
         connect(self.run, self.run_button)
         connect(self.stop, self.stop_button)
         connect(self.save_result, self.save_result_button)
+        connect(self.undo, self.undo_button)
         connect(self.copy_as_python, self.copy_button)
         connect(self.save_as_recipe, self.recipe_button)
         self._look_timer.timeout.connect(self._look)
         when(self.native, QEvent.Type.Show, self._look_timer.start)
+        when(self.native, QEvent.Type.Show, self._guard)
         parts = (self._preview, self._running, self._looking)  # a file is written
         when_closed(self.native, partial(_leave, parts))
 
