@@ -43,7 +43,7 @@ PICTURE, PICTURED = Path(__file__).parents[2] / "docs/images/along_z.png", (None
 DATASETS = ("qim3d_bone", "qim3d_cement", "qim3d_fly", "qim3d_nt", "edsr_rock")
 EM = "fibsem_isotropic"
 RATIOS, PHOTONS = (2, 3, 4), (None, 200, 50)
-SIDE = 80
+SIDE = 64
 """Of the blocks, in pixels, at most: a volume is hundreds of planes."""
 
 
@@ -126,7 +126,7 @@ def table(root: Path, ways: list[str]) -> str:
                 )
                 own = [results[way] for way in ways if "-x" in way]
                 kept = max(abs(each.mean() / low.mean() - 1) for each in own)
-                name = file.rpartition("/")[2].removesuffix(".tif")
+                name = "/".join(Path(file).parts[-2:]).removesuffix(".tif")
                 lines.append(f"| {name} | {photons or 'none'} | {shown} | {kept:.1e} |")
                 print(lines[-1], flush=True)
         parts.append("\n".join(lines))
