@@ -115,7 +115,7 @@ PLANE_FIGURES = {
         "Share of pixels above the threshold of Otsu, found in each image by itself; "
         "of bright matter, one minus the porosity. It should stay what it was.",
     ),
-    "lattice": Figure(
+    "lattice_share": Figure(
         "lattice/range",
         ".3%",
         "How unequal the positions within a recorded pixel are, as a share of the "

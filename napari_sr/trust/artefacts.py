@@ -53,7 +53,7 @@ def periodic_figures(
         "rings": rings(picture, middle),
     }
     if factor is not None and min(picture.shape) >= 3 * factor:
-        found["lattice"] = lattice(picture, factor)
+        found["lattice_share"] = lattice(picture, factor)
     return {name: value / span for name, value in found.items()}
 
 
@@ -67,11 +67,11 @@ def artefacts_of(figures: Mapping[str, PlaneFigures]) -> tuple[str, ...]:
     """Name what is periodic in a result, each in a sentence."""
     own, beside = figures["result"], figures["bicubic"]
     named = []
-    most = most_on_images(SCALE * (beside.lattice or 0.0)) / SCALE
-    if (own.lattice or 0.0) > most:
+    most = most_on_images(SCALE * (beside.lattice_share or 0.0)) / SCALE
+    if (own.lattice_share or 0.0) > most:
         named.append(
             f"The result has a lattice with the period of the recorded pixels, "
-            f"{own.lattice:.2%} of the intensity range, which its model made."
+            f"{own.lattice_share:.2%} of the intensity range, which its model made."
         )
     for name, words in _NAMES.items():
         strength, before = getattr(own, name) or 0.0, getattr(beside, name) or 0.0

@@ -37,7 +37,7 @@ class PlaneFigures(BaseModel):
     own_resolution: float | None = None
     true_resolution: float | None = None
     bright_share: float | None = None
-    lattice: float | None = None
+    lattice_share: float | None = None
     lines_along_y: float | None = None
     lines_along_x: float | None = None
     rings: float | None = None

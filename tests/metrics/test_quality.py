@@ -11,7 +11,7 @@ import pytest
 
 from napari_sr import metrics
 from napari_sr.image.sampling import binned
-from napari_sr.metrics.descriptions import FIGURES, NONE, as_text
+from napari_sr.metrics.descriptions import FIGURES, NONE, PLANE_FIGURES, as_text
 from napari_sr.metrics.quality import (
     Agreement,
     FlatField,
@@ -255,3 +255,7 @@ def test_a_figure_that_is_new_leaves_what_was_stored_readable():
     again = Measured.model_validate_json(measured.model_dump_json())
     assert math.isnan(again.quality.psnr)
     assert as_text("psnr", math.nan) == NONE
+
+
+def test_no_figure_of_a_plane_is_called_as_one_of_a_model():
+    assert not FIGURES.keys() & PLANE_FIGURES.keys()

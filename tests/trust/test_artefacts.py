@@ -68,4 +68,4 @@ def test_where_there_is_none_the_report_says_that_it_was_looked_for():
     (section,) = [s for s in sections_of(found) if s["title"] == "Periodic artefacts"]
     assert "none stands out" in section["text"]
     assert found.figures["result"].rings == 0
-    assert found.figures["recording"].lattice is None
+    assert found.figures["recording"].lattice_share is None
