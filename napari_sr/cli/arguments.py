@@ -51,6 +51,11 @@ def models_of(named: str | Sequence[str] | Mapping[str, str]) -> dict[int | str,
         # A path may have that sign in it.
         pairs = [("", "", m) if Path(m).exists() else m.rpartition("=") for m in named]
         named = {channel: model for channel, _, model in pairs}
+        if len(named) < len(pairs):
+            raise ValueError(
+                "Two models are given for the same channels. Give one, or name the "
+                "channel of each, as -m DAPI=fluorescence-x2 -m general-x2."
+            )
     return {
         int(channel) if channel.isdigit() else channel: model
         for channel, model in named.items()

@@ -108,6 +108,8 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
     if not isinstance(plan, dict):
         return []
     parts = [f"model {plan.get('model', 'unknown')} ×{plan.get('factor', '?')}"]
+    if along_z := plan.get("z"):
+        parts.append(f"×{along_z['ratio']:g} along z")
     if digest := plan.get("model_sha256"):
         parts.append(f"SHA-256 {digest[:12]}…")
     parts += [f"{name} {value}" for name, value in plan.get("options", {}).items()]

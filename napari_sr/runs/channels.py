@@ -76,6 +76,7 @@ def upscalers_for(
         If their factors differ, or there is no channel of a name.
     """
     named = {str(pick).casefold(): own for pick, own in of_channels.items()}
+    as_typed = {str(pick).casefold(): str(pick) for pick in of_channels}
     chosen, unused = [upscaler] * len(stacks), set(named)
     for place, stack in enumerate(stacks):
         own_names = [channel.name.casefold() for channel in stack.info.channels[:1]]
@@ -84,8 +85,9 @@ def upscalers_for(
             unused.discard(name)
     if unused:  # a slip of the pen would leave the channel to another model
         raise StackError(
-            f"{stacks[0].name} has no channel {', '.join(sorted(unused))} among those "
-            "that are done, but a model was given for it. `napari-sr info` lists them."
+            f"{stacks[0].name} has no channel "
+            f"{', '.join(as_typed[name] for name in sorted(unused))} among those that "
+            "are chosen, but a model was given for it. `napari-sr info` lists them."
         )
     if len({model.factor for model in chosen}) > 1:
         names = ", ".join(f"{model.name} ×{model.factor}" for model in chosen)

@@ -108,8 +108,8 @@ def name_outputs(
 def collision(first: str, second: str, output: Path) -> StackError:
     """Say that two sources have one output, of which the second is not done."""
     return StackError(
-        f"{first} and {second} would both be written to {output.name}. Rename one of "
-        f"them, or do them separately."
+        f"{first} and {second} would both be written to {output.name}, so {second} is "
+        f"not done. Rename one of them, or do them separately."
     )
 
 

@@ -233,15 +233,14 @@ def warn_of_pixel_type(
         Of float32 where integers were recorded, and of values that the pixel type which
         was asked for cannot hold.
     """
-    if plan.dtype_note:
-        warnings.warn(f"The result is {plan.dtype_note}.", PixelTypeWarning, level)
-    elif share_clipped and settings.dtype != "same":
-        warnings.warn(
+    said = [f"The result is {plan.dtype_note}."] if plan.dtype_note else []
+    if share_clipped and settings.dtype != "same":
+        said.append(
             f"{share_clipped:.2%} of the pixels are beyond the limits of {plan.dtype} "
-            f"and are clipped; dtype='float32' holds them.",
-            PixelTypeWarning,
-            stacklevel=level,
+            f"and are clipped; dtype='float32' holds them."
         )
+    if said:
+        warnings.warn(" ".join(said), PixelTypeWarning, level)
 
 
 def upscale(stack: StackLike, model: ModelLike, **options: object) -> NDArray:

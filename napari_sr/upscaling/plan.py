@@ -260,7 +260,8 @@ def _along_z(
     return AlongZ(
         axis=axis,
         ratio=ratio,
-        n_planes=max(1, round(stack.leading_shape[axis] * ratio)),
+        # The last plane may reach beyond the recording; what was recorded is in one.
+        n_planes=ceil(stack.leading_shape[axis] * ratio - 1e-9),
         factor=upscaler.factor,
         n_passes=n_passes,
         slab=max(1, round(n_recorded * ratio)),
@@ -273,16 +274,16 @@ def _along_z(
 def _pixel_type(stack: Stack, wanted: PixelType) -> tuple[str, str]:
     """Choose the pixel type of a result: float32 where counts are too few to round.
 
-    What is asked for is taken, without a look at the recording.
+    What is asked for is taken, and what it may cost is said.
     """
-    if wanted != "same":
-        return wanted, ""
-    share = change_by_rounding(stack, stack.dtype)
+    dtype = stack.dtype.name if wanted == "same" else wanted
+    share = change_by_rounding(stack, dtype)
     if share <= LARGEST_CHANGE:
-        return stack.dtype.name, ""
-    return "float32", (
-        f"float32, since in whole counts the mean may change by {share:.2g} of it"
-    )
+        return dtype, ""
+    loss = f"in whole counts the mean may change by up to {min(share, 1):.2%}"
+    if wanted == "same":
+        return "float32", f"float32, since {loss}"
+    return dtype, f"{dtype}, though {loss}; float32 in .ome.tif or .ome.zarr keeps it"
 
 
 def _device_for(upscaler: Upscaler, wanted: str) -> torch.device:

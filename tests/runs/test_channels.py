@@ -298,5 +298,5 @@ def test_a_model_for_a_channel_that_is_not_there_is_refused():
         sr.load_model(name, factor=2) for name in ("nearest", "bicubic")
     )
 
-    with pytest.raises(StackError, match="no channel dapy among"):
+    with pytest.raises(StackError, match="no channel Dapy among"):
         upscalers_for(stacks, nearest, {"Dapy": bicubic})

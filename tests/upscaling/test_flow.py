@@ -150,6 +150,7 @@ class Faulty(Limited):
 # What comes out, by value
 
 
+@pytest.mark.filterwarnings("ignore:The result is u?int")  # few counts, as asked for
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_repeating_pixels_is_exactly_np_repeat(data):
@@ -315,7 +316,7 @@ def test_only_the_next_planes_are_read_ahead():
         Counted(),
         Interpolation("nearest", 2),
         intensity_range=(0, 9),
-        dtype="uint16",
+        dtype="float32",
     )
     next(planes)
     # one is done, one computed next, one read, and the next of each already asked for
@@ -423,6 +424,7 @@ def test_a_range_given_is_taken_as_it_is():
     assert (plan.intensity.low, plan.intensity.high) == (-5, 70_000)
 
 
+@pytest.mark.filterwarnings("ignore:The result is u?int")  # of a small array
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_another_pixel_type_may_be_asked_for(dtype):
     array = noise_of((12, 12), low=0, high=255)
@@ -455,9 +457,18 @@ def test_the_mean_is_kept_at_every_level_of_light(model, mean, dtype):
 
 def test_what_a_pixel_type_cannot_hold_is_told_in_python():
     array = noise_of((20, 20), low=1000, high=60_000)
-    with pytest.warns(PixelTypeWarning, match=r"100.00% of the pixels .* uint8"):
+    with pytest.warns(PixelTypeWarning) as told:
         result = upscale(array, Interpolation("nearest", 2), dtype="uint8")
     assert result.dtype == np.uint8
+    (only,) = (str(one.message) for one in told)
+    assert "uint8, though in whole counts the mean may change by up to 99" in only
+    assert "100.00% of the pixels are beyond the limits of uint8" in only
+
+
+def test_what_rounding_that_was_asked_for_takes_from_the_mean_is_told():
+    few = np.random.default_rng(0).poisson(0.2, (64, 64)).astype("uint16")
+    with pytest.warns(PixelTypeWarning, match=r"uint16, though .* float32 .* keeps it"):
+        upscale(few, Interpolation("bicubic", 2), dtype="uint16")
 
 
 def test_what_does_not_fit_the_pixel_type_is_clipped_and_counted():
