@@ -7,7 +7,7 @@ viewer, so that help and validation are quick.
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,9 @@ from pydantic import (
 
 from napari_sr.image.intensity import NoiseLevel
 from napari_sr.instrument.ranges import Instrument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SHARE_OF_MEMORY = 0.25
 """Of the memory that is free, how much a tile may take: estimates are estimates."""
@@ -94,6 +97,30 @@ class UpscaleSettings(BaseModel):
     2 or 3.5, or `isotropic` for steps as small as pixels; as recorded if not given."""
     factor: Literal[1] | None = Field(default=None, title="Plane")
     """1 leaves the plane as it is, where only z is to be finer."""
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> Self:
+        """Read options as they are given in Python; what is wrong is one sentence.
+
+        Raises
+        ------
+        ValueError
+            Which says what is wrong with which option.
+        """
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise ValueError(explain(error)) from None
+
+    @field_validator("factor", mode="before")
+    @classmethod
+    def _factor_is_of_the_model(cls, value: object) -> object:
+        if value in (None, 1):
+            return value
+        raise ValueError(
+            f"1 leaves the plane as it is, beside z; {value!r} is asked of the model: "
+            f"load_model('bicubic', factor={value!r})."
+        )
 
     @field_validator("z")
     @classmethod

@@ -154,7 +154,7 @@ def upscale_file(
     ValueError
         If the options do not fit the model or the machine.
     """
-    settings = UpscaleSettings.model_validate(options)
+    settings = UpscaleSettings.of(options)
     upscaler, of_channels = as_upscalers(model, settings)
     files: Source = (
         as_place(source)
@@ -203,7 +203,7 @@ def upscale_files(
     FileResult or FileFailure
         One for each source, in order. A failure does not stop the others.
     """
-    settings = UpscaleSettings.model_validate(options)
+    settings = UpscaleSettings.of(options)
     upscaler, of_channels = as_upscalers(model, settings)
     paths = [as_place(source) for source in sources]
     outputs = name_outputs(paths, as_path(folder), upscaler.factor)

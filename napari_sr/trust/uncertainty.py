@@ -170,7 +170,7 @@ def upscale_with_interval(
     ValueError
         If the model has not been calibrated, or is an interpolation.
     """
-    settings = UpscaleSettings.model_validate(options)
+    settings = UpscaleSettings.of(options)
     upscaler = load_trained(as_upscaler(model, settings), "have an interval")
     interval, faithful = interval_of(upscaler), upscaler.at_dial(0.0)
     results, widths = [], []

@@ -71,7 +71,7 @@ def upscale(
         return labelled
     if not hasattr(stack, "__dask_graph__"):
         return upscaling.upscale(stack, model, **options)
-    settings = UpscaleSettings.model_validate(options)
+    settings = UpscaleSettings.of(options)
     upscaler = as_upscaler(model, settings)
     array: Any = stack
     plan = make_plan(Stack.from_array(array), upscaler, settings)

@@ -199,7 +199,7 @@ def _planes_of(
     recording: Stack, model: ModelLike, options: Mapping[str, object]
 ) -> Iterator[tuple[tuple[int, ...], NDArray, tuple[int, ...]]]:
     """Give each plane of a result with its index, and the shape of all."""
-    settings = UpscaleSettings.model_validate(options)
+    settings = UpscaleSettings.of(options)
     upscaler = as_upscaler(model, settings)
     n_pixels = n_clipped = 0
     plan = make_plan(recording, upscaler, settings)
