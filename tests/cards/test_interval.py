@@ -94,12 +94,12 @@ def test_recordings_of_one_image_count_once():
 
 
 def test_a_training_ends_with_the_interval_of_what_it_held_out():
-    images = [np.uint16(sharp) for sharp in specimens(6)]
+    images = [np.uint16(sharp) for sharp in specimens(9)]
     settings = TrainingSettings(
         iterations=2,
         patch=16,
         batch=2,
-        share_held_out=1 / 2,
+        share_held_out=1 / 3,
         architecture="fast",
         arguments=tiny_fast(2).card.arguments,
     )
