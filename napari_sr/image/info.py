@@ -5,7 +5,7 @@ This module alone knows what is handed on from a recording to its result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 
@@ -17,6 +17,8 @@ class Channel:
     """Empty where the file does not say."""
     colour: str = ""
     """Of its highest value, as "#rrggbb"; empty where the file does not say."""
+    shown: tuple[float, float] | None = field(default=None, compare=False)
+    """Counts that a viewer is to show as black and as the colour, of a result."""
 
 
 @dataclass(frozen=True, slots=True)

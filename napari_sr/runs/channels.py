@@ -123,11 +123,15 @@ def described(
     """
     stack, plan = stacks[0], plans[0]
     provenance = {**provenance_of(stack, plan), **notes}
+    first = [(*each.info.channels, Channel())[0] for each in stacks]
+    ranges = [(each.intensity.low, each.intensity.high) for each in plans]
+    pairs = zip(first, ranges, strict=True)
+    shown = tuple(replace(channel, shown=ends) for channel, ends in pairs)
     info = stack.info
+    if info.channels or len(stacks) > 1:
+        info = replace(info, channels=shown)
     if len(stacks) > 1:
         provenance["plans"] = [each.model_dump(mode="json") for each in plans]
-        first = [(*each.info.channels, Channel())[0] for each in stacks]
-        info = replace(info, channels=tuple(first))
     return {
         "shape": plan.shape_of(stack),
         "dtype": plan.dtype,

@@ -142,7 +142,10 @@ def test_others_find_all_channels_too(tmp_path):
     group = zarr.open_group(tmp_path / "r.ome.zarr", mode="r")
     (image,) = group.attrs["ome"]["multiscales"]
     assert [axis["name"] for axis in image["axes"]] == [*"tczyx"]
-    assert group.attrs["ome"]["omero"]["channels"][1]["label"] == "GFP"
+    gfp = group.attrs["ome"]["omero"]["channels"][1]
+    assert gfp["label"] == "GFP"
+    ends = [gfp["window"][name] for name in ("start", "end")]
+    assert ends == [*np.percentile(BRIGHT, (0.1, 99.9))]  # else viewers show black
     np.testing.assert_array_equal(np.moveaxis(group["0"][:], 1, 0), pixels)
     for channel, array in enumerate((DIM, BRIGHT)):
         np.testing.assert_array_equal(pixels[channel], sr.upscale(array, BICUBIC))

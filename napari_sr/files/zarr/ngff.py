@@ -163,24 +163,30 @@ def _place(content: Content, level: int) -> list[dict[str, Any]]:
 def _shown(content: Content) -> dict[str, Any]:
     """Say of each channel how it is called and shown, as OMERO does; or nothing."""
     info = content.info
-    if not info.is_inverted and all(channel == Channel() for channel in info.channels):
+    said = any(channel.name or channel.colour for channel in info.channels)
+    if not (info.is_inverted or said):
         return {}
     limits = {"min": 0.0, "max": 1.0}
     if content.dtype.kind != "f":
         ends = np.iinfo(content.dtype)
         limits = {"min": float(ends.min), "max": float(ends.max)}
-    window = {**limits, "start": limits["min"], "end": limits["max"]}
     channels = [
         {
             "label": channel.name,
             "color": channel.colour.lstrip("#").upper() or "FFFFFF",
             "active": True,
             "inverted": info.is_inverted,
-            "window": window,
+            "window": {**limits, **_contrast(channel, limits)},
         }
         for channel in info.channels or (Channel(),)
     ]
     return {"channels": channels}
+
+
+def _contrast(channel: Channel, limits: Mapping[str, float]) -> dict[str, float]:
+    """Say from which counts to which a viewer is to show; all where nobody knows."""
+    start, end = channel.shown or (limits["min"], limits["max"])
+    return {"start": start, "end": end}
 
 
 def _said_beside(info: ImageInfo) -> dict[str, str]:
