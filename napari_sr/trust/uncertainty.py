@@ -171,6 +171,8 @@ def upscale_with_interval(
         If the model has not been calibrated, or is an interpolation.
     """
     settings = UpscaleSettings.of(options)
+    if settings.z is not None:
+        raise ValueError("Intervals are of planes; leave z out.")
     upscaler = load_trained(as_upscaler(model, settings), "have an interval")
     interval, faithful = interval_of(upscaler), upscaler.at_dial(0.0)
     results, widths = [], []

@@ -176,6 +176,11 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
         cleared = NoiseLevel() if prepared.noise else None
         prepared = prepared.model_copy(update={"noise": cleared})
     if settings.factor == 1:
+        if along_z is None:
+            raise StackError(
+                f"{stack.name} has planes as close as its pixels already, so nothing "
+                f"would become finer. Give z as a number, or leave factor=1 out."
+            )
         consistency, reach = "off", 0
     return Plan(
         model=upscaler.name,

@@ -252,6 +252,22 @@ def test_pages_that_nobody_named_are_planes_along_z_but_times_are_none():
             make_plan(stack, CUBIC, UpscaleSettings(z=2, device="cpu"))
 
 
+def test_where_nothing_would_become_finer_it_is_said():
+    flat = (Axis("z", 0.05, "um"), *VOXEL[1:])
+    stack = Stack.from_array(smooth(), axes=flat)
+    with pytest.raises(StackError, match="nothing would become finer"):
+        sr.upscale(stack, CUBIC, z="isotropic", factor=1)
+
+
+def test_a_plan_or_an_interval_of_a_volume_is_refused(tmp_path, capsys):
+    source = str(write_stack(tmp_path / "a.ome.tif", smooth(), "zyx"))
+    typed = ["upscale", source, "-m", "bicubic", "--z", "2", "--factor", "1", "--plan"]
+    assert main([*typed, "-o", str(tmp_path / "r.ome.tif")]) == 1
+    assert "cannot be foreseen" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="leave z out"):
+        sr.upscale_with_interval(smooth(), "general-x2", z=2)
+
+
 def test_a_dicom_keeps_its_planes(tmp_path):
     job = FileJob(of_voxel(smooth()), tmp_path / "r.dcm")
     with pytest.raises(StackError, match="finer along z"):
