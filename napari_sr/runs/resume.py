@@ -114,19 +114,19 @@ class RunFolder:
         return (channel, *slab_number(self.record.plans[channel], region))
 
     def slabs(self, numbers: Sequence[int]) -> dict[int, list[int]]:
-        """Group regions of the finest level by slab, under its first region's number.
+        """Group regions of the finest level by slab, under the slab's own number.
 
-        That number is the same whatever is done already.
+        Slabs are numbered in the order of all regions, whatever is done already.
         """
-        slabs: dict[tuple[int, ...], list[int]] = {}
         if all(plan.z is None for plan in self.record.plans):
             return {number: [number] for number in numbers}
         first: dict[tuple[int, ...], int] = {}
         for number in range(len(self.levels[0])):
             first.setdefault(self.slab_of(number), len(first))
+        slabs: dict[int, list[int]] = {}
         for number in numbers:
-            slabs.setdefault(self.slab_of(number), []).append(number)
-        return {first[slab]: held for slab, held in slabs.items()}
+            slabs.setdefault(first[self.slab_of(number)], []).append(number)
+        return slabs
 
     def missing(self, level: int) -> list[int]:
         """List the numbers of the regions of a level that are not done."""
