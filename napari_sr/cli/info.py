@@ -121,6 +121,8 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
         parts.append(f"range {intensity['low']:g} to {intensity['high']:g}")
     if noise := (plan.get("z") or plan).get("noise"):
         parts.append(f"noise {_as_typed(noise)}")
+    if note := plan.get("dtype_note"):
+        parts.append(note)
     return [", ".join(parts)]
 
 

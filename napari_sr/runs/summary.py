@@ -65,7 +65,7 @@ def describe_many(
     statuses: Sequence[str], n_files: int, report: Path, n_skipped: int = 0
 ) -> str:
     """Say in one line what became of many files."""
-    n_failed, n_there = statuses.count("failed"), statuses.count("exists")
+    n_failed, n_there = statuses.count("failed"), statuses.count("there already")
     there = f", {n_there} of them were there already" if n_there else ""
     text = f"{len(statuses) - n_failed} of {n_files} files done{there}, "
     text += f"{n_failed} failed"
