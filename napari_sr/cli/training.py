@@ -49,7 +49,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 def add_finetune(parser: argparse.ArgumentParser) -> None:
     """Describe `finetune`."""
     add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGES",
+    add("images", nargs="*", metavar="IMAGES",
         help="sharp images like yours: files, folders, quoted patterns")  # fmt: skip
     add("-o", "--output", type=Path, required=True, metavar="MINE.safetensors")
     add("--base", required=True, metavar="NAME", help="the model to start from")
@@ -61,10 +61,15 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
     add("--recordings", nargs="+", metavar="FILES", default=[],
         help="recordings of your instrument, of other fields: its blur and noise are "
         "estimated from them")  # fmt: skip
+    add("--recordings-only", nargs="+", metavar="FILES", default=[],
+        help="learn from recordings alone, where there is nothing sharp")  # fmt: skip
+    add("--psf-sigma", type=float, metavar="PIXELS",
+        help="standard deviation of the blur of your instrument, in pixels of the "
+        "result, where it is known; else that of the base is learnt")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--seed", type=int, default=0)
     _add_common(parser)
-    parser.set_defaults(run=_finetune)
+    parser.set_defaults(run=_finetune, misuse=parser.error)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +111,14 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
+    alone = arguments.recordings_only
+    if bool(alone) == bool(arguments.images):
+        arguments.misuse(
+            "give either sharp images, or --recordings-only where there are none"
+        )
+    if alone and (arguments.low or arguments.recordings):
+        arguments.misuse("--recordings-only goes without --low and --recordings")
+
     def begin(checkpoint: Path) -> Training:
         from napari_sr.training.presets import settings_for
         from napari_sr.training.session import Training
@@ -116,16 +129,18 @@ def _finetune(arguments: argparse.Namespace) -> int:
             iterations=arguments.iterations,
             adversarial=arguments.adversarial,
             instrument=_estimated(arguments),
+            psf_sigma=arguments.psf_sigma,
             device=arguments.device,
             seed=arguments.seed,
         )
         return Training(
-            arguments.images,
+            alone or arguments.images,
             settings,
             low_images=arguments.low or None,
             base=arguments.base,
             checkpoint=checkpoint,
             name=arguments.output.stem,
+            recordings_only=bool(alone),
         )
 
     return _follow(begin, arguments.output, arguments, arguments.keep_anyway)

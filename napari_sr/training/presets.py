@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sr.instrument.ranges import Instrument, with_psf_sigma
 from napari_sr.settings import AdversarialSettings, TrainingSettings
 from napari_sr.training.calibration import calibrated_model
 from napari_sr.training.session import Training, as_base
@@ -14,7 +15,6 @@ from napari_sr.training.session import Training, as_base
 if TYPE_CHECKING:
     import os
 
-    from napari_sr.cards.model_card import Instrument
     from napari_sr.datasets import Sources
     from napari_sr.models.sr_model import SRModel
 
@@ -32,6 +32,7 @@ def settings_for(
     iterations: int | None = None,
     adversarial: bool | AdversarialSettings | None = None,
     instrument: Instrument | None = None,
+    psf_sigma: float | None = None,
     **others: object,
 ) -> TrainingSettings:
     """Choose settings that suit a base and the time there is.
@@ -49,6 +50,9 @@ def settings_for(
         Whether an adversarial stage follows, or how.
     instrument
         To train for; the base's when not given.
+    psf_sigma
+        The blur of the instrument, where it is known: a standard deviation in pixels of
+        the result.
     **others
         Further fields of `TrainingSettings`.
     """
@@ -73,6 +77,9 @@ def settings_for(
         chosen["iterations"] = NO_END
     if instrument is not None:
         chosen["instrument"] = instrument
+    if psf_sigma is not None:
+        before = chosen.get("instrument", Instrument())
+        chosen["instrument"] = with_psf_sigma(before, psf_sigma)
     if adversarial is True:
         adversarial = AdversarialSettings()
         if model is not None and "discriminator" in model.weights:
@@ -108,13 +115,15 @@ def train(
 
 
 def finetune(
-    images: Sources,
-    base: SRModel | str | os.PathLike[str],
+    images: Sources | None = None,
+    base: SRModel | str | os.PathLike[str] = "general-x2",
     *,
+    recordings_only: Sources | None = None,
     minutes: float | None = None,
     iterations: int | None = None,
     adversarial: bool | AdversarialSettings | None = None,
     instrument: Instrument | None = None,
+    psf_sigma: float | None = None,
     settings: TrainingSettings | None = None,
     **options: Any,  # noqa: ANN401
 ) -> SRModel:
@@ -126,12 +135,15 @@ def finetune(
         Sharp images of the lab's own kind, or the sharp half of measured pairs.
     base
         The model to start from.
+    recordings_only
+        Recordings, instead of images, where there is nothing sharp. The noise is found
+        in them; the blur is that of the base's instrument, or of `instrument`.
     minutes
         Time to spend; 5 when neither iterations nor settings are given.
-    iterations, adversarial, instrument
+    iterations, adversarial, instrument, psf_sigma
         As for `settings_for`.
     settings
-        All settings at once, instead of these four.
+        All settings at once, instead of these five.
     **options
         As for `Training`: low_images, checkpoint, name, ….
 
@@ -141,6 +153,7 @@ def finetune(
         The best that was found. `model.card.verdict` compares it with the base and with
         bicubic on held-out images; `model.card.is_better` is false where it is no gain.
     """
+    sources = _one_of(images, recordings_only)
     if settings is None:
         settings = settings_for(
             base,
@@ -148,8 +161,23 @@ def finetune(
             iterations=iterations,
             adversarial=adversarial,
             instrument=instrument,
+            psf_sigma=psf_sigma,
         )
-    training = Training(images, settings, base=base, **options)
+    is_alone = images is None
+    training = Training(
+        sources, settings, base=base, recordings_only=is_alone, **options
+    )
     for _ in training:
         pass
     return calibrated_model(training)
+
+
+def _one_of(images: Sources | None, recordings_only: Sources | None) -> Sources:
+    """Take the one of the two that is given."""
+    given = [sources for sources in (images, recordings_only) if sources is not None]
+    if len(given) != 1:
+        raise ValueError(
+            "Give either sharp images, or recordings_only where there are none; not "
+            f"{'both' if given else 'neither'}."
+        )
+    return given[0]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from napari_sr.image.intensity import NoiseLevel
     from napari_sr.instrument.ranges import Instrument
     from napari_sr.settings import TrainingSettings
 
@@ -49,6 +50,35 @@ class Recording:
     """
     psf: Tensor | None = None
     """`(n, 1, k, k)` on sharp pixels; `None` where it is a point, or nobody knows."""
+
+    @classmethod
+    def measured(
+        cls, low: Tensor, noise: NoiseLevel, factor: int, sharp: Tensor | None = None
+    ) -> Recording:
+        """Tell of a recording that was not simulated what is known of it.
+
+        Parameters
+        ----------
+        low
+            `(n, 1, h, w)` float32 in network range.
+        noise
+            In network units.
+        factor
+            Sharp pixels along a recorded one.
+        sharp
+            The truth; empty pixels where there is none.
+        """
+        if sharp is None:
+            n, _, height, width = low.shape
+            sharp = low.new_zeros(1).expand(n, 1, height * factor, width * factor)
+        return cls(
+            sharp,
+            low,
+            *(
+                low.new_full((len(low), 1, 1, 1), value)
+                for value in (noise.gain, noise.read, noise.offset)
+            ),
+        )
 
     def to(self, device: torch.device) -> Recording:
         """Give the same recording on another device."""

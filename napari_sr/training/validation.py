@@ -146,7 +146,7 @@ class HeldOut:
             difference = (result - seen.sharp)[0, 0].double().numpy()
             errors.append(difference[border:-border, border:-border] ** 2)
         if len(set(groups)) == 1:
-            parts = [list(map(np.mean, _parts_of(error))) for error in errors]
+            parts = [list(map(np.mean, parts_of(error))) for error in errors]
             decibels = -10 * np.log10(np.maximum(parts, 10 ** (-_PERFECT / 10)))
             return [float(mean) for mean in decibels.mean(axis=0)]
         means = [max(float(error.mean()), 10 ** (-_PERFECT / 10)) for error in errors]
@@ -188,8 +188,14 @@ class HeldOut:
         return _compared(_plane(result), _plane(seen.sharp), self._factor())
 
 
-def _parts_of(image: NDArray) -> list[NDArray]:
-    """Cut an image into parts, as far as it has pixels for them."""
+def parts_of(image: NDArray) -> list[NDArray]:
+    """Cut an image into parts, which tell how much a figure varies in it.
+
+    Parameters
+    ----------
+    image
+        `(y, x)`; of fewer pixels than parts there are fewer.
+    """
     rows = np.array_split(image, min(_PARTS, image.shape[0]), axis=0)
     n = min(_PARTS, image.shape[1])
     return [part for row in rows for part in np.array_split(row, n, axis=1)]
@@ -283,10 +289,7 @@ def held_out_pairs(
         pair, level = pairs[number], noise[number]
         low = torch.from_numpy(_middle(pair.low, 1))[None, None]
         sharp = torch.from_numpy(_middle(pair.high, factor))[None, None]
-        inputs = [
-            torch.full((1, 1, 1, 1), v) for v in (level.gain, level.read, level.offset)
-        ]
-        recordings.append(Recording(sharp, low, *inputs))
+        recordings.append(Recording.measured(low, level, factor, sharp))
     return HeldOut(recordings, len(chosen), pairs, together)
 
 
