@@ -48,8 +48,8 @@ SCALE = 1.5
 """Pixel of what stands for a sharp image, in those of a result: at 1 it holds the blur
 of the base's result, from 2 on its structures are smaller beside a pixel than those of
 the recordings, so that noise was kept for detail (0.4 dB lost on nuclei)."""
-SMALLEST = 48
-"""Side of what can be learnt from."""
+SMALLEST = 16
+"""Side of what is seen coarser, in its pixels."""
 _WIDER = 1.4
 """By how much more and less noise is simulated than was found: estimates are that far
 off."""
@@ -156,8 +156,8 @@ def coarser_images(
     if not images:
         least = math.ceil(SMALLEST * SCALE / factor)
         raise ValueError(
-            f"Recordings to learn from alone are at least {least} × {least} pixels. "
-            f"Give larger ones."
+            f"Recordings to learn from alone, and what is kept back of them, are at "
+            f"least {least} × {least} pixels. Give larger ones, or more."
         )
     return images
 

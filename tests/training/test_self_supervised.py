@@ -74,9 +74,9 @@ def test_of_large_and_of_many_recordings_parts_are_taken():
 
 
 def test_recordings_that_are_too_small_are_refused():
-    found = fields(noisy(9, (35, 200)), estimator=Finds(NoiseLevel()))
+    found = fields(noisy(9, (11, 200)), estimator=Finds(NoiseLevel()))
 
-    with pytest.raises(ValueError, match=r"at least 36 × 36"):
+    with pytest.raises(ValueError, match=r"least 12 × 12"):
         coarser_images(found, tiny_fast().network, 2)
 
 
