@@ -77,8 +77,8 @@ class Verdict:
         """Whether the model is worth having: by its pixels, or by new texture alone."""
         if self.over_base is None:
             return _is_above(self.over_bicubic)
-        if self.agreement is not None and self.agreement.high < 0:
-            return False
+        if self.agreement is not None and self.agreement.mean < 0:
+            return False  # coarser versions alone were wrong by up to 0.4 dB
         if self.over_bicubic.mean < NOTICEABLE:
             return False
         has_new_texture = self.texture is not None and self.over_base.mean > -NOTICEABLE
@@ -100,7 +100,7 @@ class Verdict:
     @staticmethod
     def _without_truth(agreement: Gain) -> str:
         """Say what it was judged by, where there was nothing sharp."""
-        how = "less well than" if agreement.high < 0 else "as well as"
+        how = "less well than" if agreement.mean < 0 else "as well as"
         if agreement.low > 0:
             how = "better than"
         within = f"{agreement.low:+.3f} to {agreement.high:+.3f}"
