@@ -22,6 +22,7 @@ from napari_sr._napari.parts.noise_row import NoiseRow
 from napari_sr._napari.parts.panel import Choice, Form, text
 from napari_sr._napari.parts.preferences import DEVICES, preferred_settings
 from napari_sr._napari.parts.settings_form import SettingsForm, others
+from napari_sr._napari.super_resolve.pixel_size_row import PixelSizeRow
 from napari_sr.cards.model_card import ModelCard
 from napari_sr.methods.names import METHODS
 from napari_sr.settings import UpscaleSettings
@@ -78,6 +79,7 @@ class Choices(Form):
             tooltip="Run takes the other channels of this recording as well: layers of "
             "the same pixels in the same place.",
         )
+        self.pixel_size = PixelSizeRow(viewer)
         self.model, self.factor = ModelChoice(), FactorChoice()
         self.about, self.warning = text(name="about"), text(name="warning")
         self.noise = NoiseRow(found)
@@ -89,7 +91,8 @@ class Choices(Form):
         self.device, self.tile = rows["device"], rows["tile"]
         self._about_consistency = self.consistency.tooltip
         super().__init__(
-            *(self.layer, self.channels, self.planes, self.model, self.factor),
+            *(self.layer, self.pixel_size, self.channels, self.planes),
+            *(self.model, self.factor),
             *(self.about, self.warning, self.noise, self.first),
         )
         self.layer.changed.connect(self._show_layer)
@@ -148,6 +151,7 @@ class Choices(Form):
         self.show_row(self.planes, has_planes)
         has_more = layer is not None and bool(channels_of(layer, self._viewer.layers))
         self.show_row(self.channels, has_more)
+        self.pixel_size.offer(layer)
 
     def show_machine(self, machine: Machine) -> None:
         """Say what each device is, how much of it is free, and what auto means."""
@@ -160,6 +164,7 @@ class Choices(Form):
         self.tile.native.setSpecialValueText(auto)
         self.warning.value = machine.warning
         self.show_row(self.warning, bool(machine.warning))
+        self.pixel_size.offer(self.layer.value, machine.in_file)
 
     def _layers(self, _widget: object = None) -> list[tuple[str, Image]]:
         images = images_in(self._viewer.layers, colours=True)

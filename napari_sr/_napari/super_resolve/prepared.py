@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from napari_sr._napari.layers.pixel_size import axes_in_file
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.preferences import DEVICES
 from napari_sr.settings import UpscaleSettings
@@ -18,6 +19,7 @@ from napari_sr.settings import UpscaleSettings
 if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.request import UpscaleRequest
     from napari_sr.cards.model_card import ModelCard
+    from napari_sr.image.axis import Axis
     from napari_sr.image.intensity import NoiseLevel
     from napari_sr.image.stack import Stack
     from napari_sr.models.upscaler import Upscaler
@@ -38,6 +40,8 @@ class Machine:
     warning: str = ""
     """Why less is to be expected of the model for the recording, and whose images are
     like it."""
+    in_file: tuple[Axis, ...] = ()
+    """The pixel size that a file says, where its layer does not."""
 
 
 class Preparer:
@@ -83,6 +87,7 @@ class Preparer:
         factor: int | None,
         settings: UpscaleSettings,
         recording: Stack | None = None,
+        file: str | None = None,
     ) -> Machine:
         """Find out what the machine has, and what suits model, device and recording.
 
@@ -92,16 +97,20 @@ class Preparer:
             As in a `UpscaleRequest`.
         recording
             What is chosen, if it can be used.
+        file
+            Where its pixel size may be, if the layer lacks it.
         """
         load("napari_sr.upscaling.flow")
         from napari_sr.device import describe_device
 
         devices = {name: describe_device(name) for name in DEVICES}
+        in_file = axes_in_file(file, recording.shape) if file and recording else ()
         try:
             warning = self._warning(model, recording)
-            return Machine(devices, self._tile(model, factor, settings), warning)
+            tile = self._tile(model, factor, settings)
+            return Machine(devices, tile, warning, in_file)
         except (OSError, ValueError):  # a run says why
-            return Machine(devices, None)
+            return Machine(devices, None, in_file=in_file)
 
     def _warning(self, model: ModelCard | str, recording: Stack | None) -> str:
         """Compare a recording with what the model has learnt from, as far as known."""

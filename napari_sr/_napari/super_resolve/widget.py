@@ -18,6 +18,7 @@ from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.layers.pixel_size import file_behind
 from napari_sr._napari.layers.roles import result_to_save
 from napari_sr._napari.layers.writer import KINDS, save_layer
 from napari_sr._napari.parts.background import Background, when_closed
@@ -265,6 +266,7 @@ class SuperResolve(Panel):
             choices.wanted_factor,
             choices.settings,
             asked[1].stack if asked else None,
+            file_behind(asked[0]) if asked else None,
             title=None,
             result=choices.show_machine,
         )
