@@ -6,6 +6,7 @@ core's own settings.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
@@ -17,6 +18,7 @@ from napari_sr._napari.layers.roles import (
     images_in,
     is_truth,
 )
+from napari_sr._napari.layers.view import part_in_view, rectangle_on
 from napari_sr._napari.parts.model_choice import FactorChoice, ModelChoice
 from napari_sr._napari.parts.noise_row import NoiseRow
 from napari_sr._napari.parts.panel import Choice, Form, text
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 ELSEWHERE = ("z", "factor")
 """Previews are of one plane, so finer along z is for files and Python so far."""
 ALL, IN_VIEW = "all", "the one in view"
+WHOLE, ON_SCREEN, RECTANGLE = "whole plane", "what is in view", "a rectangle"
 FIRST = ("dial", "consistency", "device", "tile")
 """Settings that are in sight; noise has a row of its own, and the others are folded."""
 
@@ -73,6 +76,13 @@ class Choices(Form):
             tooltip="All of them, beginning with that in view, or that one alone; Run "
             "then does the rest.",
         )
+        self.part = Choice(
+            [WHOLE, ON_SCREEN, RECTANGLE],
+            name="part",
+            label="Part",
+            tooltip="Of each plane. A part has the pixels that it has in the whole. A "
+            "rectangle is that which is selected in a Shapes layer.",
+        )
         self.channels = CheckBox(
             name="channels",
             text="All channels",
@@ -92,6 +102,7 @@ class Choices(Form):
         self._about_consistency = self.consistency.tooltip
         super().__init__(
             *(self.layer, self.pixel_size, self.channels, self.planes),
+            self.part,
             *(self.model, self.factor),
             *(self.about, self.warning, self.noise, self.first),
         )
@@ -143,6 +154,22 @@ class Choices(Form):
             return []
         others = channels_of(layer, self._viewer.layers) if self.channels.value else []
         return [layer, *others]
+
+    def part_of(self, layer: Image) -> tuple[slice, slice] | None:
+        """Give the rows and columns of a layer that are chosen; all for None.
+
+        Raises
+        ------
+        NotInViewError
+            If nothing is in view, or drawn, in one sentence.
+        """
+        if self.part.value == WHOLE:
+            return None
+        if self.part.value == RECTANGLE:
+            found = rectangle_on(layer, self._viewer)
+        else:
+            found = part_in_view(layer, self._viewer, most=inf)
+        return found.rows, found.columns
 
     def _show_layer(self, *_: object) -> None:
         """Offer what there is to choose of the layer."""

@@ -69,7 +69,7 @@ class Preparer:
             upscaler = self._upscaler(request.model, request.factor, request.settings)
             # The dial changes neither range nor noise.
             settings = request.settings.model_copy(update={"dial": None})
-            question = replace(request, settings=settings)
+            question = replace(request, settings=settings, part=None)
             if self._planned is None or self._planned[0] != question:
                 plan = make_plan(request.stack, upscaler, settings)
                 self._planned = (question, plan)

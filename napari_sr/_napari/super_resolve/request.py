@@ -24,6 +24,8 @@ class UpscaleRequest:
     """For interpolations; None for a trained model, which has its own."""
     settings: UpscaleSettings
     """The same as those of Python and the command line."""
+    part: tuple[slice, slice] | None = None
+    """Recorded rows and columns, where not all of a plane is to be done."""
 
     @property
     def model_name(self) -> str:

@@ -189,7 +189,7 @@ class Running:
             self._last = self._current.layer
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
-        n_planes = result.request.stack.n_planes
+        n_planes = result.n_planes
         number = min(n_planes, len(result.done) + 1)
         parts = [f"Plane {number} of {n_planes}"]
         now = (monotonic(), step.tiles_done)
@@ -277,7 +277,7 @@ def _outcome(result: Result | None) -> str:
     if result is None:
         return "Stopped before the first plane was done."
     if not result.is_complete:
-        n_planes = result.request.stack.n_planes
+        n_planes = result.n_planes
         return (
             f"Stopped with {len(result.done)} of {n_planes} planes done; "
             f"Run does the rest."

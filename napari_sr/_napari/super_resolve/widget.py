@@ -6,6 +6,7 @@ are not postponed.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_sr._napari.layers.layer_stack import as_stack
 from napari_sr._napari.layers.pixel_size import file_behind
 from napari_sr._napari.layers.roles import result_to_save
+from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, save_layer
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.panel import (
@@ -37,7 +39,7 @@ from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
 from napari_sr._napari.super_resolve.closing import ask_before_closing
-from napari_sr._napari.super_resolve.controls import IN_VIEW, Choices
+from napari_sr._napari.super_resolve.controls import IN_VIEW, WHOLE, Choices
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview
 from napari_sr._napari.super_resolve.request import UpscaleRequest
@@ -144,7 +146,7 @@ class SuperResolve(Panel):
 
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
-        asked = [self._ask(show_error, layer) for layer in self.choices.layers]
+        asked = [self._ask_for_run(show_error, layer) for layer in self.choices.layers]
         if asked and None not in asked:
             self.preview_button.native.setChecked(False)
             only = self.choices.planes.value == IN_VIEW
@@ -197,7 +199,8 @@ class SuperResolve(Panel):
         asked = self._ask(show_error)
         if asked is not None:
             QApplication.clipboard().setText(python_script(*asked))
-            show_info("A Python script that does the same is in the clipboard.")
+            what = "the same" if self._is_whole else "the same of whole planes"
+            show_info(f"A Python script that does {what} is in the clipboard.")
 
     def save_as_recipe(self) -> None:
         """Ask for a file, and write a recipe of the same run into it."""
@@ -210,7 +213,12 @@ class SuperResolve(Panel):
         )
         if path:
             Path(path).write_text(upscale_recipe_text(recipe_of(*asked)), "utf-8")
-            show_info(f"Saved. Run it with: napari-sr upscale --recipe {path}")
+            what = "" if self._is_whole else ", of whole planes"
+            show_info(f"Saved{what}. Run it with: napari-sr upscale --recipe {path}")
+
+    @property
+    def _is_whole(self) -> bool:
+        return bool(self.choices.part.value == WHOLE)
 
     @property
     def settings(self) -> UpscaleSettings:
@@ -225,17 +233,29 @@ class SuperResolve(Panel):
         if layer is None:
             return None
         known = self._stacks.get(layer)
-        if known is None or known[0] is not layer.data:
-            # One stack for as long as the pixels are the same: see `Preparer`.
-            try:
+        try:
+            if known is None or known[0] is not layer.data:
+                # One stack for as long as the pixels are the same: see `Preparer`.
                 known = self._stacks[layer] = (layer.data, as_stack(layer))
-            except StackError as error:
-                refuse(explain(error))
-                return None
-        request = UpscaleRequest(
-            known[1], choices.model.model, choices.wanted_factor, choices.settings
-        )
-        return layer, request
+        except StackError as error:
+            refuse(explain(error))
+            return None
+        chosen = (choices.model.model, choices.wanted_factor, choices.settings)
+        return layer, UpscaleRequest(known[1], *chosen)
+
+    def _ask_for_run(
+        self, refuse: Callable[[str], object], layer: Image | None = None
+    ) -> tuple[Image, UpscaleRequest] | None:
+        """Gather what Run would do now, of the chosen part; else as `_ask`."""
+        asked = self._ask(refuse, layer)
+        if asked is None:
+            return None
+        try:
+            part = self.choices.part_of(asked[0])
+        except NotInViewError as error:
+            refuse(explain(error))
+            return None
+        return asked[0], replace(asked[1], part=part)
 
     def _on_changed(self) -> None:
         choices = self.choices
@@ -313,7 +333,7 @@ class SuperResolve(Panel):
         if not self._preview.is_on:
             self._say(running.sentence)
         if not running.is_on:
-            asked = self._ask(self._say)
+            asked = self._ask_for_run(self._say)
             self._offer_run(running.missing_of(asked[1]) if asked else 0)
 
     def _offer_run(self, n_missing: int) -> None:
@@ -343,6 +363,8 @@ class SuperResolve(Panel):
         self._look_timer.timeout.connect(self._look)
         when(self.native, QEvent.Type.Show, self._look_timer.start)
         when(self.native, QEvent.Type.Show, self._guard)
+        # Meanwhile the view may be another one, or a rectangle drawn.
+        when(self.native, QEvent.Type.Enter, self._refresh)
         parts = (self._preview, self._running, self._looking)  # a file is written
         when_closed(self.native, partial(_leave, parts))
 
