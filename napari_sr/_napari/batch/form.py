@@ -113,11 +113,6 @@ class BatchForm(Form):
         return Path(typed).expanduser() if typed else None
 
     @property
-    def wanted_factor(self) -> int | None:
-        """For methods; a trained model has its own."""
-        return self.factor.value if isinstance(self.model.model, str) else None
-
-    @property
     def settings(self) -> UpscaleSettings:
         """How to super-resolve; what is typed wrongly is a ValueError."""
         noise = self.noise.value.strip() or "auto"

@@ -110,7 +110,7 @@ class Batch(Panel):
             layers=layers,
             folder=form.folder,
             model=form.model.value,
-            factor=form.wanted_factor,
+            factor=form.factor.asked_of(form.model.model),
             settings=form.settings,
             compression=form.compression.value,
             replace=form.replace.value,

@@ -234,6 +234,12 @@ class _Rows(_Container):
         rows.labelForField(native).setToolTip(widget.tooltip)
         native.setAccessibleName(widget.label)
 
+    def _mgui_remove_widget(self, widget: Widget) -> None:
+        row = self._layout.takeRow(widget.native)
+        for item in filter(None, (row.labelItem, row.fieldItem)):
+            item.widget().hide()
+            item.widget().deleteLater()
+
 
 class _Line(_Container):
     """Side by side, or below each other where there is no room for that."""
@@ -290,10 +296,14 @@ class _Group(ContainerWidget[Widget]):
         super().__init__(widgets, labels=False, widget_type=self._kind, **options)
 
 
-class Form(_Group):
-    """Rows of a label and a field."""
+class Rows(_Group):
+    """Rows of a label and a field that may come and go."""
 
     _kind = _Rows
+
+
+class Form(Rows):
+    """Rows of a label and a field, which line up with those of the form around them."""
 
     def show_row(self, widget: Widget, is_shown: bool) -> None:
         """Show a row with its label, or neither."""

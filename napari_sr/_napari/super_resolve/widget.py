@@ -120,7 +120,7 @@ class SuperResolve(Panel):
             "how it was made.",
         )
         self.undo_button = button(
-            "Undo run", "Take the layer of the last run away; the recording stays."
+            "Undo run", "Take what the last run has made away; recordings stay."
         )
         self.copy_button = button(
             "Copy as Python", "Put a script that does the same into the clipboard."
@@ -153,7 +153,7 @@ class SuperResolve(Panel):
             self._running.start_all([one for one in asked if one], only=only)
 
     def undo(self) -> None:
-        """Take the layer of the last run away; the recording is as it was."""
+        """Take what the last run has made away; recordings are as they were."""
         self._running.undo()
 
     def use(self, model: str) -> None:
@@ -240,8 +240,7 @@ class SuperResolve(Panel):
         except StackError as error:
             refuse(explain(error))
             return None
-        chosen = (choices.model.model, choices.wanted_factor, choices.settings)
-        return layer, UpscaleRequest(known[1], *chosen)
+        return layer, choices.request_for(known[1], layer)
 
     def _ask_for_run(
         self, refuse: Callable[[str], object], layer: Image | None = None
@@ -283,7 +282,7 @@ class SuperResolve(Panel):
             once,
             self._preparer.look,
             choices.model.model,
-            choices.wanted_factor,
+            choices.factor.asked_of(choices.model.model),
             choices.settings,
             asked[1].stack if asked else None,
             file_behind(asked[0]) if asked else None,
@@ -323,7 +322,7 @@ class SuperResolve(Panel):
         self.stop_button.enabled = running.is_on
         can_save = self._result is not None and not self._saving.is_busy
         self.save_result_button.enabled = can_save
-        self.undo_button.enabled = running.last is not None and not running.is_on
+        self.undo_button.enabled = bool(running.last) and not running.is_on
         self.before_button.enabled = self._preview.is_on
         # Only when it changes: whatever touches the layout has all of the window laid
         # out and drawn again, and this is called after each tile.
@@ -365,7 +364,8 @@ class SuperResolve(Panel):
         when(self.native, QEvent.Type.Show, self._guard)
         # Meanwhile the view may be another one, or a rectangle drawn.
         when(self.native, QEvent.Type.Enter, self._refresh)
-        parts = (self._preview, self._running, self._looking)  # a file is written
+        # A file is written.
+        parts = (self._preview, self._running, self._looking, self.choices)
         when_closed(self.native, partial(_leave, parts))
 
 
@@ -373,7 +373,7 @@ def _say_nothing(_sentence: str) -> None:
     """Be silent: it is said elsewhere."""
 
 
-def _leave(parts: tuple[Preview, Running, Background]) -> None:
+def _leave(parts: tuple[Preview, Running, Background, Choices]) -> None:
     """Let go of the viewer, and end what is under way."""
     for part in parts:
         part.leave()
