@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from napari_sr._napari.parts.noise_row import FoundNoise
     from napari_sr._napari.super_resolve.prepared import Machine
-    from napari_sr.image.intensity import NoiseLevel
     from napari_sr.image.stack import Stack
 
 ELSEWHERE = ("z", "factor")
@@ -62,7 +62,7 @@ class Choices(Form):
     """
 
     def __init__(
-        self, viewer: ViewerModel, found: Callable[[], NoiseLevel | None]
+        self, viewer: ViewerModel, found: Callable[[], FoundNoise | None]
     ) -> None:
         self._viewer = viewer
         self.layer = Choice(

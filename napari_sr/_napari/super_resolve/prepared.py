@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sr._napari.layers.pixel_size import axes_in_file
 from napari_sr._napari.parts.heavy_imports import load
+from napari_sr._napari.parts.noise_row import FoundNoise
 from napari_sr._napari.parts.preferences import DEVICES
 from napari_sr.settings import UpscaleSettings
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.request import UpscaleRequest
     from napari_sr.cards.model_card import ModelCard
     from napari_sr.image.axis import Axis
-    from napari_sr.image.intensity import NoiseLevel
     from napari_sr.image.stack import Stack
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.upscaling.plan import Plan
@@ -52,6 +52,7 @@ class Preparer:
         self._loaded: _Kept = None
         self._set_up: _Kept = None
         self._planned: _Kept = None
+        self._found: _Kept = None
         self._described: tuple[Stack, dict[str, float]] | None = None
 
     def prepare(self, request: UpscaleRequest) -> tuple[Upscaler, Plan]:
@@ -73,13 +74,20 @@ class Preparer:
             if self._planned is None or self._planned[0] != question:
                 plan = make_plan(request.stack, upscaler, settings)
                 self._planned = (question, plan)
+                noise, ends = plan.recorded_noise, plan.intensity
+                if settings.noise == "auto" and noise is not None:
+                    found = FoundNoise(noise, (ends.low + ends.high) / 2)
+                    self._found = ((request.stack, request.model), found)
             plan = self._planned[1]
             dial = getattr(upscaler, "dial", None)
             return upscaler, plan.model_copy(update={"dial": dial})
 
-    def noise_found(self) -> NoiseLevel | None:
-        """Give the noise of the plan that was made last, where it has some."""
-        return self._planned[1].noise if self._planned else None
+    def noise_found(self, request: UpscaleRequest) -> FoundNoise | None:
+        """Give the noise that was found last, if it is that of the same recording."""
+        if self._found is None or self._found[0] != (request.stack, request.model):
+            return None
+        found: FoundNoise = self._found[1]
+        return found
 
     def look(
         self,

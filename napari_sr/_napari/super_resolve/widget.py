@@ -24,6 +24,7 @@ from napari_sr._napari.layers.roles import result_to_save
 from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, save_layer
 from napari_sr._napari.parts.background import Background, when_closed
+from napari_sr._napari.parts.noise_row import FoundNoise
 from napari_sr._napari.parts.panel import (
     Buttons,
     Panel,
@@ -76,7 +77,7 @@ class SuperResolve(Panel):
             self._say,
             self._end_preview,
         )
-        self.choices = Choices(napari_viewer, self._preparer.noise_found)
+        self.choices = Choices(napari_viewer, self._noise_found)
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
@@ -307,7 +308,12 @@ class SuperResolve(Panel):
     def _end_preview(self) -> None:
         self.preview_button.native.setChecked(False)
 
+    def _noise_found(self) -> FoundNoise | None:
+        asked = self._ask(_say_nothing)
+        return self._preparer.noise_found(asked[1]) if asked else None
+
     def _say(self, sentence: str) -> None:
+        self.choices.noise.show_found()  # there may be some since
         if self.status.value != sentence:
             self.status.value = sentence
 
