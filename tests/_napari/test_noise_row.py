@@ -94,9 +94,7 @@ def widget(viewer, qtbot, tiny_card):
     qtbot.waitUntil(lambda: not widget._preview.is_busy, timeout=WAIT)
 
 
-def test_the_preview_follows_the_slider_with_the_pixels_of_a_run(
-    viewer, widget, qtbot
-):
+def test_the_preview_follows_the_slider_with_the_pixels_of_a_run(viewer, widget, qtbot):
     widget.toggle_preview()
     strength = widget.strength
     qtbot.waitUntil(lambda: not strength.native.isHidden(), timeout=WAIT)

@@ -13,7 +13,7 @@ from napari.layers import Image
 from napari.layers._source import layer_source
 from qtpy.QtCore import Qt
 
-from napari_sr._napari.layers.pixel_size import axes_in_file, size_in_words
+from napari_sr._napari.layers.pixel_size import axes_in_file, lengths_of, size_in_words
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.image.stack import Axis
 
@@ -132,4 +132,4 @@ def test_sizes_are_said_as_they_are():
     assert size_in_words([x, x]) == "0.2 µm"
     assert size_in_words([y, x]) == "0.2 × 0.1 µm"
     assert size_in_words([Axis("z", 300, "nm"), y, x]) == "0.2 µm × 0.1 µm × 300 nm"
-    assert size_in_words([Axis("t", 3, "s"), y, y]) == "0.1 µm"
+    assert size_in_words(lengths_of([Axis("t", 3, "s"), y, y])) == "0.1 µm"

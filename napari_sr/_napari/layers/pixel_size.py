@@ -74,25 +74,28 @@ def use_axes(layer: Image, axes: Sequence[Axis]) -> None:
     layer.scale, layer.units = place["scale"], place["units"]
 
 
+def lengths_of(axes: Sequence[Axis]) -> list[Axis]:
+    """Keep the axes along which something has a length: time has none."""
+    return [axis for axis in axes if find_unit(axis.unit, "length")]
+
+
 def size_in_words(axes: Sequence[Axis]) -> str:
-    """Say how large pixels are: along x, y and, where its step is known, z.
+    """Say how large pixels or voxels are, the last axis first.
 
     Parameters
     ----------
     axes
-        Of a stack.
+        One or more; z, y and x for a voxel.
 
     Returns
     -------
     str
-        Such as "0.2 µm" or "0.2 × 0.2 × 0.7 µm"; "pixels" where nothing is known.
+        Such as "0.2 µm" or "0.2 × 0.2 × 0.7 µm".
     """
-    of_z = [axis for axis in axes[:-2] if find_unit(axis.unit, "length")]
-    chosen = [*axes[:-3:-1], *of_z]
-    units = [find_unit(axis.unit, "length") for axis in chosen]
-    sizes = [f"{axis.spacing:.3g}" for axis in chosen]
+    units = [find_unit(axis.unit, "length") for axis in axes[::-1]]
+    sizes = [f"{axis.spacing:.3g}" for axis in axes[::-1]]
     names = [unit.ome if unit else "px" for unit in units]
     if len(set(names)) > 1:
         return " × ".join(map(" ".join, zip(sizes, names, strict=True)))
-    shown = sizes[:1] if len(chosen) == 2 and len(set(sizes)) == 1 else sizes
+    shown = sizes[:1] if len(axes) == 2 and len(set(sizes)) == 1 else sizes
     return f"{' × '.join(shown)} {names[0]}"

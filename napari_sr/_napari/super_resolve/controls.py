@@ -28,6 +28,7 @@ from napari_sr._napari.parts.settings_form import SettingsForm, others
 from napari_sr._napari.super_resolve.layer_models import LayerModels
 from napari_sr._napari.super_resolve.pixel_size_row import PixelSizeRow
 from napari_sr._napari.super_resolve.request import UpscaleRequest
+from napari_sr._napari.super_resolve.z_row import ZRow
 from napari_sr.cards.model_card import ModelCard
 from napari_sr.methods.names import METHODS
 from napari_sr.settings import UpscaleSettings
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.prepared import Machine
     from napari_sr.image.stack import Stack
 
-ELSEWHERE = ("z", "factor")
-"""Previews are of one plane, so finer along z is for files and Python so far."""
 ALL, IN_VIEW = "all", "the one in view"
 WHOLE, ON_SCREEN, RECTANGLE = "whole plane", "what is in view", "a rectangle"
 FIRST = ("dial", "consistency", "device", "tile")
@@ -102,9 +101,9 @@ class Choices(Form):
         self.models = LayerModels()
         self.model, self.factor = ModelChoice(), FactorChoice()
         self.about, self.warning = text(name="about"), text(name="warning")
-        self.noise = NoiseRow(found)
+        self.noise, self.z = NoiseRow(found), ZRow()
         self.first = SettingsForm(UpscaleSettings, FIRST)
-        more = others(UpscaleSettings, (*FIRST, "noise", *ELSEWHERE))
+        more = others(UpscaleSettings, (*FIRST, "noise", "z", "factor"))
         self.more = SettingsForm(UpscaleSettings, more)
         rows = self.first.rows
         self.dial, self.consistency = rows["dial"], rows["consistency"]
@@ -113,7 +112,7 @@ class Choices(Form):
         super().__init__(
             *(self.layer, self.pixel_size, self.channels, self.selected),
             *(self.planes, self.part, self.model, self.factor, self.models),
-            *(self.about, self.warning, self.noise, self.first),
+            *(self.about, self.warning, self.z, self.noise, self.first),
         )
         self.layer.changed.connect(self._show_layer)
         viewer.layers.selection.events.changed.connect(self._show_layer)
@@ -136,6 +135,7 @@ class Choices(Form):
         return preferred_settings(
             **{
                 **self.more.values,
+                **self.z.values,
                 "device": self.device.value,
                 "tile": int(self.tile.value) or "auto",
                 "noise": self.noise.value,
@@ -219,6 +219,7 @@ class Choices(Form):
         layer = self.layer.value
         has_planes = layer is not None and not layer.rgb and layer.ndim > 2
         self.show_row(self.planes, has_planes)
+        self.z.offer(has_planes)
         has_more = layer is not None and bool(channels_of(layer, self._viewer.layers))
         self.show_row(self.channels, has_more)
         self.show_row(self.selected, len(self._selected) > 1)
@@ -242,6 +243,7 @@ class Choices(Form):
         self.tile.native.setSpecialValueText(auto)
         self.warning.value = machine.warning
         self.show_row(self.warning, bool(machine.warning))
+        self.z.say(machine.voxel)
         self.pixel_size.offer(self.layer.value, machine.in_file)
 
     def _layers(self, _widget: object = None) -> list[tuple[str, Image]]:

@@ -57,6 +57,20 @@ class Result:
         """Whether every plane is done."""
         return len(self.done) == self.n_planes
 
+    @property
+    def finer(self) -> list[float]:
+        """How many times as many pixels it has along each axis."""
+        z, factor = self.plan.z, self.plan.factor
+        leading = [1.0] * (len(self.levels[0].shape) - 2)
+        if z is not None:
+            leading[z.axis] = z.ratio
+        return [*leading, factor, factor]
+
+    def plane_of(self, recorded: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the plane in which the middle of a recorded one is."""
+        pairs = zip(recorded, self.finer, strict=False)
+        return tuple(int((i + 0.5) * finer) for i, finer in pairs)
+
     def part(self, index: tuple[int, ...]) -> Region:
         """Give what is to be computed of a plane, in pixels of the result."""
         part = self.request.part
@@ -104,7 +118,7 @@ def run(
     unfinished
         An earlier result of the same request, to be completed by the same plan.
     first
-        Plane to begin with.
+        Recorded plane to begin with.
     is_only
         Whether it is the only plane to do.
 
@@ -139,7 +153,9 @@ def _collect(
 
     upscaler, plan = preparer.prepare(request)
     result = unfinished or _begin(request, plan)
-    missing = result.missing(first)[: 1 if is_only else None]
+    # A volume is done slab by slab, and so from its first plane on.
+    begin = result.plane_of(first) if is_only or plan.z is None else ()
+    missing = result.missing(begin)[: 1 if is_only else None]
     parts = [result.part(index) for index in missing]
     for step in result_steps(request.stack, upscaler, result.plan, parts):
         result.take(step)

@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari_sr._napari.layers.pixel_size import file_behind, size_in_words, use_axes
+from napari_sr._napari.layers.pixel_size import (
+    file_behind,
+    lengths_of,
+    size_in_words,
+    use_axes,
+)
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.panel import Form, button, connect, text
 
@@ -44,7 +49,7 @@ class PixelSizeRow(Form):
         if layer is not self._layer or axes:
             self._layer, self._axes = layer, axes
         is_used = layer in self._before
-        size = size_in_words(self._axes) if self._axes else ""
+        size = size_in_words(lengths_of(self._axes)) if self._axes else ""
         self.about.value = (
             f"The pixel size, {size}, is from the file."
             if is_used

@@ -15,6 +15,7 @@ from napari_sr._napari.layers.pixel_size import axes_in_file
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.noise_row import FoundNoise
 from napari_sr._napari.parts.preferences import DEVICES
+from napari_sr._napari.super_resolve.z_row import voxel_in_words
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Machine:
     warning: str = ""
     """Why less is to be expected of the model for the recording, and whose images are
     like it."""
+    voxel: str = ""
+    """What is to be said of its size, before and after."""
     in_file: tuple[Axis, ...] = ()
     """The pixel size that a file says, where its layer does not."""
 
@@ -115,8 +118,9 @@ class Preparer:
         in_file = axes_in_file(file, recording.shape) if file and recording else ()
         try:
             warning = self._warning(model, recording)
-            tile = self._tile(model, factor, settings)
-            return Machine(devices, tile, warning, in_file)
+            tile, fine = self._tile(model, factor, settings)
+            voxel = voxel_in_words(recording, fine, settings) if recording else ""
+            return Machine(devices, tile, warning, voxel, in_file)
         except (OSError, ValueError):  # a run says why
             return Machine(devices, None, in_file=in_file)
 
@@ -149,18 +153,16 @@ class Preparer:
 
     def _tile(
         self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings
-    ) -> int:
+    ) -> tuple[int, int]:
+        """Give the side of a tile, and the factor of the model."""
         from napari_sr.device import choose_device, choose_tile
 
         device = choose_device(settings.device)
         with self._lock:
             upscaler = self._upscaler(model, factor, settings)
-            return choose_tile(
-                upscaler.bytes_per_pixel,
-                upscaler.halo,
-                device,
-                settings.share_of_memory,
-            )
+            share = settings.share_of_memory
+            tile = choose_tile(upscaler.bytes_per_pixel, upscaler.halo, device, share)
+            return tile, upscaler.factor
 
     def _upscaler(
         self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings

@@ -45,7 +45,7 @@ class ResultLayer:
             metadata={"napari_sr": dict(result.provenance)},
             # The recording's, and so set once: the planes to come change nothing.
             **upscaled_look(source),
-            **upscaled_placement(source, result.plan.factor, first),
+            **upscaled_placement(source, result.finer, first),
         )
         self.layer.contrast_limits_range = source.contrast_limits_range
         self._mark()

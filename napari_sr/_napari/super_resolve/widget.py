@@ -18,8 +18,8 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_sr._napari.layers.layer_stack import as_stack
 from napari_sr._napari.layers.pixel_size import file_behind
+from napari_sr._napari.layers.place import as_stack, size_of
 from napari_sr._napari.layers.roles import result_to_save
 from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, save_layer
@@ -65,7 +65,7 @@ class SuperResolve(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._stacks: WeakKeyDictionary[Image, tuple[object, Stack]]
+        self._stacks: WeakKeyDictionary[Image, tuple[object, object, Stack]]
         self._stacks = WeakKeyDictionary()
         self._preparer = Preparer()
         self._looking, self._saving = Background(), Background(self._refresh)
@@ -235,13 +235,18 @@ class SuperResolve(Panel):
             return None
         known = self._stacks.get(layer)
         try:
-            if known is None or known[0] is not layer.data:
+            if (
+                known is None
+                or known[0] is not layer.data
+                or known[1] != size_of(layer)
+            ):
                 # One stack for as long as the pixels are the same: see `Preparer`.
-                known = self._stacks[layer] = (layer.data, as_stack(layer))
+                known = (layer.data, size_of(layer), as_stack(layer))
+                self._stacks[layer] = known
         except StackError as error:
             refuse(explain(error))
             return None
-        return layer, choices.request_for(known[1], layer)
+        return layer, choices.request_for(known[2], layer)
 
     def _ask_for_run(
         self, refuse: Callable[[str], object], layer: Image | None = None
