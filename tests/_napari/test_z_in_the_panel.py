@@ -70,7 +70,10 @@ def test_the_pixels_are_those_of_python_and_lie_where_the_recording_does(
 
     result = run(viewer, widget, qtbot)
 
-    axes = [sr.Axis(name, size, "um") for name, size in zip("zyx", VOXEL["scale"])]
+    axes = [
+        sr.Axis(name, size, "um")
+        for name, size in zip("zyx", VOXEL["scale"], strict=True)
+    ]
     stack = sr.Stack.from_array(counts(), axes=axes)
     model = sr.load_model("bicubic", factor=2)
     np.testing.assert_array_equal(result.data, sr.upscale(stack, model, **asked))

@@ -36,6 +36,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.parts.numbers import take_either_point
 from napari_sr._napari.parts.section import Section
 
 TEXT_MARGIN = 8
@@ -355,6 +356,7 @@ class Panel(_Group):
         self._widget._layout.addStretch(stretch)  # type: ignore[attr-defined]
         for before, after in pairwise(in_order(self.native)):
             QWidget.setTabOrder(before, after)
+        take_either_point(self.native)
 
 
 def _named(group: _Group, name: str) -> Widget | None:

@@ -13,6 +13,7 @@ from magicgui.widgets import CheckBox, FloatSlider, create_widget
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtWidgets import QSizePolicy
 
+from napari_sr._napari.parts.numbers import as_typed
 from napari_sr._napari.parts.panel import Choice, Form
 from napari_sr._napari.parts.preferences import DEVICES
 
@@ -135,7 +136,9 @@ def _kinds_of(field: FieldInfo) -> list[Any]:
 def _typed(value: object, kinds: list[Any]) -> object:
     """Split numbers that were typed; the settings check them."""
     if isinstance(value, str) and ";" in value:
-        return tuple(part.strip() for part in value.split(";"))
+        return tuple(as_typed(part) for part in value.split(";"))
+    if isinstance(value, str) and float in kinds:
+        return as_typed(value)
     if len(kinds) > 1 and get_args(kinds[-1]) == (AUTO,):
         return int(value) or AUTO  # type: ignore[call-overload]
     return value
