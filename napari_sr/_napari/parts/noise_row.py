@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from magicgui.widgets import FloatSlider, FloatSpinBox, Widget
 
-from napari_sr._napari.parts.panel import Choice, Form, button, connect
+from napari_sr._napari.parts.panel import Choice, Form, button
 from napari_sr.image.intensity import NoiseLevel
 from napari_sr.settings import UpscaleSettings
 
@@ -69,7 +69,7 @@ class NoiseRow(Form):
             tooltip="Its standard deviation in counts, at a signal between dark and "
             "bright. Draw it to remove more or less; the preview follows.",
         )
-        self.auto_button = button("Back to auto", "Remove what is found, as before.")
+        self.auto_button = button("Back to auto", self.remove_what_is_found)
         self.kind = Choice([AUTO, NONE, GIVEN], name="kind", label="Noise")
         self.level = {
             field.name: FloatSpinBox(
@@ -90,7 +90,6 @@ class NoiseRow(Form):
             row.changed.connect(self._show_strength)
         self.kind.changed.connect(self._on_kind)
         self.strength.changed.connect(self._on_strength)
-        connect(self._to_auto, self.auto_button)
         self.show_told(True)
 
     @property
@@ -150,7 +149,8 @@ class NoiseRow(Form):
                 self.kind.value = GIVEN
                 self._show(self._found.as_strong_as(strength))
 
-    def _to_auto(self) -> None:
+    def remove_what_is_found(self) -> None:
+        """Remove the noise that is found, as before."""
         self.kind.value = AUTO
 
     def _show(self, noise: NoiseLevel) -> None:

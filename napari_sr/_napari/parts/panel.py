@@ -9,6 +9,7 @@ from the console: `widget.model.value = "general-x2"; widget.run()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import cleandoc
 from itertools import pairwise
 from typing import Any
 
@@ -381,9 +382,23 @@ def in_order(widget: QWidget) -> Iterator[QWidget]:
                 yield from in_order(part)
 
 
-def button(text: str, tip: str, *, is_main: bool = False) -> PushButton:
-    """Make a button; the main one of a panel stands out."""
-    made = PushButton(text=text, tooltip=tip)
+def button(
+    text: str, act: Callable[[], object], *, is_main: bool = False
+) -> PushButton:
+    """Make a button; the main one of a panel stands out.
+
+    Parameters
+    ----------
+    text
+        What stands on it.
+    act
+        What it does; the first paragraph of its docstring explains it to the user.
+    is_main
+        Whether it is the main one.
+    """
+    explained = cleandoc(act.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+    made = PushButton(text=text, tooltip=explained)
+    connect(act, made)
     if is_main:
         made.native.setObjectName("run")
     return made

@@ -1,4 +1,4 @@
-"""Rows made from the fields of a settings type.
+"""Rows made from the fields of a settings type, or of what only a panel asks for.
 
 This module alone makes a row from a field: its choices, its range and its explanation
 are the field's own, so that a new setting appears without a line of code in any panel.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from magicgui.widgets import CheckBox, FloatSlider, create_widget
 from magicgui.widgets.bases import ValueWidget
+from pydantic import BaseModel, ConfigDict
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_sr._napari.parts.numbers import as_typed
@@ -20,12 +21,17 @@ from napari_sr._napari.parts.preferences import DEVICES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
 _BOUNDS = {"ge": "min", "gt": "min", "le": "max", "lt": "max"}
 _MOST = 1e9
 AUTO = "auto"
+
+
+class Asked(BaseModel):
+    """What a panel asks for beside the settings: a field for each row."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class SettingsForm(Form):
@@ -54,6 +60,11 @@ class SettingsForm(Form):
             for name, row in self.rows.items()
             if row.value != self._defaults[name]
         }
+
+
+def rows_of(settings: type[BaseModel]) -> dict[str, Any]:
+    """Make a row for each field, by its name."""
+    return {name: row_of(name, each) for name, each in settings.model_fields.items()}
 
 
 def others(settings: type[BaseModel], drawn: Iterable[str]) -> list[str]:
@@ -119,6 +130,7 @@ def row_of(name: str, field: FieldInfo) -> ValueWidget[Any]:
             "" if default is None else str(default), str, name=options.pop("name"),
             label=label, options=options,
         )  # fmt: skip
+        row.native.setPlaceholderText("".join(field.examples or ()))
     row.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return row  # type: ignore[no-any-return]
 

@@ -7,9 +7,9 @@ core's own settings.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from magicgui.widgets import CheckBox
+from pydantic import Field
 from qtpy.QtCore import Qt
 
 from napari_sr._napari.layers.roles import (
@@ -24,7 +24,7 @@ from napari_sr._napari.parts.model_choice import FactorChoice, ModelChoice
 from napari_sr._napari.parts.noise_row import NoiseRow
 from napari_sr._napari.parts.panel import Choice, Form, connect, text
 from napari_sr._napari.parts.preferences import DEVICES, preferred_settings
-from napari_sr._napari.parts.settings_form import SettingsForm, others
+from napari_sr._napari.parts.settings_form import Asked, SettingsForm, others
 from napari_sr._napari.super_resolve.layer_models import LayerModels
 from napari_sr._napari.super_resolve.pixel_size_row import PixelSizeRow
 from napari_sr._napari.super_resolve.request import UpscaleRequest
@@ -43,10 +43,25 @@ if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.prepared import Machine
     from napari_sr.image.stack import Stack
 
-ALL, IN_VIEW = "all", "the one in view"
-WHOLE, ON_SCREEN, RECTANGLE = "whole plane", "what is in view", "a rectangle"
+IN_VIEW, WHOLE, RECTANGLE = "the one in view", "whole plane", "a rectangle"
 FIRST = ("dial", "consistency", "device", "tile")
 """Settings that are in sight; noise has a row of its own, and the others are folded."""
+
+
+class Reach(Asked):
+    """How much one click runs."""
+
+    channels: bool = Field(False, title="All channels")
+    """Run takes the other channels of this recording as well: layers of the same pixels
+    in the same place."""
+    selected: bool = Field(False, title="All selected layers")
+    """Run takes all recordings that are selected in the layer list."""
+    planes: Literal["all", "the one in view"] = "all"
+    """All of them, beginning with that in view, or that one alone; Run then does the
+    rest."""
+    part: Literal["whole plane", "what is in view", "a rectangle"] = "whole plane"
+    """Of each plane. A part has the pixels that it has in the whole. A rectangle is
+    that which is selected in a Shapes layer."""
 
 
 class Choices(Form):
@@ -72,33 +87,11 @@ class Choices(Form):
             tooltip="The recording: one channel; any number of planes.",
         )
         self.layer.native.setPlaceholderText("open or choose a recording")
-        self.planes = Choice(
-            [ALL, IN_VIEW],
-            name="planes",
-            label="Planes",
-            tooltip="All of them, beginning with that in view, or that one alone; Run "
-            "then does the rest.",
-        )
-        self.part = Choice(
-            [WHOLE, ON_SCREEN, RECTANGLE],
-            name="part",
-            label="Part",
-            tooltip="Of each plane. A part has the pixels that it has in the whole. A "
-            "rectangle is that which is selected in a Shapes layer.",
-        )
-        self.channels = CheckBox(
-            name="channels",
-            text="All channels",
-            tooltip="Run takes the other channels of this recording as well: layers of "
-            "the same pixels in the same place.",
-        )
-        self.pixel_size = PixelSizeRow(viewer)
-        self.selected = CheckBox(
-            name="selected",
-            text="All selected layers",
-            tooltip="Run takes all recordings that are selected in the layer list.",
-        )
-        self.models = LayerModels()
+        self.reach = SettingsForm(Reach, Reach.model_fields)
+        reach = self.reach.rows
+        self.channels, self.selected = reach["channels"], reach["selected"]
+        self.planes, self.part = reach["planes"], reach["part"]
+        self.pixel_size, self.models = PixelSizeRow(viewer), LayerModels()
         self.model, self.factor = ModelChoice(), FactorChoice()
         self.about, self.warning = text(name="about"), text(name="warning")
         self.noise, self.z = NoiseRow(found), ZRow()
@@ -110,8 +103,8 @@ class Choices(Form):
         self.device, self.tile = rows["device"], rows["tile"]
         self._about_consistency = self.consistency.tooltip
         super().__init__(
-            *(self.layer, self.pixel_size, self.channels, self.selected),
-            *(self.planes, self.part, self.model, self.factor, self.models),
+            *(self.layer, self.pixel_size, self.reach),
+            *(self.model, self.factor, self.models),
             *(self.about, self.warning, self.z, self.noise, self.first),
         )
         self.layer.changed.connect(self._show_layer)

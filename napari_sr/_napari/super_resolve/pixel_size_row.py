@@ -15,7 +15,7 @@ from napari_sr._napari.layers.pixel_size import (
     use_axes,
 )
 from napari_sr._napari.layers.roles import images_in
-from napari_sr._napari.parts.panel import Form, button, connect, text
+from napari_sr._napari.parts.panel import Form, button, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +40,11 @@ class PixelSizeRow(Form):
         self._layer: Image | None = None
         self._axes: Sequence[Axis] = ()
         self._before: WeakKeyDictionary[Image, tuple[Any, Any]] = WeakKeyDictionary()
-        self.about, self.use_button = text(name="pixel_size"), button("Use it", "")
+        self.about, self.use_button = (
+            text(name="pixel_size"),
+            button("Use it", self.use_or_take_back),
+        )
         super().__init__(self.about, self.use_button)
-        connect(self.use_or_take_back, self.use_button)
 
     def offer(self, layer: Image | None, axes: Sequence[Axis] = ()) -> None:
         """Say what the file says of a layer that does not say it; or nothing."""

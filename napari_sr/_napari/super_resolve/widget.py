@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from magicgui.widgets import FloatSlider
+from magicgui.widgets import FloatSlider, PushButton
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
@@ -30,7 +30,6 @@ from napari_sr._napari.parts.panel import (
     Panel,
     bar,
     button,
-    connect,
     show_progress,
     text,
     when,
@@ -87,15 +86,15 @@ class SuperResolve(Panel):
         self._refresh()
 
     def _lay_out(self) -> None:
-        self.preview_button = button(
-            "Preview",
-            "Super-resolve what is in view, with the pixels that Run would give. "
-            "Follows the view, the plane and the choices above.",
+        self.preview_button = PushButton(
+            text="Preview",
+            tooltip="Super-resolve what is in view, with the pixels that Run would "
+            "give. Follows the view, the plane and the choices above.",
         )
         self.preview_button.native.setCheckable(True)
-        self.before_button = button(
-            f"Before ({KEY})",
-            f"Hold it down, or the {KEY} key on the canvas, to see the recording.",
+        self.before_button = PushButton(
+            text=f"Before ({KEY})",
+            tooltip=f"Hold it, or the {KEY} key on the canvas, to see the recording.",
         )
         self.curtain = FloatSlider(
             min=0,
@@ -107,29 +106,16 @@ class SuperResolve(Panel):
             "result.",
         )
         self.curtain.native.setAccessibleName("Curtain between recording and result")
-        self.run_button = button("Run", "", is_main=True)
-        self.stop_button = button(
-            "Stop", "Stop after this tile; the planes done are kept."
-        )
+        self.run_button = button("Run", self.run, is_main=True)
+        self.stop_button = button("Stop", self.stop)
         self.bar, self.status = bar(), text()
         # Room for two lines from the start, so that nothing jumps.
         two_lines = 2 * self.status.native.fontMetrics().lineSpacing() + 4
         self.status.native.setMinimumHeight(two_lines)
-        self.save_result_button = button(
-            "Save result …",
-            "Write the selected result, or the newest one, with its pixel size and "
-            "how it was made.",
-        )
-        self.undo_button = button(
-            "Undo run", "Take what the last run has made away; recordings stay."
-        )
-        self.copy_button = button(
-            "Copy as Python", "Put a script that does the same into the clipboard."
-        )
-        self.recipe_button = button(
-            "Save as recipe …",
-            "Write a file for `napari-sr upscale --recipe FILE` that does the same.",
-        )
+        self.save_result_button = button("Save result …", self.save_result)
+        self.undo_button = button("Undo run", self.undo)
+        self.copy_button = button("Copy as Python", self.copy_as_python)
+        self.recipe_button = button("Save as recipe …", self.save_as_recipe)
         self.put(self.choices, self.fold("More settings", self.choices.more))
         self.put(Buttons(self.preview_button, self.before_button), self.curtain)
         self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
@@ -154,7 +140,7 @@ class SuperResolve(Panel):
             self._running.start_all([one for one in asked if one], only=only)
 
     def undo(self) -> None:
-        """Take what the last run has made away; recordings are as they were."""
+        """Take what the last run has made away; recordings stay."""
         self._running.undo()
 
     def use(self, model: str) -> None:
@@ -166,11 +152,14 @@ class SuperResolve(Panel):
         self.preview_button.native.toggle()
 
     def stop(self) -> None:
-        """Stop after the current tile; planes that are done stay."""
+        """Stop after this tile; the planes done are kept."""
         self._running.stop()
 
     def save_result(self) -> None:
-        """Ask for a file, and write the selected result, or the newest, into it."""
+        """Write the selected result, or the newest one, into a file.
+
+        With its pixel size, and how it was made.
+        """
         layer = self._result
         if layer is None or self._saving.is_busy:
             return
@@ -204,7 +193,7 @@ class SuperResolve(Panel):
             show_info(f"A Python script that does {what} is in the clipboard.")
 
     def save_as_recipe(self) -> None:
-        """Ask for a file, and write a recipe of the same run into it."""
+        """Write a file for `napari-sr upscale --recipe FILE` that does the same."""
         asked = self._ask(show_error)
         if asked is None:
             return
@@ -364,12 +353,6 @@ class SuperResolve(Panel):
         before.pressed.connect(lambda: self._preview.hold(True))
         before.released.connect(lambda: self._preview.hold(False))
         self.curtain.changed.connect(self._preview.set_curtain)
-        connect(self.run, self.run_button)
-        connect(self.stop, self.stop_button)
-        connect(self.save_result, self.save_result_button)
-        connect(self.undo, self.undo_button)
-        connect(self.copy_as_python, self.copy_button)
-        connect(self.save_as_recipe, self.recipe_button)
         self._look_timer.timeout.connect(self._look)
         when(self.native, QEvent.Type.Show, self._look_timer.start)
         when(self.native, QEvent.Type.Show, self._guard)

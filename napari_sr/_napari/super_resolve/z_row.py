@@ -5,12 +5,13 @@ This module alone knows how that is chosen, and what is said of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from magicgui.widgets import CheckBox, FloatSpinBox
+from pydantic import Field
 
 from napari_sr._napari.layers.pixel_size import size_in_words
-from napari_sr._napari.parts.panel import Choice, Form, text
+from napari_sr._napari.parts.panel import Form, text
+from napari_sr._napari.parts.settings_form import Asked, rows_of
 from napari_sr.image.stack import StackError
 from napari_sr.settings import MOST_ALONG_Z, UpscaleSettings
 
@@ -23,33 +24,24 @@ _NOT_AT_ALL = 1.01
 """Planes for each recorded one below which a voxel is as good as isotropic."""
 
 
+class AlongZ(Asked):
+    """What is asked for along z."""
+
+    z: Literal["off", "isotropic", "a number"] = Field("off", title=_FIELDS["z"].title)
+    """By the same model. Isotropic: in steps as small as the pixels of the result. Run
+    does it; the preview shows the plane."""
+    z_planes: float = Field(2.0, ge=1, le=MOST_ALONG_Z, title="Planes for each")
+    """Of the result, for each recorded one: 2, 3.5, ..."""
+    z_alone: bool = Field(False, title="Leave the plane as it is")
+    """Finer along z alone: the result has the pixels of the recording."""
+
+
 class ZRow(Form):
     """Offers finer planes along z, and to leave the plane as it is."""
 
     def __init__(self) -> None:
-        self.kind = Choice(
-            [OFF, ISOTROPIC, NUMBER],
-            name="z",
-            label=str(_FIELDS["z"].title),
-            tooltip="By the same model. Isotropic: in steps as small as the pixels of "
-            "the result. Run does it; the preview shows the plane.",
-        )
-        self.planes = FloatSpinBox(
-            name="z_planes",
-            label="Planes for each",
-            tooltip="Of the result, for each recorded one: 2, 3.5, ...",
-            min=1,
-            max=MOST_ALONG_Z,
-            step=0.01,
-            value=2,
-        )
-        self.planes.native.setSingleStep(1)
-        self.planes.native.setKeyboardTracking(False)
-        self.alone = CheckBox(
-            name="z_alone",
-            text="Leave the plane as it is",
-            tooltip="Finer along z alone: the result has the pixels of the recording.",
-        )
+        rows = rows_of(AlongZ)
+        self.kind, self.planes, self.alone = rows.values()
         self.voxel = text(name="voxel")
         super().__init__(self.kind, self.planes, self.alone, self.voxel, name="along_z")
         self._has_z = False
