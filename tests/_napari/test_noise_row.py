@@ -1,4 +1,4 @@
-"""The noise found is a number that can be drawn, and the preview follows it."""
+"""The noise found is a number that can be dragged, and the preview follows it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_strength_is_the_deviation_at_a_signal_and_keeps_the_kind():
     assert FOUND.strength_of(NoiseLevel(offset=9999)) == 0
 
 
-def test_what_is_found_is_shown_and_draws_a_given_level(qtbot):
+def test_what_is_found_is_shown_and_dragged_to_a_given_level(qtbot):
     row = NoiseRow(lambda: FOUND)
     qtbot.addWidget(row.native)
     assert row.strength.native.isHidden()
@@ -74,7 +74,7 @@ def test_noise_of_a_recording_between_0_and_1_is_not_rounded_away(qtbot):
 
 
 @pytest.mark.parametrize("found", [None, FoundNoise(NoiseLevel(), 100)])
-def test_where_there_is_none_there_is_nothing_to_draw(qtbot, found):
+def test_where_there_is_none_there_is_nothing_to_drag(qtbot, found):
     row = NoiseRow(lambda: found)
     qtbot.addWidget(row.native)
 

@@ -57,9 +57,9 @@ def press(button, qtbot) -> None:
 @pytest.mark.parametrize(
     ("shape", "axes", "size"),
     [
-        ((20, 24), "YX", "0.2 µm"),
-        ((5, 20, 24), "ZYX", "0.2 × 0.2 × 0.7 µm"),
-        ((5, 2, 20, 24), "ZCYX", "0.2 × 0.2 × 0.7 µm"),
+        ((20, 24), "YX", "0.2\u00a0µm"),
+        ((5, 20, 24), "ZYX", "0.2 × 0.2 × 0.7\u00a0µm"),
+        ((5, 2, 20, 24), "ZCYX", "0.2 × 0.2 × 0.7\u00a0µm"),
     ],
 )
 def test_the_pixel_size_of_the_file_is_taken_and_given_back(
@@ -68,7 +68,8 @@ def test_the_pixel_size_of_the_file_is_taken_and_given_back(
     layer = opened(viewer, tmp_path / "a.tif", write(tmp_path / "a.tif", shape, axes))
     row = widget.choices.pixel_size
     qtbot.waitUntil(row.use_button.native.isVisible, timeout=WAIT)
-    assert row.use_button.text == f"Use {size} from the file"
+    assert row.about.value == f"Pixel size in the file: {size}"
+    assert row.use_button.text == "Use it"
 
     press(row.use_button, qtbot)
 
@@ -77,11 +78,11 @@ def test_the_pixel_size_of_the_file_is_taken_and_given_back(
     assert [str(unit) for unit in layer.units] == [
         "pixel" if name == "C" else "micrometer" for name in axes
     ]
-    assert size in row.about.value
+    assert row.use_button.text == "Take it back"
     press(row.use_button, qtbot)
     np.testing.assert_array_equal(layer.scale, 1)
     assert {str(unit) for unit in layer.units} == {"pixel"}
-    assert row.use_button.text == f"Use {size} from the file"
+    assert row.use_button.text == "Use it"
 
 
 def test_a_result_has_the_pixel_size_that_was_taken(viewer, widget, qtbot, tmp_path):
@@ -129,7 +130,10 @@ def test_a_layer_that_is_not_what_is_in_the_file_gets_nothing(tmp_path):
 def test_sizes_are_said_as_they_are():
     y, x = Axis("y", 0.1, "um"), Axis("x", 0.2, "um")
 
-    assert size_in_words([x, x]) == "0.2 µm"
-    assert size_in_words([y, x]) == "0.2 × 0.1 µm"
-    assert size_in_words([Axis("z", 300, "nm"), y, x]) == "0.2 µm × 0.1 µm × 300 nm"
-    assert size_in_words(lengths_of([Axis("t", 3, "s"), y, y])) == "0.1 µm"
+    assert size_in_words([x, x]) == "0.2\u00a0µm"
+    assert size_in_words([y, x]) == "0.2 × 0.1\u00a0µm"
+    assert (
+        size_in_words([Axis("z", 300, "nm"), y, x])
+        == "0.2\u00a0µm × 0.1\u00a0µm × 300\u00a0nm"
+    )
+    assert size_in_words(lengths_of([Axis("t", 3, "s"), y, y])) == "0.1\u00a0µm"

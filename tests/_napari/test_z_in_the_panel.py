@@ -152,14 +152,14 @@ def test_the_voxel_is_said_before_and_after(viewer, widget, qtbot):
         qtbot.waitUntil(lambda: widget.voxel.value == words, timeout=WAIT)
         assert widget.voxel.native.isVisible()
 
-    says("Voxels of 0.2 × 0.2 × 0.7 µm become 7 times as long as wide: finer in the "
-         "plane alone.")  # fmt: skip
+    says("Voxels of 0.2 × 0.2 × 0.7\u00a0µm become 7 times as long as wide: finer in "
+         "the plane alone.")  # fmt: skip
     widget.z.value = "isotropic"
-    says("0.2 × 0.2 × 0.7 µm → 0.1 × 0.1 × 0.1 µm")
+    says("0.2 × 0.2 × 0.7\u00a0µm → 0.1 × 0.1 × 0.1\u00a0µm")
     widget.z_alone.value = True
-    says("0.2 × 0.2 × 0.7 µm → 0.2 × 0.2 × 0.2 µm")
+    says("0.2 × 0.2 × 0.7\u00a0µm → 0.2 × 0.2 × 0.2\u00a0µm")
     widget.z.value, widget.z_planes.value = "a number", 2
-    says("0.2 × 0.2 × 0.7 µm → 0.2 × 0.2 × 0.35 µm")
+    says("0.2 × 0.2 × 0.7\u00a0µm → 0.2 × 0.2 × 0.35\u00a0µm")
     viewer.layers["bone"].scale = (0.1, 0.2, 0.2)
     widget.z.value = "off"
     qtbot.waitUntil(lambda: widget.voxel.native.isHidden(), timeout=WAIT)

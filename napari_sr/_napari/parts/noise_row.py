@@ -56,7 +56,7 @@ class NoiseRow(Form):
     Parameters
     ----------
     found
-        Gives the level that was found last, from which a given one is drawn; None where
+        Gives the level that was found last, with which a given one begins; None where
         none was found yet.
     """
 
@@ -65,9 +65,10 @@ class NoiseRow(Form):
         self._found: FoundNoise | None = None
         self.strength = FloatSlider(
             name="strength",
-            label="Noise found",
-            tooltip="Its standard deviation in counts, at a signal between dark and "
-            "bright. Draw it to remove more or less; the preview follows.",
+            label="Noise σ",
+            tooltip="Of the noise that is removed: its standard deviation in counts, "
+            "at a signal between dark and bright. As found, until you drag it; the "
+            "preview follows.",
         )
         self.auto_button = button("Back to auto", self.remove_what_is_found)
         self.kind = Choice([AUTO, NONE, GIVEN], name="kind", label="Noise")
@@ -122,7 +123,7 @@ class NoiseRow(Form):
         self._show_rows()
 
     def show_found(self) -> None:
-        """Show what was found since, as a number that can be drawn."""
+        """Show what was found since, as a number that can be dragged."""
         found = self._look_up()
         if found == self._found:
             return

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 AS_ABOVE = "as above"
+_LETTERS = 18
+"""Of a name that has room in letters of any size."""
 
 
 class OwnModel(ModelChoice):
@@ -32,7 +34,10 @@ class OwnModel(ModelChoice):
 
     def __init__(self, layer: Image, factor: int) -> None:
         self._factor = factor
-        super().__init__(lambda offered: offered[0], label=layer.name)
+        self.of = layer.name
+        name = self.of if len(self.of) <= _LETTERS else f"{self.of[: _LETTERS - 1]}…"
+        super().__init__(lambda offered: offered[0], label=name)
+        self.tooltip = f"Model for {self.of}, or the one that is chosen above."
 
     def _offered(self, _widget: Any = None) -> list[tuple[str, str]]:  # noqa: ANN401
         offered, cards = super()._offered(), self._cards
@@ -64,23 +69,23 @@ class LayerModels(Rows):
         self._rows = [OwnModel(layer, factor) for layer in layers]
         self.extend(self._rows)
         for row in self._rows:
-            row.offer(before.get(row.label))
+            row.offer(before.get(row.of))
 
     @property
     def value(self) -> dict[str, str]:
         """The models that were chosen for some of the layers, by name of the layer."""
-        return {row.label: row.value for row in self._rows if row.value}
+        return {row.of: row.value for row in self._rows if row.value}
 
     @value.setter
     def value(self, models: Mapping[str, str]) -> None:
-        known = [row.label for row in self._rows]
+        known = [row.of for row in self._rows]
         if unknown := models.keys() - {*known}:
             raise ValueError(
                 f"Models are chosen for the layers that are run ({', '.join(known)}), "
                 f"and {', '.join(sorted(unknown))} is none of them."
             )
         for row in self._rows:
-            row.value = models.get(row.label, "")
+            row.value = models.get(row.of, "")
 
     def of(self, layer: Image) -> OwnModel | None:
         """Give the row of a layer for which a model was chosen."""

@@ -52,14 +52,8 @@ class PixelSizeRow(Form):
             self._layer, self._axes = layer, axes
         is_used = layer in self._before
         size = size_in_words(lengths_of(self._axes)) if self._axes else ""
-        self.about.value = (
-            f"The pixel size, {size}, is from the file."
-            if is_used
-            else "The layer has no pixel size, but its file has."
-        )
-        self.use_button.text = (
-            "Take it back" if is_used else f"Use {size} from the file"
-        )
+        self.about.value = f"Pixel size in the file: {size}"
+        self.use_button.text = "Take it back" if is_used else "Use it"
         self.use_button.tooltip = (
             "Let one pixel be one unit of the viewer again."
             if is_used

@@ -32,7 +32,7 @@ class AlongZ(Asked):
     does it; the preview shows the plane."""
     z_planes: float = Field(2.0, ge=1, le=MOST_ALONG_Z, title="Planes for each")
     """Of the result, for each recorded one: 2, 3.5, ..."""
-    z_alone: bool = Field(False, title="Leave the plane as it is")
+    z_alone: bool = Field(False, title="Keep the plane")
     """Finer along z alone: the result has the pixels of the recording."""
 
 
