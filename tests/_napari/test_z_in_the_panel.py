@@ -47,6 +47,11 @@ def run(viewer, widget, qtbot):
     return viewer.layers[-1]
 
 
+def breakable(words) -> str:
+    """Give words with the spaces at which a line is not to be broken as any other."""
+    return words.replace("\u00a0", " ")
+
+
 def corners(layer) -> np.ndarray:
     """Give the outer corners of the first and the last voxel, in the world."""
     ends = (np.full(layer.ndim, -0.5), np.array(layer.data.shape) - 0.5)
@@ -149,17 +154,17 @@ def test_the_voxel_is_said_before_and_after(viewer, widget, qtbot):
     widget.native.show()
 
     def says(words) -> None:
-        qtbot.waitUntil(lambda: widget.voxel.value == words, timeout=WAIT)
+        qtbot.waitUntil(lambda: breakable(widget.voxel.value) == words, timeout=WAIT)
         assert widget.voxel.native.isVisible()
 
-    says("Voxels of 0.2 × 0.2 × 0.7\u00a0µm become 7 times as long as wide: finer in "
+    says("Voxels of 0.2 × 0.2 × 0.7 µm become 7 times as long as wide: finer in "
          "the plane alone.")  # fmt: skip
     widget.z.value = "isotropic"
-    says("0.2 × 0.2 × 0.7\u00a0µm → 0.1 × 0.1 × 0.1\u00a0µm")
+    says("0.2 × 0.2 × 0.7 µm → 0.1 × 0.1 × 0.1 µm")
     widget.z_alone.value = True
-    says("0.2 × 0.2 × 0.7\u00a0µm → 0.2 × 0.2 × 0.2\u00a0µm")
+    says("0.2 × 0.2 × 0.7 µm → 0.2 × 0.2 × 0.2 µm")
     widget.z.value, widget.z_planes.value = "a number", 2
-    says("0.2 × 0.2 × 0.7\u00a0µm → 0.2 × 0.2 × 0.35\u00a0µm")
+    says("0.2 × 0.2 × 0.7 µm → 0.2 × 0.2 × 0.35 µm")
     viewer.layers["bone"].scale = (0.1, 0.2, 0.2)
     widget.z.value = "off"
     qtbot.waitUntil(lambda: widget.voxel.native.isHidden(), timeout=WAIT)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-_AND_UNIT = "\u00a0"
-"""A line is not broken between a number and its unit."""
+_SPACE = "\u00a0"
+"""At which no line is broken."""
+_TIMES = f"{_SPACE}×{_SPACE}"
 OURS = "napari-sr"
 """The reader that keeps what a file says."""
 
@@ -98,6 +99,6 @@ def size_in_words(axes: Sequence[Axis]) -> str:
     sizes = [f"{axis.spacing:.3g}" for axis in axes[::-1]]
     names = [unit.ome if unit else "px" for unit in units]
     if len(set(names)) > 1:
-        return " × ".join(map(_AND_UNIT.join, zip(sizes, names, strict=True)))
+        return _TIMES.join(map(_SPACE.join, zip(sizes, names, strict=True)))
     shown = sizes[:1] if len(axes) == 2 and len(set(sizes)) == 1 else sizes
-    return f"{' × '.join(shown)}{_AND_UNIT}{names[0]}"
+    return f"{_TIMES.join(shown)}{_SPACE}{names[0]}"

@@ -23,12 +23,14 @@ from magicgui.widgets.bases import (
 )
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QBoxLayout,
     QComboBox,
     QFormLayout,
     QFrame,
     QLineEdit,
     QProgressBar,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QStyle,
@@ -283,6 +285,15 @@ class _Column(_Container):
         self._qwidget = area
         self._layout.setContentsMargins(6, 4, 6, 4)
         self._layout.setSpacing(6)
+        _Watching(inside, QEvent.Type.LayoutRequest, self._follow_font)
+
+    def _follow_font(self) -> None:
+        """Give tables the letters of buttons: napari's themes forget them."""
+        inside = self._qwidget.widget()
+        button = inside.findChild(QPushButton)
+        for view in inside.findChildren(QAbstractItemView) if button else ():
+            if view.font() != button.font():
+                view.setFont(button.font())
 
     def _mgui_get_native_widget(self) -> QWidget:
         return self._qwidget

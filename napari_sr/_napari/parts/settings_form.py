@@ -104,7 +104,9 @@ def row_of(name: str, field: FieldInfo) -> ValueWidget[Any]:
     elif kinds == [bool]:
         row = CheckBox(value=bool(default), text=options.pop("label"), **options)
     elif kinds == [float] and len(bounds) == 2:
-        row = FloatSlider(value=default or 0.0, step=0.01, **bounds, **options)
+        n_decimals = max(2, len(f"{default or 0:g}".partition(".")[2]))
+        options |= {"step": 10**-n_decimals, **bounds}
+        row = FloatSlider(value=default or 0.0, **options)
     elif kinds[0] in (int, float) and (len(kinds) == 1 or default == AUTO):
         # Of these two only the box of floats can show a word for its lowest value.
         number = float if default == AUTO else kinds[0]
