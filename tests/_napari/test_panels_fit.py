@@ -83,6 +83,7 @@ def test_tables_follow_the_font(viewer, qtbot, size):
     dock.show()
 
     qtbot.waitUntil(lambda: panel.table.font().pointSize() == size)
+    assert not panel.table.font().bold()
     needed = panel.table.fontMetrics().height()
     assert panel.table.rowHeight(0) >= needed
 

@@ -137,5 +137,6 @@ def test_sizes_are_said_as_they_are():
 
     assert breakable(size_in_words([x, x])) == "0.2 µm"
     assert breakable(size_in_words([y, x])) == "0.2 × 0.1 µm"
-    assert size_in_words([Axis("z", 300, "nm"), y, x]) == "0.2 µm × 0.1 µm × 300 nm"
+    voxel = [Axis("z", 300, "nm"), y, x]
+    assert breakable(size_in_words(voxel)) == "0.2 µm × 0.1 µm × 300 nm"
     assert breakable(size_in_words(lengths_of([Axis("t", 3, "s"), y, y]))) == "0.1 µm"

@@ -292,8 +292,10 @@ class _Column(_Container):
         inside = self._qwidget.widget()
         button = inside.findChild(QPushButton)
         for view in inside.findChildren(QAbstractItemView) if button else ():
-            if view.font() != button.font():
-                view.setFont(button.font())
+            font, size = view.font(), button.font().pointSizeF()
+            if size > 0 and font.pointSizeF() != size:
+                font.setPointSizeF(size)
+                view.setFont(font)
 
     def _mgui_get_native_widget(self) -> QWidget:
         return self._qwidget
