@@ -248,7 +248,7 @@ def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):
         noise=napari_sr.NoiseLevel(gain=2, read=5, offset=100), device="cpu"
     )
     assert form.settings == expected
-    assert form.wanted_factor is None
+    assert form.factor.asked_of(form.model.model) is None
 
 
 def test_the_folder_and_the_model_are_remembered(viewer, widget, recordings, qtbot):

@@ -12,7 +12,7 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from napari.layers import Image
 from napari.layers._source import layer_source
 
-from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.super_resolve.as_script import (
     PLACEHOLDER,
     python_script,

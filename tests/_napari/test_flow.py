@@ -9,7 +9,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 
 from napari.layers import Image
 
-from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.request import UpscaleRequest

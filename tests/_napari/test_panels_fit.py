@@ -14,10 +14,13 @@ from napari_sr._napari.batch.widget import Batch
 from napari_sr._napari.compare.widget import Compare
 from napari_sr._napari.fine_tune.widget import FineTune
 from napari_sr._napari.models.widget import Models
+from napari_sr._napari.parts.noise_row import FoundNoise
 from napari_sr._napari.parts.panel import in_order
 from napari_sr._napari.parts.section import Section
 from napari_sr._napari.quality.widget import QualityTable
 from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.image.axis import Axis
+from napari_sr.image.intensity import NoiseLevel
 from tools.screenshots.panels import FONTS, HEIGHT, WIDTH, faults_of
 
 PANELS = (SuperResolve, FineTune, QualityTable, Compare, Batch, Models)
@@ -41,6 +44,48 @@ def test_a_panel_fits_a_small_screen(viewer, qtbot, kind, size):
 
     assert set(faults_of(dock)) == set()
     assert isinstance(panel.native, QScrollArea)
+
+
+@pytest.mark.parametrize("size", FONTS)
+def test_all_rows_that_a_recording_can_have_fit_as_well(viewer, qtbot, size):
+    for name in ("a long name " * 5, "DAPI", "FITC"):
+        viewer.add_image(np.zeros((3, 8, 8), np.uint16), name=name)
+    viewer.layers.selection = set(viewer.layers)
+    panel, dock = SuperResolve(viewer), QWidget()
+    qtbot.addWidget(dock)
+    column = QVBoxLayout(dock)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.addWidget(panel.native)
+    panel.channels.value, panel.z.value = True, "a number"
+    panel.choices.noise._look_up = lambda: FoundNoise(NoiseLevel(3, 40, 100), 12_000)
+    panel.choices.noise.show_found()
+    panel.strength.value = 55
+    voxel = [Axis(name, 0.175, "um") for name in "zyx"]
+    panel.choices.pixel_size.offer(panel.layer.value, voxel)
+    panel.choices.z.say("0.2 × 0.2 × 0.7 µm → 0.1 × 0.1 × 0.1 µm")
+    dock.setStyleSheet(f"QLabel, QPushButton, QComboBox {{ font-size: {size}pt; }}")
+    dock.resize(WIDTH, HEIGHT)
+    dock.show()
+    qtbot.wait(100)
+
+    assert set(faults_of(dock)) == set()
+    shown = (panel.models, panel.z_planes, panel.z_alone, panel.strength, panel.gain)
+    for row in (*shown, panel.selected, panel.pixel_size, panel.noise.auto_button):
+        assert row.native.isVisible(), row.name
+
+
+@pytest.mark.parametrize("size", FONTS)
+def test_tables_follow_the_font(viewer, qtbot, size):
+    panel, dock = Models(viewer), QWidget()
+    qtbot.addWidget(dock)
+    QVBoxLayout(dock).addWidget(panel.native)
+    dock.setStyleSheet(f"QLabel, QPushButton {{ font-size: {size}pt; }}")
+    dock.show()
+
+    qtbot.waitUntil(lambda: panel.table.font().pointSize() == size)
+    assert not panel.table.font().bold()
+    needed = panel.table.fontMetrics().height()
+    assert panel.table.rowHeight(0) >= needed
 
 
 @pytest.mark.parametrize("kind", PANELS, ids=lambda kind: kind.__name__)

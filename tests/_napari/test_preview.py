@@ -9,7 +9,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from napari_sr._napari.layers import view
-from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import is_only_looked_at
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview

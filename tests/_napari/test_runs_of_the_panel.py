@@ -11,6 +11,7 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMainWindow, QMessageBox
 
+import napari_sr as sr
 from napari_sr._napari.super_resolve import run as running
 from napari_sr._napari.super_resolve.run import Running
 from napari_sr._napari.super_resolve.widget import SuperResolve
@@ -124,3 +125,84 @@ def test_napari_is_not_closed_over_a_long_run_without_a_question(
     assert len(asked) == is_long
     assert is_closed is (not is_long or answer == "Yes")
     monkeypatch.setattr(Running, "is_on", property(lambda _: False))
+
+
+def test_a_channel_can_have_a_model_of_its_own(viewer, widget, qtbot, tiny_card):
+    widget.reset_choices()
+    for seed, name in enumerate(("DAPI", "FITC", "TRITC")):
+        viewer.add_image(counts(seed), name=name)
+    widget.factor.value = 2
+    assert widget.models.native.isHidden()
+
+    widget.channels.value = True
+    assert not widget.models.native.isHidden()
+    widget.models.value = {"FITC": "bicubic", "TRITC": tiny_card.name}
+    press(widget, "run", qtbot)
+
+    names = ["DAPI [nearest]", "FITC [bicubic]", "TRITC [tiny]"]
+    assert [one.name for one in viewer.layers[3:]] == names
+    models = ["nearest", sr.load_model("bicubic", factor=2), tiny_card.name]
+    models[0] = sr.load_model("nearest", factor=2)
+    for seed, (one, model) in enumerate(zip(viewer.layers[3:], models, strict=True)):
+        np.testing.assert_array_equal(one.data, sr.upscale(counts(seed), model))
+
+    press(widget, "undo", qtbot)
+    assert [one.name for one in viewer.layers] == ["DAPI", "FITC", "TRITC"]
+    with pytest.raises(ValueError, match="dapi is none of them"):
+        widget.models.value = {"dapi": "bicubic"}
+
+
+def test_models_of_channels_are_of_one_factor_and_stay_chosen(
+    viewer, widget, qtbot, tiny_card
+):
+    widget.reset_choices()
+    for seed, name in enumerate("ab"):
+        viewer.add_image(counts(seed), name=name)
+    widget.channels.value, widget.factor.value = True, 2
+    row = widget.models[1]
+    assert tiny_card.name in row.choices
+    row.value = tiny_card.name
+
+    viewer.add_image(counts(2), name="c")
+    assert widget.models.value == {"b": tiny_card.name}
+    assert len(widget.models) == 3
+
+    widget.factor.value = 3  # of which there is no such model
+    assert tiny_card.name not in widget.models[1].choices
+    assert widget.models.value == {}
+    widget.channels.value = False
+    assert widget.models.native.isHidden()
+
+
+def test_a_model_that_is_not_shown_is_not_taken(viewer, widget, qtbot):
+    for seed, name in enumerate("ab"):
+        viewer.add_image(counts(seed), name=name)
+    widget.channels.value = True
+    widget.models.value = {widget.layer.value.name: "bicubic"}
+
+    widget.channels.value = False
+    press(widget, "run", qtbot)
+
+    assert viewer.layers[-1].name == f"{widget.layer.value.name} [nearest]"
+
+
+def test_all_selected_layers_are_run_with_one_click(viewer, widget, qtbot):
+    for seed, shape in enumerate(((10, 12), (3, 8, 9), (20, 6))):
+        viewer.add_image(counts(seed, shape), name=f"field {seed}")
+    assert widget.selected.native.isHidden()
+
+    viewer.layers.selection = {viewer.layers[0], viewer.layers[1]}
+    assert not widget.selected.native.isHidden()
+    widget.selected.value = True
+    press(widget, "run", qtbot)
+
+    assert [one.name for one in viewer.layers[3:]] == [
+        "field 0 [nearest]", "field 1 [nearest]",
+    ]  # fmt: skip
+    for seed, one in enumerate(viewer.layers[3:]):
+        np.testing.assert_array_equal(one.data[..., ::2, ::2], viewer.layers[seed].data)
+
+    # What is selected now is made, not recorded: it is not run again.
+    viewer.layers.selection = set(viewer.layers[3:])
+    assert widget.selected.native.isHidden()
+    assert widget.choices.layers == [widget.layer.value]

@@ -14,7 +14,6 @@ from pydantic import Field
 
 from napari_sr._napari.batch.widget import Batch
 from napari_sr._napari.parts.settings_form import SettingsForm, others
-from napari_sr._napari.super_resolve.controls import ELSEWHERE
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.settings import UpscaleSettings
 
@@ -65,8 +64,7 @@ def test_every_setting_is_in_the_panel_and_follows_the_console(panel_of, viewer,
     assert form.settings.dtype == "float32"
     assert form.settings.intensity_range == (100, 4000)
     assert form.settings.tile == 128
-    elsewhere = () if panel_of is Batch else ELSEWHERE
-    for name in UpscaleSettings.model_fields.keys() - set(elsewhere):
+    for name in UpscaleSettings.model_fields:
         assert getattr(panel, name).name == name
     with pytest.raises(ValueError, match="not a valid choice"):
         panel.model.value = "chalk"

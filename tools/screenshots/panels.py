@@ -7,10 +7,8 @@ wants more room than that is printed, and so is every text that is cut off.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import napari
@@ -82,8 +80,7 @@ def faults_of(dock: QWidget) -> Iterator[str]:
 def main(folder: Path, titles: list[str]) -> None:
     """Write a sheet of each panel, and print what does not fit."""
     folder.mkdir(parents=True, exist_ok=True)
-    with nothing_remembered(), TemporaryDirectory() as settings:
-        os.environ["NAPARI_CONFIG"] = str(Path(settings) / "settings.yaml")
+    with nothing_remembered():
         viewer = napari.Viewer()
         viewer.open_sample("napari-sr", "nuclei")
         for title in titles or TITLES:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr._napari.layers.geometry import upscaled_placement
-from napari_sr._napari.layers.place import KEPT, layer_stack, unheld
+from napari_sr._napari.layers.place import KEPT, as_stack, unheld
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def take_layer(layer: Image, factors: Sequence[int]) -> LayerSource:
     notes: dict[int, dict[str, object]] = {
         factor: {KEPT: held} if held else {} for factor, held in kept.items()
     }
-    return LayerSource(layer_stack(layer), notes)
+    return LayerSource(as_stack(layer), notes)
 
 
 def run_batch(

@@ -6,51 +6,55 @@ This module alone knows how each choice looks. What is chosen leaves it as value
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from magicgui.widgets import CheckBox, ComboBox, LineEdit
+from magicgui.widgets import ComboBox
+from pydantic import Field
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sr._napari.parts.model_choice import FactorChoice, ModelChoice
-from napari_sr._napari.parts.panel import Buttons, Choice, Form, button, connect
+from napari_sr._napari.parts.panel import Buttons, Form, button, connect
 from napari_sr._napari.parts.preferences import preferences, preferred_settings
 from napari_sr._napari.parts.remembered import recall, remember
-from napari_sr._napari.parts.settings_form import SettingsForm, others
+from napari_sr._napari.parts.settings_form import Asked, SettingsForm, others, rows_of
 from napari_sr.files.formats import COMPRESSIONS
 from napari_sr.settings import UpscaleSettings
 
 NAME = "batch"
-FILES, LAYERS = "files and folders", "all image layers"
+FILES: Literal["files and folders"] = "files and folders"
+LAYERS = "all image layers"
 FIRST = ("noise", "device")
 """Settings that are in sight."""
 _APART = ";"
 _SUFFIXES = "Images (*.tif *.tiff *.btf *.tf8);;All files (*)"
 
 
+class Recordings(Asked):
+    """Which recordings, and where their results go."""
+
+    source: Literal["files and folders", "all image layers"] = Field(
+        FILES, title="From"
+    )
+    """Where the recordings come from."""
+    paths: str = Field("", examples=["files; folders; *.tif"])
+    """Files, folders (with all images below) and patterns, with ; between them."""
+    output: str = Field("", title="To", examples=["folder for the results"])
+    """Results are named after their sources: a_x2.ome.tif."""
+    replace: bool = Field(False, title="Replace results")
+    """Those that are there. Else what is there and complete is left as it is, so that
+    running again goes on where a batch was stopped."""
+
+
 class BatchForm(Form):
     """What the user wants."""
 
     def __init__(self) -> None:
-        self.source = Choice(
-            [FILES, LAYERS],
-            name="source",
-            label="From",
-            tooltip="Where the recordings come from.",
-        )
-        self.paths = _line(
-            "paths",
-            "Paths",
-            "files; folders; *.tif",
-            "Files, folders (with all images below) and patterns, with ; between them.",
-        )
-        self.files_button = button("Files …", "Choose image files.")
-        self.folder_button = button("Folder …", "Choose a folder of images.")
-        self.output = _line(
-            "output",
-            "To",
-            "folder for the results",
-            "Results are named after their sources: a_x2.ome.tif.",
-        )
-        self.output_button = button("Folder …", "Choose the folder for the results.")
+        asked = rows_of(Recordings)
+        self.source, self.paths = asked["source"], asked["paths"]
+        self.output, self.replace = asked["output"], asked["replace"]
+        self.files_button = button("Files …", self.choose_files)
+        self.folder_button = button("Folder …", self.choose_folder)
+        self.output_button = button("Folder …", self.choose_output)
         self.model, self.factor = ModelChoice(), FactorChoice()
         self.first = SettingsForm(UpscaleSettings, FIRST)
         self.noise, self.device = (self.first.rows[name] for name in FIRST)
@@ -64,24 +68,11 @@ class BatchForm(Form):
             label="Compression",
             tooltip="All lossless. zlib is read everywhere, zstd is faster.",
         )
-        self.replace = CheckBox(
-            name="replace",
-            text="Replace results",
-            tooltip="Those that are there. Else what is there and complete is left as "
-            "it is, so that running again goes on where a batch was stopped.",
-        )
         self.more = SettingsForm(UpscaleSettings, others(UpscaleSettings, FIRST))
         super().__init__(
-            self.source,
-            self.paths,
-            Buttons(self.files_button, self.folder_button),
-            self.output,
-            self.output_button,
-            self.model,
-            self.factor,
-            self.first,
-            self.compression,
-            self.replace,
+            *(self.source, self.paths, Buttons(self.files_button, self.folder_button)),
+            *(self.output, self.output_button, self.model, self.factor, self.first),
+            *(self.compression, self.replace),
         )
         recalled, preferred = recall(NAME), preferences()
         self.output.value = str(recalled.get("output", ""))
@@ -89,9 +80,6 @@ class BatchForm(Form):
         self.device.offer(preferred.device)
         self.compression.value = preferred.compression
         connect(self._refresh, self.source, self.model)
-        connect(self.choose_files, self.files_button)
-        connect(self.choose_folder, self.folder_button)
-        connect(self.choose_output, self.output_button)
         self.more.changed.connect(lambda: self.changed.emit(self))
         self._refresh()
 
@@ -113,11 +101,6 @@ class BatchForm(Form):
         return Path(typed).expanduser() if typed else None
 
     @property
-    def wanted_factor(self) -> int | None:
-        """For methods; a trained model has its own."""
-        return self.factor.value if isinstance(self.model.model, str) else None
-
-    @property
     def settings(self) -> UpscaleSettings:
         """How to super-resolve; what is typed wrongly is a ValueError."""
         noise = self.noise.value.strip() or "auto"
@@ -129,18 +112,18 @@ class BatchForm(Form):
         remember(NAME, {"output": self.output.value, "model": self.model.value})
 
     def choose_files(self) -> None:
-        """Ask for image files."""
+        """Choose image files."""
         paths, _ = QFileDialog.getOpenFileNames(self.native, "Images", "", _SUFFIXES)
         if paths:
             self.paths.value = f"{_APART} ".join(paths)
 
     def choose_folder(self) -> None:
-        """Ask for a folder of images."""
+        """Choose a folder of images."""
         if path := self._asked("Folder of images"):
             self.paths.value = path
 
     def choose_output(self) -> None:
-        """Ask for the folder of the results."""
+        """Choose the folder for the results."""
         if path := self._asked("Folder for the results"):
             self.output.value = path
 
@@ -154,9 +137,3 @@ class BatchForm(Form):
         is_trained = not isinstance(self.model.model, str)
         self.show_row(self.factor, not is_trained)
         self.noise.enabled = is_trained
-
-
-def _line(name: str, label: str, example: str, tip: str) -> LineEdit:
-    made = LineEdit(name=name, label=label, tooltip=tip)
-    made.native.setPlaceholderText(example)
-    return made

@@ -25,7 +25,7 @@ from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import FACTORS
-from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, connect, text
+from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text
 from napari_sr.settings import explain
 
 NOT_READY = "Choose recordings and a folder for the results."
@@ -49,12 +49,8 @@ class Batch(Panel):
         self._ended: dict[str, int] = {}
         self._n_files = 0
         self.form = BatchForm()
-        self.run_button = button(
-            "Run", "Do one recording after the other.", is_main=True
-        )
-        self.stop_button = button(
-            "Stop", "Stop after this tile; results done are kept."
-        )
+        self.run_button = button("Run", self.run, is_main=True)
+        self.stop_button = button("Stop", self.stop)
         self.bar, self.status, self.explanation = bar(), text(), text()
         self.bar.setRange(0, _BAR)
         self.list = BatchList()
@@ -64,15 +60,13 @@ class Batch(Panel):
         self.put(self.explanation)
         self.end(stretch=0)
         self.form.changed.connect(self._refresh)
-        connect(self.run, self.run_button)
-        connect(self.stop, self.stop_button)
         self.list.chosen.connect(self._open)
         self.list.explained.connect(self._tell)
         when_closed(self.native, self._background.leave)
         self._refresh()
 
     def run(self) -> None:
-        """Start the batch."""
+        """Do one recording after the other."""
         try:
             request = self._request()
         except ValueError as error:
@@ -91,7 +85,7 @@ class Batch(Panel):
         )
 
     def stop(self) -> None:
-        """Stop after the current tile; running again does the rest."""
+        """Stop after this tile; running again does the rest."""
         self._background.stop()
         self._refresh()
 
@@ -110,7 +104,7 @@ class Batch(Panel):
             layers=layers,
             folder=form.folder,
             model=form.model.value,
-            factor=form.wanted_factor,
+            factor=form.factor.asked_of(form.model.model),
             settings=form.settings,
             compression=form.compression.value,
             replace=form.replace.value,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
-from napari_sr._napari.layers.place import layer_stack
+from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import guess_sharper, is_result
 from napari_sr._napari.parts.model_choice import FactorChoice
 from napari_sr._napari.parts.panel import Choice
@@ -92,8 +92,8 @@ class CompareChoice(LayersForm):
         """
         reference = self.reference.value
         return (
-            layer_stack(self.recording.value),
-            None if reference == NO_REFERENCE else layer_stack(reference),
+            as_stack(self.recording.value),
+            None if reference == NO_REFERENCE else as_stack(reference),
         )
 
     def _recorded(self, _widget: object = None) -> list[tuple[str, Image]]:

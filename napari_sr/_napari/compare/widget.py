@@ -18,7 +18,7 @@ from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
 from napari_sr._napari.parts.findings import Findings
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.messages import ask_and_write
-from napari_sr._napari.parts.panel import Buttons, button, connect
+from napari_sr._napari.parts.panel import Buttons, button
 from napari_sr._napari.parts.preferences import preferred_settings
 from napari_sr._napari.parts.tables import share_room, show_rows
 from napari_sr.metrics.descriptions import FIGURES, as_text
@@ -58,18 +58,13 @@ class Compare(Findings):
     def __init__(self, napari_viewer: Viewer) -> None:
         self._source: Image | None = None
         self.grid = PictureGrid()
-        self.save_button = button(
-            "Save sheet …",
-            "Write one picture, with what is in sight enlarged, and all figures as CSV "
-            "beside it.",
-        )
+        self.save_button = button("Save sheet …", self.save)
         self._afterwards = (self.save_button,)
         super().__init__(napari_viewer, CompareChoice(napari_viewer))
         self.grid.opened.connect(self.add_layer)
-        connect(self.save, self.save_button)
 
     def save(self) -> None:
-        """Ask for a file and write the sheet, and the table beside it."""
+        """Write a picture, what is in sight enlarged, and all figures as CSV beside."""
         side_by_side = self._found
         if side_by_side is None:
             return

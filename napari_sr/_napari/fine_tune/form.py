@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, FloatSpinBox, LineEdit
+from pydantic import Field
 
 from napari_sr._napari.parts.panel import Choice, Form
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall
-from napari_sr._napari.parts.settings_form import SettingsForm, others
+from napari_sr._napari.parts.settings_form import Asked, SettingsForm, others, rows_of
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
 from napari_sr.settings import TrainingSettings
 from napari_sr.training.unsaved import unsaved_trainings
@@ -32,6 +32,18 @@ GIVEN = (
 for texture say what they are, or they mean little without one of those."""
 
 
+class NewModel(Asked):
+    """What is asked for beside the base."""
+
+    minutes: float = Field(MINUTES, ge=0.1)
+    """Time to spend. You can stop earlier and keep the best."""
+    model_name: str = Field("", title="Name")
+    """What the new model is called where models are chosen."""
+    texture: bool = Field(False, title="Then learn texture")
+    """After the faithful stage, learn texture that looks real (adversarial), at some
+    cost in faithfulness. The dial of the model then mixes both."""
+
+
 class TrainingForm(Form):
     """Chooses base, time, stages and name."""
 
@@ -45,27 +57,8 @@ class TrainingForm(Form):
             label="Base",
             tooltip="The model to start from; one for similar images is best.",
         )
-        self.minutes = FloatSpinBox(
-            name="minutes",
-            label="Minutes",
-            tooltip="Time to spend. You can stop earlier and keep the best.",
-            min=0.1,
-            max=10_000,
-            step=0.1,
-            value=MINUTES,
-        )
-        self.model_name = LineEdit(
-            name="model_name",
-            label="Name",
-            tooltip="What the new model is called where models are chosen.",
-        )
-        self.texture = CheckBox(
-            name="texture",
-            text="Then learn texture",
-            tooltip="After the faithful stage, learn texture that looks real "
-            "(adversarial), at some cost in faithfulness. The dial of the model then "
-            "mixes both.",
-        )
+        asked = rows_of(NewModel)
+        self.minutes, self.model_name, self.texture = asked.values()
         self.more = SettingsForm(TrainingSettings, others(TrainingSettings, GIVEN))
         self.device = self.more.rows["device"]
         super().__init__(self.base, self.minutes, self.model_name, self.texture)

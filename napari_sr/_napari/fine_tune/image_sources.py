@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.panel import when
 

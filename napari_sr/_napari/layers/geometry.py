@@ -23,16 +23,16 @@ NOT_CALIBRATED = "pixel"
 
 
 def upscaled_placement(
-    layer: Image, factor: int, first: Sequence[int] | None = None
+    layer: Image, factor: float | Sequence[float], first: Sequence[int] | None = None
 ) -> dict[str, Any]:
-    """Say where a layer lies once its rows and columns are `factor` times as many.
+    """Say where a layer lies once there are `factor` times as many pixels.
 
     Parameters
     ----------
     layer
-        The recording; only its last two axes, y and x, are upscaled.
+        The recording.
     factor
-        Super-resolution factor.
+        Along y and x, or one number per dimension.
     first
         Recorded pixel that the result begins with, where it is a part: one index per
         dimension. All zero when not given.
@@ -44,13 +44,14 @@ def upscaled_placement(
         units and axis_labels.
     """
     # Of the first new pixel, in recorded pixels.
-    centre = np.zeros(layer.ndim) if first is None else np.array(first, dtype=float)
-    centre[-2:] += (1 / factor - 1) / 2
+    factors = np.ones(layer.ndim)
+    factors[-2 if np.ndim(factor) == 0 else 0 :] = factor
+    centre = (0 if first is None else np.array(first)) + (1 / factors - 1) / 2
     scale = np.array(layer.scale, dtype=float)
     rotate, shear = np.array(layer.rotate), np.array(layer.shear)
     placed = Affine(scale=scale, translate=layer.translate, rotate=rotate, shear=shear)
     return {
-        "scale": scale / np.where(np.arange(layer.ndim) < layer.ndim - 2, 1, factor),
+        "scale": scale / factors,
         "translate": placed(centre),
         "rotate": rotate,
         "shear": shear,

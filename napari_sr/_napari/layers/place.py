@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 KEPT = "napari"
 """Where in the provenance it is kept."""
 _LETTERS = "uvwptzyx"
+_CHANNELS = {"c", "ch", "channel", "channels"}
 _TOLERANCE = 1e-12
 """Rotations of less are rounding."""
 
@@ -59,10 +60,31 @@ def stack_of(data: Pixels, place: Mapping[str, Any]) -> Stack:
     return Stack.from_array(finest, axes=axes, name=name)
 
 
-def layer_stack(layer: Image) -> Stack:
-    """Look at an image layer as a stack in its place."""
+def as_stack(layer: Image) -> Stack:
+    """Look at a layer as a stack in its place; nothing is computed or copied.
+
+    Parameters
+    ----------
+    layer
+        One channel; of a multiscale layer the finest level is taken.
+
+    Raises
+    ------
+    StackError
+        If the layer has several channels or its pixels are not usable, in one sentence.
+    """
+    if {str(label).lower() for label in layer.axis_labels} & _CHANNELS:
+        raise StackError(
+            f"Layer {layer.name!r} has a channel axis, and one channel is expected; "
+            f"split it (right-click on the layer, Split Stack) and choose one."
+        )
     data, place, _ = layer.as_layer_data_tuple()
     return stack_of(data, place)
+
+
+def size_of(layer: Image) -> list[tuple[float, str]]:
+    """Give spacing and unit along each axis, by which a stack of it may be kept."""
+    return [*zip(map(float, layer.scale), map(str, layer.units), strict=True)]
 
 
 def axes_of(place: Mapping[str, Any], n_axes: int) -> tuple[Axis, ...]:

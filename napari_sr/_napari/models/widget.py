@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
 from napari.viewer import Viewer
-from qtpy.QtCore import QUrl
+from qtpy.QtCore import QEvent, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import refresh_pickers
-from napari_sr._napari.parts.panel import Buttons, Panel, button, connect
+from napari_sr._napari.parts.panel import Buttons, Panel, button, when
 from napari_sr._napari.parts.tables import TABLE_STYLE, fit_height, plain_table
 from napari_sr._napari.parts.worker import once
 from napari_sr.catalogue.lookup import list_entries, model_folder
@@ -37,8 +37,8 @@ _FEWEST, _MOST = 3, 8
 _FILES = "Models (*.safetensors *.pth *.pt *.ckpt *.tar *.zip)"
 _CARD = 150
 """Pixels that a card has at least."""
-_WIDEST = 125
-"""Pixels of a column."""
+_WIDEST = 18
+"""Letters of a column."""
 
 
 class Models(Panel):
@@ -57,7 +57,8 @@ class Models(Panel):
         self._entries: list[Entry] = []
         self.table = plain_table(COLUMNS, widest=(1,))
         # A long name must leave room for the domain.
-        self.table.horizontalHeader().setMaximumSectionSize(_WIDEST)
+        when(self.table, QEvent.Type.FontChange, self._limit)
+        self._limit()
         self.table.setAccessibleName("Models")
         self.card = QTextBrowser()
         self.card.setAccessibleName("Card of the model")
@@ -66,13 +67,9 @@ class Models(Panel):
             "From the model's card. Gains are in dB of PSNR over bicubic, for noise "
             "that is given and noise that is estimated (auto)."
         )
-        self.import_button = button(
-            "Import file …",
-            "Check a model file, or a network made elsewhere (a checkpoint, a package "
-            "of bioimage.io), and copy it into your model folder.",
-        )
-        self.remove_button = button("Remove …", "")
-        self.folder_button = button("Open folder", "")
+        self.import_button = button("Import file …", self.import_file)
+        self.remove_button = button("Remove …", self.delete)
+        self.folder_button = button("Open folder", self.open_folder)
         self.card.setStyleSheet(TABLE_STYLE)
         self.card.setMinimumHeight(_CARD)
         self.put(self.table)
@@ -108,8 +105,20 @@ class Models(Panel):
         self.folder_button.tooltip = f"Show {model_folder()} in the file manager."
         self._show_card()
 
+    def _limit(self) -> None:
+        letter = self.table.fontMetrics().averageCharWidth()
+        self.table.horizontalHeader().setMaximumSectionSize(_WIDEST * letter)
+
     def import_file(self, path: str | Path | None = None) -> None:
-        """Import a model file; ask for it if none is given."""
+        """Check a model file, or a network made elsewhere, and copy it to your own.
+
+        Networks made elsewhere are checkpoints and packages of bioimage.io.
+
+        Parameters
+        ----------
+        path
+            Asked for where it is not given.
+        """
         if path is None:
             path, _ = QFileDialog.getOpenFileName(
                 self.native, "Import a model", "", _FILES
@@ -178,9 +187,6 @@ class Models(Panel):
 
     def _connect(self) -> None:
         self.table.currentCellChanged.connect(lambda *_: self._show_card())
-        connect(self.import_file, self.import_button)
-        connect(self.delete, self.remove_button)
-        connect(self.open_folder, self.folder_button)
         when_closed(self.native, self._background.leave)
 
 

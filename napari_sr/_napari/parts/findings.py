@@ -19,7 +19,6 @@ from napari_sr._napari.parts.panel import (
     Panel,
     bar,
     button,
-    connect,
     show_progress,
     text,
 )
@@ -53,18 +52,16 @@ class Findings(Panel):
         self._background = Background(self._refresh)
         self._found: Any = None
         self.chosen: Any = chosen
-        self.measure_button = button(self.WORD, self.TIP, is_main=True)
-        self.stop_button = button("Stop", "Stop after this plane.")
+        self.measure_button = button(self.WORD, self.measure, is_main=True)
+        self.measure_button.tooltip = self.TIP
+        self.stop_button = button("Stop", self.stop)
         self.bar, self.table, self.basis = bar(), plain_table(), text()
         self.table.setVisible(False)
         self.table.setAccessibleName("Figures")
-        self.copy_button = button("Copy", "Copy the table as Markdown.")
+        self.copy_button = button("Copy", self.copy)
         self._lay_out()
         self.end()
         self.chosen.changed.connect(lambda *_: self._refresh())
-        connect(self.measure, self.measure_button)
-        connect(self.stop, self.stop_button)
-        connect(self.copy, self.copy_button)
         when_closed(self.native, self._background.leave)
         self.reset_choices()
 
@@ -94,7 +91,7 @@ class Findings(Panel):
         )
 
     def stop(self) -> None:
-        """Stop after the present plane."""
+        """Stop after this plane."""
         self._background.stop()
 
     def copy(self) -> None:

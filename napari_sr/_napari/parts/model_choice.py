@@ -16,22 +16,40 @@ from napari_sr.catalogue.lookup import FOR_ALL_KINDS, scan_models
 from napari_sr.methods.names import METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sr.cards.model_card import ModelCard
 
 FACTORS = (2, 3, 4, 8)
 _told: set[str] = set()
 
 
-class ModelChoice(Choice):
-    """Offers the trained models, then the methods without weights."""
+def _general(offered: tuple[Any, ...]) -> object:
+    return FOR_ALL_KINDS if FOR_ALL_KINDS in offered else offered[0]
 
-    def __init__(self) -> None:
+
+class ModelChoice(Choice):
+    """Offers the trained models, then the methods without weights.
+
+    Parameters
+    ----------
+    otherwise
+        As for `Choice`: what is chosen at first.
+    label
+        Of the row.
+    """
+
+    def __init__(
+        self,
+        otherwise: Callable[[tuple[Any, ...]], object] = _general,
+        label: str = "Model",
+    ) -> None:
         self._cards: dict[str, ModelCard] = {}
         super().__init__(
             self._offered,
-            otherwise=_general,
+            otherwise=otherwise,
             name="model",
-            label="Model",
+            label=label,
             tooltip="Trained models first, then methods without weights.",
         )
 
@@ -50,7 +68,7 @@ class ModelChoice(Choice):
         name, before = self.native.currentData(), self._cards
         super().reset_choices()
         if name not in (None, self.value):
-            _tell_gone(name, self.value)
+            _tell_gone(name, self.value or self.text)
         elif name in before and before[name] != self._cards.get(name):
             self.changed.emit(name)  # another file of the same name
 
@@ -78,9 +96,9 @@ class FactorChoice(Choice):
             tooltip="How many times as many rows and columns.",
         )
 
-
-def _general(offered: tuple[Any, ...]) -> object:
-    return FOR_ALL_KINDS if FOR_ALL_KINDS in offered else offered[0]
+    def asked_of(self, model: ModelCard | str) -> int | None:
+        """Give the factor for a method; a trained model has its own."""
+        return int(self.value) if isinstance(model, str) else None
 
 
 def _tell_gone(name: object, chosen: object) -> None:

@@ -5,12 +5,13 @@ This module alone knows how a level of noise is chosen, and when it can be.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
+from math import floor, log10, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
-from magicgui.widgets import FloatSpinBox
+from magicgui.widgets import FloatSlider, FloatSpinBox, Widget
 
-from napari_sr._napari.parts.panel import Choice, Form
+from napari_sr._napari.parts.panel import Choice, Form, button
 from napari_sr.image.intensity import NoiseLevel
 from napari_sr.settings import UpscaleSettings
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AUTO, NONE, GIVEN = "auto", "none", "given"
-_MOST = 1e9
+_MOST, _DECIMALS = 1e9, 3
 _LEVEL = {
     "gain": "Variance per count: photon noise.",
     "read": "Standard deviation without light, in counts.",
@@ -27,6 +28,26 @@ _LEVEL = {
     "registered or resized stacks; 0: white noise.",
 }
 _ABOUT = str(UpscaleSettings.model_fields["noise"].description).replace("`", "")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNoise:
+    """A level as it was estimated."""
+
+    level: NoiseLevel
+    signal: float
+    """Counts between the darkest and the brightest, at which its strength is said."""
+
+    def strength_of(self, level: NoiseLevel) -> float:
+        """Give the standard deviation of some noise at that signal."""
+        photons = level.gain * max(0.0, self.signal - level.offset)
+        return sqrt(photons + level.read**2)
+
+    def as_strong_as(self, strength: float) -> NoiseLevel:
+        """Give the same kind of noise with another standard deviation."""
+        times = strength / self.strength_of(self.level)
+        gain, read = self.level.gain * times**2, self.level.read * times
+        return replace(self.level, gain=gain, read=read)
 
 
 class NoiseRow(Form):
@@ -39,8 +60,17 @@ class NoiseRow(Form):
         none was found yet.
     """
 
-    def __init__(self, found: Callable[[], NoiseLevel | None] = lambda: None) -> None:
-        self._found = found
+    def __init__(self, found: Callable[[], FoundNoise | None] = lambda: None) -> None:
+        self._look_up = found
+        self._found: FoundNoise | None = None
+        self.strength = FloatSlider(
+            name="strength",
+            label="Noise σ",
+            tooltip="Of the noise that is removed: its standard deviation in counts, "
+            "at a signal between dark and bright. As found, until you drag it; the "
+            "preview follows.",
+        )
+        self.auto_button = button("Back to auto", self.remove_what_is_found)
         self.kind = Choice([AUTO, NONE, GIVEN], name="kind", label="Noise")
         self.level = {
             field.name: FloatSpinBox(
@@ -49,15 +79,18 @@ class NoiseRow(Form):
                 tooltip=_LEVEL[field.name],
                 min=-_MOST if field.name == "offset" else 0,
                 max=_MOST,
-                step=0.001,
+                step=10**-_DECIMALS,
             )
             for field in fields(NoiseLevel)
         }
-        super().__init__(self.kind, *self.level.values(), name="noise")
+        rows = (self.kind, self.strength, self.auto_button, *self.level.values())
+        super().__init__(*rows, name="noise")
         for row in self.level.values():
             row.native.setKeyboardTracking(False)
             row.native.setSingleStep(1)
+            row.changed.connect(self._show_strength)
         self.kind.changed.connect(self._on_kind)
+        self.strength.changed.connect(self._on_strength)
         self.show_told(True)
 
     @property
@@ -89,17 +122,60 @@ class NoiseRow(Form):
         )
         self._show_rows()
 
-    def _on_kind(self) -> None:
-        found = self._found()
-        if self.kind.value == GIVEN and found and self.value == NoiseLevel():
-            self._show(found)
+    def show_found(self) -> None:
+        """Show what was found since, as a number that can be dragged."""
+        found = self._look_up()
+        if found == self._found:
+            return
+        self._found = found
+        most = 4 * found.strength_of(found.level) if found else 0
+        if most > 0:
+            with self.strength.changed.blocked():
+                self.strength.min, self.strength.max = 0, most
+                self.strength.step = 10 ** floor(log10(most)) / 100
+        self._show_strength()
         self._show_rows()
+
+    def _on_kind(self) -> None:
+        found = self._look_up()
+        if self.kind.value == GIVEN and found and self.value == NoiseLevel():
+            self._show(found.level)
+        self._show_strength()
+        self._show_rows()
+
+    def _on_strength(self, strength: float) -> None:
+        """Give a level, of the kind of noise that was found."""
+        if self._found is not None:
+            with self.changed.blocked():
+                self.kind.value = GIVEN
+                self._show(self._found.as_strong_as(strength))
+
+    def remove_what_is_found(self) -> None:
+        """Remove the noise that is found, as before."""
+        self.kind.value = AUTO
 
     def _show(self, noise: NoiseLevel) -> None:
         for name, row in self.level.items():
-            row.value = getattr(noise, name)
+            value = getattr(noise, name)
+            order = floor(log10(abs(value))) if value else 0
+            row.native.setDecimals(max(_DECIMALS, _DECIMALS - order))
+            with row.changed.blocked():
+                row.value = value
+        self.changed.emit(self)
+
+    def _show_strength(self) -> None:
+        """Let the slider say how strong the noise is that is removed."""
+        found, value = self._found, self.value
+        if found is not None:
+            level = found.level if isinstance(value, str) else value
+            with self.strength.changed.blocked():
+                most = self.strength.max
+                self.strength.value = min(found.strength_of(level), most)
 
     def _show_rows(self) -> None:
-        is_given = self.kind.value == GIVEN and self.kind.enabled
-        for row in self.level.values():
-            self.show_row(row, is_given)
+        is_told, kind = self.kind.enabled, self.kind.value
+        given: tuple[Widget, ...] = (self.auto_button, *self.level.values())
+        for row in given:
+            self.show_row(row, is_told and kind == GIVEN)
+        has_found = self._found is not None and self._found.level != NoiseLevel()
+        self.show_row(self.strength, is_told and has_found and kind != NONE)

@@ -9,6 +9,7 @@ from the console: `widget.model.value = "general-x2"; widget.run()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import cleandoc
 from itertools import pairwise
 from typing import Any
 
@@ -22,12 +23,14 @@ from magicgui.widgets.bases import (
 )
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QBoxLayout,
     QComboBox,
     QFormLayout,
     QFrame,
     QLineEdit,
     QProgressBar,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QStyle,
@@ -36,6 +39,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sr._napari.parts.numbers import take_either_point
 from napari_sr._napari.parts.section import Section
 
 TEXT_MARGIN = 8
@@ -234,6 +238,12 @@ class _Rows(_Container):
         rows.labelForField(native).setToolTip(widget.tooltip)
         native.setAccessibleName(widget.label)
 
+    def _mgui_remove_widget(self, widget: Widget) -> None:
+        row = self._layout.takeRow(widget.native)
+        for item in filter(None, (row.labelItem, row.fieldItem)):
+            item.widget().hide()
+            item.widget().deleteLater()
+
 
 class _Line(_Container):
     """Side by side, or below each other where there is no room for that."""
@@ -275,6 +285,17 @@ class _Column(_Container):
         self._qwidget = area
         self._layout.setContentsMargins(6, 4, 6, 4)
         self._layout.setSpacing(6)
+        _Watching(inside, QEvent.Type.LayoutRequest, self._follow_font)
+
+    def _follow_font(self) -> None:
+        """Give tables the letters of buttons: napari's themes forget them."""
+        inside = self._qwidget.widget()
+        button = inside.findChild(QPushButton)
+        for view in inside.findChildren(QAbstractItemView) if button else ():
+            font, size = view.font(), button.font().pointSizeF()
+            if size > 0 and font.pointSizeF() != size:
+                font.setPointSizeF(size)
+                view.setFont(font)
 
     def _mgui_get_native_widget(self) -> QWidget:
         return self._qwidget
@@ -290,10 +311,14 @@ class _Group(ContainerWidget[Widget]):
         super().__init__(widgets, labels=False, widget_type=self._kind, **options)
 
 
-class Form(_Group):
-    """Rows of a label and a field."""
+class Rows(_Group):
+    """Rows of a label and a field that may come and go."""
 
     _kind = _Rows
+
+
+class Form(Rows):
+    """Rows of a label and a field, which line up with those of the form around them."""
 
     def show_row(self, widget: Widget, is_shown: bool) -> None:
         """Show a row with its label, or neither."""
@@ -345,6 +370,7 @@ class Panel(_Group):
         self._widget._layout.addStretch(stretch)  # type: ignore[attr-defined]
         for before, after in pairwise(in_order(self.native)):
             QWidget.setTabOrder(before, after)
+        take_either_point(self.native)
 
 
 def _named(group: _Group, name: str) -> Widget | None:
@@ -369,9 +395,23 @@ def in_order(widget: QWidget) -> Iterator[QWidget]:
                 yield from in_order(part)
 
 
-def button(text: str, tip: str, *, is_main: bool = False) -> PushButton:
-    """Make a button; the main one of a panel stands out."""
-    made = PushButton(text=text, tooltip=tip)
+def button(
+    text: str, act: Callable[[], object], *, is_main: bool = False
+) -> PushButton:
+    """Make a button; the main one of a panel stands out.
+
+    Parameters
+    ----------
+    text
+        What stands on it.
+    act
+        What it does; the first paragraph of its docstring explains it to the user.
+    is_main
+        Whether it is the main one.
+    """
+    explained = cleandoc(act.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+    made = PushButton(text=text, tooltip=explained)
+    connect(act, made)
     if is_main:
         made.native.setObjectName("run")
     return made

@@ -1,4 +1,4 @@
-"""Rows made from the fields of a settings type.
+"""Rows made from the fields of a settings type, or of what only a panel asks for.
 
 This module alone makes a row from a field: its choices, its range and its explanation
 are the field's own, so that a new setting appears without a line of code in any panel.
@@ -11,20 +11,27 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from magicgui.widgets import CheckBox, FloatSlider, create_widget
 from magicgui.widgets.bases import ValueWidget
+from pydantic import BaseModel, ConfigDict
 from qtpy.QtWidgets import QSizePolicy
 
+from napari_sr._napari.parts.numbers import as_typed
 from napari_sr._napari.parts.panel import Choice, Form
 from napari_sr._napari.parts.preferences import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
 _BOUNDS = {"ge": "min", "gt": "min", "le": "max", "lt": "max"}
 _MOST = 1e9
 AUTO = "auto"
+
+
+class Asked(BaseModel):
+    """What a panel asks for beside the settings: a field for each row."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class SettingsForm(Form):
@@ -53,6 +60,11 @@ class SettingsForm(Form):
             for name, row in self.rows.items()
             if row.value != self._defaults[name]
         }
+
+
+def rows_of(settings: type[BaseModel]) -> dict[str, Any]:
+    """Make a row for each field, by its name."""
+    return {name: row_of(name, each) for name, each in settings.model_fields.items()}
 
 
 def others(settings: type[BaseModel], drawn: Iterable[str]) -> list[str]:
@@ -92,7 +104,9 @@ def row_of(name: str, field: FieldInfo) -> ValueWidget[Any]:
     elif kinds == [bool]:
         row = CheckBox(value=bool(default), text=options.pop("label"), **options)
     elif kinds == [float] and len(bounds) == 2:
-        row = FloatSlider(value=default or 0.0, step=0.01, **bounds, **options)
+        n_decimals = max(2, len(f"{default or 0:g}".partition(".")[2]))
+        options |= {"step": 10**-n_decimals, **bounds}
+        row = FloatSlider(value=default or 0.0, **options)
     elif kinds[0] in (int, float) and (len(kinds) == 1 or default == AUTO):
         # Of these two only the box of floats can show a word for its lowest value.
         number = float if default == AUTO else kinds[0]
@@ -118,6 +132,7 @@ def row_of(name: str, field: FieldInfo) -> ValueWidget[Any]:
             "" if default is None else str(default), str, name=options.pop("name"),
             label=label, options=options,
         )  # fmt: skip
+        row.native.setPlaceholderText("".join(field.examples or ()))
     row.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return row  # type: ignore[no-any-return]
 
@@ -135,7 +150,9 @@ def _kinds_of(field: FieldInfo) -> list[Any]:
 def _typed(value: object, kinds: list[Any]) -> object:
     """Split numbers that were typed; the settings check them."""
     if isinstance(value, str) and ";" in value:
-        return tuple(part.strip() for part in value.split(";"))
+        return tuple(as_typed(part) for part in value.split(";"))
+    if isinstance(value, str) and float in kinds:
+        return as_typed(value)
     if len(kinds) > 1 and get_args(kinds[-1]) == (AUTO,):
         return int(value) or AUTO  # type: ignore[call-overload]
     return value

@@ -5,15 +5,18 @@ This module alone knows how: no grid, plain headings, as wide as the dock.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
 )
+
+from napari_sr._napari.parts.panel import when
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +30,7 @@ QTableWidget::item, QTreeWidget::item { padding: 1px 3px; }
 QTextBrowser { background: transparent; border: none; }
 """
 ROW_HEIGHT = 22
+_N_ROWS = "n_rows"
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -60,6 +64,7 @@ def plain_table(
     columns.setSectionsClickable(False)
     columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
     share_room(table, widest)
+    when(table, QEvent.Type.FontChange, partial(_fit_again, table))
     return table
 
 
@@ -105,8 +110,15 @@ def show_rows(
 
 def fit_height(table: QTableWidget, n_rows: int) -> None:
     """Make a table as tall as so many rows with their heading, whatever the font."""
+    table.setProperty(_N_ROWS, n_rows)
     row = max(ROW_HEIGHT, table.fontMetrics().height() + 6)
     table.verticalHeader().setDefaultSectionSize(row)
     heading = table.horizontalHeader().sizeHint().height()
     bar = table.horizontalScrollBar().sizeHint().height()
     table.setFixedHeight(n_rows * row + heading + bar)
+
+
+def _fit_again(table: QTableWidget) -> None:
+    n_rows = table.property(_N_ROWS)
+    if n_rows is not None:
+        fit_height(table, n_rows)

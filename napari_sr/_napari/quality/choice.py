@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sr._napari.layers.place import layer_stack
+from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import (
     guess_recording,
     guess_reference,
@@ -123,7 +123,7 @@ class QualityChoice(LayersForm):
 
 def stack_of(layer: Image) -> Stack:
     """Look at a layer as a stack in its place, with what is said of it."""
-    stack = layer_stack(layer)
+    stack = as_stack(layer)
     stack.provenance = dict(layer.metadata.get("napari_sr") or {})
     return stack
 

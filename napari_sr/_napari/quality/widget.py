@@ -17,7 +17,7 @@ from napari_sr._napari.parts.background import when_closed
 from napari_sr._napari.parts.findings import Findings
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.messages import ask_and_write
-from napari_sr._napari.parts.panel import Buttons, button, connect
+from napari_sr._napari.parts.panel import Buttons, button
 from napari_sr._napari.parts.tables import share_room, show_rows
 from napari_sr._napari.quality.choice import QualityChoice
 from napari_sr._napari.quality.map_layers import MapLayers
@@ -46,26 +46,15 @@ class QualityTable(Findings):
     def __init__(self, napari_viewer: Viewer) -> None:
         self._about: tuple[Image, tuple[Stack, Stack, Stack | None]] | None = None
         self.maps = MapLayers(napari_viewer, self._say_of_maps)
-        self.maps_button = button(
-            "Show maps",
-            "Add layers: where the result disagrees with the recording, what no "
-            "recording can confirm, how sure each pixel is, what the textured end "
-            "added, and the error where there is a reference. They are those of the "
-            "plane in view, and follow it.",
-        )
-        self.report_button = button(
-            "Report …", "Write one page with everything, to read, print and keep."
-        )
-        self.save_button = button("Save CSV …", "Write all figures in full to a file.")
+        self.maps_button = button("Show maps", self.show_maps)
+        self.report_button = button("Report …", self.write_report)
+        self.save_button = button("Save CSV …", self.save)
         self._afterwards = (self.maps_button, self.report_button, self.save_button)
         super().__init__(napari_viewer, QualityChoice(napari_viewer))
-        connect(self.save, self.save_button)
-        connect(self.show_maps, self.maps_button)
-        connect(self.write_report, self.report_button)
         when_closed(self.native, self.maps.leave)
 
     def save(self) -> None:
-        """Ask for a file and write all figures to it."""
+        """Write all figures in full to a file."""
         if self._found is not None:
             table = self._comparison.as_csv()
             ask_and_write(
@@ -75,13 +64,18 @@ class QualityTable(Findings):
             )
 
     def show_maps(self) -> None:
-        """Add the maps as layers; they follow the plane in view."""
+        """Add layers that show what can be believed; they follow the plane in view.
+
+        They show where the result disagrees with the recording, what no recording can
+        confirm, how sure each pixel is, what the textured end added, and the error
+        where there is a reference.
+        """
         if self._found is not None and self._about is not None:
             recording, stacks = self._about
             self.maps.show(recording, self._found, stacks)
 
     def write_report(self) -> None:
-        """Ask for a file and write the report to it."""
+        """Write one page with everything, to read, print and keep."""
         if self._found is not None:
             kinds = "Page (*.html);;All figures (*.json)"
             ask_and_write(

@@ -6,22 +6,29 @@ core's own settings.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal
 
-from magicgui.widgets import CheckBox
+from pydantic import Field
 from qtpy.QtCore import Qt
 
 from napari_sr._napari.layers.roles import (
     channels_of,
     guess_source,
     images_in,
+    is_result,
     is_truth,
 )
+from napari_sr._napari.layers.view import part_in_view, rectangle_on
 from napari_sr._napari.parts.model_choice import FactorChoice, ModelChoice
 from napari_sr._napari.parts.noise_row import NoiseRow
-from napari_sr._napari.parts.panel import Choice, Form, text
+from napari_sr._napari.parts.panel import Choice, Form, connect, text
 from napari_sr._napari.parts.preferences import DEVICES, preferred_settings
-from napari_sr._napari.parts.settings_form import SettingsForm, others
+from napari_sr._napari.parts.settings_form import Asked, SettingsForm, others
+from napari_sr._napari.super_resolve.layer_models import LayerModels
+from napari_sr._napari.super_resolve.pixel_size_row import PixelSizeRow
+from napari_sr._napari.super_resolve.request import UpscaleRequest
+from napari_sr._napari.super_resolve.z_row import ZRow
 from napari_sr.cards.model_card import ModelCard
 from napari_sr.methods.names import METHODS
 from napari_sr.settings import UpscaleSettings
@@ -32,14 +39,29 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from napari_sr._napari.parts.noise_row import FoundNoise
     from napari_sr._napari.super_resolve.prepared import Machine
-    from napari_sr.image.intensity import NoiseLevel
+    from napari_sr.image.stack import Stack
 
-ELSEWHERE = ("z", "factor")
-"""Previews are of one plane, so finer along z is for files and Python so far."""
-ALL, IN_VIEW = "all", "the one in view"
+IN_VIEW, WHOLE, RECTANGLE = "the one in view", "whole plane", "a rectangle"
 FIRST = ("dial", "consistency", "device", "tile")
 """Settings that are in sight; noise has a row of its own, and the others are folded."""
+
+
+class Reach(Asked):
+    """How much one click runs."""
+
+    channels: bool = Field(False, title="All channels")
+    """Run takes the other channels of this recording as well: layers of the same pixels
+    in the same place."""
+    selected: bool = Field(False, title="All selected layers")
+    """Run takes all recordings that are selected in the layer list."""
+    planes: Literal["all", "the one in view"] = "all"
+    """All of them, beginning with that in view, or that one alone; Run then does the
+    rest."""
+    part: Literal["whole plane", "what is in view", "a rectangle"] = "whole plane"
+    """Of each plane. A part has the pixels that it has in the whole. A rectangle is
+    that which is selected in a Shapes layer."""
 
 
 class Choices(Form):
@@ -54,7 +76,7 @@ class Choices(Form):
     """
 
     def __init__(
-        self, viewer: ViewerModel, found: Callable[[], NoiseLevel | None]
+        self, viewer: ViewerModel, found: Callable[[], FoundNoise | None]
     ) -> None:
         self._viewer = viewer
         self.layer = Choice(
@@ -65,34 +87,29 @@ class Choices(Form):
             tooltip="The recording: one channel; any number of planes.",
         )
         self.layer.native.setPlaceholderText("open or choose a recording")
-        self.planes = Choice(
-            [ALL, IN_VIEW],
-            name="planes",
-            label="Planes",
-            tooltip="All of them, beginning with that in view, or that one alone; Run "
-            "then does the rest.",
-        )
-        self.channels = CheckBox(
-            name="channels",
-            text="All channels",
-            tooltip="Run takes the other channels of this recording as well: layers of "
-            "the same pixels in the same place.",
-        )
+        self.reach = SettingsForm(Reach, Reach.model_fields)
+        reach = self.reach.rows
+        self.channels, self.selected = reach["channels"], reach["selected"]
+        self.planes, self.part = reach["planes"], reach["part"]
+        self.pixel_size, self.models = PixelSizeRow(viewer), LayerModels()
         self.model, self.factor = ModelChoice(), FactorChoice()
         self.about, self.warning = text(name="about"), text(name="warning")
-        self.noise = NoiseRow(found)
+        self.noise, self.z = NoiseRow(found), ZRow()
         self.first = SettingsForm(UpscaleSettings, FIRST)
-        more = others(UpscaleSettings, (*FIRST, "noise", *ELSEWHERE))
+        more = others(UpscaleSettings, (*FIRST, "noise", "z", "factor"))
         self.more = SettingsForm(UpscaleSettings, more)
         rows = self.first.rows
         self.dial, self.consistency = rows["dial"], rows["consistency"]
         self.device, self.tile = rows["device"], rows["tile"]
         self._about_consistency = self.consistency.tooltip
         super().__init__(
-            *(self.layer, self.channels, self.planes, self.model, self.factor),
-            *(self.about, self.warning, self.noise, self.first),
+            *(self.layer, self.pixel_size, self.reach),
+            *(self.model, self.factor, self.models),
+            *(self.about, self.warning, self.z, self.noise, self.first),
         )
         self.layer.changed.connect(self._show_layer)
+        viewer.layers.selection.events.changed.connect(self._show_layer)
+        connect(self._show_models, self.channels, self.selected, self.factor)
         self.model.changed.connect(self._show_model)
         self.more.changed.connect(lambda: self.changed.emit(self))
         self._show_model()
@@ -102,23 +119,35 @@ class Choices(Form):
     @property
     def settings(self) -> UpscaleSettings:
         """How to super-resolve."""
+        return self._settings_of(self.model)
+
+    def _settings_of(self, chosen: ModelChoice) -> UpscaleSettings:
+        """Gather the settings for a model; the dial is that of the model of all."""
+        is_trained = isinstance(chosen.model, ModelCard)
+        has_dial = self.dial.enabled and chosen is self.model
         return preferred_settings(
             **{
                 **self.more.values,
+                **self.z.values,
                 "device": self.device.value,
                 "tile": int(self.tile.value) or "auto",
                 "noise": self.noise.value,
-                "consistency": (
-                    self.consistency.value if self.consistency.enabled else "auto"
-                ),
-                "dial": round(self.dial.value, 2) if self.dial.enabled else None,
+                "consistency": self.consistency.value if is_trained else "auto",
+                "dial": round(self.dial.value, 2) if has_dial else None,
             }
         )
 
+    def request_for(self, stack: Stack, layer: Image) -> UpscaleRequest:
+        """Say what is asked for of a layer, all of its planes."""
+        chosen = (self.models.of(layer) if self.is_many else None) or self.model
+        factor = self._factor if isinstance(chosen.model, str) else None
+        return UpscaleRequest(stack, chosen.model, factor, self._settings_of(chosen))
+
     @property
-    def wanted_factor(self) -> int | None:
-        """For methods; a trained model has its own."""
-        return self.factor.value if isinstance(self.model.model, str) else None
+    def _factor(self) -> int:
+        """Of the model of all."""
+        model = self.model.model
+        return int(self.factor.value if isinstance(model, str) else model.factor)
 
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now.
@@ -134,20 +163,67 @@ class Choices(Form):
 
     @property
     def layers(self) -> list[Image]:
-        """What is to be run: the chosen layer, and its other channels if so chosen."""
+        """What is to be run: the chosen layer, its channels, or all that are selected.
+
+        What has no row is not asked for.
+        """
         layer = self.layer.value
         if layer is None:
             return []
+        if self.selected.value and len(self._selected) > 1:
+            return self._selected
         others = channels_of(layer, self._viewer.layers) if self.channels.value else []
         return [layer, *others]
+
+    @property
+    def is_many(self) -> bool:
+        """Whether there are several of them."""
+        return len(self.layers) > 1
+
+    @property
+    def _selected(self) -> list[Image]:
+        images, selected = images_in(self._viewer.layers), self._viewer.layers.selection
+        # Equal, not the same: napari gives plugins a wrapped viewer.
+        chosen = [one for one in images if any(one == other for other in selected)]
+        return [layer for layer in chosen if not is_result(layer)]
+
+    def leave(self) -> None:
+        """Let go of the viewer."""
+        self._viewer.layers.selection.events.changed.disconnect(self._show_layer)
+
+    def part_of(self, layer: Image) -> tuple[slice, slice] | None:
+        """Give the rows and columns of a layer that are chosen; all for None.
+
+        Raises
+        ------
+        NotInViewError
+            If nothing is in view, or drawn, in one sentence.
+        """
+        if self.part.value == WHOLE:
+            return None
+        if self.part.value == RECTANGLE:
+            found = rectangle_on(layer, self._viewer)
+        else:
+            found = part_in_view(layer, self._viewer, most=inf)
+        return found.rows, found.columns
 
     def _show_layer(self, *_: object) -> None:
         """Offer what there is to choose of the layer."""
         layer = self.layer.value
         has_planes = layer is not None and not layer.rgb and layer.ndim > 2
         self.show_row(self.planes, has_planes)
+        self.z.offer(has_planes)
         has_more = layer is not None and bool(channels_of(layer, self._viewer.layers))
         self.show_row(self.channels, has_more)
+        self.show_row(self.selected, len(self._selected) > 1)
+        self._show_models()
+        self.pixel_size.offer(layer)
+
+    def _show_models(self) -> None:
+        """Offer a model for each layer where there are several to be run."""
+        layers = self.layers if self.is_many else []
+        self.models.offer(layers, self._factor)
+        self.show_row(self.models, bool(layers))
 
     def show_machine(self, machine: Machine) -> None:
         """Say what each device is, how much of it is free, and what auto means."""
@@ -160,6 +236,8 @@ class Choices(Form):
         self.tile.native.setSpecialValueText(auto)
         self.warning.value = machine.warning
         self.show_row(self.warning, bool(machine.warning))
+        self.z.say(machine.voxel)
+        self.pixel_size.offer(self.layer.value, machine.in_file)
 
     def _layers(self, _widget: object = None) -> list[tuple[str, Image]]:
         images = images_in(self._viewer.layers, colours=True)
@@ -193,6 +271,7 @@ class Choices(Form):
             if is_trained
             else "What this method makes of a recording is left as it is."
         )
+        self._show_models()
         chosen = METHODS[model] if isinstance(model, str) else model
         self.about.value = chosen.description
         self.about.tooltip = "" if isinstance(model, str) else model.verdict

@@ -7,11 +7,14 @@ flow's planes in memory. It loads torch when the flow begins, which is in a thre
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
+from math import prod
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari_sr._napari.layers.pyramid import empty_levels, write_plane
 from napari_sr._napari.super_resolve.request import UpscaleRequest
+from napari_sr.image.regions import Region
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,7 +38,8 @@ class Result:
     provenance: dict[str, Any]
     """What is said about it, as in an output file."""
     levels: list[NDArray]
-    """`(..., factor·y, factor·x)` in counts, and coarser copies of a very large one."""
+    """`(..., factor·y, factor·x)` in counts, of the part that is asked for, and coarser
+    copies of a very large one."""
     done: list[tuple[int, ...]] = field(default_factory=list)
     """Planes that hold the result; the others are still black."""
     n_clipped: int = 0
@@ -44,9 +48,35 @@ class Result:
     """To be set by whoever shows it, once it is shown."""
 
     @property
+    def n_planes(self) -> int:
+        """Number of its planes."""
+        return prod(self.levels[0].shape[:-2])
+
+    @property
     def is_complete(self) -> bool:
         """Whether every plane is done."""
-        return len(self.done) == self.request.stack.n_planes
+        return len(self.done) == self.n_planes
+
+    @property
+    def finer(self) -> list[float]:
+        """How many times as many pixels it has along each axis."""
+        z, factor = self.plan.z, self.plan.factor
+        leading = [1.0] * (len(self.levels[0].shape) - 2)
+        if z is not None:
+            leading[z.axis] = z.ratio
+        return [*leading, factor, factor]
+
+    def plane_of(self, recorded: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the plane in which the middle of a recorded one is."""
+        pairs = zip(recorded, self.finer, strict=False)
+        return tuple(int((i + 0.5) * finer) for i, finer in pairs)
+
+    def part(self, index: tuple[int, ...]) -> Region:
+        """Give what is to be computed of a plane, in pixels of the result."""
+        part = self.request.part
+        if part is None:
+            return Region.whole(index, self.levels[0].shape[-2:])
+        return Region(index, *part).times(self.plan.factor)
 
     @property
     def share_clipped(self) -> float:
@@ -57,7 +87,7 @@ class Result:
 
     def missing(self, first: tuple[int, ...]) -> list[tuple[int, ...]]:
         """List the planes still to do, from `first` on and then around."""
-        planes = [*self.request.stack.indices()]
+        planes = [*product(*map(range, self.levels[0].shape[:-2]))]
         start = planes.index(first) if first in planes else 0
         done = set(self.done)
         return [i for i in planes[start:] + planes[:start] if i not in done]
@@ -88,7 +118,7 @@ def run(
     unfinished
         An earlier result of the same request, to be completed by the same plan.
     first
-        Plane to begin with.
+        Recorded plane to begin with.
     is_only
         Whether it is the only plane to do.
 
@@ -119,12 +149,15 @@ def _collect(
     is_only: bool,
 ) -> Generator[tuple[Result, TileStep], None, Result]:
     """Do the missing planes one by one."""
-    from napari_sr.upscaling.flow import upscale_steps
+    from napari_sr.upscaling.flow import result_steps
 
     upscaler, plan = preparer.prepare(request)
     result = unfinished or _begin(request, plan)
-    missing = result.missing(first)[: 1 if is_only else None]
-    for step in upscale_steps(request.stack, upscaler, result.plan, missing):
+    # A volume is done slab by slab, and so from its first plane on.
+    begin = result.plane_of(first) if is_only or plan.z is None else ()
+    missing = result.missing(begin)[: 1 if is_only else None]
+    parts = [result.part(index) for index in missing]
+    for step in result_steps(request.stack, upscaler, result.plan, parts):
         result.take(step)
         yield result, step
         if len(result.done) == 1:
@@ -141,7 +174,12 @@ def _begin(request: UpscaleRequest, plan: Plan) -> Result:
     from napari_sr.upscaling.provenance import provenance_of
 
     stack = request.stack
-    shape = plan.shape_of(stack)
+    shape, provenance = plan.shape_of(stack), provenance_of(stack, plan)
+    if request.part is not None:
+        part = Region((), *request.part)
+        shape = (*shape[:-2], *part.times(plan.factor).shape)
+        ends = [[cut.start, cut.stop] for cut in request.part]
+        provenance["part"] = dict(zip(("rows", "columns"), ends, strict=True))
     levels = empty_levels(shape, plan.dtype)
     needed, free = levels[0].nbytes, free_memory(torch.device("cpu"))
     if needed > free:
@@ -150,4 +188,4 @@ def _begin(request: UpscaleRequest, plan: Plan) -> Result:
             f"memory are free. Save a recipe here and run it from file to file: "
             f"napari-sr upscale --recipe FILE."
         )
-    return Result(request, plan, provenance_of(stack, plan), levels)
+    return Result(request, plan, provenance, levels)

@@ -11,14 +11,17 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from napari_sr._napari.layers.pixel_size import axes_in_file
 from napari_sr._napari.parts.heavy_imports import load
+from napari_sr._napari.parts.noise_row import FoundNoise
 from napari_sr._napari.parts.preferences import DEVICES
+from napari_sr._napari.super_resolve.z_row import voxel_in_words
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
     from napari_sr._napari.super_resolve.request import UpscaleRequest
     from napari_sr.cards.model_card import ModelCard
-    from napari_sr.image.intensity import NoiseLevel
+    from napari_sr.image.axis import Axis
     from napari_sr.image.stack import Stack
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.upscaling.plan import Plan
@@ -38,6 +41,10 @@ class Machine:
     warning: str = ""
     """Why less is to be expected of the model for the recording, and whose images are
     like it."""
+    voxel: str = ""
+    """What is to be said of its size, before and after."""
+    in_file: tuple[Axis, ...] = ()
+    """The pixel size that a file says, where its layer does not."""
 
 
 class Preparer:
@@ -48,6 +55,7 @@ class Preparer:
         self._loaded: _Kept = None
         self._set_up: _Kept = None
         self._planned: _Kept = None
+        self._found: _Kept = None
         self._described: tuple[Stack, dict[str, float]] | None = None
 
     def prepare(self, request: UpscaleRequest) -> tuple[Upscaler, Plan]:
@@ -65,17 +73,24 @@ class Preparer:
             upscaler = self._upscaler(request.model, request.factor, request.settings)
             # The dial changes neither range nor noise.
             settings = request.settings.model_copy(update={"dial": None})
-            question = replace(request, settings=settings)
+            question = replace(request, settings=settings, part=None)
             if self._planned is None or self._planned[0] != question:
                 plan = make_plan(request.stack, upscaler, settings)
                 self._planned = (question, plan)
+                noise, ends = plan.recorded_noise, plan.intensity
+                if settings.noise == "auto" and noise is not None:
+                    found = FoundNoise(noise, (ends.low + ends.high) / 2)
+                    self._found = ((request.stack, request.model), found)
             plan = self._planned[1]
             dial = getattr(upscaler, "dial", None)
             return upscaler, plan.model_copy(update={"dial": dial})
 
-    def noise_found(self) -> NoiseLevel | None:
-        """Give the noise of the plan that was made last, where it has some."""
-        return self._planned[1].noise if self._planned else None
+    def noise_found(self, request: UpscaleRequest) -> FoundNoise | None:
+        """Give the noise that was found last, if it is that of the same recording."""
+        if self._found is None or self._found[0] != (request.stack, request.model):
+            return None
+        found: FoundNoise = self._found[1]
+        return found
 
     def look(
         self,
@@ -83,6 +98,7 @@ class Preparer:
         factor: int | None,
         settings: UpscaleSettings,
         recording: Stack | None = None,
+        file: str | None = None,
     ) -> Machine:
         """Find out what the machine has, and what suits model, device and recording.
 
@@ -92,16 +108,21 @@ class Preparer:
             As in a `UpscaleRequest`.
         recording
             What is chosen, if it can be used.
+        file
+            Where its pixel size may be, if the layer lacks it.
         """
         load("napari_sr.upscaling.flow")
         from napari_sr.device import describe_device
 
         devices = {name: describe_device(name) for name in DEVICES}
+        in_file = axes_in_file(file, recording.shape) if file and recording else ()
         try:
             warning = self._warning(model, recording)
-            return Machine(devices, self._tile(model, factor, settings), warning)
+            tile, fine = self._tile(model, factor, settings)
+            voxel = voxel_in_words(recording, fine, settings) if recording else ""
+            return Machine(devices, tile, warning, voxel, in_file)
         except (OSError, ValueError):  # a run says why
-            return Machine(devices, None)
+            return Machine(devices, None, in_file=in_file)
 
     def _warning(self, model: ModelCard | str, recording: Stack | None) -> str:
         """Compare a recording with what the model has learnt from, as far as known."""
@@ -132,18 +153,16 @@ class Preparer:
 
     def _tile(
         self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings
-    ) -> int:
+    ) -> tuple[int, int]:
+        """Give the side of a tile, and the factor of the model."""
         from napari_sr.device import choose_device, choose_tile
 
         device = choose_device(settings.device)
         with self._lock:
             upscaler = self._upscaler(model, factor, settings)
-            return choose_tile(
-                upscaler.bytes_per_pixel,
-                upscaler.halo,
-                device,
-                settings.share_of_memory,
-            )
+            share = settings.share_of_memory
+            tile = choose_tile(upscaler.bytes_per_pixel, upscaler.halo, device, share)
+            return tile, upscaler.factor
 
     def _upscaler(
         self, model: ModelCard | str, factor: int | None, settings: UpscaleSettings

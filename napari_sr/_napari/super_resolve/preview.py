@@ -79,6 +79,7 @@ class Preview:
         self._placed: tuple[Image, int, tuple[int, ...]] | None = None
         self._curtain = 0.0
         self._is_held = False
+        self._is_plane_alone = False  # and not finer along z
         self._debouncer = QSignalDebouncer()
         self._debouncer.setTimeout(PAUSE_MS)
         self._debouncer.triggered.connect(self.refresh)
@@ -157,7 +158,8 @@ class Preview:
         asked = self._ask() if self.is_on else None
         if asked is None:
             return
-        source, request = asked
+        source, request = asked[0], asked[1].in_plane
+        self._is_plane_alone = request != asked[1]
         try:
             view = part_in_view(source, self._viewer)
         except NotInViewError as error:
@@ -167,7 +169,7 @@ class Preview:
             self._background.stop()
             self._again = True
         elif self._has(request, view):
-            self._tell(_sentence(view, request))
+            self._tell(self._sentence(view, request))
         else:
             self._source = source
             self._tell("Computing the preview …")
@@ -191,7 +193,7 @@ class Preview:
         if sight is not None and not self._background.is_stopping:
             self._shown = (request, sight)
             self._draw()
-            self._tell(_sentence(sight.view, request))
+            self._tell(self._sentence(sight.view, request))
 
     def _draw(self) -> None:
         """Put before and after into the layer, on either side of the curtain."""
@@ -275,6 +277,10 @@ class Preview:
             self._failed()
         elif again:
             self.refresh()
+
+    def _sentence(self, view: View, request: UpscaleRequest) -> str:
+        rest = " Run makes it finer along z." if self._is_plane_alone else ""
+        return _sentence(view, request) + rest
 
     def _while_held(self, _viewer: object) -> Generator[None, None, None]:
         self.hold(True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_sr.image.stack import Stack
@@ -24,6 +24,14 @@ class UpscaleRequest:
     """For interpolations; None for a trained model, which has its own."""
     settings: UpscaleSettings
     """The same as those of Python and the command line."""
+    part: tuple[slice, slice] | None = None
+    """Recorded rows and columns, where not all of a plane is to be done."""
+
+    @property
+    def in_plane(self) -> UpscaleRequest:
+        """The same without finer planes along z, as a preview shows it."""
+        settings = self.settings.model_copy(update={"z": None, "factor": None})
+        return replace(self, settings=settings)
 
     @property
     def model_name(self) -> str:

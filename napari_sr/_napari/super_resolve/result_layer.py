@@ -32,8 +32,11 @@ class ResultLayer:
 
     def __init__(self, viewer: ViewerModel, source: Image, result: Result) -> None:
         self.result = result
-        self._name = f"{source.name} [{result.plan.model}]"
-        levels = result.levels
+        part, levels = result.request.part, result.levels
+        self._name = f"{source.name} [{result.plan.model}]{_of_part(part)}"
+        first = None
+        if part is not None:
+            first = (*[0] * (source.ndim - 2), *(cut.start for cut in part))
         self.layer: Image = viewer.add_image(
             levels if len(levels) > 1 else levels[0],
             name=self._name,
@@ -42,7 +45,7 @@ class ResultLayer:
             metadata={"napari_sr": dict(result.provenance)},
             # The recording's, and so set once: the planes to come change nothing.
             **upscaled_look(source),
-            **upscaled_placement(source, result.plan.factor),
+            **upscaled_placement(source, result.finer, first),
         )
         self.layer.contrast_limits_range = source.contrast_limits_range
         self._mark()
@@ -58,7 +61,7 @@ class ResultLayer:
         self.layer.refresh(extent=False)
         self._mark()
         result = self.result
-        counts = f"{len(result.done)} of {result.request.stack.n_planes} planes"
+        counts = f"{len(result.done)} of {result.n_planes} planes"
         self.layer.name = (
             self._name if result.is_complete else f"{self._name} ({counts})"
         )
@@ -71,3 +74,11 @@ class ResultLayer:
         else:
             done = [list(index) for index in self.result.done]
             provenance["partial"] = {"planes_done": done}
+
+
+def _of_part(part: tuple[slice, slice] | None) -> str:
+    """Say in a name which recorded pixels it is of, the first and the last."""
+    if part is None:
+        return ""
+    rows, columns = (f"{cut.start}–{cut.stop - 1}" for cut in part)
+    return f" rows {rows}, columns {columns}"

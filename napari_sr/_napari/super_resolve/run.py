@@ -66,7 +66,7 @@ class Running:
         self._first: tuple[float, int] | None = None
         self._waiting: list[tuple[Image, UpscaleRequest]] = []
         self._only = False
-        self._last: Image | None = None
+        self._last: list[Image] = []
         self._began = 0.0
         self._is_adding = False
         self._is_sourceless = False  # the recording was removed meanwhile
@@ -91,16 +91,17 @@ class Running:
         return self.is_on and monotonic() - self._began > LONG_S
 
     @property
-    def last(self) -> Image | None:
-        """Give the layer of the last run, if it is in the viewer."""
-        return self._last if self._last in self._viewer.layers else None
+    def last(self) -> list[Image]:
+        """List the layers of the last run that are in the viewer."""
+        return [layer for layer in self._last if layer in self._viewer.layers]
 
     def undo(self) -> None:
-        """Take the layer of the last run away; the recording is as it was."""
-        if self.last is not None and not self.is_on:
-            self._viewer.layers.remove(self.last)
-            self.sentence = "Undone: the layer of the last run is gone."
-            self._last = None
+        """Take the layers of the last run away; the recordings are as they were."""
+        if not self.is_on:
+            for layer in self.last:
+                self._viewer.layers.remove(layer)
+            self.sentence = "Undone: what the last run has made is gone."
+            self._last = []
             self._changed()
 
     def start_all(
@@ -116,7 +117,7 @@ class Running:
             Whether the plane in view is all that is done.
         """
         if asked and not self.is_on:
-            self._waiting, self._only = asked[1:], only
+            self._waiting, self._only, self._last = asked[1:], only, []
             self._began = monotonic()
             self.start(*asked[0])
 
@@ -186,10 +187,10 @@ class Running:
             self._is_adding = False
             result.is_shown.set()
             self._unfinished.append(self._current)
-            self._last = self._current.layer
+            self._last.append(self._current.layer)
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
-        n_planes = result.request.stack.n_planes
+        n_planes = result.n_planes
         number = min(n_planes, len(result.done) + 1)
         parts = [f"Plane {number} of {n_planes}"]
         now = (monotonic(), step.tiles_done)
@@ -277,7 +278,7 @@ def _outcome(result: Result | None) -> str:
     if result is None:
         return "Stopped before the first plane was done."
     if not result.is_complete:
-        n_planes = result.request.stack.n_planes
+        n_planes = result.n_planes
         return (
             f"Stopped with {len(result.done)} of {n_planes} planes done; "
             f"Run does the rest."

@@ -6,27 +6,30 @@ are not postponed.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from magicgui.widgets import FloatSlider
+from magicgui.widgets import FloatSlider, PushButton
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_sr._napari.layers.layer_stack import as_stack
+from napari_sr._napari.layers.pixel_size import file_behind
+from napari_sr._napari.layers.place import as_stack, size_of
 from napari_sr._napari.layers.roles import result_to_save
+from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, save_layer
 from napari_sr._napari.parts.background import Background, when_closed
+from napari_sr._napari.parts.noise_row import FoundNoise
 from napari_sr._napari.parts.panel import (
     Buttons,
     Panel,
     bar,
     button,
-    connect,
     show_progress,
     text,
     when,
@@ -36,7 +39,7 @@ from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
 from napari_sr._napari.super_resolve.closing import ask_before_closing
-from napari_sr._napari.super_resolve.controls import IN_VIEW, Choices
+from napari_sr._napari.super_resolve.controls import IN_VIEW, WHOLE, Choices
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview
 from napari_sr._napari.super_resolve.request import UpscaleRequest
@@ -61,7 +64,7 @@ class SuperResolve(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._stacks: WeakKeyDictionary[Image, tuple[object, Stack]]
+        self._stacks: WeakKeyDictionary[Image, tuple[object, object, Stack]]
         self._stacks = WeakKeyDictionary()
         self._preparer = Preparer()
         self._looking, self._saving = Background(), Background(self._refresh)
@@ -73,7 +76,7 @@ class SuperResolve(Panel):
             self._say,
             self._end_preview,
         )
-        self.choices = Choices(napari_viewer, self._preparer.noise_found)
+        self.choices = Choices(napari_viewer, self._noise_found)
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
@@ -83,15 +86,15 @@ class SuperResolve(Panel):
         self._refresh()
 
     def _lay_out(self) -> None:
-        self.preview_button = button(
-            "Preview",
-            "Super-resolve what is in view, with the pixels that Run would give. "
-            "Follows the view, the plane and the choices above.",
+        self.preview_button = PushButton(
+            text="Preview",
+            tooltip="Super-resolve what is in view, with the pixels that Run would "
+            "give. Follows the view, the plane and the choices above.",
         )
         self.preview_button.native.setCheckable(True)
-        self.before_button = button(
-            f"Before ({KEY})",
-            f"Hold it down, or the {KEY} key on the canvas, to see the recording.",
+        self.before_button = PushButton(
+            text=f"Before ({KEY})",
+            tooltip=f"Hold it, or the {KEY} key on the canvas, to see the recording.",
         )
         self.curtain = FloatSlider(
             min=0,
@@ -103,29 +106,16 @@ class SuperResolve(Panel):
             "result.",
         )
         self.curtain.native.setAccessibleName("Curtain between recording and result")
-        self.run_button = button("Run", "", is_main=True)
-        self.stop_button = button(
-            "Stop", "Stop after this tile; the planes done are kept."
-        )
+        self.run_button = button("Run", self.run, is_main=True)
+        self.stop_button = button("Stop", self.stop)
         self.bar, self.status = bar(), text()
         # Room for two lines from the start, so that nothing jumps.
         two_lines = 2 * self.status.native.fontMetrics().lineSpacing() + 4
         self.status.native.setMinimumHeight(two_lines)
-        self.save_result_button = button(
-            "Save result …",
-            "Write the selected result, or the newest one, with its pixel size and "
-            "how it was made.",
-        )
-        self.undo_button = button(
-            "Undo run", "Take the layer of the last run away; the recording stays."
-        )
-        self.copy_button = button(
-            "Copy as Python", "Put a script that does the same into the clipboard."
-        )
-        self.recipe_button = button(
-            "Save as recipe …",
-            "Write a file for `napari-sr upscale --recipe FILE` that does the same.",
-        )
+        self.save_result_button = button("Save result …", self.save_result)
+        self.undo_button = button("Undo run", self.undo)
+        self.copy_button = button("Copy as Python", self.copy_as_python)
+        self.recipe_button = button("Save as recipe …", self.save_as_recipe)
         self.put(self.choices, self.fold("More settings", self.choices.more))
         self.put(Buttons(self.preview_button, self.before_button), self.curtain)
         self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
@@ -143,14 +133,14 @@ class SuperResolve(Panel):
 
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
-        asked = [self._ask(show_error, layer) for layer in self.choices.layers]
+        asked = [self._ask_for_run(show_error, layer) for layer in self.choices.layers]
         if asked and None not in asked:
             self.preview_button.native.setChecked(False)
             only = self.choices.planes.value == IN_VIEW
             self._running.start_all([one for one in asked if one], only=only)
 
     def undo(self) -> None:
-        """Take the layer of the last run away; the recording is as it was."""
+        """Take what the last run has made away; recordings stay."""
         self._running.undo()
 
     def use(self, model: str) -> None:
@@ -162,11 +152,14 @@ class SuperResolve(Panel):
         self.preview_button.native.toggle()
 
     def stop(self) -> None:
-        """Stop after the current tile; planes that are done stay."""
+        """Stop after this tile; the planes done are kept."""
         self._running.stop()
 
     def save_result(self) -> None:
-        """Ask for a file, and write the selected result, or the newest, into it."""
+        """Write the selected result, or the newest one, into a file.
+
+        With its pixel size, and how it was made.
+        """
         layer = self._result
         if layer is None or self._saving.is_busy:
             return
@@ -196,10 +189,11 @@ class SuperResolve(Panel):
         asked = self._ask(show_error)
         if asked is not None:
             QApplication.clipboard().setText(python_script(*asked))
-            show_info("A Python script that does the same is in the clipboard.")
+            what = "the same" if self._is_whole else "the same of whole planes"
+            show_info(f"A Python script that does {what} is in the clipboard.")
 
     def save_as_recipe(self) -> None:
-        """Ask for a file, and write a recipe of the same run into it."""
+        """Write a file for `napari-sr upscale --recipe FILE` that does the same."""
         asked = self._ask(show_error)
         if asked is None:
             return
@@ -209,7 +203,12 @@ class SuperResolve(Panel):
         )
         if path:
             Path(path).write_text(upscale_recipe_text(recipe_of(*asked)), "utf-8")
-            show_info(f"Saved. Run it with: napari-sr upscale --recipe {path}")
+            what = "" if self._is_whole else ", of whole planes"
+            show_info(f"Saved{what}. Run it with: napari-sr upscale --recipe {path}")
+
+    @property
+    def _is_whole(self) -> bool:
+        return bool(self.choices.part.value == WHOLE)
 
     @property
     def settings(self) -> UpscaleSettings:
@@ -224,17 +223,33 @@ class SuperResolve(Panel):
         if layer is None:
             return None
         known = self._stacks.get(layer)
-        if known is None or known[0] is not layer.data:
-            # One stack for as long as the pixels are the same: see `Preparer`.
-            try:
-                known = self._stacks[layer] = (layer.data, as_stack(layer))
-            except StackError as error:
-                refuse(explain(error))
-                return None
-        request = UpscaleRequest(
-            known[1], choices.model.model, choices.wanted_factor, choices.settings
-        )
-        return layer, request
+        try:
+            if (
+                known is None
+                or known[0] is not layer.data
+                or known[1] != size_of(layer)
+            ):
+                # One stack for as long as the pixels are the same: see `Preparer`.
+                known = (layer.data, size_of(layer), as_stack(layer))
+                self._stacks[layer] = known
+        except StackError as error:
+            refuse(explain(error))
+            return None
+        return layer, choices.request_for(known[2], layer)
+
+    def _ask_for_run(
+        self, refuse: Callable[[str], object], layer: Image | None = None
+    ) -> tuple[Image, UpscaleRequest] | None:
+        """Gather what Run would do now, of the chosen part; else as `_ask`."""
+        asked = self._ask(refuse, layer)
+        if asked is None:
+            return None
+        try:
+            part = self.choices.part_of(asked[0])
+        except NotInViewError as error:
+            refuse(explain(error))
+            return None
+        return asked[0], replace(asked[1], part=part)
 
     def _on_changed(self) -> None:
         choices = self.choices
@@ -262,9 +277,10 @@ class SuperResolve(Panel):
             once,
             self._preparer.look,
             choices.model.model,
-            choices.wanted_factor,
+            choices.factor.asked_of(choices.model.model),
             choices.settings,
             asked[1].stack if asked else None,
+            file_behind(asked[0]) if asked else None,
             title=None,
             result=choices.show_machine,
         )
@@ -286,7 +302,12 @@ class SuperResolve(Panel):
     def _end_preview(self) -> None:
         self.preview_button.native.setChecked(False)
 
+    def _noise_found(self) -> FoundNoise | None:
+        asked = self._ask(_say_nothing)
+        return self._preparer.noise_found(asked[1]) if asked else None
+
     def _say(self, sentence: str) -> None:
+        self.choices.noise.show_found()  # there may be some since
         if self.status.value != sentence:
             self.status.value = sentence
 
@@ -301,7 +322,7 @@ class SuperResolve(Panel):
         self.stop_button.enabled = running.is_on
         can_save = self._result is not None and not self._saving.is_busy
         self.save_result_button.enabled = can_save
-        self.undo_button.enabled = running.last is not None and not running.is_on
+        self.undo_button.enabled = bool(running.last) and not running.is_on
         self.before_button.enabled = self._preview.is_on
         # Only when it changes: whatever touches the layout has all of the window laid
         # out and drawn again, and this is called after each tile.
@@ -311,7 +332,7 @@ class SuperResolve(Panel):
         if not self._preview.is_on:
             self._say(running.sentence)
         if not running.is_on:
-            asked = self._ask(self._say)
+            asked = self._ask_for_run(self._say)
             self._offer_run(running.missing_of(asked[1]) if asked else 0)
 
     def _offer_run(self, n_missing: int) -> None:
@@ -332,16 +353,13 @@ class SuperResolve(Panel):
         before.pressed.connect(lambda: self._preview.hold(True))
         before.released.connect(lambda: self._preview.hold(False))
         self.curtain.changed.connect(self._preview.set_curtain)
-        connect(self.run, self.run_button)
-        connect(self.stop, self.stop_button)
-        connect(self.save_result, self.save_result_button)
-        connect(self.undo, self.undo_button)
-        connect(self.copy_as_python, self.copy_button)
-        connect(self.save_as_recipe, self.recipe_button)
         self._look_timer.timeout.connect(self._look)
         when(self.native, QEvent.Type.Show, self._look_timer.start)
         when(self.native, QEvent.Type.Show, self._guard)
-        parts = (self._preview, self._running, self._looking)  # a file is written
+        # Meanwhile the view may be another one, or a rectangle drawn.
+        when(self.native, QEvent.Type.Enter, self._refresh)
+        # A file is written.
+        parts = (self._preview, self._running, self._looking, self.choices)
         when_closed(self.native, partial(_leave, parts))
 
 
@@ -349,7 +367,7 @@ def _say_nothing(_sentence: str) -> None:
     """Be silent: it is said elsewhere."""
 
 
-def _leave(parts: tuple[Preview, Running, Background]) -> None:
+def _leave(parts: tuple[Preview, Running, Background, Choices]) -> None:
     """Let go of the viewer, and end what is under way."""
     for part in parts:
         part.leave()

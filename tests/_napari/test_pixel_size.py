@@ -1,0 +1,142 @@
+"""The pixel size that napari's own reader leaves in the file is one click away."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from napari.layers import Image
+from napari.layers._source import layer_source
+from qtpy.QtCore import Qt
+
+from napari_sr._napari.layers.pixel_size import axes_in_file, lengths_of, size_in_words
+from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.image.stack import Axis
+
+WAIT = 60_000
+PIXEL, STEP = 0.2, 0.7
+"""Micrometres, in the plane and along z."""
+
+
+def write(path, shape, axes):
+    """Write a TIFF as ImageJ does, and give its pixels."""
+    pixels = np.random.default_rng(0).integers(0, 999, shape).astype(np.uint16)
+    about = {"axes": axes, "unit": "um", "spacing": STEP}
+    tifffile.imwrite(
+        path, pixels, imagej=True, resolution=(1 / PIXEL, 1 / PIXEL), metadata=about
+    )
+    return pixels
+
+
+def opened(viewer, path, pixels, reader="napari"):
+    """Add a layer as a reader does."""
+    with layer_source(path=str(path), reader_plugin=reader):
+        return viewer.add_layer(Image(pixels, name="cells"))
+
+
+@pytest.fixture
+def widget(viewer, qtbot):
+    widget = SuperResolve(viewer)
+    qtbot.addWidget(widget.native)
+    viewer.layers.events.inserted.connect(widget.reset_choices)
+    widget.model.value = "nearest"
+    widget.native.show()
+    yield widget
+    widget._looking.leave()
+    widget._running.leave()
+
+
+def breakable(words) -> str:
+    """Give words with the spaces at which a line is not to be broken as any other."""
+    return words.replace("\u00a0", " ")
+
+
+def press(button, qtbot) -> None:
+    qtbot.mouseClick(button.native, Qt.MouseButton.LeftButton)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "size"),
+    [
+        ((20, 24), "YX", "0.2 µm"),
+        ((5, 20, 24), "ZYX", "0.2 × 0.2 × 0.7 µm"),
+        ((5, 2, 20, 24), "ZCYX", "0.2 × 0.2 × 0.7 µm"),
+    ],
+)
+def test_the_pixel_size_of_the_file_is_taken_and_given_back(
+    viewer, widget, qtbot, tmp_path, shape, axes, size
+):
+    layer = opened(viewer, tmp_path / "a.tif", write(tmp_path / "a.tif", shape, axes))
+    row = widget.choices.pixel_size
+    qtbot.waitUntil(row.use_button.native.isVisible, timeout=WAIT)
+    assert breakable(row.about.value) == f"Pixel size in the file: {size}"
+    assert row.use_button.text == "Use it"
+
+    press(row.use_button, qtbot)
+
+    wanted = [{"Z": STEP, "C": 1.0}.get(name, PIXEL) for name in axes]
+    np.testing.assert_allclose(layer.scale, wanted, rtol=1e-6)
+    assert [str(unit) for unit in layer.units] == [
+        "pixel" if name == "C" else "micrometer" for name in axes
+    ]
+    assert row.use_button.text == "Take it back"
+    press(row.use_button, qtbot)
+    np.testing.assert_array_equal(layer.scale, 1)
+    assert {str(unit) for unit in layer.units} == {"pixel"}
+    assert row.use_button.text == "Use it"
+
+
+def test_a_result_has_the_pixel_size_that_was_taken(viewer, widget, qtbot, tmp_path):
+    pixels = write(tmp_path / "a.tif", (20, 24), "YX")
+    opened(viewer, tmp_path / "a.tif", pixels)
+    row = widget.choices.pixel_size
+    qtbot.waitUntil(row.use_button.native.isVisible, timeout=WAIT)
+    press(row.use_button, qtbot)
+
+    press(widget.run_button, qtbot)
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+
+    result = viewer.layers[-1]
+    np.testing.assert_allclose(result.scale, PIXEL / 2, rtol=1e-6)
+    assert {str(unit) for unit in result.units} == {"micrometer"}
+    assert not row.use_button.native.isHidden()  # to take it back
+
+
+def test_where_the_layer_has_a_size_or_the_file_has_none_nothing_is_offered(
+    viewer, widget, qtbot, tmp_path
+):
+    pixels = write(tmp_path / "a.tif", (20, 24), "YX")
+    tifffile.imwrite(tmp_path / "bare.tif", pixels)
+    ours = opened(viewer, tmp_path / "a.tif", pixels, reader="napari-sr")
+    scaled = opened(viewer, tmp_path / "a.tif", pixels)
+    scaled.scale = (3, 3)
+    bare = opened(viewer, tmp_path / "bare.tif", pixels)
+    gone = opened(viewer, tmp_path / "gone.tif", pixels)
+
+    for layer in (ours, scaled, bare, gone):
+        widget.layer.value = layer
+        with qtbot.waitSignal(widget._look_timer.timeout):
+            pass
+        qtbot.waitUntil(lambda: not widget._looking.is_busy, timeout=WAIT)
+        assert widget.choices.pixel_size.use_button.native.isHidden(), layer
+
+
+def test_a_layer_that_is_not_what_is_in_the_file_gets_nothing(tmp_path):
+    write(tmp_path / "a.tif", (5, 20, 24), "ZYX")
+
+    assert axes_in_file(str(tmp_path / "a.tif"), (20, 24)) == ()
+    assert axes_in_file(str(tmp_path / "none.tif"), (20, 24)) == ()
+
+
+def test_sizes_are_said_as_they_are():
+    y, x = Axis("y", 0.1, "um"), Axis("x", 0.2, "um")
+
+    assert breakable(size_in_words([x, x])) == "0.2 µm"
+    assert breakable(size_in_words([y, x])) == "0.2 × 0.1 µm"
+    voxel = [Axis("z", 300, "nm"), y, x]
+    assert breakable(size_in_words(voxel)) == "0.2 µm × 0.1 µm × 300 nm"
+    assert breakable(size_in_words(lengths_of([Axis("t", 3, "s"), y, y]))) == "0.1 µm"
