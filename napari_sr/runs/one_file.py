@@ -265,11 +265,6 @@ def run_job(
             f"{job.output} gets the pixel size of its source. Choose .ome.tif to give "
             f"another one."
         )
-    if settings.z is not None and needs_source(job.output):
-        raise StackError(
-            f"{job.output} gets a header for each plane of its source, and a result "
-            f"that is finer along z has others. Choose .ome.tif or .ome.zarr."
-        )
     with opened(job) as stacks:
         upscalers = upscalers_for(stacks, upscaler, job.of_channels)
         if not job.has_begun:

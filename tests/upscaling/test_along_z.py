@@ -266,9 +266,3 @@ def test_a_plan_or_an_interval_of_a_volume_is_refused(tmp_path, capsys):
     assert "cannot be foreseen" in capsys.readouterr().err
     with pytest.raises(ValueError, match="leave z out"):
         sr.upscale_with_interval(smooth(), "general-x2", z=2)
-
-
-def test_a_dicom_keeps_its_planes(tmp_path):
-    job = FileJob(of_voxel(smooth()), tmp_path / "r.dcm")
-    with pytest.raises(StackError, match="finer along z"):
-        list(run_job(job, CUBIC, UpscaleSettings(z=2)))

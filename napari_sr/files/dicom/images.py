@@ -8,13 +8,14 @@ diagnosis; the files that are written say so.
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sr.files.channel import pick_channel
-from napari_sr.files.dicom.derived import FramesSink, SeriesSink, read_provenance
+from napari_sr.files.dicom.derived import Finer, FramesSink, SeriesSink, read_provenance
 from napari_sr.files.dicom.header import (
     DicomImage,
     holds_image,
@@ -103,13 +104,13 @@ def create_file(
             "one DICOM file or series, since it tells whom it shows. Choose .ome.tif."
         )
     images = _images_at(made_from)
-    factor = _factor(path, images, content.shape)
+    finer = _finer(path, images, content)
     is_series = len(images) > 1
 
     def open_sink(temporary: Path) -> Sink:
         if is_series:
-            return SeriesSink(temporary, images, factor, content.provenance)
-        return FramesSink(temporary, images[0], factor, content.provenance)
+            return SeriesSink(temporary, images, finer, content)
+        return FramesSink(temporary, images[0], finer, content.provenance)
 
     return AtomicWriter(
         path,
@@ -186,18 +187,27 @@ def _leading_axis(images: Sequence[DicomImage]) -> Axis | None:
     return Axis("p")
 
 
-def _factor(path: Path, images: Sequence[DicomImage], shape: Sequence[int]) -> int:
+def _finer(path: Path, images: Sequence[DicomImage], content: Content) -> Finer:
     """Find by how much a result is finer than its source."""
-    *leading, height, width = shape
+    *leading, height, width = content.shape
     rows, columns = images[0].plane_shape
     n_planes = sum(image.n_frames for image in images)
-    factor = height // rows
-    expected = [] if _leading_axis(images) is None else [n_planes]
+    factor, between = height // rows, _leading_axis(images)
+    expected, z = [] if between is None else [n_planes], 1.0
+    if between is not None and leading and leading != expected:
+        z = between.spacing / content.axes[0].spacing
+        expected = [ceil(n_planes * z - 1e-9)]
     if factor < 1 or (height, width) != (rows * factor, columns * factor):
         expected = [-1]
     if leading != expected:
         raise StackError(
-            f"{path} cannot be written: {' x '.join(map(str, shape))} pixels are no "
-            f"result of {n_planes} x {rows} x {columns} recorded ones."
+            f"{path} cannot be written: {' x '.join(map(str, content.shape))} pixels "
+            f"are no result of {n_planes} x {rows} x {columns} recorded ones."
         )
-    return factor
+    if z != 1 and len(images) == 1:
+        raise StackError(
+            f"{path} cannot be finer along z: {images[0].path.name} has its frames in "
+            f"one file, whose table of frames would have to be made anew. Choose "
+            f".ome.tif or .ome.zarr, or split it into a series."
+        )
+    return Finer(factor, z)
