@@ -57,16 +57,17 @@ def upscale(
         planes are computed, and pixels when they are asked for, as they would be in
         memory. A plane is one chunk, or several of up to 6144 pixels a side.
     """
-    if options.get("z") is not None and (
-        is_labelled(stack) or hasattr(stack, "__dask_graph__")
-    ):
+    pixels = getattr(stack, "data", None) if is_labelled(stack) else stack
+    if options.get("z") is not None and hasattr(pixels, "__dask_graph__"):
         raise ValueError(
-            "A dask array or an xarray cannot become finer along z. Give "
-            "numpy.asarray(array), or let upscale_file write an .ome.zarr."
+            "A dask array cannot become finer along z lazily. Give it computed (of an "
+            "xarray, array.compute()), or let upscale_file write an .ome.zarr."
         )
     if is_labelled(stack):
         labelled: Array = upscale_labelled(
-            stack, lambda pixels: upscale(pixels, model, **options)
+            stack,
+            lambda pixels: upscale(pixels, model, **options),
+            UpscaleSettings.of(options),
         )
         return labelled
     if not hasattr(stack, "__dask_graph__"):

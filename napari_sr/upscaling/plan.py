@@ -246,6 +246,11 @@ def _axis_z(stack: Stack) -> int:
             f"{stack.name} has no axis z of two planes or more, along which there "
             f"could be finer ones. Leave z out."
         )
+    if stack.info.is_uneven_along_z:
+        raise StackError(
+            f"{stack.name} has planes at uneven distances along z, of which evenly "
+            f"spaced ones are expected. Resample it to one distance, or leave z out."
+        )
     return names.index("z")
 
 

@@ -293,6 +293,12 @@ def test_a_result_finer_along_z_is_a_series_of_more_slices(tmp_path, turned, z, 
         assert stack.axes[0].spacing == pytest.approx(2.5 / z, rel=1e-9)
 
 
+def test_frames_that_are_apart_unevenly_are_refused_along_z(tmp_path):
+    enhanced(tmp_path / "e.dcm", [(z, 0, 0) for z in (0, 2, 5)], [1.0] * 3)
+    with pytest.raises(StackError, match="uneven distances along z"):
+        sr.upscale(tmp_path / "e.dcm", NEAREST, z=2)
+
+
 def test_frames_of_one_file_do_not_become_more(tmp_path):
     enhanced(tmp_path / "e.dcm", [(z, 0, 0) for z in (0, 2, 4)], [1.0] * 3)
     with pytest.raises(StackError, match="frames in one file"):

@@ -26,7 +26,7 @@ from napari_sr.files.dicom.series import place_of, read_series, step_of
 from napari_sr.files.dicom.sniff import is_dicom
 from napari_sr.files.stamp import unchanged
 from napari_sr.files.writing import AtomicWriter
-from napari_sr.image.axis import Axis
+from napari_sr.image.axis import Axis, is_even
 from napari_sr.image.info import ImageInfo
 from napari_sr.image.stack import Stack, StackError, check_pixels
 
@@ -86,7 +86,10 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
         dtype=dtype,
         name=path.name if path.is_dir() else path.stem,
         provenance=read_provenance(images[0].path),
-        info=ImageInfo(is_inverted=images[0].is_inverted),
+        info=ImageInfo(
+            is_inverted=images[0].is_inverted,
+            is_uneven_along_z=not is_even(_places(images)),
+        ),
     )
 
 
@@ -175,7 +178,7 @@ def _leading_axis(images: Sequence[DicomImage]) -> Axis | None:
     first = images[0]
     if len(images) == first.n_frames == 1:
         return None
-    places = [place_of(image, i)[0] for image in images for i in range(image.n_frames)]
+    places = _places(images)
     for sense in (1, -1):  # frames may run either way along the normal
         along = [sense * place for place in places]
         if (step := step_of(along)) is not None:
@@ -185,6 +188,11 @@ def _leading_axis(images: Sequence[DicomImage]) -> Axis | None:
     if first.frame_time:
         return Axis("t", first.frame_time, "ms")
     return Axis("p")
+
+
+def _places(images: Sequence[DicomImage]) -> list[float]:
+    """Give where the planes lie along their normal, in mm; 0 where that is unknown."""
+    return [place_of(image, i)[0] for image in images for i in range(image.n_frames)]
 
 
 def _finer(path: Path, images: Sequence[DicomImage], content: Content) -> Finer:
