@@ -31,6 +31,8 @@ from napari_sr.instrument.noise import SIGNAL_RADIUS
 from napari_sr.models.upscaler import Prepared
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from napari_sr.image.stack import Axis, Stack
@@ -54,8 +56,6 @@ class AlongZ(BaseModel):
     """Place of z among the leading axes."""
     ratio: float
     """Planes of the result for each recorded one."""
-    n_planes: int
-    """Planes of the result."""
     factor: int
     """Of the model."""
     n_passes: int
@@ -68,6 +68,13 @@ class AlongZ(BaseModel):
     """Of the model, see `Plan.reach`."""
     consistency: Literal["auto", "mean", "off", "exact"]
     """Agreement of the volume with its recording, once it is binned along z again."""
+
+    def planes_from(self, n_recorded: int) -> int:
+        """Tell how many planes a result has; the last may reach beyond the recording.
+
+        What was recorded is in one.
+        """
+        return ceil(n_recorded * self.ratio - 1e-9)
 
 
 class Plan(Prepared):
@@ -106,10 +113,14 @@ class Plan(Prepared):
 
     def shape_of(self, stack: Stack) -> tuple[int, ...]:
         """Give the shape of the result of a stack."""
-        *leading, height, width = stack.upscaled_shape(self.factor)
+        return self.shape_from(stack.shape)
+
+    def shape_from(self, recorded: Sequence[int]) -> tuple[int, ...]:
+        """Give the shape of the result of a recording of this one."""
+        *leading, height, width = recorded
         if self.z is not None:
-            leading[self.z.axis] = self.z.n_planes
-        return (*leading, height, width)
+            leading[self.z.axis] = self.z.planes_from(leading[self.z.axis])
+        return (*leading, height * self.factor, width * self.factor)
 
     def axes_of(self, stack: Stack) -> tuple[Axis, ...]:
         """Give the axes of the result of a stack, whose borders are those of it."""
@@ -270,8 +281,6 @@ def _along_z(
     return AlongZ(
         axis=axis,
         ratio=ratio,
-        # The last plane may reach beyond the recording; what was recorded is in one.
-        n_planes=ceil(stack.leading_shape[axis] * ratio - 1e-9),
         factor=upscaler.factor,
         n_passes=n_passes,
         slab=max(1, round(n_recorded * ratio)),
