@@ -39,7 +39,7 @@ from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import (
     TileStep,
     upscale_steps,
-    warn_of_pixel_type,
+    warn_of_plan,
 )
 from napari_sr.upscaling.provenance import ASKED, asked_for
 
@@ -171,7 +171,7 @@ def upscale_file(
     job = FileJob(files, as_path(output), *rest, **more)  # type: ignore[arg-type]
     for event in run_job(job, upscaler, settings):
         if isinstance(event, FileResult):
-            warn_of_pixel_type(event.plan, settings, event.share_clipped)
+            warn_of_plan(event.plan, settings, event.share_clipped)
             return event
     raise AssertionError("a job ends with its result")
 

@@ -19,7 +19,7 @@ from napari_sr.upscaling.flow import (
     as_upscaler,
     margin_of,
     region_steps,
-    warn_of_pixel_type,
+    warn_of_plan,
 )
 from napari_sr.upscaling.labelled import is_labelled, upscale_labelled
 from napari_sr.upscaling.plan import make_plan
@@ -76,7 +76,7 @@ def upscale(
     upscaler = as_upscaler(model, settings)
     array: Any = stack
     plan = make_plan(Stack.from_array(array), upscaler, settings)
-    warn_of_pixel_type(plan, settings, 0.0)
+    warn_of_plan(plan, settings, 0.0)
     return _as_chunks(array, upscaler, plan)
 
 

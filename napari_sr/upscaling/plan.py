@@ -28,6 +28,7 @@ from napari_sr.image.stack import StackError
 from napari_sr.image.tiling import plan_tiles
 from napari_sr.image.units import convert
 from napari_sr.instrument.noise import SIGNAL_RADIUS
+from napari_sr.metrics.along_z import blur_along_z
 from napari_sr.models.upscaler import Prepared
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class AlongZ(BaseModel):
     """Of the model, see `Plan.reach`."""
     consistency: Literal["auto", "mean", "off", "exact"]
     """Agreement of the volume with its recording, once it is binned along z again."""
+
+    note: str = ""
+    """Why more planes show no more detail, where they do not."""
 
     def planes_from(self, n_recorded: int) -> int:
         """Tell how many planes a result has; the last may reach beyond the recording.
@@ -287,6 +291,7 @@ def _along_z(
         noise=noise,
         reach=upscaler.reach,
         consistency=consistency,
+        note=blur_along_z(stack, axis),
     )
 
 
