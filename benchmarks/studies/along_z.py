@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from napari_sr.upscaling.plan import Plan
 
 _MODEL = "general-x2"
-_NEIGHBOURS = (0.25, 0.5, 0.25)
-"""Weights of a plane and the two beside it."""
 
 
 def mixed(low: NDArray, ratio: int, photons: int | None, *, is_told: bool) -> NDArray:
@@ -52,15 +50,21 @@ def once(low: NDArray, ratio: int, photons: int | None) -> NDArray:
     return finer if ratio == 2 else by_method(finer, ratio / 2, None, "wiener")  # type: ignore[arg-type]
 
 
-def with_neighbours(low: NDArray, ratio: int, photons: int | None) -> NDArray:
-    """Show the network the mean of a plane and the two beside it (2.5D)."""
-    with _averaging_neighbours():
+def with_neighbours(
+    low: NDArray, ratio: int, photons: int | None, *, weight: float | None = None
+) -> NDArray:
+    """Show the network a plane with the two beside it in its noise's place (2.5D)."""
+    with _averaging_neighbours(weight):
         return by_method(low, ratio, photons, _MODEL)
 
 
 @contextmanager
-def _averaging_neighbours() -> Iterator[None]:
-    """Average across the planes before the first pass; its noise is less then."""
+def _averaging_neighbours(weight: float | None) -> Iterator[None]:
+    """Average across the planes before the first pass; its noise is less then.
+
+    Without a weight that of least squares is taken: twice the variance of the noise
+    over the mean square of the second difference across the planes.
+    """
     as_it_is = along_z._turned
 
     def turned(
@@ -72,11 +76,17 @@ def _averaging_neighbours() -> Iterator[None]:
     ) -> Generator[None, None, NDArray]:
         if plan.noise in (None, sr.NoiseLevel()):  # none left after the first pass
             return as_it_is(volume, order, kept, upscaler, plan)
-        share = float(np.sum(np.square(_NEIGHBOURS)))
+        w = weight
+        if w is None:
+            light = np.maximum(volume - plan.noise.offset, 0)
+            variance = float(np.mean(plan.noise.gain * light + plan.noise.read**2))
+            second = np.diff(volume.astype(np.float64), 2, axis=order[0])
+            w = min(1 / 3, 2 * variance / max(float(np.mean(second**2)), 1e-12))
+        share = (1 - 2 * w) ** 2 + 2 * w**2
         noise = replace(
             plan.noise, gain=plan.noise.gain * share, read=plan.noise.read * share**0.5
         )
-        volume = correlate1d(volume, _NEIGHBOURS, axis=order[0], mode="mirror")
+        volume = correlate1d(volume, (w, 1 - 2 * w, w), axis=order[0], mode="mirror")
         told = plan.model_copy(update={"noise": noise})
         return as_it_is(volume, order, kept, upscaler, told)
 
@@ -90,7 +100,8 @@ ATTEMPTS: dict[str, Way] = {
     "mean with wiener": partial(mixed, is_told=False),
     "general-x4": partial(by_method, name="general-x4"),
     "general-x2 once": once,
-    "neighbours averaged": with_neighbours,
+    "neighbours, a quarter each": partial(with_neighbours, weight=0.25),
+    "neighbours, by least squares": with_neighbours,
 }
 
 

@@ -164,6 +164,8 @@ def calibrated_model(training: Training) -> SRModel:
         At its end; its generator runs some hundred times on small images.
     """
     model = training.model
+    if training.settings.for_z is not None:  # what is promised is of planes
+        return model
     kept = list(_known(training.judging, model))  # which chose nothing
     learnt = list(_known(training.learnt_recordings(), model))
     if not kept or not learnt:

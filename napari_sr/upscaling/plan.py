@@ -281,6 +281,8 @@ def _along_z(
     n_passes = max(1, ceil(log(ratio, upscaler.factor) - 1e-9))
     fine = upscaler.factor**n_passes
     plane = prod(min(side, SIDE) for side in stack.plane_shape)
+    if upscaler.undoes_blur_along_z and consistency != "exact":
+        consistency = "off"
     n_recorded = max(_FEWEST, min(_MOST, _SLAB // (fine * plane)))
     return AlongZ(
         axis=axis,
