@@ -88,6 +88,8 @@ def describe_result(result: FileResult) -> str:
         parts += _found_of(plan)
     if plan.dtype_note:
         parts.append(plan.dtype_note)
+    if plan.z is not None and plan.z.note:
+        parts.append(plan.z.note)
     if result.share_clipped:
         parts.append(f"{result.share_clipped:.2%} of pixels clipped")
     if result.n_repeated:

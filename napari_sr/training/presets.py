@@ -7,20 +7,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_sr.image.stack import StackError
 from napari_sr.instrument.ranges import Instrument, with_psf_sigma
-from napari_sr.settings import AdversarialSettings, TrainingSettings
+from napari_sr.metrics.along_z import middle_of, width_along_z
+from napari_sr.settings import (
+    AdversarialSettings,
+    ForZ,
+    TrainingSettings,
+    UpscaleSettings,
+)
 from napari_sr.training.calibration import calibrated_model
 from napari_sr.training.session import Training, as_base
+from napari_sr.upscaling.flow import opened
+from napari_sr.upscaling.plan import planes_along_z
 
 if TYPE_CHECKING:
     import os
 
     from napari_sr.datasets import Sources
     from napari_sr.models.sr_model import SRModel
+    from napari_sr.upscaling.flow import StackLike
 
 FINETUNING_MINUTES = 5.0
 FINETUNING_RATE = 5e-4
 """Highest learning rate from trained weights; from none it is twice that."""
+_NOTABLE = 0.5
+"""Of a step along z, a blur that is worth undoing: less is within its error."""
 NO_END = 1_000_000
 """Steps of a training that ends with its time."""
 
@@ -91,6 +103,45 @@ def settings_for(
     return TrainingSettings(**chosen)
 
 
+def for_z_of(
+    recording: StackLike, ratio: float | None = None, blur: float | None = None
+) -> ForZ:
+    """Find out how a volume is recorded along z, to train for it.
+
+    Parameters
+    ----------
+    recording
+        A volume, as `sr.upscale` takes it.
+    ratio
+        Step along z over pixel in the plane; from the size of a voxel when not given.
+    blur
+        Standard deviation of a Gaussian along z beside the box of the step, in pixels
+        of the plane; estimated from the spectra along z and in the plane when not
+        given, for a specimen that is alike in all directions; 0 where it is less than
+        half a step, or cannot be told.
+
+    Raises
+    ------
+    StackError
+        If there is no axis z, or nobody knows its step.
+    """
+    with opened(recording) as stack:
+        settings = UpscaleSettings(z=ratio or "isotropic", factor=1)
+        found = planes_along_z(stack, 1, settings)
+        if found <= 1:
+            raise StackError(
+                f"{stack.name} has planes as close as its pixels already, so there is "
+                f"nothing to learn for z. Give the ratio of the two as a number."
+            )
+        if blur is None:
+            names = [axis.name for axis in stack.axes[:-2]]
+            axis = names.index("z") if "z" in names else 0
+            volume, _ = middle_of(stack, axis)
+            blur = width_along_z(volume, (found, 1.0, 1.0)) or 0.0
+            blur = blur if blur > _NOTABLE * found else 0.0
+    return ForZ(ratio=found, blur=round(blur, 2))
+
+
 def train(
     images: Sources,
     settings: TrainingSettings | None = None,
@@ -124,6 +175,7 @@ def finetune(
     adversarial: bool | AdversarialSettings | None = None,
     instrument: Instrument | None = None,
     psf_sigma: float | None = None,
+    for_z: ForZ | bool = False,
     settings: TrainingSettings | None = None,
     **options: Any,  # noqa: ANN401
 ) -> SRModel:
@@ -142,6 +194,9 @@ def finetune(
         Time to spend; 5 when neither iterations nor settings are given.
     iterations, adversarial, instrument, psf_sigma
         As for `settings_for`.
+    for_z
+        Learn from the planes of one volume (`images`) to make it finer along z. How it
+        is recorded along z is found out (`for_z_of`), or given.
     settings
         All settings at once, instead of these five.
     **options
@@ -155,8 +210,11 @@ def finetune(
     """
     sources = _one_of(images, recordings_only)
     if settings is None:
+        if for_z is True:
+            for_z = for_z_of(sources)  # type: ignore[arg-type]
         settings = settings_for(
             base,
+            for_z=for_z or None,
             minutes=minutes,
             iterations=iterations,
             adversarial=adversarial,

@@ -127,6 +127,11 @@ class Training:
                 "Measured pairs are judged by some of them that are kept back. Leave "
                 "out judged_by."
             )
+        elif settings.for_z is not None:
+            raise ValueError(
+                "What is trained for z learns from planes, recorded along one axis as "
+                "the volume is along z, not from measured pairs. Leave one out."
+            )
         else:
             self._take_pairs(low_images, images)
         check_losses(self.settings)
@@ -240,6 +245,11 @@ class Training:
             raise ValueError(
                 "To learn from recordings alone, start from a model that is told the "
                 "noise, such as general-x2."
+            )
+        if self.settings.for_z is not None:
+            raise ValueError(
+                "Along z a network learns from the planes of one volume, which are "
+                "sharp enough. Give the volume as images, or leave out for_z."
             )
         if self.settings.adversarial is not None:
             raise ValueError(
@@ -431,7 +441,8 @@ class Training:
         settings, base = self.settings, self.base
         description = self.description
         if not description and base is not None:
-            description = f"Fine-tuned from {base.name}."
+            what = "" if settings.for_z is None else " for z"
+            description = f"Fine-tuned{what} from {base.name}."
         return ModelCard(
             name=self.name,
             description=description,

@@ -121,9 +121,7 @@ class HeldOut:
     def judge_bicubic(self) -> Validation:
         """Measure bicubic interpolation."""
         factor = self._factor()
-        return self._figures(
-            [resample(seen.low, factor, "bicubic") for seen in self.recordings]
-        )
+        return self._figures([_bicubic(seen, factor) for seen in self.recordings])
 
     @torch.inference_mode()
     def by_image(self, network: nn.Module | None) -> list[float]:
@@ -139,7 +137,7 @@ class HeldOut:
         errors = []
         for seen in self.recordings:
             if network is None:
-                result = resample(seen.low, factor, "bicubic")
+                result = _bicubic(seen, factor)
             else:
                 with _evaluating(network):
                     result = super_resolved(network, seen)
@@ -162,7 +160,7 @@ class HeldOut:
         seen = self.recordings[0]
         with _evaluating(network):
             now = super_resolved(network, seen)
-        bicubic = resample(seen.low, self._factor(), "bicubic")
+        bicubic = _bicubic(seen, self._factor())
         return PatchPreview(
             _plane(seen.low),
             _plane(now),
@@ -173,7 +171,7 @@ class HeldOut:
 
     def _factor(self) -> int:
         first = self.recordings[0]
-        return first.sharp.shape[-1] // first.low.shape[-1]
+        return first.sharp.shape[-2] // first.low.shape[-2]
 
     def _figures(self, results: Sequence[Tensor]) -> Validation:
         figures = [
@@ -233,8 +231,13 @@ def super_resolved(network: nn.Module, seen: Recording) -> Tensor:
     batch = seen.to(device).inputs_of(network)
     with full_precision():
         output: Tensor = network(functional.pad(batch, (halo,) * 4, mode="reflect"))
-    border = halo * seen.sharp.shape[-1] // seen.low.shape[-1]
-    return output[..., border:-border, border:-border].float().cpu()
+    border = halo * seen.sharp.shape[-2] // seen.low.shape[-2]
+    inside = output[..., border:-border, border:-border].float().cpu()
+    return seen.comparable(inside)
+
+
+def _bicubic(seen: Recording, factor: int) -> Tensor:
+    return seen.comparable(resample(seen.low, factor, "bicubic"))
 
 
 def held_out(
