@@ -50,7 +50,7 @@ VOLUMES = {
     "neubias_em": "C. elegans",
     "fibsem_medulla_validation": "FIB-SEM, every fourth",
 }
-OTHERS = ("biosr_sim_factin", "bbbc039_u2os_hoechst", "cp_worms")
+OTHERS = ("biosr_sim_factin", "bbbc039_u2os_hoechst", "cp_examplefly")
 RESULTS = Path("benchmarks/results/retrieval.md")
 HEAD = ("volume", "recorded", "base", "base/dB", "neighbours", "others", "explained")
 

@@ -113,10 +113,10 @@ def _gains_table(card: ModelCard) -> str:
 def models_table(cards: Sequence[ModelCard]) -> str:
     """Compare models with bicubic: mean gain in PSNR, one row each, as Markdown."""
     recordings = list(dict.fromkeys(f.recorded for c in cards for f in c.quality))
-    head = ["model", "images", "factor"]
+    head = ["model", "for", "factor", "test images"]
     head += [f"{recorded}, {way}" for recorded in recordings for way in WAYS]
     rows = [
-        [card.name, card.domain, f"×{card.factor}"]
+        [card.name, card.domain, f"×{card.factor}", _n_images(card)]
         + [
             f"{gain:+.2f} dB" if isfinite(gain) else "–"
             for recorded in recordings
@@ -126,6 +126,17 @@ def models_table(cards: Sequence[ModelCard]) -> str:
         if card.quality
     ]
     return as_markdown(head, rows)
+
+
+def _n_images(card: ModelCard) -> str:
+    """Say how many planes the figures rest on, and of how many specimens."""
+    planes = {measured.dataset: measured.n_images for measured in card.quality}
+    specimens = {measured.dataset: measured.n_specimens for measured in card.quality}
+    known = [n for n in specimens.values() if n is not None]
+    text = f"{sum(planes.values())} of {len(planes)} datasets"
+    if len(known) < len(specimens):
+        return text
+    return f"{text}, {sum(known)} specimens"
 
 
 def _mean_gain(card: ModelCard, recorded: str, way: str) -> float:

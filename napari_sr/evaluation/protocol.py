@@ -327,4 +327,5 @@ def evaluate_specimen(
                 quality=measure(
                     result, specimen.sharp, low, data_range=DATA_RANGE, border=BORDER
                 ),
+                specimen=specimen.group,
             )

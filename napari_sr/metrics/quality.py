@@ -13,7 +13,7 @@ from collections import defaultdict
 from math import nan
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_sr.image.sampling import binned
 from napari_sr.metrics.descriptions import FIGURES, as_text
@@ -81,10 +81,15 @@ class Measured(BaseModel):
 
     dataset: str
     n_images: int = 1
+    """Planes; those of one volume or field are not independent."""
+    n_specimens: int | None = None
+    """Fields, volumes or specimens that they are of; `None` where nobody counted."""
     photons: float | None
     """Photons at white; `None` for a recording without noise."""
     method: str
     quality: Quality
+    specimen: str = Field(default="", exclude=True)
+    """Of a single plane, what it is of."""
 
     @property
     def recorded(self) -> str:
@@ -228,12 +233,19 @@ def averaged(measured: Iterable[Measured]) -> list[Measured]:
         Measured(
             dataset=dataset,
             n_images=sum(each.n_images for each in many),
+            n_specimens=_n_specimens(many),
             photons=photons,
             method=method,
             quality=Quality.mean([each.quality for each in many]),
         )
         for (dataset, photons, method), many in groups.items()
     ]
+
+
+def _n_specimens(many: Sequence[Measured]) -> int | None:
+    """Count what is independent, where that is known of every plane."""
+    of_each = [each.specimen for each in many]
+    return len(set(of_each)) if all(of_each) else None
 
 
 # ── tables ──────────────────────────────────────────────────────────────────────────

@@ -235,6 +235,26 @@ def test_the_table_of_flat_fields_has_a_column_for_each_level():
     assert flat_tables([]) == []
 
 
+def test_planes_of_one_volume_are_one_specimen():
+    quality = Quality(
+        agreement=40, mean_shift=0, psnr=30, si_psnr=31, ssim=0.9, ms_ssim=0.9,
+        gradient_similarity=0.8, spectrum_error=0.2,
+    )  # fmt: skip
+
+    def counted(*specimens):
+        planes = [
+            Measured(
+                dataset="a", photons=None, method="b", quality=quality, specimen=name
+            )
+            for name in specimens
+        ]
+        (mean,) = averaged(planes)
+        return mean.n_images, mean.n_specimens
+
+    assert counted("bone", "bone", "rock") == (3, 2)
+    assert counted("bone", "") == (2, None)  # nobody knows
+
+
 def test_a_figure_that_is_new_leaves_what_was_stored_readable():
     class Later(Quality):
         warmth: float
