@@ -165,6 +165,34 @@ def test_a_result_that_is_off_agrees_less_with_noise_that_was_not_seen():
     assert (same.mean, same.low, same.high) == (0, 0, 0)
 
 
+def test_to_keep_noise_is_no_agreement_where_it_is_found_a_fifth_too_weak():
+    class Smooth(torch.nn.Module):
+        halo, factor, in_channels = 2, 2, 2
+
+        def __init__(self, keeps):
+            super().__init__()
+            self.keeps = torch.nn.Parameter(torch.tensor(keeps))
+
+        def forward(self, batch):
+            low = batch[:, :1]
+            mean = torch.nn.functional.avg_pool2d(low, 5, 1, 2)
+            kept = mean + self.keeps * (low - mean)
+            return torch.nn.functional.interpolate(kept, scale_factor=2)
+
+    arrays = [noisy(300, (192, 192), seed) for seed in range(3)]
+    for array in arrays:
+        array[0], array[-1] = 0, 20_000  # more than the tails that a range leaves out
+    intensity = gather_images(arrays, IntensityPolicy())[0].intensity
+    span = intensity.high - intensity.low
+    weak = NoiseLevel(read=0.8**0.5 * 300 / span)
+    found = fields(*arrays, estimator=Finds(weak))
+    settings = TrainingSettings(instrument=Instrument())
+
+    keeping = agreement(Smooth(0.08), Smooth(0.0), found, settings)
+
+    assert keeping.high < 0
+
+
 # ── the whole ───────────────────────────────────────────────────────────────────────
 
 
