@@ -5,12 +5,15 @@ This module alone turns errors and interrupts into a sentence and an exit code.
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import signal
 import sys
 import warnings
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -29,8 +32,14 @@ from napari_sr.cli.upscaling import add_upscale
 from napari_sr.settings import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
+
+
+_SOON = 0.05
+"""Seconds after which a destructor that was interrupted is over."""
+_MAY_HAPPEN = (ValueError, OSError, RuntimeError, MemoryError, ImportError)
+"""Errors that say what is wrong; others are faults of ours, and say where."""
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -39,23 +48,66 @@ def run(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a log in an old encoding lacks ×
             stream.reconfigure(errors="replace")
     arguments = argparse.Namespace()
-    on_terminate = signal.signal(signal.SIGTERM, _as_interrupt)
-    try:
-        arguments = _parser().parse_args(argv)
-        with warnings.catch_warnings():
-            warnings.showwarning = _warn
-            return int(arguments.run(arguments))
-    except KeyboardInterrupt:
-        _complain(f"Interrupted; {_what_is_left(arguments)}.")
-        return INTERRUPTED
-    except ValidationError as error:
+    with _interrupts_noted() as interrupts:
+        try:
+            arguments = _parser().parse_args(argv)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                code = int(arguments.run(arguments))
+            if not interrupts or code in (OK, INTERRUPTED):
+                return code
+            raise KeyboardInterrupt  # what came of it was taken for a failure
+        except (KeyboardInterrupt, Exception) as error:
+            if interrupts or isinstance(error, KeyboardInterrupt):
+                _complain(f"Interrupted; {_what_is_left(arguments)}.")
+                return INTERRUPTED
+            return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong, where it is something that can go wrong."""
+    if isinstance(error, ValidationError):
         _complain(explain(error, "--"))
         return MISUSED
-    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+    if isinstance(
+        error, ValueError | OSError | RuntimeError | MemoryError | ImportError
+    ):
         _complain(str(error) or type(error).__name__)
         return FAILED
+    raise error
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[list[int]]:
+    """Note Ctrl-C and SIGTERM: what runs just then may make something else of it.
+
+    A module in C that is interrupted while it is loaded says that it cannot be
+    imported. A destructor does not end at all: it is asked again when it is over.
+    """
+    noted: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        noted.append(number)
+        if number == signal.SIGTERM:  # nothing disturbs the cleaning up
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    def ask_again(lost: sys.UnraisableHookArgs) -> None:
+        if noted and lost.exc_type is KeyboardInterrupt:
+            Timer(_SOON, _thread.interrupt_main).start()
+        else:
+            on_unraisable(lost)
+
+    on_unraisable, sys.unraisablehook = sys.unraisablehook, ask_again
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield noted
     finally:
-        signal.signal(signal.SIGTERM, on_terminate)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = on_unraisable
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
@@ -68,12 +120,6 @@ def _what_is_left(arguments: argparse.Namespace) -> str:
     if output is not None and output.suffix.lower() == ".zarr":
         return "what is done is kept, and the same command goes on from there"
     return "nothing half-written was left"
-
-
-def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Let a terminated run end as one that was interrupted: cleanly."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing disturbs the cleaning up
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -673,6 +677,40 @@ def test_a_method_is_described(here, capsys):
     )
     assert main(["info", "bicubic", "--json"]) == 0
     assert json.loads(said(capsys)[0]) == {"name": "bicubic"}
+
+
+def interrupted_while_loaded(*_):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise ImportError("numpy._core.multiarray failed to import") from None
+
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def interrupted_in_a_destructor(*_):
+    thing = Destroyed()
+    del thing  # what is raised there ends nothing, and is printed
+    for _ in range(1000):
+        time.sleep(0.001)
+    return 0
+
+
+@pytest.mark.parametrize(
+    "begun", [interrupted_while_loaded, interrupted_in_a_destructor]
+)
+def test_an_interrupt_that_is_made_something_else_of_is_one(begun, capsys, monkeypatch):
+    def parser():
+        return SimpleNamespace(parse_args=lambda _: argparse.Namespace(run=begun))
+
+    monkeypatch.setattr("napari_sr.cli.commands._parser", parser)
+
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "Interrupted; nothing half-written was left.\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_while_arguments_are_read_is_one_sentence(capsys, monkeypatch):
