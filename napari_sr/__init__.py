@@ -33,12 +33,17 @@ if TYPE_CHECKING:
     from napari_sr.trust.report import write_report
     from napari_sr.trust.uncertainty import upscale_with_interval
     from napari_sr.upscaling.dask_arrays import upscale
-    from napari_sr.upscaling.flow import PixelTypeWarning, upscale_planes
+    from napari_sr.upscaling.flow import (
+        BlurAlongZWarning,
+        PixelTypeWarning,
+        upscale_planes,
+    )
 
 __all__ = [
     "AdversarialSettings",
     "Assessment",
     "Axis",
+    "BlurAlongZWarning",
     "IntensityRange",
     "ModelCard",
     "ModelFormatError",
@@ -96,6 +101,7 @@ _ROOM_OF = {
     "upscale": "upscaling.dask_arrays",
     "upscale_file": "runs.one_file",
     "upscale_files": "runs.one_file",
+    "BlurAlongZWarning": "upscaling.flow",
     "PixelTypeWarning": "upscaling.flow",
     "upscale_planes": "upscaling.flow",
     "upscale_with_interval": "trust.uncertainty",

@@ -271,6 +271,20 @@ class AdversarialSettings(BaseModel):
     hardly any PSNR on held-out images."""
 
 
+class ForZ(BaseModel):
+    """How planes are recorded along one axis as a volume is along z."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+    ratio: float = Field(gt=1, le=MOST_ALONG_Z)
+    """Step along z over pixel in the plane."""
+    blur: float = Field(default=0.0, ge=0, le=64)
+    """Standard deviation of a Gaussian along z, in pixels of the plane, beside the box
+    of the step."""
+
+
 class TrainingSettings(BaseModel):
     """How to train or fine-tune; the same for recipe, Python, command line, viewer."""
 
@@ -316,6 +330,9 @@ class TrainingSettings(BaseModel):
     a short training learn a third less."""
     averaging: float = Field(default=0.998, ge=0, lt=1)
     """Decay of the exponential moving average of the weights, which is what is kept."""
+    for_z: ForZ | None = None
+    """To learn from planes to be finer along z: they are recorded like that along one
+    axis, and left as they are along the other."""
     share_flat: float = Field(default=0.03, ge=0, le=1)
     """Share of patches that are replaced by a flat field of random brightness."""
     share_held_out: float = Field(default=0.2, gt=0, le=1 / 3)
@@ -336,6 +353,16 @@ class TrainingSettings(BaseModel):
     def _none_in_a_recipe(cls, value: object) -> object:
         """Accept the word: TOML has no empty value."""
         return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _for_z_has_no_texture(self) -> Self:
+        """Refuse an adversarial stage: its texture would differ from plane to plane."""
+        if self.for_z is not None and self.adversarial is not None:
+            raise ValueError(
+                "What is trained for z has no adversarial stage: XZ and YZ planes are "
+                "averaged, in which texture is lost. Leave one of the two out."
+            )
+        return self
 
     @model_validator(mode="after")
     def _drops_belong_to_steps(self) -> Self:

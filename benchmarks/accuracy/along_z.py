@@ -31,7 +31,7 @@ from napari_sr.evaluation.protocol import noise_of
 from napari_sr.files import open_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -105,7 +105,7 @@ def psnr(result: NDArray, truth: NDArray, ratio: int) -> float:
     return float(10 * np.log10(DATA_RANGE**2 / error))
 
 
-def table(root: Path, ways: list[str]) -> str:
+def table(root: Path, ways: Mapping[str, Way]) -> str:
     """Measure all; give the tables, one for each ratio."""
     parts = []
     held = [*volumes(root)]
@@ -118,7 +118,7 @@ def table(root: Path, ways: list[str]) -> str:
             truth = volume[tuple(slice(0, side) for side in sides)]
             for photons in PHOTONS:
                 low = recorded(truth, ratio, photons)
-                results = {way: WAYS[way](low, ratio, photons) for way in ways}
+                results = {name: way(low, ratio, photons) for name, way in ways.items()}
                 figures = [psnr(results[way], truth, ratio) for way in ways]
                 best = max(figures)
                 shown = " | ".join(
@@ -178,7 +178,7 @@ def main() -> None:
     if arguments.picture:
         draw(arguments.data)
         return
-    text = table(arguments.data, arguments.ways)
+    text = table(arguments.data, {name: WAYS[name] for name in arguments.ways})
     if arguments.write:
         replace_section(RESULTS, "Test volumes", text)
 

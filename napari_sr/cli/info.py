@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sr.catalogue.summary import describe_model
 from napari_sr.cli.terminal import OK, say
 from napari_sr.image.info import Channel
+from napari_sr.metrics.along_z import blur_along_z
 from napari_sr.runs.summary import _as_typed, _blur_as_text
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_sr.image.stack import Stack
+
+
+_QUICK = 2**22
+"""Pixels of a plane at most, of which many are read to describe a file."""
 
 
 def add_info(parser: argparse.ArgumentParser) -> None:
@@ -69,12 +75,21 @@ def describe_channels(stacks: Sequence[Stack]) -> str:
         "recorded": info.acquired,
         "values": info.values,
         "shown": "inverted: the lowest value is white" if info.is_inverted else "",
+        "blur": _blur_along_z(stack),
     }
     lines += [f"{name}: {text}" for name, text in details.items() if text]
     for channel_stack, name in zip(stacks, channels, strict=True):
         how = _how_it_was_made(channel_stack.provenance)
         lines += [f"{name}: {text}" for text in how] if len(stacks) > 1 else how
     return "\n".join(lines)
+
+
+def _blur_along_z(stack: Stack) -> str:
+    """Say where more planes would show no more detail; of what is quick to read."""
+    names = [axis.name for axis in stack.axes[:-2]]
+    if "z" not in names or prod(stack.plane_shape) > _QUICK:
+        return ""
+    return blur_along_z(stack, names.index("z"))
 
 
 def name_of_channel(stack: Stack) -> str:
@@ -121,6 +136,8 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
         parts.append(f"range {intensity['low']:g} to {intensity['high']:g}")
     if noise := (plan.get("z") or plan).get("noise"):
         parts.append(f"noise {_as_typed(noise)}")
+    if note := plan.get("dtype_note"):
+        parts.append(note)
     return [", ".join(parts)]
 
 

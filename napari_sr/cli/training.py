@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_sr.cards.model_card import Instrument
     from napari_sr.models.sr_model import SRModel
+    from napari_sr.settings import ForZ
     from napari_sr.training.flow import TrainingStep
     from napari_sr.training.session import Training
 
@@ -49,7 +50,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 def add_finetune(parser: argparse.ArgumentParser) -> None:
     """Describe `finetune`."""
     add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGES",
+    add("images", nargs="*", metavar="IMAGES",
         help="sharp images like yours: files, folders, quoted patterns")  # fmt: skip
     add("-o", "--output", type=Path, required=True, metavar="MINE.safetensors")
     add("--base", required=True, metavar="NAME", help="the model to start from")
@@ -61,10 +62,21 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
     add("--recordings", nargs="+", metavar="FILES", default=[],
         help="recordings of your instrument, of other fields: its blur and noise are "
         "estimated from them")  # fmt: skip
+    add("--recordings-only", nargs="+", metavar="FILES", default=[],
+        help="learn from recordings alone, where there is nothing sharp")  # fmt: skip
+    add("--psf-sigma", type=float, metavar="PIXELS",
+        help="standard deviation of the blur of your instrument, in pixels of the "
+        "result, where it is known; else that of the base is learnt")  # fmt: skip
+    add("--for-z", nargs="?", const=True, type=float, metavar="RATIO",
+        help="learn from the planes of one volume to make it finer along z; its step "
+        "over its pixel, or that of the file")  # fmt: skip
+    add("--blur-along-z", type=float, metavar="PIXELS",
+        help="standard deviation of the blur along z, in pixels of the plane, beside "
+        "the thickness of a plane; estimated when not given")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--seed", type=int, default=0)
     _add_common(parser)
-    parser.set_defaults(run=_finetune)
+    parser.set_defaults(run=_finetune, misuse=parser.error)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +118,16 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
+    alone = arguments.recordings_only
+    if bool(alone) == bool(arguments.images):
+        arguments.misuse(
+            "give either sharp images, or --recordings-only where there are none"
+        )
+    if alone and (arguments.low or arguments.recordings or arguments.for_z):
+        arguments.misuse(
+            "--recordings-only goes without --low, --recordings and --for-z"
+        )
+
     def begin(checkpoint: Path) -> Training:
         from napari_sr.training.presets import settings_for
         from napari_sr.training.session import Training
@@ -116,16 +138,19 @@ def _finetune(arguments: argparse.Namespace) -> int:
             iterations=arguments.iterations,
             adversarial=arguments.adversarial,
             instrument=_estimated(arguments),
+            psf_sigma=arguments.psf_sigma,
+            for_z=_for_z(arguments),
             device=arguments.device,
             seed=arguments.seed,
         )
         return Training(
-            arguments.images,
+            alone or arguments.images,
             settings,
             low_images=arguments.low or None,
             base=arguments.base,
             checkpoint=checkpoint,
             name=arguments.output.stem,
+            recordings_only=bool(alone),
         )
 
     return _follow(begin, arguments.output, arguments, arguments.keep_anyway)
@@ -150,6 +175,25 @@ def _estimated(arguments: argparse.Namespace) -> Instrument | None:
     )
     say(estimate.describe(), flush=True)
     return estimate.instrument
+
+
+def _for_z(arguments: argparse.Namespace) -> ForZ | None:
+    """Find out how the volume is recorded along z, and say it."""
+    if arguments.for_z is None:
+        if arguments.blur_along_z is not None:
+            raise ValueError("--blur-along-z is of --for-z. Give both, or none.")
+        return None
+    if len(arguments.images) != 1:
+        raise ValueError(
+            f"--for-z learns from one volume, which is then to be made finer; got "
+            f"{len(arguments.images)}. Train for each by itself."
+        )
+    from napari_sr.training.presets import for_z_of
+
+    ratio = None if arguments.for_z is True else arguments.for_z
+    found = for_z_of(arguments.images[0], ratio, arguments.blur_along_z)
+    say(f"Along z: a step of {found.ratio:.3g} pixels, blur {found.blur:g} pixels.")
+    return found
 
 
 def _follow(

@@ -22,9 +22,15 @@ from napari_sr.cli.arguments import (
 )
 from napari_sr.cli.flags import add_flags, typed_in
 from napari_sr.cli.terminal import FAILED, OK, printable, say
-from napari_sr.files.finding import each_image_of, find_stacks, look_for
+from napari_sr.files.finding import (
+    NoImagesError,
+    each_image_of,
+    find_stacks,
+    look_for,
+)
 from napari_sr.files.formats import COMPRESSIONS, has_writable_suffix
 from napari_sr.files.url import as_path
+from napari_sr.image.stack import StackError
 from napari_sr.runs.output_names import OUTPUT_SUFFIXES
 from napari_sr.runs.summary import (
     describe_failure,
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from napari_sr.files.channel import Pick
+    from napari_sr.files.finding import Finding
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.runs.many_files import Outcome
     from napari_sr.runs.one_file import FileJob
@@ -123,7 +130,7 @@ def _upscale(arguments: argparse.Namespace) -> int:
         sources: list[Source] = [tuple(files)]
         arguments.skipped = {}
     else:
-        finding = look_for(arguments.inputs, leave_out=arguments.output)
+        finding = _look_for(arguments)
         sources, arguments.skipped = [*finding.stacks], finding.skipped
         if arguments.series is None and not has_writable_suffix(arguments.output):
             sources = [*each_image_of(finding.stacks)]
@@ -143,6 +150,22 @@ def _upscale(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         return plan_jobs(jobs, upscaler, settings)
     return run_jobs(arguments, jobs, upscaler, settings)
+
+
+def _look_for(arguments: argparse.Namespace) -> Finding:
+    """Find what there is to do; where there is nothing, the report still says why."""
+    from napari_sr.runs import many_files as folders
+
+    try:
+        return look_for(arguments.inputs, leave_out=arguments.output)
+    except NoImagesError as error:
+        if error.skipped and not has_writable_suffix(arguments.output):
+            path = arguments.output / f"{folders.REPORT}.csv"
+            with folders.Report(path) as report:
+                for skipped, reason in error.skipped.items():
+                    report.skip(skipped, reason)
+            raise StackError(f"{error} All of them: {report.path}") from None
+        raise
 
 
 def _factor(arguments: argparse.Namespace, model: str) -> int | None:
@@ -328,7 +351,7 @@ def _run_many(
         say(describe_many(statuses, len(jobs), report.path, n_skipped))
         if report.error:
             say(f"{report.path} lacks lines: {report.error}.", file=sys.stderr)
-    elif statuses == ["exists"]:
+    elif statuses == ["there already"]:
         say(f"{printable(str(jobs[0].output))} is there already, as it is asked for.")
     return FAILED if "failed" in statuses else OK
 

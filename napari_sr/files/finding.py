@@ -45,6 +45,24 @@ class Finding:
     """Why a file is left out, for each that is."""
 
 
+class NoImagesError(StackError):
+    """A folder has files, and none of them is an image to work on.
+
+    Parameters
+    ----------
+    folder
+        Which one.
+    skipped
+        Why each file is left out.
+    """
+
+    def __init__(self, folder: Path, skipped: Mapping[Path, str]) -> None:
+        super().__init__(
+            f"Folder {folder} holds no image that can be read{_examples(skipped)}."
+        )
+        self.skipped = skipped
+
+
 def look_for(patterns: Sequence[str], leave_out: Path | None = None) -> Finding:
     """Turn files, folders, patterns and addresses into stacks, each once.
 
@@ -61,8 +79,10 @@ def look_for(patterns: Sequence[str], leave_out: Path | None = None) -> Finding:
 
     Raises
     ------
+    NoImagesError
+        If a folder holds no stack.
     StackError
-        If a folder holds no stack or a pattern matches nothing.
+        If a pattern matches nothing.
     """
     places = [as_place(text) for text in patterns]
     addresses = [place for place in places if isinstance(place, Url)]
@@ -76,10 +96,7 @@ def look_for(patterns: Sequence[str], leave_out: Path | None = None) -> Finding:
                 continue
             inside = _look_through(match, leave_out)
             if not inside.stacks:
-                raise StackError(
-                    f"Folder {match} holds no image that can be read"
-                    f"{_examples(inside.skipped)}."
-                )
+                raise NoImagesError(match, inside.skipped)
             stacks.update(dict.fromkeys(inside.stacks))
             skipped.update(inside.skipped)
     stacks.update(dict.fromkeys(addresses))
@@ -172,6 +189,7 @@ def _look_through(folder: Path, leave_out: Path | None) -> Finding:
     parts = _parts_of_sets(stacks)
     skipped |= {part: f"is a part of {whole.name}" for part, whole in parts.items()}
     whole = [path for path in stacks if path not in parts]
+    skipped = {path: skipped[path] for path in sorted(skipped, key=_natural)}
     return Finding([image for path in whole for image in images_in(path)], skipped)
 
 

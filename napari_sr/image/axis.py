@@ -1,7 +1,7 @@
 """One dimension of a stack, and its place in the world.
 
-This module alone knows what an axis may be called, and that a smaller pixel keeps the
-outer border where it is.
+This module alone knows what an axis may be called, that a smaller pixel keeps the
+outer border where it is, and which places are evenly spaced.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_sr.image.units import normalize_unit
 
@@ -64,6 +66,21 @@ class Axis:
         """
         shift = self.spacing * (1 / factor - 1) / 2
         return replace(self, spacing=self.spacing / factor, origin=self.origin + shift)
+
+
+def is_even(places: Sequence[float], share: float = 0.01) -> bool:
+    """Tell whether places follow each other at one distance, either way.
+
+    Parameters
+    ----------
+    places
+        In their order.
+    share
+        Of the distance, by which it may differ: headers round.
+    """
+    steps = np.diff(places)
+    typical = np.median(steps) if len(steps) else 0.0
+    return bool(np.all(np.abs(steps - typical) <= share * abs(typical)))
 
 
 def check_axes(label: str, axes: Sequence[Axis], shape: Sequence[int]) -> None:

@@ -36,6 +36,9 @@ class ImageInfo:
     values: str = ""
     """What its counts stand for, where a file says so and they are kept as they are."""
 
+    is_uneven_along_z: bool = False
+    """Whether planes are at distances that differ."""
+
     def of_channel(self, number: int) -> Self:
         """Keep what is said of one of several channels, counted from 0."""
         kept = self.channels[number : number + 1]

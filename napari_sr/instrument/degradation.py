@@ -165,7 +165,10 @@ def _even_in_log(ends: tuple[float, float], n: int, generator: Generator) -> Ten
 
 
 def record_with(
-    drawn: DrawnInstrument, sharp: Tensor, factor: int, generator: Generator
+    drawn: DrawnInstrument,
+    sharp: Tensor,
+    factor: int | tuple[int, int],
+    generator: Generator,
 ) -> Tensor:
     """Record `(n, 1, h, w)` sharp images with the instruments that were drawn."""
     return record(
@@ -185,7 +188,7 @@ def record_with(
 
 def record(
     sharp: Tensor,
-    factor: int,
+    factor: int | tuple[int, int],
     *,
     psf_sigma: float = 0.0,
     psf: Tensor | None = None,
@@ -205,7 +208,8 @@ def record(
     sharp
         `(n, 1, h, w)` float32 in network range. `h` and `w` are multiples of `factor`.
     factor
-        Ratio of pixel sizes; `factor` × `factor` sharp pixels are averaged to one.
+        Ratio of pixel sizes; `factor` × `factor` sharp pixels are averaged to one. Two
+        numbers are those along y and x.
     psf_sigma
         Standard deviation of a Gaussian point-spread function in sharp pixels, for all
         images; 0: none.
@@ -247,10 +251,11 @@ def record(
     ValueError
         If the shape is not a multiple of the factor, or a figure is negative.
     """
-    if sharp.shape[-1] % factor or sharp.shape[-2] % factor:
+    factors = (factor, factor) if isinstance(factor, int) else factor
+    if sharp.shape[-1] % factors[1] or sharp.shape[-2] % factors[0]:
         raise ValueError(
             f"Sharp images of {tuple(sharp.shape[-2:])} pixels cannot be binned "
-            f"{factor} × {factor}. Crop them to multiples of {factor}."
+            f"{factors[0]} × {factors[1]}. Crop them to multiples of that."
         )
     gain, read, offset = map(torch.as_tensor, (gain, read, offset))
     if (gain < 0).any() or (read < 0).any() or psf_sigma < 0:
@@ -261,7 +266,7 @@ def record(
     blurred = blur(sharp, psf_sigma)
     if psf is not None:
         blurred = convolve(blurred, psf)
-    low = functional.avg_pool2d(blurred, factor)
+    low = functional.avg_pool2d(blurred, factors)
     if defects is not None:
         low = with_flat_drift(low - offset, defects.flat_drift, generator) + offset
     around = 0 if correlation is None else MARGIN

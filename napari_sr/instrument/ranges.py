@@ -187,6 +187,39 @@ class Instrument(BaseModel):
         return self
 
 
+_NEARLY = (0.9, 1.1)
+"""Shares of a known width between which it is drawn: it is never known exactly."""
+
+
+def with_psf_sigma(instrument: Instrument, sigma: float) -> Instrument:
+    """Give an instrument a known blur instead of its own.
+
+    Parameters
+    ----------
+    instrument
+        Whose noise and faults are kept.
+    sigma
+        Standard deviation of the Gaussian, in sharp pixels.
+
+    Raises
+    ------
+    ValueError
+        If it is negative or no number.
+    """
+    if not 0 <= sigma < math.inf:
+        raise ValueError(
+            f"The standard deviation of a blur is 0 or more pixels, got {sigma:g}."
+        )
+    return instrument.model_copy(
+        update={
+            "psf_sigma": (_NEARLY[0] * sigma, _NEARLY[1] * sigma),
+            "psf_ratio": (1.0, 1.0),
+            "psf_image": None,
+            "share_point": 0.0,
+        }
+    )
+
+
 _SINCE_0_1_0 = {"correlation": None, "jpeg": None, "defects": ("stripes", "share")}
 """Parts that were added: whole ones, or some figures of a part."""
 

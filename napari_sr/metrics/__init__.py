@@ -9,6 +9,8 @@ from napari_sr.metrics.lattices import SCALE, lattice
 from napari_sr.metrics.periodic import rings, stripes
 from napari_sr.metrics.phases import bright_share
 from napari_sr.metrics.resolution import (
+    BLOCK,
+    local_resolution,
     resolution_of,
     ring_correlation,
     split_pixels,
@@ -30,6 +32,7 @@ from napari_sr.metrics.spectra import (
 )
 
 __all__ = [
+    "BLOCK",
     "MS_SSIM_WEIGHTS",
     "SCALE",
     "SSIM_SIDE",
@@ -37,6 +40,7 @@ __all__ = [
     "gradient_similarity",
     "lattice",
     "levelled",
+    "local_resolution",
     "ms_ssim",
     "out_of_band_share",
     "psnr",

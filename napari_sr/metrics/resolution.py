@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 THRESHOLD = 1 / 7
 """Correlation below which two images are said to differ."""
+BLOCK = 32
+"""Pixels a side for which one local resolution is given."""
 _N_RINGS = 3
 """So many rings in a row are averaged before the threshold is looked for."""
 
@@ -112,3 +114,44 @@ def resolution_of(frequencies: NDArray, correlation: NDArray) -> float | None:
     # rises along x, as interp wants it
     levels, places = smooth[[first, first - 1]], middle[[first, first - 1]]
     return float(1 / np.interp(THRESHOLD, levels, places))
+
+
+def local_resolution(image: NDArray, other: NDArray | None = None) -> NDArray:
+    """Find the resolution of each part of an image: a rolling ring correlation.
+
+    Parts of twice `BLOCK` pixels a side, half of each shared with its neighbours; what
+    lies beyond the border is continued by reflection.
+
+    Parameters
+    ----------
+    image
+        `(y, x)`, at least `BLOCK` pixels a side.
+    other
+        Another image of the field, of the same shape; both halves of the image are
+        compared when not given (`split_pixels`).
+
+    Returns
+    -------
+    ndarray
+        `(⌈y / BLOCK⌉, ⌈x / BLOCK⌉)` float32, pixels per cycle; the finest that can be
+        seen, 2, or 4 of halves, where the correlation does not fall.
+    """
+    n_rows, n_columns = (-(-side // BLOCK) for side in image.shape)
+    around = BLOCK // 2
+    more = [
+        (around, n * BLOCK - side + around)
+        for n, side in zip((n_rows, n_columns), image.shape, strict=True)
+    ]
+    padded = np.pad(image, more, mode="reflect")
+    beside = None if other is None else np.pad(other, more, mode="reflect")
+    found = np.empty((n_rows, n_columns), np.float32)
+    for row, column in np.ndindex(n_rows, n_columns):
+        part = tuple(slice(n * BLOCK, (n + 2) * BLOCK) for n in (row, column))
+        if beside is None:
+            pair, unit = split_pixels(padded[part]), 2
+        else:
+            pair, unit = (padded[part], beside[part]), 1
+        frequencies, correlation = ring_correlation(*pair)
+        period = resolution_of(frequencies, correlation)
+        found[row, column] = unit * (2.0 if period is None else period)
+    return found

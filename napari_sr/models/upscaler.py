@@ -107,6 +107,9 @@ class Upscaler(ABC):
     """From faithful (0) to textured (1); `None` if there is nothing to choose."""
     instrument: Instrument | None = None
     """For whose recordings it was trained; `None` if it was not trained here."""
+    undoes_blur_along_z: bool = False
+    """Whether it was trained to, so that its result, binned along z again, is sharper
+    than the recording."""
     device: torch.device | None = None
     """Where its weights lie; `None` if it computes wherever its input is."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tracemalloc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,9 +21,10 @@ import psutil
 from napari_sr.files import create_stack
 from napari_sr.files.zarr.regions import level_shapes
 from napari_sr.image.axis import Axis
-from napari_sr.image.regions import CHUNK, Region, region_side
+from napari_sr.image.regions import CHUNK, Region, Regions, region_side
 from napari_sr.image.stack import StackError
-from napari_sr.upscaling.flow import margin_of, region_steps
+from napari_sr.upscaling.along_z import effort_of
+from napari_sr.upscaling.flow import margin_of, result_steps
 from napari_sr.upscaling.plan import make_plan, planes_along_z
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
     from napari_sr.image.stack import Stack
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.settings import UpscaleSettings
-    from napari_sr.upscaling.plan import Plan
+    from napari_sr.upscaling.plan import AlongZ, Plan
 
     Shape = tuple[int, ...]
 
 TIFF, ZARR = ".ome.tif", ".ome.zarr"
-SIDE = 512
-"""Of what a trial computes, in recorded pixels."""
+SIDE, SIDE_ALONG_Z, PLANES = 512, 32, 4
+"""Of what a trial computes, in recorded pixels; along z, where many planes are seen for
+few, so much of so many planes of the result."""
 
 _MOST_COMPRESSION = 100
 """No recording is stored in fewer bytes than this part of its own."""
@@ -49,14 +51,17 @@ class Trial:
     """What a small part of a recording took."""
 
     plan: Plan
+    n_axes: int
+    """Of the recording."""
     seconds: float
-    """For each recorded pixel that is looked at, compression included."""
+    """For each pixel that is looked at, compression included."""
     suffix: str
     """Of the results."""
     share_stored: float
     """Of the bytes of the result, what compression leaves; 1 where there is none."""
     n_bytes: float
-    """Of arrays at a time, for each recorded pixel of a region."""
+    """Of arrays at a time, for each recorded pixel that a region looks at; along z for
+    each fine voxel."""
     n_bytes_of_tile: int
 
 
@@ -91,31 +96,22 @@ def trial_run(
     compression: str | None,
 ) -> Trial:
     """Super-resolve the middle of a recording, twice: for memory, then for time."""
-    if settings.z is not None:
-        raise StackError(
-            "What a volume takes that becomes finer along z cannot be foreseen yet; "
-            "leave the plan out, or z."
-        )
     plan = make_plan(stack, upscaler, settings)
-    middle = tuple(length // 2 for length in stack.leading_shape)
-    cuts = [
-        slice(max(0, (side - SIDE) // 2), min(side, (side + SIDE) // 2))
-        for side in stack.plane_shape
-    ]
-    region = Region(middle, cuts[0], cuts[1])
-    n_pixels = prod(region.window(stack.plane_shape, margin_of(plan)).shape)
+    regions = _tried(stack, plan)
+    looked = _looked_at_once(stack.shape, plan, regions)
     tracemalloc.start()
     try:
-        _pixels_of(stack, upscaler, plan, region)
-        n_bytes = tracemalloc.get_traced_memory()[1] / n_pixels
+        _pixels_of(stack, upscaler, plan, regions)
+        n_bytes = tracemalloc.get_traced_memory()[1] / looked.largest
     finally:
         tracemalloc.stop()
     started = perf_counter()
-    pixels = _pixels_of(stack, upscaler, plan, region)
+    pixels = _pixels_of(stack, upscaler, plan, regions)
     share_stored = _share_stored(pixels, suffix, compression)
     return Trial(
         plan=plan,
-        seconds=(perf_counter() - started) / n_pixels,
+        n_axes=len(stack.shape),
+        seconds=(perf_counter() - started) / looked.n_pixels,
         suffix=suffix,
         share_stored=share_stored,
         n_bytes=n_bytes,
@@ -134,10 +130,22 @@ def forecast(trial: Trial, shapes: Sequence[Shape], output: Path) -> Forecast:
         Of the recordings.
     output
         Of one of the results, or the folder of all.
+
+    Raises
+    ------
+    StackError
+        If one has other axes than what was tried, so that z is elsewhere.
     """
     plan, stored = trial.plan, trial.share_stored
+    others = [shape for shape in shapes if len(shape) != trial.n_axes]
+    if plan.z is not None and others:
+        raise StackError(
+            f"What becomes finer along z was tried on {trial.n_axes} axes, and a "
+            f"recording of {' x '.join(map(str, others[0]))} pixels has "
+            f"{len(others[0])}. Plan for each by itself."
+        )
     seen = [_looked_at(shape, plan, trial.suffix == ZARR) for shape in shapes]
-    results = [_upscaled(shape, plan.factor) for shape in shapes]
+    results = [plan.shape_from(shape) for shape in shapes]
     rest = (plan.dtype, trial.suffix, stored == 1)
     raw = sum(raw_bytes(shape, *rest) for shape in results)
     at_once = max(looked.largest for looked in seen) * trial.n_bytes
@@ -185,8 +193,6 @@ def refuse_what_cannot_fit(
             f"GB, but only {free / 1e9:.3g} GB are free there, which no compression "
             f"makes up for. Check the recording: its size may be damaged."
         )
-    if settings.z is not None:  # no trial tells how well it packs
-        return
     trial = trial_run(stack, upscaler, settings, suffix, compression)
     estimate = forecast(trial, [stack.shape] * n_channels, output)
     if not estimate.fits:
@@ -225,10 +231,34 @@ def free_disk(path: Path) -> int:
     return shutil.disk_usage(place).free
 
 
+def _tried(stack: Stack, plan: Plan) -> list[Region]:
+    """Choose what a trial computes of a result: its middle."""
+    *leading, height, width = plan.shape_of(stack)
+    middle, n = [length // 2 for length in leading], 1
+    side = (SIDE if plan.z is None else SIDE_ALONG_Z) * plan.factor
+    cuts = [
+        slice(
+            max(0, (length - side) // 2 // plan.factor * plan.factor),
+            min(length, (length + side) // 2 // plan.factor * plan.factor),
+        )
+        for length in (height, width)
+    ]
+    axis = 0
+    if plan.z is not None:  # planes of one slab
+        axis = plan.z.axis
+        middle[axis] = middle[axis] // plan.z.slab * plan.z.slab
+        n = min(PLANES, plan.z.slab, leading[axis] - middle[axis])
+    indices = [
+        tuple(place + i * (number == axis) for number, place in enumerate(middle))
+        for i in range(n)
+    ]
+    return [Region(index, cuts[0], cuts[1]) for index in indices]
+
+
 def _pixels_of(
-    stack: Stack, upscaler: Upscaler, plan: Plan, region: Region
+    stack: Stack, upscaler: Upscaler, plan: Plan, regions: Sequence[Region]
 ) -> np.ndarray:
-    *_, last = region_steps(stack, upscaler, plan, [region])
+    *_, last = result_steps(stack, upscaler, plan, regions)
     assert last.plane is not None  # it comes with the last tile
     return last.plane
 
@@ -259,18 +289,55 @@ class _LookedAt:
 
     n_regions: int
     n_pixels: int
-    """Recorded, those that several regions look at counted for each of them."""
+    """Recorded, those that several regions look at counted for each of them; along z
+    those of all XZ, YZ and XY planes."""
     largest: int
-    """Recorded pixels that one region looks at."""
+    """Recorded pixels that one region looks at; along z the fine voxels of a slab."""
+
+
+def _looked_at_once(shape: Shape, plan: Plan, regions: Sequence[Region]) -> _LookedAt:
+    """Tell what one region looks at, or those of one slab."""
+    if plan.z is not None:
+        effort = effort_of(shape, plan, regions)
+        return _LookedAt(len(regions), effort.n_pixels, effort.n_voxels)
+    part = regions[0].recorded(plan.factor)
+    n_pixels = prod(part.window((shape[-2], shape[-1]), margin_of(plan)).shape)
+    return _LookedAt(1, n_pixels, n_pixels)
 
 
 def _looked_at(shape: Shape, plan: Plan, is_zarr: bool) -> _LookedAt:
+    if plan.z is not None:
+        return _slabs_looked_at(shape, plan, plan.z, is_zarr)
     plane = (shape[-2], shape[-1])
     side = region_side(plan.factor) if is_zarr else max(plane)
     lines = [_line(length, side, margin_of(plan)) for length in plane]
     n_regions, n_pixels, largest = (prod(parts) for parts in zip(*lines, strict=True))
     n_planes = prod(shape[:-2])
     return _LookedAt(n_planes * n_regions, n_planes * n_pixels, largest)
+
+
+def _slabs_looked_at(
+    shape: Shape, plan: Plan, along: AlongZ, is_zarr: bool
+) -> _LookedAt:
+    """Add up the slabs of a volume, and multiply by how many volumes there are."""
+    *leading, height, width = plan.shape_from(shape)
+    side = region_side(plan.factor) * plan.factor if is_zarr else max(height, width)
+    n_planes = leading[along.axis]
+    looked = []
+    for start in range(0, n_planes, along.slab):
+        ends = (start, min(start + along.slab, n_planes) - 1)
+        for part in Regions((height, width), side):
+            indices = [[0] * len(leading), [0] * len(leading)]
+            for index, end in zip(indices, ends, strict=True):
+                index[along.axis] = end
+            slab = [replace(part, index=tuple(index)) for index in indices]
+            looked.append(_looked_at_once(shape, plan, slab))
+    n_volumes = prod(leading) // n_planes
+    return _LookedAt(
+        n_volumes * n_planes * len(Regions((height, width), side)),
+        n_volumes * sum(one.n_pixels for one in looked),
+        max(one.largest for one in looked),
+    )
 
 
 def _line(length: int, side: int, margin: int) -> tuple[int, int, int]:
@@ -286,7 +353,3 @@ def _line(length: int, side: int, margin: int) -> tuple[int, int, int]:
     ]
     inside = side + 2 * margin
     return n, sum(seen) + n_inside * inside, max([*seen, inside * (n_inside > 0)])
-
-
-def _upscaled(shape: Shape, factor: int) -> Shape:
-    return (*shape[:-2], shape[-2] * factor, shape[-1] * factor)

@@ -230,6 +230,6 @@ def _as_text(cell: str) -> str:
 
 
 def status_of(outcome: TileStep | Outcome) -> str:
-    """Name what became of a file: done, exists, failed or shared."""
-    names = {FileResult: "done", FileSkipped: "exists", FileFailure: "failed"}
+    """Name what became of a file: done, there already, failed or shared."""
+    names = {FileResult: "done", FileSkipped: "there already", FileFailure: "failed"}
     return names.get(type(outcome), "shared")

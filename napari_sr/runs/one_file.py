@@ -39,7 +39,7 @@ from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.flow import (
     TileStep,
     upscale_steps,
-    warn_of_pixel_type,
+    warn_of_plan,
 )
 from napari_sr.upscaling.provenance import ASKED, asked_for
 
@@ -171,7 +171,7 @@ def upscale_file(
     job = FileJob(files, as_path(output), *rest, **more)  # type: ignore[arg-type]
     for event in run_job(job, upscaler, settings):
         if isinstance(event, FileResult):
-            warn_of_pixel_type(event.plan, settings, event.share_clipped)
+            warn_of_plan(event.plan, settings, event.share_clipped)
             return event
     raise AssertionError("a job ends with its result")
 
@@ -264,11 +264,6 @@ def run_job(
         raise StackError(
             f"{job.output} gets the pixel size of its source. Choose .ome.tif to give "
             f"another one."
-        )
-    if settings.z is not None and needs_source(job.output):
-        raise StackError(
-            f"{job.output} gets a header for each plane of its source, and a result "
-            f"that is finer along z has others. Choose .ome.tif or .ome.zarr."
         )
     with opened(job) as stacks:
         upscalers = upscalers_for(stacks, upscaler, job.of_channels)

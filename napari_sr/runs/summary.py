@@ -65,7 +65,7 @@ def describe_many(
     statuses: Sequence[str], n_files: int, report: Path, n_skipped: int = 0
 ) -> str:
     """Say in one line what became of many files."""
-    n_failed, n_there = statuses.count("failed"), statuses.count("exists")
+    n_failed, n_there = statuses.count("failed"), statuses.count("there already")
     there = f", {n_there} of them were there already" if n_there else ""
     text = f"{len(statuses) - n_failed} of {n_files} files done{there}, "
     text += f"{n_failed} failed"
@@ -88,6 +88,8 @@ def describe_result(result: FileResult) -> str:
         parts += _found_of(plan)
     if plan.dtype_note:
         parts.append(plan.dtype_note)
+    if plan.z is not None and plan.z.note:
+        parts.append(plan.z.note)
     if result.share_clipped:
         parts.append(f"{result.share_clipped:.2%} of pixels clipped")
     if result.n_repeated:

@@ -161,9 +161,13 @@ def calibrated_model(training: Training) -> SRModel:
     Parameters
     ----------
     training
-        At its end; its generator runs some hundred times on small images.
+        At its end; its generator runs some hundred times on small images. Without an
+        interval where it learnt from recordings alone: no truth is known.
     """
     model = training.model
+    is_of_planes = training.settings.for_z is None  # of which an interval is promised
+    if training.learnt_recordings is None or not is_of_planes:
+        return model
     kept = list(_known(training.judging, model))  # which chose nothing
     learnt = list(_known(training.learnt_recordings(), model))
     if not kept or not learnt:

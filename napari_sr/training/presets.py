@@ -7,20 +7,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_sr.settings import AdversarialSettings, TrainingSettings
+from napari_sr.image.stack import StackError
+from napari_sr.instrument.ranges import Instrument, with_psf_sigma
+from napari_sr.metrics.along_z import middle_of, width_along_z
+from napari_sr.settings import (
+    AdversarialSettings,
+    ForZ,
+    TrainingSettings,
+    UpscaleSettings,
+)
 from napari_sr.training.calibration import calibrated_model
 from napari_sr.training.session import Training, as_base
+from napari_sr.upscaling.flow import opened
+from napari_sr.upscaling.plan import planes_along_z
 
 if TYPE_CHECKING:
     import os
 
-    from napari_sr.cards.model_card import Instrument
     from napari_sr.datasets import Sources
     from napari_sr.models.sr_model import SRModel
+    from napari_sr.upscaling.flow import StackLike
 
 FINETUNING_MINUTES = 5.0
 FINETUNING_RATE = 5e-4
 """Highest learning rate from trained weights; from none it is twice that."""
+_NOTABLE = 0.5
+"""Of a step along z, a blur that is worth undoing: less is within its error."""
 NO_END = 1_000_000
 """Steps of a training that ends with its time."""
 
@@ -32,6 +44,7 @@ def settings_for(
     iterations: int | None = None,
     adversarial: bool | AdversarialSettings | None = None,
     instrument: Instrument | None = None,
+    psf_sigma: float | None = None,
     **others: object,
 ) -> TrainingSettings:
     """Choose settings that suit a base and the time there is.
@@ -49,6 +62,9 @@ def settings_for(
         Whether an adversarial stage follows, or how.
     instrument
         To train for; the base's when not given.
+    psf_sigma
+        The blur of the instrument, where it is known: a standard deviation in pixels of
+        the result.
     **others
         Further fields of `TrainingSettings`.
     """
@@ -73,6 +89,9 @@ def settings_for(
         chosen["iterations"] = NO_END
     if instrument is not None:
         chosen["instrument"] = instrument
+    if psf_sigma is not None:
+        before = chosen.get("instrument", Instrument())
+        chosen["instrument"] = with_psf_sigma(before, psf_sigma)
     if adversarial is True:
         adversarial = AdversarialSettings()
         if model is not None and "discriminator" in model.weights:
@@ -82,6 +101,45 @@ def settings_for(
     if adversarial:
         chosen["adversarial"] = adversarial
     return TrainingSettings(**chosen)
+
+
+def for_z_of(
+    recording: StackLike, ratio: float | None = None, blur: float | None = None
+) -> ForZ:
+    """Find out how a volume is recorded along z, to train for it.
+
+    Parameters
+    ----------
+    recording
+        A volume, as `sr.upscale` takes it.
+    ratio
+        Step along z over pixel in the plane; from the size of a voxel when not given.
+    blur
+        Standard deviation of a Gaussian along z beside the box of the step, in pixels
+        of the plane; estimated from the spectra along z and in the plane when not
+        given, for a specimen that is alike in all directions; 0 where it is less than
+        half a step, or cannot be told.
+
+    Raises
+    ------
+    StackError
+        If there is no axis z, or nobody knows its step.
+    """
+    with opened(recording) as stack:
+        settings = UpscaleSettings(z=ratio or "isotropic", factor=1)
+        found = planes_along_z(stack, 1, settings)
+        if found <= 1:
+            raise StackError(
+                f"{stack.name} has planes as close as its pixels already, so there is "
+                f"nothing to learn for z. Give the ratio of the two as a number."
+            )
+        if blur is None:
+            names = [axis.name for axis in stack.axes[:-2]]
+            axis = names.index("z") if "z" in names else 0
+            volume, _ = middle_of(stack, axis)
+            blur = width_along_z(volume, (found, 1.0, 1.0)) or 0.0
+            blur = blur if blur > _NOTABLE * found else 0.0
+    return ForZ(ratio=found, blur=round(blur, 2))
 
 
 def train(
@@ -108,13 +166,16 @@ def train(
 
 
 def finetune(
-    images: Sources,
-    base: SRModel | str | os.PathLike[str],
+    images: Sources | None = None,
+    base: SRModel | str | os.PathLike[str] = "general-x2",
     *,
+    recordings_only: Sources | None = None,
     minutes: float | None = None,
     iterations: int | None = None,
     adversarial: bool | AdversarialSettings | None = None,
     instrument: Instrument | None = None,
+    psf_sigma: float | None = None,
+    for_z: ForZ | bool = False,
     settings: TrainingSettings | None = None,
     **options: Any,  # noqa: ANN401
 ) -> SRModel:
@@ -126,12 +187,18 @@ def finetune(
         Sharp images of the lab's own kind, or the sharp half of measured pairs.
     base
         The model to start from.
+    recordings_only
+        Recordings, instead of images, where there is nothing sharp. The noise is found
+        in them; the blur is that of the base's instrument, or of `instrument`.
     minutes
         Time to spend; 5 when neither iterations nor settings are given.
-    iterations, adversarial, instrument
+    iterations, adversarial, instrument, psf_sigma
         As for `settings_for`.
+    for_z
+        Learn from the planes of one volume (`images`) to make it finer along z. How it
+        is recorded along z is found out (`for_z_of`), or given.
     settings
-        All settings at once, instead of these four.
+        All settings at once, instead of these five.
     **options
         As for `Training`: low_images, checkpoint, name, ….
 
@@ -141,15 +208,34 @@ def finetune(
         The best that was found. `model.card.verdict` compares it with the base and with
         bicubic on held-out images; `model.card.is_better` is false where it is no gain.
     """
+    sources = _one_of(images, recordings_only)
     if settings is None:
+        if for_z is True:
+            for_z = for_z_of(sources)  # type: ignore[arg-type]
         settings = settings_for(
             base,
+            for_z=for_z or None,
             minutes=minutes,
             iterations=iterations,
             adversarial=adversarial,
             instrument=instrument,
+            psf_sigma=psf_sigma,
         )
-    training = Training(images, settings, base=base, **options)
+    is_alone = images is None
+    training = Training(
+        sources, settings, base=base, recordings_only=is_alone, **options
+    )
     for _ in training:
         pass
     return calibrated_model(training)
+
+
+def _one_of(images: Sources | None, recordings_only: Sources | None) -> Sources:
+    """Take the one of the two that is given."""
+    given = [sources for sources in (images, recordings_only) if sources is not None]
+    if len(given) != 1:
+        raise ValueError(
+            "Give either sharp images, or recordings_only where there are none; not "
+            f"{'both' if given else 'neither'}."
+        )
+    return given[0]

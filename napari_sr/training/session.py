@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,13 @@ from napari_sr.training.batches import Examples, MeasuredExamples, SimulatedExam
 from napari_sr.training.checkpoint import CheckpointError, TrainingState
 from napari_sr.training.content_losses import check_losses
 from napari_sr.training.flow import train_steps
+from napari_sr.training.self_supervised import (
+    agreement,
+    coarser_images,
+    fields_of,
+    is_correlated,
+    with_noise_of,
+)
 from napari_sr.training.validation import held_out, held_out_pairs
 from napari_sr.training.verdict import Verdict, judge, recommended_dial
 
@@ -36,14 +44,18 @@ if TYPE_CHECKING:
 
     from napari_sr.datasets import SharpImage, Sources
     from napari_sr.datasets.pairs import MeasuredPair
+    from napari_sr.instrument.noise import AnyNoiseEstimator
     from napari_sr.networks import Generator
     from napari_sr.networks.weights import Weights
     from napari_sr.settings import TrainingSettings
     from napari_sr.training.flow import TrainingStep
+    from napari_sr.training.self_supervised import Field
     from napari_sr.training.validation import HeldOut
 
 N_RECORDINGS = 3_000
 """From which the noise estimator of a model without a base learns."""
+FINDS_CORRELATION = "general-x4"
+"""The shipped model whose noise estimator knows noise that is not white."""
 SMALLEST_PATCH = 16
 """Smaller ones have hardly any inside left."""
 
@@ -70,6 +82,10 @@ class Training:
         How often each image is drawn; equally when not given.
     judged_by
         Sharp images to judge by; without, some of `images` are kept back.
+    recordings_only
+        Whether `images` are recordings, and there is nothing sharp: what the base makes
+        of them, seen coarser, is learnt from. The blur is that of the settings'
+        instrument, the noise is found in them.
 
     Raises
     ------
@@ -90,6 +106,7 @@ class Training:
         description: str = "",
         weights: Sequence[float] | None = None,
         judged_by: Sources | None = None,
+        recordings_only: bool = False,
     ) -> None:
         self.base = as_base(base)
         self.settings = settings
@@ -99,18 +116,26 @@ class Training:
         self._weights = weights
         self.notes: list[str] = []
         """What was found about the images: sentences for a person."""
-        if low_images is None:
+        self.estimator: Weights | None = None
+        self._unseen: list[Field] = []
+        if recordings_only:
+            self._take_recordings(images, low_images, judged_by)
+        elif low_images is None:
             self._take_images(images, judged_by)
         elif judged_by is not None:
             raise ValueError(
                 "Measured pairs are judged by some of them that are kept back. Leave "
                 "out judged_by."
             )
+        elif settings.for_z is not None:
+            raise ValueError(
+                "What is trained for z learns from planes, recorded along one axis as "
+                "the volume is along z, not from measured pairs. Leave one out."
+            )
         else:
             self._take_pairs(low_images, images)
         check_losses(self.settings)
         self.state = self._state()
-        self._estimator: Weights | None = None
 
     def __iter__(self) -> Iterator[TrainingStep]:
         """Train from where it stands; each step says how it goes."""
@@ -134,8 +159,9 @@ class Training:
     """Chooses the weights and the dial."""
     judging: HeldOut
     """Gives the verdict: other images than those, unless there are too few."""
-    learnt_recordings: Callable[[], HeldOut]
-    """Makes recordings of some of what is learnt from, like those that are held out."""
+    learnt_recordings: Callable[[], HeldOut] | None = None
+    """Makes recordings of some of what is learnt from, like those that are held out;
+    none where the truth is not known."""
     _images: Sequence[SharpImage | MeasuredPair]
     _learnt: list[SharpImage]
 
@@ -160,6 +186,77 @@ class Training:
             lambda part, together: held_out(part, self.settings, together),
         )
         self.learnt_recordings = partial(held_out, learnt, self.settings)
+
+    def _take_recordings(
+        self, recordings: Sources, low: Sources | None, judged_by: Sources | None
+    ) -> None:
+        """Learn from what the base makes of recordings, seen coarser."""
+        base = self._base_for_recordings(low, judged_by)
+        factor, network = self.settings.factor, base.at_dial(0.0).network
+        gathered = gather_images(recordings, self.policy)
+        self._images = gathered
+        learnt, kept, how = hold_out(
+            gathered, self.settings.share_held_out, self.settings.seed
+        )
+        self.notes.append(how)
+        estimator, found = self._noise_in(learnt, base)
+        instrument = with_noise_of(found, self.settings.instrument)
+        self.settings = self.settings.model_copy(update={"instrument": instrument})
+        self._learnt = coarser_images(found, network, factor)
+        self._fit_patch(max(min(image.shape) for image in self._learnt))
+        self.examples = SimulatedExamples(self._learnt, self.settings, self._weights)
+        self._unseen = fields_of(kept, estimator)
+
+        def record(part: Sequence[Any], together: list[int]) -> HeldOut:
+            fields = fields_of(part, estimator)
+            coarse = coarser_images(fields, network, factor)
+            groups = dict(zip([item.stack for item in part], together, strict=True))
+            return held_out(
+                coarse, self.settings, [groups[image.stack] for image in coarse]
+            )
+
+        self._divide(kept, gathered, record)
+
+    def _noise_in(
+        self, images: Sequence[SharpImage], base: SRModel
+    ) -> tuple[AnyNoiseEstimator, list[Field]]:
+        """Find the noise of recordings; by another estimator where it is correlated.
+
+        Those of most models know white noise alone. The model is then told in use what
+        it was told here.
+        """
+        other = load_trained(FINDS_CORRELATION, "lend its estimator").noise_estimator
+        found = fields_of(images, other)
+        if is_correlated(found):
+            self.estimator = other.state_dict()
+            return other, found
+        return base.noise_estimator, fields_of(images, base.noise_estimator)
+
+    def _base_for_recordings(
+        self, low: Sources | None, judged_by: Sources | None
+    ) -> SRModel:
+        """Refuse what cannot go with recordings alone."""
+        if low is not None or judged_by is not None:
+            raise ValueError(
+                "With recordings alone there are no measured pairs and nothing sharp "
+                "to judge by. Leave out low_images and judged_by."
+            )
+        if self.base is None or "noise_estimator" not in self.base.weights:
+            raise ValueError(
+                "To learn from recordings alone, start from a model that is told the "
+                "noise, such as general-x2."
+            )
+        if self.settings.for_z is not None:
+            raise ValueError(
+                "Along z a network learns from the planes of one volume, which are "
+                "sharp enough. Give the volume as images, or leave out for_z."
+            )
+        if self.settings.adversarial is not None:
+            raise ValueError(
+                "Texture cannot be learnt from recordings alone: nothing sharp shows "
+                "it. Leave out the adversarial stage."
+            )
+        return self.base
 
     def _fit_patch(self, side: int) -> None:
         """Take smaller patches where no image is as large as the usual ones."""
@@ -277,15 +374,28 @@ class Training:
         dial = self._dial(network, faithful, textured)
         if network.in_channels == 2:
             parts["noise_estimator"] = self._noise_estimator()
+        base = self._base_network()
         verdict = judge(
             network,
             faithful,
             textured,
             self.judging,
-            self._base_network(),
+            base,
             is_texture_sought=self.settings.adversarial is not None,
             has_chosen=self._has_chosen,
         )
+        if self._unseen and base is not None:
+            network.load_state_dict(faithful)
+            assert self.base is not None
+            estimate = self.base.noise_estimator.estimate
+            agrees = agreement(
+                network,
+                base,
+                self._unseen,
+                self.settings,
+                [estimate([field.low[0, 0]]) for field in self._unseen],
+            )
+            verdict = replace(verdict, agreement=agrees)
         return SRModel(self._card(verdict, network, dial), _on_cpu(parts))
 
     def _dial(
@@ -319,19 +429,20 @@ class Training:
 
     def _noise_estimator(self) -> Weights:
         """Take the base's; without one, train on recordings like the generator's."""
-        weights = _part(self.base, "noise_estimator") or self._estimator
+        weights = self.estimator or _part(self.base, "noise_estimator")
         if weights is None:
             estimator = train_noise_estimator(
                 self._learnt, self._weights, self.settings, N_RECORDINGS
             )
-            weights = self._estimator = estimator.state_dict()
+            weights = self.estimator = estimator.state_dict()
         return weights
 
     def _card(self, verdict: Verdict, network: Generator, dial: float) -> ModelCard:
         settings, base = self.settings, self.base
         description = self.description
         if not description and base is not None:
-            description = f"Fine-tuned from {base.name}."
+            what = "" if settings.for_z is None else " for z"
+            description = f"Fine-tuned{what} from {base.name}."
         return ModelCard(
             name=self.name,
             description=description,

@@ -7,13 +7,16 @@ recording is, where its black lies, and how often there is nothing but a flat fi
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from math import ceil, log
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from napari_sr.device import to_device
 from napari_sr.instrument.degradation import draw_instrument, record_with
 from napari_sr.instrument.noise import noise_map
+from napari_sr.instrument.psf import gaussian_psf
 from napari_sr.instrument.ranges import typical
 from napari_sr.networks.generators.ikc import Sftmd, as_kernel, with_code
 
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from napari_sr.image.intensity import NoiseLevel
+    from napari_sr.instrument.degradation import DrawnInstrument
     from napari_sr.instrument.ranges import Instrument
-    from napari_sr.settings import TrainingSettings
+    from napari_sr.settings import ForZ, TrainingSettings
 
 _SPAN, _BLACK = (-0.5, 0.1), (-0.02, 0.08)
 """Ranges of the log scale and of the black level of a recording, in network units."""
@@ -49,6 +54,40 @@ class Recording:
     """
     psf: Tensor | None = None
     """`(n, 1, k, k)` on sharp pixels; `None` where it is a point, or nobody knows."""
+
+    @classmethod
+    def measured(
+        cls, low: Tensor, noise: NoiseLevel, factor: int, sharp: Tensor | None = None
+    ) -> Recording:
+        """Tell of a recording that was not simulated what is known of it.
+
+        Parameters
+        ----------
+        low
+            `(n, 1, h, w)` float32 in network range.
+        noise
+            In network units.
+        factor
+            Sharp pixels along a recorded one.
+        sharp
+            The truth; empty pixels where there is none.
+        """
+        if sharp is None:
+            n, _, height, width = low.shape
+            sharp = low.new_zeros(1).expand(n, 1, height * factor, width * factor)
+        return cls(
+            sharp,
+            low,
+            *(
+                low.new_full((len(low), 1, 1, 1), value)
+                for value in (noise.gain, noise.read, noise.offset)
+            ),
+        )
+
+    def comparable(self, result: Tensor) -> Tensor:
+        """Bin a result back along x, where the recording was as fine as the truth."""
+        n = result.shape[-1] // self.sharp.shape[-1]
+        return result if n == 1 else functional.avg_pool2d(result, (1, n))
 
     def to(self, device: torch.device) -> Recording:
         """Give the same recording on another device."""
@@ -112,7 +151,13 @@ def simulated(
     n = len(sharp)
     sharp = _with_flat_fields(sharp, settings.share_flat, random)
     drawn = draw_instrument(settings.instrument, n, random)
-    low = record_with(drawn, sharp, settings.factor, random)
+    factor: int | tuple[int, int] = settings.factor
+    if settings.for_z is not None:
+        sharp, drawn = _as_along_z(
+            sharp, drawn, settings.for_z, settings.factor, random
+        )
+        factor = (settings.factor, 1)
+    low = record_with(drawn, sharp, factor, random)
     # A range measured on a noisy recording lies a little beyond that of the specimen.
     span = torch.exp(torch.empty(n, 1, 1, 1).uniform_(*_SPAN, generator=random))
     black = torch.empty(n, 1, 1, 1).uniform_(*_BLACK, generator=random)
@@ -125,6 +170,43 @@ def simulated(
         correlation=drawn.correlation.sigma if drawn.correlation else None,
         psf=drawn.psf,
     )
+
+
+def _as_along_z(
+    sharp: Tensor,
+    drawn: DrawnInstrument,
+    for_z: ForZ,
+    factor: int,
+    random: torch.Generator,
+) -> tuple[Tensor, DrawnInstrument]:
+    """Give what one of the passes along z is to find, and what has recorded it.
+
+    The first pass sees the step of the recording, with its blur and noise; each of the
+    others the steps that the one before has made, of which nothing is left to remove.
+    """
+    steps = steps_along_z(for_z.ratio, factor)
+    number = int(torch.randint(len(steps), (1,), generator=random))
+    step = steps[number]
+    height = sharp.shape[-2] // (step * factor) * step * factor
+    sharp = sharp[..., :height, :]
+    drawn = replace(drawn, psf=None, correlation=None, defects=None, jpeg=None)
+    if number:
+        none = torch.zeros_like(drawn.gain)
+        drawn = replace(drawn, gain=none, read=none)
+    elif for_z.blur:
+        width = torch.tensor([for_z.blur / step])
+        psf = gaussian_psf(width, torch.ones(1), torch.zeros(1))
+        drawn = replace(drawn, psf=psf.sum(dim=-1, keepdim=True))
+    return functional.avg_pool2d(sharp, (step, 1)), drawn
+
+
+def steps_along_z(ratio: float, factor: int) -> list[int]:
+    """Give the pixels that the planes of each pass along z are apart, the first first.
+
+    As many passes as it takes; a step of less than a pixel is taken for one.
+    """
+    n_passes = max(1, ceil(log(ratio, factor) - 1e-9))
+    return [max(1, round(ratio / factor ** (k + 1))) for k in range(n_passes)]
 
 
 def typical_recording(

@@ -102,7 +102,7 @@ class FidelityStep:
         batch = batch.contiguous(memory_format=torch.channels_last)
         network.train()
         with full_precision() if exact else self.autocast():
-            result = network(batch)
+            result = seen.comparable(network(batch))
         return _inner(result, network.factor), _inner(seen.sharp, network.factor)
 
     def autocast(self) -> torch.autocast:

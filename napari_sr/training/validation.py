@@ -121,9 +121,7 @@ class HeldOut:
     def judge_bicubic(self) -> Validation:
         """Measure bicubic interpolation."""
         factor = self._factor()
-        return self._figures(
-            [resample(seen.low, factor, "bicubic") for seen in self.recordings]
-        )
+        return self._figures([_bicubic(seen, factor) for seen in self.recordings])
 
     @torch.inference_mode()
     def by_image(self, network: nn.Module | None) -> list[float]:
@@ -139,14 +137,14 @@ class HeldOut:
         errors = []
         for seen in self.recordings:
             if network is None:
-                result = resample(seen.low, factor, "bicubic")
+                result = _bicubic(seen, factor)
             else:
                 with _evaluating(network):
                     result = super_resolved(network, seen)
             difference = (result - seen.sharp)[0, 0].double().numpy()
             errors.append(difference[border:-border, border:-border] ** 2)
         if len(set(groups)) == 1:
-            parts = [list(map(np.mean, _parts_of(error))) for error in errors]
+            parts = [list(map(np.mean, parts_of(error))) for error in errors]
             decibels = -10 * np.log10(np.maximum(parts, 10 ** (-_PERFECT / 10)))
             return [float(mean) for mean in decibels.mean(axis=0)]
         means = [max(float(error.mean()), 10 ** (-_PERFECT / 10)) for error in errors]
@@ -162,7 +160,7 @@ class HeldOut:
         seen = self.recordings[0]
         with _evaluating(network):
             now = super_resolved(network, seen)
-        bicubic = resample(seen.low, self._factor(), "bicubic")
+        bicubic = _bicubic(seen, self._factor())
         return PatchPreview(
             _plane(seen.low),
             _plane(now),
@@ -173,7 +171,7 @@ class HeldOut:
 
     def _factor(self) -> int:
         first = self.recordings[0]
-        return first.sharp.shape[-1] // first.low.shape[-1]
+        return first.sharp.shape[-2] // first.low.shape[-2]
 
     def _figures(self, results: Sequence[Tensor]) -> Validation:
         figures = [
@@ -188,8 +186,14 @@ class HeldOut:
         return _compared(_plane(result), _plane(seen.sharp), self._factor())
 
 
-def _parts_of(image: NDArray) -> list[NDArray]:
-    """Cut an image into parts, as far as it has pixels for them."""
+def parts_of(image: NDArray) -> list[NDArray]:
+    """Cut an image into parts, which tell how much a figure varies in it.
+
+    Parameters
+    ----------
+    image
+        `(y, x)`; of fewer pixels than parts there are fewer.
+    """
     rows = np.array_split(image, min(_PARTS, image.shape[0]), axis=0)
     n = min(_PARTS, image.shape[1])
     return [part for row in rows for part in np.array_split(row, n, axis=1)]
@@ -227,8 +231,13 @@ def super_resolved(network: nn.Module, seen: Recording) -> Tensor:
     batch = seen.to(device).inputs_of(network)
     with full_precision():
         output: Tensor = network(functional.pad(batch, (halo,) * 4, mode="reflect"))
-    border = halo * seen.sharp.shape[-1] // seen.low.shape[-1]
-    return output[..., border:-border, border:-border].float().cpu()
+    border = halo * seen.sharp.shape[-2] // seen.low.shape[-2]
+    inside = output[..., border:-border, border:-border].float().cpu()
+    return seen.comparable(inside)
+
+
+def _bicubic(seen: Recording, factor: int) -> Tensor:
+    return seen.comparable(resample(seen.low, factor, "bicubic"))
 
 
 def held_out(
@@ -283,10 +292,7 @@ def held_out_pairs(
         pair, level = pairs[number], noise[number]
         low = torch.from_numpy(_middle(pair.low, 1))[None, None]
         sharp = torch.from_numpy(_middle(pair.high, factor))[None, None]
-        inputs = [
-            torch.full((1, 1, 1, 1), v) for v in (level.gain, level.read, level.offset)
-        ]
-        recordings.append(Recording(sharp, low, *inputs))
+        recordings.append(Recording.measured(low, level, factor, sharp))
     return HeldOut(recordings, len(chosen), pairs, together)
 
 

@@ -67,12 +67,18 @@ class Verdict:
     """`None` where no textured end was found."""
     is_texture_missed: bool = False
     """Whether one was looked for in vain."""
+    agreement: Gain | None = None
+    """Where no truth is known: the gain in agreement with noise that was not seen, of
+    the recordings themselves, in decibels. The other gains are then those on coarser
+    versions of the recordings."""
 
     @property
     def is_better(self) -> bool:
         """Whether the model is worth having: by its pixels, or by new texture alone."""
         if self.over_base is None:
             return _is_above(self.over_bicubic)
+        if self.agreement is not None and self.agreement.mean < 0:
+            return False  # coarser versions alone were wrong by up to 0.4 dB
         if self.over_bicubic.mean < NOTICEABLE:
             return False
         has_new_texture = self.texture is not None and self.over_base.mean > -NOTICEABLE
@@ -85,9 +91,24 @@ class Verdict:
             parts.insert(0, _compared(self.over_base, "the base"))
         text = f"{' and '.join(parts)} on {self._images()}."
         text = text[0].upper() + text[1:] if self.is_better else f"Not better: {text}"
+        if self.agreement is not None:
+            return f"{text} {self._without_truth(self.agreement)}"
         if self.is_texture_missed:
             return f"{text} {NO_TEXTURE}"
         return text if self.texture is None else f"{text} {self.texture}"
+
+    @staticmethod
+    def _without_truth(agreement: Gain) -> str:
+        """Say what it was judged by, where there was nothing sharp."""
+        how = "less well than" if agreement.mean < 0 else "as well as"
+        if agreement.low > 0:
+            how = "better than"
+        within = f"{agreement.low:+.3f} to {agreement.high:+.3f}"
+        return (
+            "Judged without truth, on coarser versions of the recordings; their own "
+            f"results agree with independent noise {how} those of the base "
+            f"({agreement.mean:+.3f} dB, {within})."
+        )
 
     def _images(self) -> str:
         """Say how few they are, and what follows from it."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sr.metrics import (
+    BLOCK,
     bright_share,
+    local_resolution,
     out_of_band_share,
     radial_spectrum,
     resolution_of,
@@ -154,7 +156,19 @@ def maps_of(
             "counts",
             result - faithful,
         )
-    if (truth := plane.fine.get("reference")) is not None:
+    truth = plane.fine.get("reference")
+    if min(result.shape) >= BLOCK:
+        maps["resolution"] = Map(
+            "Where it is resolved",
+            "Pixels per cycle to which the result agrees with "
+            + ("the reference" if truth is not None else "itself, its pixels split")
+            + f", in blocks of {BLOCK} px: the smaller, the finer.",
+            "px per cycle",
+            local_resolution(result, truth),
+            factor=BLOCK,
+            kind="amount",
+        )
+    if truth is not None:
         maps["error"] = Map(
             "Error", "The result less the reference.", "counts", result - truth
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from math import ceil, floor
+from math import ceil, floor, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +67,41 @@ class _Slab:
         return sum(_length(cut) for each in self.passes for cut in each.kept[1:])
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a slab takes of a machine."""
+
+    n_pixels: int
+    """That the model is given in all planes, however turned, halos included."""
+    n_voxels: int
+    """Fine ones of the volume that is held."""
+
+
+def effort_of(shape: Sequence[int], plan: Plan, regions: Sequence[Region]) -> Effort:
+    """Tell what regions of one slab take, of a recording of this shape."""
+    slab, turned = _slab_for(shape, plan, regions), _turned_plan(plan, 0)
+    n_pixels = n_voxels = 0
+    for each in slab.passes:
+        kept_z, *kept = each.kept
+        seen_z, *seen = map(_length, each.seen)
+        for across, along in ((0, 1), (1, 0)):
+            part = Region((), kept_z, kept[along])
+            given = _n_given(part, (seen_z, seen[along]), turned)
+            n_pixels += _length(kept[across]) * given
+        n_voxels = prod(map(_length, each.kept)) * turned.factor
+    if plan.factor > 1:
+        part = regions[0].recorded(plan.factor)
+        given = _n_given(part, (shape[-2], shape[-1]), plan)
+        n_pixels += len(slab.planes) * given
+    return Effort(n_pixels, n_voxels)
+
+
+def _n_given(part: Region, shape: tuple[int, int], plan: Plan) -> int:
+    """Count the pixels that the model is given for a part of a plane."""
+    window = part.window(shape, margin_of(plan))
+    return prod(side + 2 * plan.halo for side in window.shape)
+
+
 def slab_number(plan: Plan, region: Region) -> tuple[int, ...]:
     """Tell which regions of a result are best done together: those of one number."""
     along = plan.z
@@ -102,7 +137,7 @@ def volume_steps(
     groups = [
         list(some) for _, some in groupby(regions, lambda r: slab_number(plan, r))
     ]
-    slabs = [_slab_for(stack, plan, group) for group in groups]
+    slabs = [_slab_for(stack.shape, plan, group) for group in groups]
     n_all = len(regions) + sum(slab.n_turned for slab in slabs)
     n_done = 0
     for slab, group in zip(slabs, groups, strict=True):
@@ -121,13 +156,13 @@ def volume_steps(
             yield TileStep(region.index, n_done, n_all, pixels, *counted)
 
 
-def _slab_for(stack: Stack, plan: Plan, regions: Sequence[Region]) -> _Slab:
+def _slab_for(shape: Sequence[int], plan: Plan, regions: Sequence[Region]) -> _Slab:
     """Find what regions of one slab depend on."""
     along = _along(plan)
     others, _ = _parted(regions[0].index, along.axis)
     wanted = [_parted(region.index, along.axis)[1] for region in regions]
     planes = range(min(wanted), max(wanted) + 1)
-    n_recorded, *sides = (stack.leading_shape[along.axis], *stack.plane_shape)
+    n_recorded, *sides = (shape[along.axis], *shape[-2:])
     times = along.factor**along.n_passes
     start, stop = _fine_range(along, planes.start, planes.stop, n_recorded)
     part = regions[0].recorded(plan.factor)

@@ -19,7 +19,7 @@ from napari_sr.upscaling.flow import (
     as_upscaler,
     margin_of,
     region_steps,
-    warn_of_pixel_type,
+    warn_of_plan,
 )
 from napari_sr.upscaling.labelled import is_labelled, upscale_labelled
 from napari_sr.upscaling.plan import make_plan
@@ -57,16 +57,17 @@ def upscale(
         planes are computed, and pixels when they are asked for, as they would be in
         memory. A plane is one chunk, or several of up to 6144 pixels a side.
     """
-    if options.get("z") is not None and (
-        is_labelled(stack) or hasattr(stack, "__dask_graph__")
-    ):
+    pixels = getattr(stack, "data", None) if is_labelled(stack) else stack
+    if options.get("z") is not None and hasattr(pixels, "__dask_graph__"):
         raise ValueError(
-            "A dask array or an xarray cannot become finer along z. Give "
-            "numpy.asarray(array), or let upscale_file write an .ome.zarr."
+            "A dask array cannot become finer along z lazily. Give it computed (of an "
+            "xarray, array.compute()), or let upscale_file write an .ome.zarr."
         )
     if is_labelled(stack):
         labelled: Array = upscale_labelled(
-            stack, lambda pixels: upscale(pixels, model, **options)
+            stack,
+            lambda pixels: upscale(pixels, model, **options),
+            UpscaleSettings.of(options),
         )
         return labelled
     if not hasattr(stack, "__dask_graph__"):
@@ -75,7 +76,7 @@ def upscale(
     upscaler = as_upscaler(model, settings)
     array: Any = stack
     plan = make_plan(Stack.from_array(array), upscaler, settings)
-    warn_of_pixel_type(plan, settings, 0.0)
+    warn_of_plan(plan, settings, 0.0)
     return _as_chunks(array, upscaler, plan)
 
 

@@ -61,6 +61,10 @@ class PixelTypeWarning(UserWarning):
     """A result has other pixels than its recording lets one expect."""
 
 
+class BlurAlongZWarning(UserWarning):
+    """More planes along z show no more detail."""
+
+
 @contextmanager
 def opened(source: StackLike) -> Iterator[Stack]:
     """Look at files, an array or a stack as a stack; close what was opened here."""
@@ -208,13 +212,13 @@ def _planes_of(
             n_pixels += step.plane.size
             n_clipped += step.n_clipped
             yield step.index, step.plane, plan.shape_of(recording)
-    warn_of_pixel_type(plan, settings, n_clipped / max(1, n_pixels), 4)
+    warn_of_plan(plan, settings, n_clipped / max(1, n_pixels), 4)
 
 
-def warn_of_pixel_type(
+def warn_of_plan(
     plan: Plan, settings: UpscaleSettings, share_clipped: float, level: int = 3
 ) -> None:
-    """Warn whoever calls from Python where a result is not of the pixels expected.
+    """Warn whoever calls from Python where a result is not what is expected of it.
 
     Parameters
     ----------
@@ -232,6 +236,8 @@ def warn_of_pixel_type(
     PixelTypeWarning
         Of float32 where integers were recorded, and of values that the pixel type which
         was asked for cannot hold.
+    BlurAlongZWarning
+        Of planes along z that show no more detail than there was.
     """
     said = [f"The result is {plan.dtype_note}."] if plan.dtype_note else []
     if share_clipped and settings.dtype != "same":
@@ -241,6 +247,8 @@ def warn_of_pixel_type(
         )
     if said:
         warnings.warn(" ".join(said), PixelTypeWarning, level)
+    if plan.z is not None and plan.z.note:
+        warnings.warn(f"{plan.z.note.capitalize()}.", BlurAlongZWarning, level)
 
 
 def upscale(stack: StackLike, model: ModelLike, **options: object) -> NDArray:

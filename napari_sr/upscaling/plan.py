@@ -28,9 +28,12 @@ from napari_sr.image.stack import StackError
 from napari_sr.image.tiling import plan_tiles
 from napari_sr.image.units import convert
 from napari_sr.instrument.noise import SIGNAL_RADIUS
+from napari_sr.metrics.along_z import blur_along_z
 from napari_sr.models.upscaler import Prepared
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from napari_sr.image.stack import Axis, Stack
@@ -54,8 +57,6 @@ class AlongZ(BaseModel):
     """Place of z among the leading axes."""
     ratio: float
     """Planes of the result for each recorded one."""
-    n_planes: int
-    """Planes of the result."""
     factor: int
     """Of the model."""
     n_passes: int
@@ -68,6 +69,16 @@ class AlongZ(BaseModel):
     """Of the model, see `Plan.reach`."""
     consistency: Literal["auto", "mean", "off", "exact"]
     """Agreement of the volume with its recording, once it is binned along z again."""
+
+    note: str = ""
+    """Why more planes show no more detail, where they do not."""
+
+    def planes_from(self, n_recorded: int) -> int:
+        """Tell how many planes a result has; the last may reach beyond the recording.
+
+        What was recorded is in one.
+        """
+        return ceil(n_recorded * self.ratio - 1e-9)
 
 
 class Plan(Prepared):
@@ -106,10 +117,14 @@ class Plan(Prepared):
 
     def shape_of(self, stack: Stack) -> tuple[int, ...]:
         """Give the shape of the result of a stack."""
-        *leading, height, width = stack.upscaled_shape(self.factor)
+        return self.shape_from(stack.shape)
+
+    def shape_from(self, recorded: Sequence[int]) -> tuple[int, ...]:
+        """Give the shape of the result of a recording of this one."""
+        *leading, height, width = recorded
         if self.z is not None:
-            leading[self.z.axis] = self.z.n_planes
-        return (*leading, height, width)
+            leading[self.z.axis] = self.z.planes_from(leading[self.z.axis])
+        return (*leading, height * self.factor, width * self.factor)
 
     def axes_of(self, stack: Stack) -> tuple[Axis, ...]:
         """Give the axes of the result of a stack, whose borders are those of it."""
@@ -246,6 +261,11 @@ def _axis_z(stack: Stack) -> int:
             f"{stack.name} has no axis z of two planes or more, along which there "
             f"could be finer ones. Leave z out."
         )
+    if stack.info.is_uneven_along_z:
+        raise StackError(
+            f"{stack.name} has planes at uneven distances along z, of which evenly "
+            f"spaced ones are expected. Resample it to one distance, or leave z out."
+        )
     return names.index("z")
 
 
@@ -261,18 +281,19 @@ def _along_z(
     n_passes = max(1, ceil(log(ratio, upscaler.factor) - 1e-9))
     fine = upscaler.factor**n_passes
     plane = prod(min(side, SIDE) for side in stack.plane_shape)
+    if upscaler.undoes_blur_along_z and consistency != "exact":
+        consistency = "off"
     n_recorded = max(_FEWEST, min(_MOST, _SLAB // (fine * plane)))
     return AlongZ(
         axis=axis,
         ratio=ratio,
-        # The last plane may reach beyond the recording; what was recorded is in one.
-        n_planes=ceil(stack.leading_shape[axis] * ratio - 1e-9),
         factor=upscaler.factor,
         n_passes=n_passes,
         slab=max(1, round(n_recorded * ratio)),
         noise=noise,
         reach=upscaler.reach,
         consistency=consistency,
+        note=blur_along_z(stack, axis),
     )
 
 

@@ -95,9 +95,9 @@ def test_running_again_does_only_what_is_missing(widget, recordings, qtbot, tmp_
 
     assert list(listed(widget).values()) == [
         "✓ done",
-        "– exists",
+        "– there already",
         "✗ failed",
-        "– exists",
+        "– there already",
     ]
     assert (kept.stat().st_mtime_ns, kept.read_bytes()) == before
 

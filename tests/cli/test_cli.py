@@ -349,6 +349,20 @@ def test_what_stands_for_nothing_is_refused(typed, words, tree):
         find_stacks([typed])
 
 
+def test_a_folder_without_images_ends_in_a_report_that_says_why(here, capsys):
+    (here / "in").mkdir()
+    (here / "in" / "a.jpg").write_text("")
+    (here / "in" / "b.txt").write_text("")
+    assert main(["upscale", "in", "-o", "out", *NEAREST]) == 1
+    report = here / "out" / "napari-sr-report.csv"
+    assert "holds no image that can be read: a.jpg is a picture" in said(capsys)[1]
+    with report.open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [(row["recording"], row["status"]) for row in rows] == [
+        (str(Path("in", name)), "skipped") for name in ("a.jpg", "b.txt")
+    ]
+
+
 def test_a_name_may_look_like_a_pattern(here):
     path = write(here / "a[1].tif", counts((8, 8)))
     assert find_stacks([str(path)]) == [path]
@@ -603,6 +617,15 @@ def test_a_stack_is_described(one, capsys):
         "  y: 20, spacing 0.65 um, origin 1234.5",
         "  x: 24, spacing 0.325 um, origin -0.125",
     ]
+
+
+def test_a_result_of_few_counts_says_why_it_is_float32(here, capsys):
+    few = np.random.default_rng(0).poisson(0.2, (64, 64)).astype("uint16")
+    write(here / "a.ome.tif", few)
+    assert main(upscaling("-m", "tiny")) == 0
+    said(capsys)
+    assert main(["info", "r.ome.tif"]) == 0
+    assert "float32, since in whole counts the mean may change by" in said(capsys)[0]
 
 
 def test_a_result_is_described_with_its_notice(one, capsys):

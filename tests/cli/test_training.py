@@ -124,6 +124,35 @@ def test_what_is_refused_leaves_nothing(more, why, here, capsys):
     assert names() == ["sharp"]
 
 
+def test_recordings_alone_are_learnt_from(here, capsys):
+    os.rename("sharp", "scans")
+    alone = ("finetune", "--recordings-only", "scans", "--base", "tiny")
+    rest = ("-o", "mine.safetensors", "--device", "cpu", "--iterations", "4")
+
+    assert main([*alone, *rest, "--psf-sigma", "1.5", "--keep-anyway"]) == 0
+
+    card = read_card("mine.safetensors")
+    assert "Judged without truth" in capsys.readouterr().out
+    low, high = card.instrument.psf_sigma
+    assert low < 1.5 < high
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["sharp", "--recordings-only", "sharp"], id="both"),
+        pytest.param([], id="neither"),
+        pytest.param(["--recordings-only", "sharp", "--low", "sharp"], id="pairs"),
+    ],
+)
+def test_sharp_images_or_recordings_alone(words, here, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["finetune", *words, "--base", "tiny", "-o", "mine.safetensors"])
+    assert ended.value.code == 2
+    assert "--recordings-only" in capsys.readouterr().err
+    assert names() == ["sharp"]
+
+
 def test_an_existing_model_is_kept_unless_asked_otherwise(here, capsys):
     path = here / "mine.safetensors"
     path.write_bytes(b"precious")

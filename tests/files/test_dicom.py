@@ -224,6 +224,88 @@ def test_a_result_of_a_series_is_a_folder(series, tmp_path):
         sr.upscale_file(series, target, NEAREST, overwrite=True)
 
 
+NEW_IN_A_RESULT = {
+    *("DerivationDescription", "SourceImageSequence", "SeriesDescription"),
+    *("ContentDate", "ContentTime", "InstanceCreationDate", "InstanceCreationTime"),
+}
+# Turned about two axes, so that no direction is that of an axis.
+OBLIQUE = np.linalg.qr(np.array([[2.0, 1, 0], [-1, 3, 1], [1, 0, 4]]))[0].T
+
+
+def first_corner(headers):
+    """The outer corner of the first voxel, and the step between slices."""
+    positions = [np.array(h.ImagePositionPatient, float) for h in headers]
+    step = (positions[-1] - positions[0]) / (len(positions) - 1)
+    along_row, along_column = np.reshape(headers[0].ImageOrientationPatient, (2, 3))
+    rows, columns = headers[0].PixelSpacing
+    sides = step + rows * np.array(along_column) + columns * np.array(along_row)
+    return positions[0] - sides / 2, step
+
+
+@pytest.mark.parametrize(("z", "factor"), [(2, 1), (3.5, None), (2, None)])
+@pytest.mark.parametrize("turned", [np.eye(3), OBLIQUE], ids=["straight", "oblique"])
+def test_a_result_finer_along_z_is_a_series_of_more_slices(tmp_path, turned, z, factor):
+    folder, target, n = tmp_path / "series", tmp_path / "finer.dcm", 5
+    folder.mkdir()
+    for number in range(n):  # numbered from the far end
+        place = np.array([-158.1, -179.0, 10]) + 2.5 * number * turned[2]
+        changes = {
+            "ImagePositionPatient": [f"{value:.12g}" for value in place],
+            "ImageOrientationPatient": [f"{v:.12g}" for v in turned[:2].ravel()],
+            "InstanceNumber": n - number,
+            "SliceThickness": "2.5",
+            "SpacingBetweenSlices": "2.5",
+            "SliceLocation": "7",
+        }
+        slice_of(number, **changes).save_as(folder / f"{number}.dcm")
+    came = sr.upscale_file(folder, target, NEAREST, z=z, factor=factor)
+    headers = [dcmread(path) for path in sorted(target.iterdir())]
+    recorded = [dcmread(folder / f"{number}.dcm") for number in range(n)]
+    n_finer = int(np.ceil(n * z))
+    assert came.shape[0] == len(headers) == n_finer
+
+    corner, step = first_corner(headers)
+    before, recorded_step = first_corner(recorded)
+    extent = np.linalg.norm(recorded_step) * n
+    np.testing.assert_allclose(step, recorded_step / z, atol=1e-9 * extent)
+    np.testing.assert_allclose(corner, before, atol=1e-9 * extent)
+    positions = np.array([h.ImagePositionPatient for h in headers], float)
+    np.testing.assert_allclose(
+        np.diff(positions, axis=0), [step] * (n_finer - 1), atol=1e-9 * extent
+    )
+
+    assert [h.InstanceNumber for h in headers] == [*range(n_finer, 0, -1)]
+    assert len({h.SOPInstanceUID for h in headers}) == n_finer
+    assert {h.SeriesInstanceUID for h in headers}.isdisjoint(
+        {recorded[0].SeriesInstanceUID}
+    )
+    for header in headers:
+        for keyword in ("SliceThickness", "SpacingBetweenSlices"):
+            assert float(header[keyword].value) == pytest.approx(2.5 / z, rel=1e-12)
+        assert "SliceLocation" not in header
+        assert f"z x{z}" in header.SeriesDescription
+        assert header.SeriesDescription.endswith(", not for diagnosis")
+        kept = set(header.dir()) - set(recorded[0].dir())
+        assert kept <= NEW_IN_A_RESULT
+    with open_stack(target) as stack:  # in the order of the recorded ones
+        expected = sr.upscale(values(folder), NEAREST, z=z, factor=factor)
+        np.testing.assert_allclose(values(target), expected, atol=0.51)  # is rounded
+        assert stack.axes[0].spacing == pytest.approx(2.5 / z, rel=1e-9)
+
+
+def test_frames_that_are_apart_unevenly_are_refused_along_z(tmp_path):
+    enhanced(tmp_path / "e.dcm", [(z, 0, 0) for z in (0, 2, 5)], [1.0] * 3)
+    with pytest.raises(StackError, match="uneven distances along z"):
+        sr.upscale(tmp_path / "e.dcm", NEAREST, z=2)
+
+
+def test_frames_of_one_file_do_not_become_more(tmp_path):
+    enhanced(tmp_path / "e.dcm", [(z, 0, 0) for z in (0, 2, 4)], [1.0] * 3)
+    with pytest.raises(StackError, match="frames in one file"):
+        sr.upscale_file(tmp_path / "e.dcm", tmp_path / "r.dcm", NEAREST, z=2)
+    assert names_in(tmp_path) == ["e.dcm"]
+
+
 MISFITS = {
     "gap": (5, {"ImagePositionPatient": [-158.1, -179.0, 30.0]}, "has a gap: e.dcm"),
     "one place": (5, {"ImagePositionPatient": [-158.1, -179.0, 12.5]}, "at one place"),

@@ -9,8 +9,10 @@ import pytest
 import tifffile
 from sample_files import GRAY, LAYOUTS, PLAIN, RAMP, axes_of, read, read_file
 
+import napari_sr as sr
 from napari_sr.files import open_stack
 from napari_sr.image.stack import Axis, StackError
+from napari_sr.methods.interpolation import Interpolation
 
 
 def write_pages(path, array, **options):
@@ -117,6 +119,27 @@ def test_ome_sizes_and_positions_have_units(tmp_path):
         Axis("y", 0.25, "mm"),  # a position in "reference frame" says nothing
         Axis("x", 0.5, "um", 3000),  # sizes without a unit are micrometres
     )
+
+
+@pytest.mark.parametrize(
+    ("positions", "is_uneven"),
+    [
+        ((0, 0.31, 0.59, 0.9), False),  # as a stage says where it came to
+        ((0, 0.3, 0.6, 1.2), True),
+        ((0.9, 0.6, 0.3, 0), False),
+        (None, False),
+    ],
+)
+def test_planes_that_are_apart_unevenly_are_known(tmp_path, positions, is_uneven):
+    told = {"PositionZ": list(positions)} if positions else {}
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", RAMP, ome=True, metadata={"axes": "ZYX", "Plane": told}
+    )
+    with open_stack(tmp_path / "a.ome.tif") as stack:
+        assert stack.info.is_uneven_along_z == is_uneven
+        if is_uneven:
+            with pytest.raises(StackError, match="uneven distances along z"):
+                sr.upscale(stack, Interpolation("nearest", 2), z=2)
 
 
 # -- calibration without OME -------------------------------------------------------

@@ -18,6 +18,7 @@ from napari_sr.runs import forecast as forecasting
 from napari_sr.runs.forecast import _line, forecast, free_disk, trial_run
 from napari_sr.runs.one_file import upscale_file
 from napari_sr.settings import UpscaleSettings
+from napari_sr.upscaling import plan as planning
 
 BICUBIC = Interpolation("bicubic", 2)
 NEAREST = Interpolation("nearest", 2)
@@ -48,6 +49,39 @@ def test_the_disk_that_is_foretold_is_the_disk_that_is_taken(
     close = 0.15 if compression else 0.01
     assert found.disk == pytest.approx(stored(output), rel=close)
     assert (found.disk == found.n_bytes_raw) is (compression is None)
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
+@pytest.mark.parametrize("factor", [1, None])
+def test_a_volume_that_becomes_finer_along_z_is_foretold(
+    tmp_path, monkeypatch, suffix, factor
+):
+    monkeypatch.setattr(planning, "_MOST", 8)  # recorded planes of a slab
+    array = counts((20, 90, 80))
+    source = write_stack(tmp_path / "a.ome.tif", array)
+    settings = UpscaleSettings(device="cpu", z=3, factor=factor)
+    stack = Stack.from_array(array)
+    trial = trial_run(stack, BICUBIC, settings, suffix, None)
+    output = tmp_path / f"r{suffix}"
+
+    found = forecast(trial, [array.shape] * 3, output)
+
+    given = []
+    on_tile = BICUBIC.__class__.__call__
+    monkeypatch.setattr(
+        BICUBIC.__class__,
+        "__call__",
+        lambda self, batch: given.append(batch[0, 0].numel()) or on_tile(self, batch),
+    )
+    upscale_file(source, output, BICUBIC, compression=None, z=3, factor=factor)
+    assert found.shapes[0] == (60, 90 * (factor or 2), 80 * (factor or 2))
+    one = forecast(trial, [array.shape], output)
+    assert one.seconds == pytest.approx(sum(given) * trial.seconds, rel=1e-12)
+    assert found.seconds == pytest.approx(3 * one.seconds, rel=1e-12)
+    assert one.disk == pytest.approx(stored(output), rel=0.05)
+    assert one.n_regions == 60
+    with pytest.raises(StackError, match="tried on 3 axes"):
+        forecast(trial, [array[0].shape], output)
 
 
 def of(suffix, *shapes):

@@ -8,15 +8,25 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from stacks_on_disk import write_stack
 from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
 from napari_sr.cards.model_card import Instrument
+from napari_sr.cli import main
+from napari_sr.image.axis import Axis
+from napari_sr.image.stack import Stack, StackError
 from napari_sr.models.sr_model import SRModel
-from napari_sr.settings import AdversarialSettings
+from napari_sr.settings import AdversarialSettings, ForZ, UpscaleSettings
 from napari_sr.training.checkpoint import CheckpointError
-from napari_sr.training.presets import FINETUNING_MINUTES, finetune, settings_for
+from napari_sr.training.presets import (
+    FINETUNING_MINUTES,
+    finetune,
+    for_z_of,
+    settings_for,
+)
 from napari_sr.training.session import Training
+from napari_sr.upscaling.plan import make_plan
 
 BLURRED = Instrument(share_clean=1, psf_sigma=(1.2, 1.2))
 TEXTURE = AdversarialSettings(
@@ -356,3 +366,94 @@ def test_pairs_are_not_judged_by_other_images():
 
     with pytest.raises(ValueError, match="Leave out judged_by"):
         Training(images(), quick(base), base=base, low_images=[1], judged_by=images())
+
+
+# ── for z ───────────────────────────────────────────────────────────────────────────
+
+
+def volume(ratio=2, blur=0.0, n=48):
+    """A specimen alike in all directions, coarse along z, with the size of a voxel."""
+    noise = np.random.default_rng(0).normal(size=(n * ratio, 48, 56))
+    alike = ndimage.gaussian_filter(noise, 1.0, mode="wrap")
+    if blur:
+        alike = ndimage.gaussian_filter1d(alike, blur, axis=0, mode="wrap")
+    thick = alike.reshape(n, ratio, 48, 56).mean(axis=1)
+    counts = (5000 + 1000 * thick / thick.std()).astype("uint16")
+    axes = (Axis("z", 0.3 * ratio, "um"), Axis("y", 0.3, "um"), Axis("x", 0.3, "um"))
+    return Stack.from_array(counts, axes=axes, name="cells")
+
+
+def test_how_a_volume_is_recorded_along_z_is_found_out():
+    assert for_z_of(volume()) == ForZ(ratio=2, blur=0)
+    found = for_z_of(volume(blur=2.5))
+    assert found.ratio == pytest.approx(2)
+    assert found.blur == pytest.approx(2.5, rel=0.15)
+    assert for_z_of(volume(), 3.5, 1.0) == ForZ(ratio=3.5, blur=1)
+
+
+def test_what_has_no_coarse_z_is_refused():
+    with pytest.raises(StackError, match="as close as its pixels"):
+        for_z_of(volume(ratio=1))
+    with pytest.raises(StackError, match="Give a number"):
+        for_z_of(np.asarray(volume().plane((0,)))[None].repeat(20, axis=0))
+    with pytest.raises(StackError, match="no axis z"):
+        for_z_of(texture())
+    with pytest.raises(ValueError, match="no adversarial stage"):
+        quick(tiny_fast(), for_z=ForZ(ratio=2), adversarial=True)
+    settings = quick(tiny_fast(), for_z=ForZ(ratio=2))
+    with pytest.raises(ValueError, match="not from measured pairs"):
+        Training(images(), settings, low_images=images())
+
+
+def test_a_model_that_learnt_for_z_is_judged_and_used_along_z(tmp_path):
+    base, recording = tiny_fast(tail=0), volume()  # which is bicubic
+    planes = np.stack([recording.plane(index) for index in recording.indices()])
+    for_z, clean = for_z_of(recording), Instrument(share_clean=1)
+    settings = quick(base, for_z=for_z, iterations=60, instrument=clean)
+    model = finetune(planes, base, settings=settings, name="mine")
+    assert model.card.verdict.startswith("Better than the base")
+    assert model.card.description == f"Fine-tuned for z from {base.name}."
+    assert model.card.interval is None
+    again = sr.load_model(sr.save_model(model, tmp_path / "mine.safetensors"))
+    assert not again.undoes_blur_along_z
+
+    truth = ndimage.gaussian_filter(
+        np.random.default_rng(0).normal(size=(96, 48, 56)), 1.0, mode="wrap"
+    )
+    errors = [
+        np.corrcoef(sr.upscale(planes, one, z=2, factor=1).ravel(), truth.ravel())[0, 1]
+        for one in (again, base)
+    ]
+    assert errors[0] > errors[1]
+
+
+def test_what_undoes_a_blur_along_z_need_not_agree_with_the_recording():
+    base = tiny_fast()
+    for blur, agreement in ((0.0, base), (2.0, "off")):
+        card = base.card.model_copy(
+            update={"training_settings": {"for_z": {"ratio": 2.0, "blur": blur}}}
+        )
+        model = SRModel(card, base.weights)
+        settings = UpscaleSettings(z=2, factor=1, device="cpu")
+        plan = make_plan(volume(), model, settings)
+        expected = make_plan(volume(), base, settings).z.consistency
+        assert plan.z.consistency == ("off" if agreement == "off" else expected)
+        exact = settings.model_copy(update={"consistency": "exact"})
+        assert make_plan(volume(), model, exact).z.consistency == "exact"
+
+
+def test_the_command_line_learns_for_z(tmp_path, capsys):
+    recording = volume()
+    planes = np.stack([recording.plane(index) for index in recording.indices()])
+    source = str(write_stack(tmp_path / "a.ome.tif", planes, "zyx"))
+    base = str(sr.save_model(tiny_fast(), tmp_path / "base.safetensors"))
+    typed = ["finetune", source, "--base", base, "-o", str(tmp_path / "m.safetensors")]
+    typed += ["--iterations", "2", "--device", "cpu", "--keep-anyway"]
+    assert main([*typed, "--for-z", "3", "--blur-along-z", "1.5"]) == 0
+    assert "a step of 3 pixels, blur 1.5 pixels" in capsys.readouterr().out
+    card = sr.load_model(tmp_path / "m.safetensors").card
+    assert card.training_settings["for_z"] == {"ratio": 3.0, "blur": 1.5}
+    assert main([*typed, "--overwrite", "--blur-along-z", "1.5"]) == 1
+    assert "--blur-along-z is of --for-z" in capsys.readouterr().err
+    assert main([typed[0], source, *typed[1:], "--overwrite", "--for-z"]) == 1
+    assert "learns from one volume" in capsys.readouterr().err

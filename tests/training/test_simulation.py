@@ -9,8 +9,12 @@ import torch
 from napari_sr.cards.model_card import Instrument
 from napari_sr.instrument.noise import noise_map
 from napari_sr.networks.resampling import resample
-from napari_sr.settings import TrainingSettings
-from napari_sr.training.simulation import simulated, typical_recording
+from napari_sr.settings import ForZ, TrainingSettings
+from napari_sr.training.simulation import (
+    simulated,
+    steps_along_z,
+    typical_recording,
+)
 
 CLEAN = Instrument(share_clean=1)
 SMALL = TrainingSettings(
@@ -108,3 +112,61 @@ def test_a_typical_recording_of_heights_has_no_photons():
     np.testing.assert_allclose(
         typical_recording(sharp, instrument, 4), 0.5, rtol=0, atol=1e-4
     )
+
+
+# ── as along z ──────────────────────────────────────────────────────────────────────
+
+
+def along_z(ratio, blur=0.0, instrument=CLEAN):
+    update = {"instrument": instrument, "share_flat": 0.0}
+    return SMALL.model_copy(update={**update, "for_z": ForZ(ratio=ratio, blur=blur)})
+
+
+@pytest.mark.parametrize(
+    ("ratio", "steps"),
+    [(1.5, [1]), (2, [1]), (3, [2, 1]), (4, [2, 1]), (6, [3, 2, 1])],
+)
+def test_each_pass_has_a_step_of_its_own(ratio, steps):
+    assert steps_along_z(ratio, 2) == steps
+    sharp, seen_steps = sharp_batch(4, 24), set()
+    for seed in range(20):
+        seen = simulated(sharp, along_z(ratio), seeded(seed))
+        step = 24 // seen.sharp.shape[-2]
+        seen_steps.add(step)
+        assert seen.low.shape == (4, 1, 24 // step // 2, 24)  # as fine along x
+        binned = torch.nn.functional.avg_pool2d(seen.sharp, (2, 1))
+        torch.testing.assert_close(seen.low, binned, rtol=0, atol=1e-6)
+    assert seen_steps == set(steps)
+
+
+def test_only_the_first_pass_has_blur_and_noise():
+    noisy = Instrument(share_clean=0, photons=(50, 50), share_read=0)
+    sharp = sharp_batch(4, 24)
+    for seed in range(20):
+        seen = simulated(sharp, along_z(4, 2.0, noisy), seeded(seed))
+        is_first = seen.sharp.shape[-2] == 12
+        assert bool(seen.noise_map().any()) == is_first
+        binned = torch.nn.functional.avg_pool2d(seen.sharp, (2, 1))
+        assert torch.allclose(seen.low, binned, atol=1e-6) != is_first
+
+
+def test_the_blur_is_along_the_same_axis_in_pixels_of_the_plane():
+    line = torch.zeros(1, 1, 64, 64)
+    line[..., 32, :] = 1
+    low = simulated(line, along_z(2, 3.0), seeded()).low[0, 0]
+    low = low - low.min()
+    profile = low[:, 32] / low[:, 32].sum()
+    places = torch.arange(32) * 2 + 0.5
+    centre = (profile * places).sum()
+    width = (profile * (places - centre) ** 2).sum().sqrt()
+    assert width == pytest.approx(np.hypot(3.0, 2 / np.sqrt(12)), rel=0.03)
+    assert torch.equal(low, low[:, :1].expand_as(low))
+
+
+def test_a_result_is_binned_back_where_the_recording_was_fine():
+    seen = simulated(sharp_batch(2, 24), along_z(2), seeded())
+    result = seen.low.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    expected = seen.low.repeat_interleave(2, 2)
+    torch.testing.assert_close(seen.comparable(result), expected)
+    usual = simulated(sharp_batch(2, 24), SMALL, seeded())
+    assert usual.comparable(usual.sharp) is usual.sharp

@@ -96,6 +96,24 @@ SENTENCES = [
         id="images on which bicubic is unlike",
     ),
     pytest.param(
+        Verdict(TO_BICUBIC, BETTER, 2, agreement=Gain(0.01, -0.002, 0.022)),
+        True,
+        "Better than the base by 0.80 dB (+0.60 to +1.00) and "
+        f"{OVER_BICUBIC} on 2 held-out images. Judged without truth, on coarser "
+        "versions of the recordings; their own results agree with independent noise as "
+        "well as those of the base (+0.010 dB, -0.002 to +0.022).",
+        id="without truth",
+    ),
+    pytest.param(
+        Verdict(TO_BICUBIC, BETTER, 2, agreement=Gain(-0.02, -0.08, 0.04)),
+        False,
+        "Not better: better than the base by 0.80 dB (+0.60 to +1.00) and "
+        f"{OVER_BICUBIC} on 2 held-out images. Judged without truth, on coarser "
+        "versions of the recordings; their own results agree with independent noise "
+        "less well than those of the base (-0.020 dB, -0.080 to +0.040).",
+        id="without truth, and against the recordings",
+    ),
+    pytest.param(
         Verdict(UNSURE, None, 2),
         False,
         "Not better: not surely other than bicubic (+0.80 dB, -0.10 to +1.70) on 2 "

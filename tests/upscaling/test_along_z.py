@@ -259,16 +259,6 @@ def test_where_nothing_would_become_finer_it_is_said():
         sr.upscale(stack, CUBIC, z="isotropic", factor=1)
 
 
-def test_a_plan_or_an_interval_of_a_volume_is_refused(tmp_path, capsys):
-    source = str(write_stack(tmp_path / "a.ome.tif", smooth(), "zyx"))
-    typed = ["upscale", source, "-m", "bicubic", "--z", "2", "--factor", "1", "--plan"]
-    assert main([*typed, "-o", str(tmp_path / "r.ome.tif")]) == 1
-    assert "cannot be foreseen" in capsys.readouterr().err
+def test_an_interval_of_a_volume_is_refused():
     with pytest.raises(ValueError, match="leave z out"):
         sr.upscale_with_interval(smooth(), "general-x2", z=2)
-
-
-def test_a_dicom_keeps_its_planes(tmp_path):
-    job = FileJob(of_voxel(smooth()), tmp_path / "r.dcm")
-    with pytest.raises(StackError, match="finer along z"):
-        list(run_job(job, CUBIC, UpscaleSettings(z=2)))

@@ -76,7 +76,7 @@ class Ended:
 
     number: int
     status: str
-    """"done", "exists" or "failed"."""
+    """"done", "there already" or "failed"."""
     text: str
     """One line about it."""
 

@@ -135,9 +135,9 @@ class Batch(Panel):
         self._background.show_progress(done, _BAR)
 
     def _end(self, outcome: str) -> None:
-        names = {"done": "done", "exists": "there already", "failed": "failed"}
+        names = ("done", "there already", "failed")
         counts = [
-            f"{self._ended[key]} {names[key]}" for key in names if key in self._ended
+            f"{self._ended[name]} {name}" for name in names if name in self._ended
         ]
         total = f"{outcome.capitalize()}: " if outcome != "done" else ""
         summary = ", ".join(counts) or "nothing done"

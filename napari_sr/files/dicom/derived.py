@@ -3,12 +3,14 @@
 This module alone writes DICOM. Patient, study and equipment are those of the source,
 read again from its files at this moment; identifiers, pixel sizes, positions and the
 derivation are new. What would no longer hold (overlays, private attributes, edges in
-pixels) is left out.
+pixels) is left out. Slices that are finer along z lie on the line through the recorded
+ones, each with the header of the slice of which it is a part.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -30,14 +32,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.files.dicom.header import DicomImage
+    from napari_sr.files.writing import Content
 
 _GROUP, _CREATOR = 0x0099, "napari-sr"
 """Where the provenance stands, as private attributes must."""
 _LARGEST = 2**32 - 2
 """Bytes of pixels that one file can hold uncompressed."""
 _PIXELS = 0x7FE00010
-_LABEL, _TEXT = 64 - len(" x8, not for diagnosis"), 900
+_LABEL, _TEXT = 64, 900
 """Characters kept, of 64 and 1024."""
+_ALONG_Z = ("SliceThickness", "SpacingBetweenSlices")
+"""What becomes finer along z."""
 _OVERLAYS = (*range(0x5000, 0x5100), *range(0x6000, 0x6100))
 _NO_LONGER_TRUE = (
     *("SmallestImagePixelValue", "LargestImagePixelValue", "IconImageSequence"),
@@ -55,6 +60,32 @@ _NO_LONGER_TRUE = (
     *("DigitalSignaturesSequence", "MACParametersSequence"),
 )  # fmt: skip
 """Of the source's pixels, counted in its pixels, or signed."""
+_OF_RECORDED_SLICES = ("SliceLocation", "ImagesInAcquisition")
+"""No longer true where there are more slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finer:
+    """By how much a result is finer than its source."""
+
+    factor: int
+    """In the plane."""
+    z: float = 1.0
+    """Slices of the result for each recorded one."""
+
+    def __str__(self) -> str:
+        """Say it in words of DICOM's basic characters."""
+        words = [f"x{self.factor}"] if self.factor > 1 or self.z == 1 else []
+        return ", ".join([*words, f"z x{self.z:.4g}"] if self.z != 1 else words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """Where a slice of a result lies that is finer along z."""
+
+    instance: int
+    position: Sequence[float] | None
+    """Of its first pixel, were it as large as in the source, in mm."""
 
 
 class FramesSink:
@@ -66,8 +97,8 @@ class FramesSink:
         The file to make.
     image
         What it is made from.
-    factor
-        By how much it is finer.
+    finer
+        By how much it is finer, in the plane alone.
     provenance
         How the pixels were made.
     """
@@ -78,11 +109,11 @@ class FramesSink:
         self,
         path: Path,
         image: DicomImage,
-        factor: int,
+        finer: Finer,
         provenance: Mapping[str, object],
     ) -> None:
         self._path, self._image = path, image
-        self._result = _derive(image, factor, provenance, generate_uid(None))
+        self._result = _derive(image, finer, provenance, generate_uid(None))
         n_bytes = int(self._result.Rows) * int(self._result.Columns) * image.n_frames
         n_bytes *= int(self._result.BitsAllocated) // 8
         if n_bytes > _LARGEST:
@@ -118,8 +149,10 @@ class SeriesSink:
         The folder to make.
     images
         What they are made from, in the order of the planes.
-    factor, provenance
-        As for `FramesSink`.
+    finer
+        By how much it is finer.
+    content
+        Of all slices.
     """
 
     in_order = False
@@ -128,22 +161,34 @@ class SeriesSink:
         self,
         path: Path,
         images: Sequence[DicomImage],
-        factor: int,
-        provenance: Mapping[str, object],
+        finer: Finer,
+        content: Content,
     ) -> None:
         self._path, self._images = path, images
-        self._factor, self._provenance = factor, provenance
+        self._finer, self._content = finer, content
         self._series = generate_uid(None)
         path.mkdir()
 
     def put(self, index: tuple[int, ...], plane: NDArray) -> None:
         """Write the file of one slice."""
         (number,) = index
-        image = self._images[number]
-        result = _derive(image, self._factor, self._provenance, self._series)
+        place = (number + 0.5) / self._finer.z
+        image = self._images[min(int(place), len(self._images) - 1)]
+        own = self._slice_at(number, place - 0.5) if self._finer.z != 1 else None
+        provenance = self._content.provenance
+        result = _derive(image, self._finer, provenance, self._series, own)
         stored = _stored(plane, image, 0, result).tobytes()
         pixels = stored + b"\0" * (len(stored) % 2)
         _write(self._path / f"{number + 1:05}.dcm", result, pixels)
+
+    def _slice_at(self, number: int, place: float) -> _Slice:
+        """Place a slice of the result, `place` slices behind the first recorded one."""
+        first, last = self._images[0], self._images[-1]
+        ends = [np.array(end.positions[0] or ()) for end in (first, last)]
+        position = ends[0] + place * (ends[1] - ends[0]) / (len(self._images) - 1)
+        falls = (first.instance or 0) > (last.instance or 0)
+        instance = self._content.shape[0] - number if falls else number + 1
+        return _Slice(instance, position.tolist() or None)
 
     def close(self) -> None:
         """Do nothing: every slice is on disk already."""
@@ -161,7 +206,11 @@ def read_provenance(path: Path) -> dict[str, object]:
 
 
 def _derive(
-    image: DicomImage, factor: int, provenance: Mapping[str, object], series: str
+    image: DicomImage,
+    finer: Finer,
+    provenance: Mapping[str, object],
+    series: str,
+    own: _Slice | None = None,
 ) -> Dataset:
     """Read the header of a source again and make that of its result, without pixels."""
     with quietly():
@@ -172,16 +221,22 @@ def _derive(
             for group in {
                 id(value): value for each in groups for value in each
             }.values():
-                _place(group, image, factor)
+                if own is not None:
+                    _place_along_z(group, own, finer.z)
+                _place(group, image, finer.factor)
                 _mark(group, "FrameType")
             _mark(result, "ImageType", ["DERIVED", "SECONDARY"])
-            _tell(result, factor, provenance)
+            _tell(result, finer, provenance)
+            if own is not None:
+                result.InstanceNumber = own.instance
         except Exception as error:  # a value of any kind can be anywhere
             raise StackError(
                 f"{image.path} has a header that cannot be carried over "
                 f"({type(error).__name__}); choose .ome.tif for the result."
             ) from None
-        result.Rows, result.Columns = (side * factor for side in image.plane_shape)
+        result.Rows, result.Columns = (
+            side * finer.factor for side in image.plane_shape
+        )
         result.SeriesInstanceUID, result.SOPInstanceUID = series, generate_uid(None)
     return result
 
@@ -220,6 +275,18 @@ def _place(group: Dataset, image: DicomImage, factor: int) -> None:
     group.ImagePositionPatient = list(map(format_number_as_ds, position.tolist()))
 
 
+def _place_along_z(group: Dataset, own: _Slice, z: float) -> None:
+    """Divide the thickness, and move the slice to its place between the recorded."""
+    for keyword in _ALONG_Z:
+        if group.get(keyword):
+            thinner = float(group[keyword].value) / z
+            setattr(group, keyword, format_number_as_ds(thinner))
+    for keyword in _OF_RECORDED_SLICES:
+        group.pop(keyword, None)
+    if group.get("ImagePositionPatient") and own.position is not None:
+        group.ImagePositionPatient = list(map(format_number_as_ds, own.position))
+
+
 def _mark(group: Dataset, keyword: str, otherwise: Sequence[str] | None = None) -> None:
     """Say of an image or a frame that it is derived."""
     kind = list(group.get(keyword) or otherwise or ())
@@ -227,15 +294,16 @@ def _mark(group: Dataset, keyword: str, otherwise: Sequence[str] | None = None) 
         setattr(group, keyword, ["DERIVED", *kind[1:]])
 
 
-def _tell(result: Dataset, factor: int, provenance: Mapping[str, object]) -> None:
+def _tell(result: Dataset, finer: Finer, provenance: Mapping[str, object]) -> None:
     """Say how the pixels were made, of what, and that they are not for diagnosis."""
     source = Dataset()
     source.ReferencedSOPClassUID = result.SOPClassUID
     source.ReferencedSOPInstanceUID = result.SOPInstanceUID
     result.SourceImageSequence = [source]
-    result.DerivationDescription = _in_words(factor, provenance)
-    described = str(result.get("SeriesDescription", ""))[:_LABEL]
-    result.SeriesDescription = f"{described} x{factor}, not for diagnosis".strip()
+    result.DerivationDescription = _in_words(finer, provenance)
+    added = f" {finer}, not for diagnosis"
+    described = str(result.get("SeriesDescription", ""))[: _LABEL - len(added)]
+    result.SeriesDescription = f"{described}{added}".strip()
     now = datetime.now()
     result.InstanceCreationDate = result.ContentDate = f"{now:%Y%m%d}"
     result.InstanceCreationTime = result.ContentTime = f"{now:%H%M%S}"
@@ -243,7 +311,7 @@ def _tell(result: Dataset, factor: int, provenance: Mapping[str, object]) -> Non
     block.add_new(1, "UT", json.dumps(dict(provenance), sort_keys=True))
 
 
-def _in_words(factor: int, provenance: Mapping[str, object]) -> str:
+def _in_words(finer: Finer, provenance: Mapping[str, object]) -> str:
     """Tell model and settings in the text that every viewer can show."""
     plan = provenance.get("plan")
     entries = plan if isinstance(plan, dict) else {}
@@ -252,7 +320,7 @@ def _in_words(factor: int, provenance: Mapping[str, object]) -> str:
         f"{name} {entries[name]}" for name in names if entries.get(name) is not None
     ]
     software = provenance.get("software", "napari-sr")
-    text = f"Super-resolved x{factor} by {software}; {'; '.join(words)}"
+    text = f"Super-resolved {finer} by {software}; {'; '.join(words)}"
     text = text.encode("ascii", "replace").decode().replace("\\", "/")
     return f"{text[:_TEXT]}; computed, not measured; not for diagnosis"
 

@@ -8,13 +8,14 @@ diagnosis; the files that are written say so.
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sr.files.channel import pick_channel
-from napari_sr.files.dicom.derived import FramesSink, SeriesSink, read_provenance
+from napari_sr.files.dicom.derived import Finer, FramesSink, SeriesSink, read_provenance
 from napari_sr.files.dicom.header import (
     DicomImage,
     holds_image,
@@ -25,7 +26,7 @@ from napari_sr.files.dicom.series import place_of, read_series, step_of
 from napari_sr.files.dicom.sniff import is_dicom
 from napari_sr.files.stamp import unchanged
 from napari_sr.files.writing import AtomicWriter
-from napari_sr.image.axis import Axis
+from napari_sr.image.axis import Axis, is_even
 from napari_sr.image.info import ImageInfo
 from napari_sr.image.stack import Stack, StackError, check_pixels
 
@@ -85,7 +86,10 @@ def open_file(path: Path, channel: Pick | None) -> Stack:
         dtype=dtype,
         name=path.name if path.is_dir() else path.stem,
         provenance=read_provenance(images[0].path),
-        info=ImageInfo(is_inverted=images[0].is_inverted),
+        info=ImageInfo(
+            is_inverted=images[0].is_inverted,
+            is_uneven_along_z=not is_even(_places(images)),
+        ),
     )
 
 
@@ -103,13 +107,13 @@ def create_file(
             "one DICOM file or series, since it tells whom it shows. Choose .ome.tif."
         )
     images = _images_at(made_from)
-    factor = _factor(path, images, content.shape)
+    finer = _finer(path, images, content)
     is_series = len(images) > 1
 
     def open_sink(temporary: Path) -> Sink:
         if is_series:
-            return SeriesSink(temporary, images, factor, content.provenance)
-        return FramesSink(temporary, images[0], factor, content.provenance)
+            return SeriesSink(temporary, images, finer, content)
+        return FramesSink(temporary, images[0], finer, content.provenance)
 
     return AtomicWriter(
         path,
@@ -174,7 +178,7 @@ def _leading_axis(images: Sequence[DicomImage]) -> Axis | None:
     first = images[0]
     if len(images) == first.n_frames == 1:
         return None
-    places = [place_of(image, i)[0] for image in images for i in range(image.n_frames)]
+    places = _places(images)
     for sense in (1, -1):  # frames may run either way along the normal
         along = [sense * place for place in places]
         if (step := step_of(along)) is not None:
@@ -186,18 +190,32 @@ def _leading_axis(images: Sequence[DicomImage]) -> Axis | None:
     return Axis("p")
 
 
-def _factor(path: Path, images: Sequence[DicomImage], shape: Sequence[int]) -> int:
+def _places(images: Sequence[DicomImage]) -> list[float]:
+    """Give where the planes lie along their normal, in mm; 0 where that is unknown."""
+    return [place_of(image, i)[0] for image in images for i in range(image.n_frames)]
+
+
+def _finer(path: Path, images: Sequence[DicomImage], content: Content) -> Finer:
     """Find by how much a result is finer than its source."""
-    *leading, height, width = shape
+    *leading, height, width = content.shape
     rows, columns = images[0].plane_shape
     n_planes = sum(image.n_frames for image in images)
-    factor = height // rows
-    expected = [] if _leading_axis(images) is None else [n_planes]
+    factor, between = height // rows, _leading_axis(images)
+    expected, z = [] if between is None else [n_planes], 1.0
+    if between is not None and leading and leading != expected:
+        z = between.spacing / content.axes[0].spacing
+        expected = [ceil(n_planes * z - 1e-9)]
     if factor < 1 or (height, width) != (rows * factor, columns * factor):
         expected = [-1]
     if leading != expected:
         raise StackError(
-            f"{path} cannot be written: {' x '.join(map(str, shape))} pixels are no "
-            f"result of {n_planes} x {rows} x {columns} recorded ones."
+            f"{path} cannot be written: {' x '.join(map(str, content.shape))} pixels "
+            f"are no result of {n_planes} x {rows} x {columns} recorded ones."
         )
-    return factor
+    if z != 1 and len(images) == 1:
+        raise StackError(
+            f"{path} cannot be finer along z: {images[0].path.name} has its frames in "
+            f"one file, whose table of frames would have to be made anew. Choose "
+            f".ome.tif or .ome.zarr, or split it into a series."
+        )
+    return Finer(factor, z)

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sr.files.dicom.header import DicomImage, is_alike, normal_of, read_image
+from napari_sr.image.axis import is_even
 from napari_sr.image.stack import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-_UNEVEN = 0.01
-"""Share by which distances between slices may differ: headers round."""
+_ONE_PLACE = 0.01
+"""Share of the distance between slices within which two are at one place."""
 
 
 def read_series(label: str, paths: Sequence[Path]) -> list[DicomImage]:
@@ -100,11 +101,9 @@ def _is_same(first: object, other: object) -> bool:
 
 def step_of(places: Sequence[float]) -> float | None:
     """Give the distance of evenly spaced places in rising order; None if uneven."""
-    steps = np.diff(places)
-    typical = float(np.median(steps))
-    if typical <= 0 or np.abs(steps - typical).max() > _UNEVEN * typical:
+    if float(np.median(np.diff(places))) <= 0 or not is_even(places):
         return None
-    return float(places[-1] - places[0]) / len(steps)
+    return float(places[-1] - places[0]) / (len(places) - 1)
 
 
 def place_of(image: DicomImage, frame: int = 0) -> tuple[float, float, float]:
@@ -130,7 +129,7 @@ def _by_position(label: str, images: list[DicomImage]) -> list[DicomImage]:
     typical = float(np.median(steps))
     wrong = int(np.abs(steps - typical).argmax())
     before, behind = ordered[wrong].path.name, ordered[wrong + 1].path.name
-    if steps.min() <= _UNEVEN * abs(typical):
+    if steps.min() <= _ONE_PLACE * abs(typical):
         wrong = int(steps.argmin())
         raise StackError(
             f"{label} has several images at one place, such as "

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from napari_sr.image.axis import Axis
+from napari_sr.image.axis import Axis, is_even
 from napari_sr.image.info import NOTHING_SAID, Channel, ImageInfo
 from napari_sr.image.stack import StackError
 from napari_sr.image.units import convert, find_unit, normalize_unit
@@ -31,6 +31,8 @@ _PROVENANCE = "napari_sr"
 _AXES, _VALUES = "axes", "values"
 _SIZE = {"z": "PhysicalSizeZ", "y": "PhysicalSizeY", "x": "PhysicalSizeX"}
 _POSITION = {"z": "PositionZ", "y": "PositionY", "x": "PositionX"}
+_STAGE = 0.1
+"""Share of a step by which a stage misses the place that it is told."""
 _DEFAULT_UNIT = {"t": "s", "z": "um", "y": "um", "x": "um"}
 """What the schema says a size without a unit is in."""
 
@@ -128,6 +130,7 @@ def read_ome_xml(text: str, number: int = 0) -> OmeImage:
         channels=tuple(channels) if any(c != Channel() for c in channels) else (),
         acquired=(images[number].findtext("{*}AcquisitionDate") or "").strip(),
         values=str(description.get(_VALUES, "")),
+        is_uneven_along_z=_is_uneven_along_z(planes),
     )
     provenance = provenance if isinstance(provenance, dict) else {}
     return OmeImage(axes, own_axes, own_shape, provenance, info)
@@ -270,6 +273,18 @@ def _origin(name: str, plane: Mapping[str, str], unit: str | None) -> float:
     default = _DEFAULT_UNIT[name] if name == "t" else "reference frame"
     stated_in = normalize_unit(plane.get(f"{key}Unit", default))
     return (position is not None and convert(position, stated_in, unit)) or 0.0
+
+
+def _is_uneven_along_z(planes: Sequence[ElementTree.Element]) -> bool:
+    """Tell whether the planes of the first time and channel are apart unevenly."""
+    places = {
+        int(plane.get("TheZ", 0)): _number(plane.get(_POSITION["z"]))
+        for plane in planes
+        if plane.get("TheT", "0") == plane.get("TheC", "0") == "0"
+    }
+    told = [places[number] for number in sorted(places)]
+    known = [place for place in told if place is not None]
+    return len(known) == len(told) and not is_even(known, _STAGE)
 
 
 def _number(text: str | None) -> float | None:

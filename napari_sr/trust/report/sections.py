@@ -33,7 +33,12 @@ def sections_of(assessment: Assessment) -> list[dict[str, Any]]:
             "Where the adversarial prior acted", _texture(assessment), maps=("texture",)
         ),
         _section("How sure the model is", _sureness(assessment), maps=("interval",)),
-        _section("Resolution", _resolution(assessment), curves=("rings",)),
+        _section(
+            "Resolution",
+            _resolution(assessment),
+            curves=("rings",),
+            maps=("resolution",),
+        ),
         _section("Periodic artefacts", _artefacts(assessment)),
     ]
     if "error" in assessment.maps:

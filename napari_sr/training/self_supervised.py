@@ -1,0 +1,284 @@
+"""Recordings alone → images to learn from, the noise in them, and a check.
+
+Nothing sharp is there. What stands for it is what the base makes of a recording, seen
+coarser, where less noise and less blur are left. Recorded again by the same instrument,
+it shows what that takes away, nearly at the scale of the recordings (zero-shot
+super-resolution, Shocher et al., CVPR 2018; scale equivariance, Scanvic et al., 2023).
+
+The check is at the scale of the recordings themselves: a recording is split into two
+whose noise is independent (Recorrupted-to-Recorrupted, Pang et al., CVPR 2021), and the
+result of one, recorded again, is compared with the other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_sr.datasets import SharpImage
+from napari_sr.datasets.plane_cache import FilledPlane
+from napari_sr.image.intensity import IntensityRange, NoiseLevel
+from napari_sr.image.sampling import evenly_spread
+from napari_sr.instrument.correlation import DrawnCorrelation, correlated
+from napari_sr.instrument.degradation import draw_instrument, record
+from napari_sr.instrument.ranges import Correlation, typical
+from napari_sr.metrics.paired import Gain, paired_gain
+from napari_sr.training.simulation import Recording
+from napari_sr.training.validation import parts_of, super_resolved
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from napari_sr.instrument.noise import AnyNoiseEstimator
+    from napari_sr.instrument.ranges import Instrument
+    from napari_sr.settings import TrainingSettings
+
+N_FIELDS, SIDE = 32, 384
+"""Fields that are looked at, of all recordings together, and their largest side."""
+SCALE = 1.5
+"""Pixel of what stands for a sharp image, in those of a result: at 1 it holds the blur
+of the base's result, from 2 on its structures are smaller beside a pixel than those of
+the recordings, so that noise was kept for detail (0.4 dB lost on nuclei)."""
+SMALLEST = 16
+"""Side of what is seen coarser, in its pixels."""
+_WIDER = 1.4
+"""By how much more and less noise is simulated than was found: estimates are that far
+off."""
+_WHITE = 0.2
+"""Correlation, in pixels, below which noise is taken for white."""
+_LEAST_READ = 1e-4
+_MOST_PHOTONS = 1e5
+_BORDER = 4
+"""Recorded pixels at each edge that are not compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A part of a recording, and the noise that was found in it."""
+
+    image: SharpImage
+    low: Tensor
+    """`(1, 1, h, w)` float32 in network range."""
+    noise: NoiseLevel
+    """In network units."""
+
+    def seen(self, factor: int) -> Recording:
+        """Give what a generator is told, without a truth."""
+        return Recording.measured(self.low, self.noise, factor)
+
+
+def fields_of(
+    images: Sequence[SharpImage], estimator: AnyNoiseEstimator
+) -> list[Field]:
+    """Take parts of recordings, evenly spread, and estimate their noise.
+
+    Parameters
+    ----------
+    images
+        Recordings in network range.
+    estimator
+        Of noise.
+    """
+    chosen = [images[number] for number in evenly_spread(len(images), N_FIELDS)]
+    n_each = max(1, N_FIELDS // len(chosen))
+    parts = [part for image in chosen for part in _parts_of(image, n_each)]
+    found = []
+    for part in parts:
+        low = torch.from_numpy(np.ascontiguousarray(part[:, :], np.float32))
+        found.append(Field(part, low[None, None], estimator.estimate([low])))
+    return found
+
+
+def _parts_of(image: SharpImage, n: int) -> list[SharpImage]:
+    """Cut a plane into parts that are not too large, and take some of them."""
+    rows, columns = (
+        np.linspace(0, side, -(-side // SIDE) + 1).astype(int) for side in image.shape
+    )
+    parts = [
+        image.cropped(slice(int(top), int(bottom)), slice(int(left), int(right)))
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
+    ]
+    return [parts[number] for number in evenly_spread(len(parts), n)]
+
+
+@torch.inference_mode()
+def coarser_images(
+    fields: Sequence[Field], network: nn.Module, factor: int
+) -> list[SharpImage]:
+    """Give what stands for sharp images: results of recordings, seen coarser.
+
+    Parameters
+    ----------
+    fields
+        Parts of recordings.
+    network
+        The base, in evaluation mode.
+    factor
+        Its factor.
+
+    Returns
+    -------
+    list of SharpImage
+        In network range, of the same stacks as the recordings.
+
+    Raises
+    ------
+    ValueError
+        If the recordings are too small to be seen coarser.
+    """
+    images = []
+    for field in fields:
+        result = super_resolved(network, field.seen(factor))
+        sides = [round(side / SCALE) for side in result.shape[-2:]]
+        if min(sides) >= SMALLEST:
+            plane = functional.interpolate(result, sides, mode="area")[0, 0].numpy()
+            of = field.image
+            images.append(
+                SharpImage(
+                    name=f"{of.name}, seen coarser",
+                    stack=of.stack,
+                    depth=of.depth,
+                    shape=(sides[0], sides[1]),
+                    intensity=IntensityRange(0.0, 1.0),
+                    read=partial(FilledPlane, plane, None),
+                )
+            )
+    if not images:
+        least = math.ceil(SMALLEST * SCALE / factor)
+        raise ValueError(
+            f"Recordings to learn from alone, and what is kept back of them, are at "
+            f"least {least} × {least} pixels. Give larger ones, or more."
+        )
+    return images
+
+
+def with_noise_of(fields: Sequence[Field], instrument: Instrument) -> Instrument:
+    """Give an instrument the noise that was found in recordings.
+
+    Parameters
+    ----------
+    fields
+        Parts of recordings; their noise by an estimator that knows correlated noise.
+    instrument
+        Whose blur is kept.
+    """
+    gains = [field.noise.gain for field in fields]
+    reads = [field.noise.read for field in fields]
+    correlation = float(np.median([field.noise.correlation for field in fields]))
+    most = max(gains) * _WIDER
+    photons = None
+    if most > 1 / _MOST_PHOTONS:
+        photons = (1 / most, 1 / max(min(gains) / _WIDER, 1 / _MOST_PHOTONS))
+    near = (max(0.0, correlation - _WHITE), correlation + _WHITE)
+    return instrument.model_copy(
+        update={
+            "photons": photons,
+            "read": (
+                max(min(reads) / _WIDER, _LEAST_READ),
+                max(max(reads) * _WIDER, 2 * _LEAST_READ),
+            ),
+            "share_clean": 0.05,
+            "share_read": 1.0,
+            "correlation": Correlation(share=1.0, sigma=near)
+            if is_correlated(fields)
+            else Correlation(),
+        }
+    )
+
+
+def is_correlated(fields: Sequence[Field]) -> bool:
+    """Tell whether noise of neighbouring pixels goes together in most recordings.
+
+    Parameters
+    ----------
+    fields
+        Their noise by an estimator that knows correlated noise.
+    """
+    return float(np.median([field.noise.correlation for field in fields])) > _WHITE
+
+
+@torch.inference_mode()
+def agreement(
+    network: nn.Module,
+    base: nn.Module,
+    fields: Sequence[Field],
+    settings: TrainingSettings,
+    told_base: Sequence[NoiseLevel] | None = None,
+) -> Gain:
+    """Compare how well two networks agree with noise that they have not seen.
+
+    Parameters
+    ----------
+    network, base
+        Generators in evaluation mode.
+    fields
+        Parts of recordings that neither learnt from.
+    settings
+        Whose instrument records the results again.
+    told_base
+        Noise of each field by the estimator of the base, where that is another one.
+
+    Returns
+    -------
+    Gain
+        Of the first over the second, in dB, paired by recording; the noise of what is
+        compared with is in it, so that it is small beside the gain in PSNR.
+    """
+    random = torch.Generator().manual_seed(0)
+    psf = draw_instrument(typical(settings.instrument), 1, random).psf
+    errors: dict[str, list[tuple[list[float], list[float]]]] = {}
+    told = [field.noise for field in fields]
+    for field, own, other in zip(fields, told, told_base or told, strict=True):
+        first, second = split(field.low, field.noise, random)
+        both = []
+        for generator, noise in ((network, own), (base, other)):
+            twice = NoiseLevel(2 * noise.gain, noise.read * 2**0.5, noise.offset)
+            seen = Recording.measured(first, twice, settings.factor)
+            again = record(super_resolved(generator, seen), settings.factor, psf=psf)
+            error = (again - second)[0, 0].double().square().numpy()
+            inside = error[_BORDER:-_BORDER, _BORDER:-_BORDER]
+            both.append([float(part.mean()) for part in parts_of(inside)])
+        errors.setdefault(field.image.stack, []).append((both[0], both[1]))
+    if len(errors) > 1:  # of each recording its mean
+        means = [np.mean(of_one, axis=(0, 2)) for of_one in errors.values()]
+    else:  # of the only one its parts
+        means = [*np.mean(next(iter(errors.values())), axis=0).T]
+    decibels = -10 * np.log10(np.maximum(means, 1e-12))
+    return paired_gain(list(decibels[:, 0]), list(decibels[:, 1]))
+
+
+def split(
+    low: Tensor, noise: NoiseLevel, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Make two recordings of one, whose noise is independent and twice as strong.
+
+    With z drawn as the noise n of y is, y + z and y − z have the noise n + z and n − z,
+    whose covariance Σ − Σ is zero; exact for Gaussian noise, nearly so for photons.
+
+    Parameters
+    ----------
+    low
+        `(1, 1, h, w)` float32 in network range.
+    noise
+        What was found in it.
+    random
+        Source of the random numbers.
+    """
+    level = Recording.measured(low, noise, 1).noise_map()
+    drawn = torch.randn(low.shape, generator=random)
+    if noise.correlation > _WHITE:
+        one = torch.ones(1, 1, 1, 1)
+        drawn = correlated(
+            drawn, DrawnCorrelation(noise.correlation * one, 0 * one, 0 * one)
+        )
+    return low + level * drawn, low - level * drawn
