@@ -91,7 +91,7 @@ def training() -> None:
     widget.form.minutes.value = 0.8
     widget.form.texture.value = True
     widget.start()
-    wait_until(lambda: _n_textured(widget) >= 3 or widget.save_bar.verdict)
+    wait_until(lambda: _n_textured(widget) >= 3 or widget.verdict.value)
     _save(viewer, "fine-tune-training")
 
 
@@ -102,7 +102,7 @@ def finished(theme: str = "dark", name: str = "fine-tune-finished") -> None:
     _learn_fast(widget)
     widget.form.minutes.value = 0.8
     widget.start()
-    wait_until(lambda: bool(widget.save_bar.verdict))
+    wait_until(lambda: bool(widget.verdict.value))
     _save(viewer, name)
 
 
