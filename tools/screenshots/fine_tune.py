@@ -65,9 +65,10 @@ def _save(viewer: napari.Viewer, name: str) -> None:
 
 def _n_textured(widget: FineTune) -> int:
     """Count the looks at the held-out images in the second stage, or none."""
-    if not widget.live.texture.isVisible():
+    texture = getattr(widget.live, "texture", None)  # drawn with the first figures
+    if texture is None or not texture.isVisible():
         return 0
-    points = widget.live.texture.curves[0].points
+    points = texture.curves[0].points
     return sum(minutes > 0.6 * widget.form.minutes.value for minutes, _ in points)
 
 
