@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from napari_sr._napari.parts.noise_row import FoundNoise
     from napari_sr._napari.super_resolve.prepared import Machine
@@ -91,7 +91,10 @@ class Choices(Form):
         reach = self.reach.rows
         self.channels, self.selected = reach["channels"], reach["selected"]
         self.planes, self.part = reach["planes"], reach["part"]
-        self.pixel_size, self.models = PixelSizeRow(viewer), LayerModels()
+        self.pixel_size, self.models = (
+            PixelSizeRow(viewer, self._choose_layer),
+            LayerModels(),
+        )
         self.model, self.factor = ModelChoice(), FactorChoice()
         self.about, self.warning = text(name="about"), text(name="warning")
         self.noise, self.z = NoiseRow(found), ZRow()
@@ -242,6 +245,9 @@ class Choices(Form):
     def _layers(self, _widget: object = None) -> list[tuple[str, Image]]:
         images = images_in(self._viewer.layers, colours=True)
         return [(layer.name, layer) for layer in images]
+
+    def _choose_layer(self, layer: Layer) -> None:
+        self.layer.value = layer
 
     def _likely(self, offered: tuple[Any, ...]) -> object:
         return guess_source(offered, self._viewer.layers.selection.active)
