@@ -8,7 +8,14 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_sr._napari.batch.widget import Batch
 from napari_sr._napari.compare.widget import Compare
@@ -44,6 +51,24 @@ def test_a_panel_fits_a_small_screen(viewer, qtbot, kind, size):
 
     assert set(faults_of(dock)) == set()
     assert isinstance(panel.native, QScrollArea)
+
+
+@pytest.mark.parametrize("kind", PANELS, ids=lambda kind: kind.__name__)
+def test_a_dock_opens_wide_enough_and_no_wider_than_a_small_screen_allows(
+    viewer, qtbot, kind
+):
+    panel, window = kind(viewer), QMainWindow()
+    qtbot.addWidget(window)
+    window.setCentralWidget(QWidget())
+    window.resize(1280, 720)
+    window.show()
+    dock = QDockWidget(window)
+    dock.setWidget(panel.native)
+
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    qtbot.wait(50)
+
+    assert 280 <= dock.width() <= WIDTH
 
 
 @pytest.mark.parametrize("size", FONTS)

@@ -87,26 +87,26 @@ def test_the_pixel_size_of_the_file_is_taken_and_given_back(
     assert row.use_button.text == "Use it"
 
 
-def test_channels_in_one_layer_are_opened_each_with_its_place(
+def test_channels_in_one_layer_are_split_each_with_its_place(
     viewer, widget, qtbot, tmp_path
 ):
     pixels = write(tmp_path / "a.tif", (5, 2, 20, 24), "ZCYX")
     together = opened(viewer, tmp_path / "a.tif", pixels)
     row = widget.choices.pixel_size
     qtbot.waitUntil(row.use_button.native.isVisible, timeout=WAIT)
-    assert row.use_button.text == "Open its channels"
+    assert row.use_button.text == "Split its channels"
 
     press(row.use_button, qtbot)
 
-    channels = viewer.layers[1:]
+    channels = list(viewer.layers)
     assert [one.name for one in channels] == ["a [0]", "a [1]"]
     for number, one in enumerate(channels):
         np.testing.assert_array_equal(one.data, pixels[:, number])
         np.testing.assert_allclose(one.scale, (STEP, PIXEL, PIXEL), rtol=1e-6)
         assert {str(unit) for unit in one.units} == {"micrometer"}
-    assert not together.visible
-    np.testing.assert_array_equal(together.scale, 1)
+    assert together not in channels
     assert widget.layer.value is channels[0]
+    assert row.use_button.native.isHidden()
     assert not widget.channels.native.isHidden()
 
 

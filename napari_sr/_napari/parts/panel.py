@@ -21,7 +21,7 @@ from magicgui.widgets.bases import (
     CategoricalWidget,
     ContainerWidget,
 )
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QBoxLayout,
@@ -44,6 +44,8 @@ from napari_sr._napari.parts.section import Section
 
 TEXT_MARGIN = 8
 """Pixels that napari's themes leave beside the text of a combo box."""
+USUAL_WIDTH, LEAST_WIDTH = 310, 220
+"""Pixels of a panel."""
 FIELD_LETTERS = 18
 """A field beside its label has room for so many letters."""
 STYLE = """
@@ -269,6 +271,21 @@ class _Line(_Container):
         row.setDirection(way.LeftToRight if fits else way.TopToBottom)
 
 
+class _Area(QScrollArea):
+    """Scrolls up and down; a dock opens in the usual width.
+
+    The rows themselves ask for no width, since they break into lines.
+    """
+
+    def sizeHint(self) -> QSize:
+        """Give the usual size."""
+        return QSize(USUAL_WIDTH, int(super().sizeHint().height()))
+
+    def minimumSizeHint(self) -> QSize:
+        """Give the size below which texts would be cut off."""
+        return QSize(LEAST_WIDTH, int(super().minimumSizeHint().height()))
+
+
 class _Column(_Container):
     """One below the other, in as much height as there is: it scrolls."""
 
@@ -276,7 +293,7 @@ class _Column(_Container):
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        inside, area = self._qwidget, QScrollArea()
+        inside, area = self._qwidget, _Area()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

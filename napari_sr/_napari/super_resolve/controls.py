@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 from qtpy.QtCore import Qt
 
+from napari_sr._napari.layers.pixel_size import file_behind
 from napari_sr._napari.layers.roles import (
     channels_of,
     guess_source,
@@ -142,7 +143,7 @@ class Choices(Form):
 
     def request_for(self, stack: Stack, layer: Image) -> UpscaleRequest:
         """Say what is asked for of a layer, all of its planes."""
-        chosen = (self.models.of(layer) if self.is_many else None) or self.model
+        chosen = self.models.of(layer) or self.model
         factor = self._factor if isinstance(chosen.model, str) else None
         return UpscaleRequest(stack, chosen.model, factor, self._settings_of(chosen))
 
@@ -177,11 +178,6 @@ class Choices(Form):
             return self._selected
         others = channels_of(layer, self._viewer.layers) if self.channels.value else []
         return [layer, *others]
-
-    @property
-    def is_many(self) -> bool:
-        """Whether there are several of them."""
-        return len(self.layers) > 1
 
     @property
     def _selected(self) -> list[Image]:
@@ -224,9 +220,9 @@ class Choices(Form):
 
     def _show_models(self) -> None:
         """Offer a model for each layer where there are several to be run."""
-        layers = self.layers if self.is_many else []
-        self.models.offer(layers, self._factor)
-        self.show_row(self.models, bool(layers))
+        layers = self.layers
+        self.models.offer(layers if len(layers) > 1 else [], self._factor)
+        self.show_row(self.models, len(layers) > 1)
 
     def show_machine(self, machine: Machine) -> None:
         """Say what each device is, how much of it is free, and what auto means."""
@@ -240,7 +236,9 @@ class Choices(Form):
         self.warning.value = machine.warning
         self.show_row(self.warning, bool(machine.warning))
         self.z.say(machine.voxel)
-        self.pixel_size.offer(self.layer.value, machine.in_file)
+        layer = self.layer.value
+        if layer is not None and machine.file == file_behind(layer):
+            self.pixel_size.offer(layer, machine.in_file)
 
     def _layers(self, _widget: object = None) -> list[tuple[str, Image]]:
         images = images_in(self._viewer.layers, colours=True)

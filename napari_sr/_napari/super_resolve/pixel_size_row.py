@@ -60,7 +60,7 @@ class PixelSizeRow(Form):
             ("Take it back", "Let one pixel be one unit of the viewer again.")
             if is_used
             else (
-                "Open its channels",
+                "Split its channels",
                 "Each as a layer with pixel size, name and colour.",
             )
             if self._has_channels
@@ -75,7 +75,7 @@ class PixelSizeRow(Form):
         if chosen is None or not self._axes:
             return
         if self._has_channels:
-            self._open_channels(str(chosen.source.path), chosen)
+            self._split(str(chosen.source.path), chosen)
             return
         if chosen in self._before:
             for layer, (scale, units) in self._before.items():
@@ -95,12 +95,12 @@ class PixelSizeRow(Form):
     def _has_channels(self) -> bool:
         return any(axis.name == "c" for axis in self._axes)
 
-    def _open_channels(self, path: str, together: Image) -> None:
-        """Open the file again, by the reader that keeps it all; hide what was there.
+    def _split(self, path: str, together: Image) -> None:
+        """Put its channels in the place of a layer, by the reader that keeps it all.
 
-        To split the layer would lose its units, names and colours.
+        napari's own way to split it loses units, names and colours.
         """
         layers = self._viewer.open(path, plugin=OURS)
-        together.visible = False
+        self._viewer.layers.remove(together)
         self._viewer.reset_view()
         self._choose(layers[0])

@@ -43,6 +43,7 @@ class Machine:
     like it."""
     voxel: str = ""
     """What is to be said of its size, before and after."""
+    file: str | None = None
     in_file: tuple[Axis, ...] = ()
     """The pixel size that a file says, where its layer does not."""
 
@@ -120,9 +121,9 @@ class Preparer:
             warning = self._warning(model, recording)
             tile, fine = self._tile(model, factor, settings)
             voxel = voxel_in_words(recording, fine, settings) if recording else ""
-            return Machine(devices, tile, warning, voxel, in_file)
+            return Machine(devices, tile, warning, voxel, file, in_file)
         except (OSError, ValueError):  # a run says why
-            return Machine(devices, None, in_file=in_file)
+            return Machine(devices, None, file=file, in_file=in_file)
 
     def _warning(self, model: ModelCard | str, recording: Stack | None) -> str:
         """Compare a recording with what the model has learnt from, as far as known."""
