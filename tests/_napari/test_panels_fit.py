@@ -99,6 +99,23 @@ def test_all_rows_that_a_recording_can_have_fit_as_well(viewer, qtbot, size):
         assert row.native.isVisible(), row.name
 
 
+def test_a_text_is_as_tall_as_its_lines_whatever_comes_and_goes(viewer, qtbot):
+    panel = SuperResolve(viewer)
+    qtbot.addWidget(panel.native)
+    panel.native.resize(WIDTH, HEIGHT)
+    panel.native.show()
+    label, row = panel.about.native, panel.choices.warning
+    one_line = label.fontMetrics().lineSpacing()
+
+    for words, n_lines in (("few", 1), ("words " * 30, 4), ("few", 1)):
+        panel.about.value = words
+        for is_shown in (True, False):
+            panel.choices.show_row(row, is_shown)
+            qtbot.wait(20)
+            assert label.height() >= label.heightForWidth(label.width())
+        assert (label.height() < 2 * one_line) == (n_lines == 1)
+
+
 @pytest.mark.parametrize("size", FONTS)
 def test_tables_follow_the_font(viewer, qtbot, size):
     panel, dock = Models(viewer), QWidget()

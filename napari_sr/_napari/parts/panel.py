@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QFrame,
+    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -434,15 +435,38 @@ def button(
     return made
 
 
-def text(words: str = "", name: str = "") -> Label:
+class Words(Label):
+    """A text that breaks into lines, and is as tall as they are."""
+
+    least = 0
+    """Lines for which there is room in any case."""
+
+    def __init__(self, words: str, name: str) -> None:
+        super().__init__(value=words, name=name)
+        label: QLabel = self.native
+        label.setWordWrap(True)
+        label.setObjectName(name)
+        label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        # However long a word, it does not widen the panel.
+        label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        for kind in (QEvent.Type.Resize, QEvent.Type.FontChange):
+            _Watching(label, kind, self._fit_height)
+
+    def set_value(self, value: Any) -> None:  # noqa: ANN401
+        """Say something else."""
+        super().set_value(value)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        """Ask for the height: Qt's forms forget it when another row comes or goes."""
+        label, least = self.native, self.least * self.native.fontMetrics().lineSpacing()
+        label.setMinimumHeight(0)  # of which the height that it needs is no less
+        label.setMinimumHeight(max(least, label.heightForWidth(label.width())))
+
+
+def text(words: str = "", name: str = "") -> Words:
     """Make a text that breaks into lines."""
-    label = Label(value=words, name=name)
-    label.native.setWordWrap(True)
-    label.native.setObjectName(name)
-    label.native.setAlignment(Qt.AlignmentFlag.AlignTop)
-    # However long a word, it does not widen the panel.
-    label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
+    return Words(words, name)
 
 
 def bar() -> QProgressBar:

@@ -110,8 +110,7 @@ class SuperResolve(Panel):
         self.stop_button = button("Stop", self.stop)
         self.bar, self.status = bar(), text()
         # Room for two lines from the start, so that nothing jumps.
-        two_lines = 2 * self.status.native.fontMetrics().lineSpacing() + 4
-        self.status.native.setMinimumHeight(two_lines)
+        self.status.least = 2
         self.save_result_button = button("Save result …", self.save_result)
         self.undo_button = button("Undo run", self.undo)
         self.copy_button = button("Copy as Python", self.copy_as_python)
