@@ -193,7 +193,7 @@ def _start_training(widget: QWidget) -> None:
 CASES = {
     "run": Case("Super-resolve", _start_run, lambda widget: not widget._running.is_on),
     "training": Case(
-        "Fine-tune", _start_training, lambda widget: bool(widget.save_bar.verdict)
+        "Fine-tune", _start_training, lambda widget: bool(widget.verdict.value)
     ),
 }
 

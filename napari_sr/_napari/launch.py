@@ -15,6 +15,8 @@ from napari.viewer import Viewer
 from napari_sr._napari.super_resolve.preview_here import open_widget
 
 SAMPLE = "filaments"
+"""Drawn, not recorded: what scikit-image brings along of microscopy has 8 bits (its
+cells of 16 bits are downloaded), and the first minute is to need no network."""
 ZOOM = 2.0
 """So much of the sample is in view that its detail is seen, and previewed at once."""
 

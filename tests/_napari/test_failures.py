@@ -140,8 +140,8 @@ def test_fine_tune_says_that_its_base_is_gone(trainer, qtbot, notified):
 
     (told,) = notified
     assert "no model named 'tiny'" in told
-    assert trainer.run_bar.text == "Failed"
-    assert trainer.run_bar.start.isEnabled()
+    assert trainer.status.value == "Failed"
+    assert trainer.start_button.native.isEnabled()
 
 
 # ── a disk that is full ─────────────────────────────────────────────────────────────
@@ -183,7 +183,7 @@ def test_a_model_for_which_there_is_no_room_can_be_saved_later(
     qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
     (told,) = notified
     assert "No space left" in told
-    assert trainer.save_bar.isVisibleTo(trainer.native)
+    assert trainer.save_bar.native.isVisibleTo(trainer.native)
 
     monkeypatch.setattr(fine_tune, "save", real)
     trainer.save()
@@ -234,5 +234,5 @@ def test_layers_that_are_removed_are_learnt_from_all_the_same(
     trainer.reset_choices()
     qtbot.waitUntil(lambda: not trainer._background.is_busy, timeout=WAIT)
 
-    assert trainer.save_bar.verdict
+    assert trainer.verdict.value
     assert not notified

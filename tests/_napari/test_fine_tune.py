@@ -113,12 +113,12 @@ def looks(widget) -> int:
 
 def usable(widget) -> set[str]:
     """Names of what can be used now."""
-    bar = widget.run_bar
+    is_hidden = widget.run_bar.native.isHidden()
     return {
         name
         for name in ("start", "pause", "stop")
-        if not bar.isHidden() and getattr(bar, name).isEnabled()
-    } | ({"save", "discard"} if not widget.save_bar.isHidden() else set())
+        if not is_hidden and getattr(widget, f"{name}_button").enabled
+    } | ({"save", "discard"} if not widget.save_bar.native.isHidden() else set())
 
 
 # ── from images to a model ──────────────────────────────────────────────────────────
@@ -136,7 +136,7 @@ def test_a_model_is_trained_saved_and_offered_at_once(widget, qtbot, learn):
     assert looks(widget) == N_LOOKS
     assert set(widget.live.quality.levels) == {"base", "bicubic"}
     assert all(view.is_filled for view in widget.live.patch.views)
-    assert "bicubic" in widget.save_bar.verdict
+    assert "bicubic" in widget.verdict.value
     assert "held out" in widget.notes.value.lower()
 
     widget.save()
@@ -154,8 +154,8 @@ def test_a_model_that_is_no_gain_can_be_saved_all_the_same(widget, qtbot, learn)
     widget.start()
     run_to_end(widget, qtbot)
 
-    assert widget.save_bar.verdict.startswith("Not better: equal to the base")
-    assert widget.save_bar.save.text() == "Save anyway"
+    assert widget.verdict.value.startswith("Not better: equal to the base")
+    assert widget.save_button.text == "Save anyway"
     widget.save()
     run_to_end(widget, qtbot)
     assert sr.load_model("mine").card.is_better is False
@@ -166,7 +166,7 @@ def test_a_model_is_replaced_only_when_that_is_confirmed(
 ):
     widget.start()
     run_to_end(widget, qtbot)
-    widget.save_bar._name.setText("tiny")
+    widget.saved_name.value = "tiny"
     before = sr.load_model("tiny").digest
     answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
     asked = []
@@ -197,7 +197,7 @@ def test_a_name_that_cannot_be_one_is_refused_before_and_after(
     widget.form.model_name.value = "mine"
     widget.start()
     run_to_end(widget, qtbot)
-    widget.save_bar._name.setText("bicubic")
+    widget.saved_name.value = "bicubic"
     widget.save()
 
     assert [("'a/b'" in notified[0]), ("'bicubic'" in notified[1])] == [True, True]
@@ -224,13 +224,13 @@ def test_a_training_waits_and_goes_on(widget, qtbot, learn):
     qtbot.waitUntil(lambda: looks(widget) >= 1, timeout=WAIT)
 
     widget.pause_or_go_on()
-    qtbot.waitUntil(lambda: widget.run_bar.text == "Paused", timeout=WAIT)
-    assert widget.run_bar.pause.text() == "Go on"
+    qtbot.waitUntil(lambda: widget.status.value == "Paused", timeout=WAIT)
+    assert widget.pause_button.text == "Go on"
     before = looks(widget)
 
     widget.pause_or_go_on()
     qtbot.waitUntil(lambda: looks(widget) > before, timeout=WAIT)
-    assert widget.run_bar.pause.text() == "Pause"
+    assert widget.pause_button.text == "Pause"
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
@@ -246,7 +246,7 @@ def test_stop_keeps_the_best(widget, qtbot, learn, paused):
     run_to_end(widget, qtbot)
 
     assert usable(widget) == {"save", "discard"}
-    assert widget.save_bar.verdict
+    assert widget.verdict.value
 
 
 @pytest.mark.parametrize("how", ["closed", "taken out of its dock"])
@@ -267,14 +267,14 @@ def test_a_training_whose_widget_is_gone_can_be_resumed(
     viewer.layers.clear()
 
     later = opened()
-    assert not later.unfinished_bar.isHidden()
-    assert later.unfinished_bar.chosen.recipe.name == "mine"
+    assert not later.unfinished_bar.native.isHidden()
+    assert later.unfinished.value.recipe.name == "mine"
     later.resume()
     qtbot.waitUntil(lambda: looks(later) >= 3, timeout=WAIT)
     later.stop()
     run_to_end(later, qtbot)
 
-    assert later.unfinished_bar.isHidden()
+    assert later.unfinished_bar.native.isHidden()
     assert usable(later) == {"save", "discard"}
     widget.native.setParent(None)  # or it would go with its dock
 
@@ -290,10 +290,10 @@ def test_an_unfinished_training_can_be_discarded(
     yes = QMessageBox.StandardButton.Yes
     monkeypatch.setattr(QMessageBox, "question", lambda *_: yes)
 
-    later.unfinished_bar.discard.click()
+    later.discard_unfinished()
 
     assert unsaved_trainings() == []
-    assert later.unfinished_bar.chosen is None
+    assert later.unfinished.value is None
 
 
 # ── what goes wrong ─────────────────────────────────────────────────────────────────
@@ -318,7 +318,7 @@ def test_what_goes_wrong_reaches_the_user(
 
     assert len(notified) == 1
     assert str(error) in notified[0]
-    assert widget.run_bar.text == "Failed"
+    assert widget.status.value == "Failed"
     assert usable(widget) == {"start"}
 
 
@@ -412,7 +412,7 @@ def test_napari_finds_the_widget_and_docks_it_narrow(make_napari_viewer):
 
     assert isinstance(widget, FineTune)
     assert widget.native.minimumSizeHint().width() <= 300
-    for part in (widget.examples, widget.live, widget.run_bar):
+    for part in (widget.examples, widget.live, widget.run_bar.native):
         assert part.minimumSizeHint().width() <= 275, part
     viewer.window.remove_dock_widget(dock)
 
@@ -481,14 +481,14 @@ def test_why_it_cannot_start_is_said(opened, sharp, qtbot):
     widget.examples._settled.stop()
 
     assert usable(widget) == set()
-    assert widget.run_bar.text == "Tick sharp images to learn from, or add files."
-    assert widget.run_bar.start.toolTip() == widget.run_bar.text
+    assert widget.status.value == "Tick sharp images to learn from, or add files."
+    assert widget.start_button.native.toolTip() == widget.status.value
 
     widget.examples.kind.setCurrentText(MEASURED)
     widget.examples.images.take(*sharp)
-    assert "recordings of the same fields" in widget.run_bar.text
+    assert "recordings of the same fields" in widget.status.value
     widget.examples.recordings.take(*sharp)
-    assert widget.run_bar.text == ""
+    assert widget.status.value == ""
     assert usable(widget) == {"start"}
 
 
@@ -501,14 +501,14 @@ def test_a_saved_model_can_be_used_with_one_click(
     widget.native.show()
     widget.start()
     run_to_end(widget, qtbot)
-    assert widget.run_bar.use.isHidden()
-    qtbot.waitUntil(lambda: widget.save_bar.save.width() > 20, timeout=WAIT)
-    qtbot.mouseClick(widget.save_bar.save, Qt.MouseButton.LeftButton)
+    assert widget.use_button.native.isHidden()
+    qtbot.waitUntil(lambda: widget.save_button.native.width() > 20, timeout=WAIT)
+    qtbot.mouseClick(widget.save_button.native, Qt.MouseButton.LeftButton)
     run_to_end(widget, qtbot)
     other.reset_choices()  # as the viewer has it done
 
-    assert widget.run_bar.use.isVisible()
-    qtbot.mouseClick(widget.run_bar.use, Qt.MouseButton.LeftButton)
+    assert widget.use_button.native.isVisible()
+    qtbot.mouseClick(widget.use_button.native, Qt.MouseButton.LeftButton)
 
     assert other.model.value == "mine"
 

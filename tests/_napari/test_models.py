@@ -62,10 +62,10 @@ def import_and_wait(widget, qtbot, path) -> None:
 
 def test_every_model_is_listed_with_where_it_comes_from(widget):
     assert shown(widget).keys() == {card.name for card in list_cards()}
-    assert shown(widget)["tiny"] == ("test", "2", "yours")
+    assert shown(widget)["tiny"] == ("test", "2", "yes")
     origins = {name: row[-1] for name, row in shown(widget).items()}
-    assert origins.pop("tiny") == "yours"
-    assert set(origins.values()) <= {"shipped"}
+    assert origins.pop("tiny") == "yes"
+    assert set(origins.values()) <= {""}
 
 
 def test_the_card_of_the_chosen_model_is_shown(widget):
@@ -89,7 +89,7 @@ def test_an_imported_model_is_chosen_and_offered_everywhere(
 
     import_and_wait(widget, qtbot, path)
 
-    assert shown(widget)["new"] == ("test", "4", "yours")
+    assert shown(widget)["new"] == ("test", "4", "yes")
     assert widget.chosen.card.name == "new"
     assert refreshed == [viewer]
 

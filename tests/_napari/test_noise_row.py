@@ -73,7 +73,10 @@ def test_noise_of_a_recording_between_0_and_1_is_not_rounded_away(qtbot):
     assert row.value.read == pytest.approx(1.5e-4, rel=0.02)
 
 
-@pytest.mark.parametrize("found", [None, FoundNoise(NoiseLevel(), 100)])
+NOTHING = (NoiseLevel(), NoiseLevel(gain=2, offset=100))
+
+
+@pytest.mark.parametrize("found", [None, *(FoundNoise(one, 90) for one in NOTHING)])
 def test_where_there_is_none_there_is_nothing_to_drag(qtbot, found):
     row = NoiseRow(lambda: found)
     qtbot.addWidget(row.native)
@@ -81,6 +84,8 @@ def test_where_there_is_none_there_is_nothing_to_drag(qtbot, found):
     row.show_found()
 
     assert row.strength.native.isHidden()
+    row.strength.value = 3
+    assert row.value == "auto"
 
 
 @pytest.fixture
@@ -126,3 +131,5 @@ def test_noise_of_another_recording_is_not_shown(viewer, widget, qtbot):
     widget.layer.value = other
 
     assert widget.strength.native.isHidden()
+    widget.layer.value = viewer.layers["bone"]  # of which it is known still
+    assert not widget.strength.native.isHidden()

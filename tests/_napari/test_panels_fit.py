@@ -8,7 +8,14 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_sr._napari.batch.widget import Batch
 from napari_sr._napari.compare.widget import Compare
@@ -46,6 +53,24 @@ def test_a_panel_fits_a_small_screen(viewer, qtbot, kind, size):
     assert isinstance(panel.native, QScrollArea)
 
 
+@pytest.mark.parametrize("kind", PANELS, ids=lambda kind: kind.__name__)
+def test_a_dock_opens_wide_enough_and_no_wider_than_a_small_screen_allows(
+    viewer, qtbot, kind
+):
+    panel, window = kind(viewer), QMainWindow()
+    qtbot.addWidget(window)
+    window.setCentralWidget(QWidget())
+    window.resize(1280, 720)
+    window.show()
+    dock = QDockWidget(window)
+    dock.setWidget(panel.native)
+
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    qtbot.wait(50)
+
+    assert 280 <= dock.width() <= WIDTH
+
+
 @pytest.mark.parametrize("size", FONTS)
 def test_all_rows_that_a_recording_can_have_fit_as_well(viewer, qtbot, size):
     for name in ("a long name " * 5, "DAPI", "FITC"):
@@ -72,6 +97,23 @@ def test_all_rows_that_a_recording_can_have_fit_as_well(viewer, qtbot, size):
     shown = (panel.models, panel.z_planes, panel.z_alone, panel.strength, panel.gain)
     for row in (*shown, panel.selected, panel.pixel_size, panel.noise.auto_button):
         assert row.native.isVisible(), row.name
+
+
+def test_a_text_is_as_tall_as_its_lines_whatever_comes_and_goes(viewer, qtbot):
+    panel = SuperResolve(viewer)
+    qtbot.addWidget(panel.native)
+    panel.native.resize(WIDTH, HEIGHT)
+    panel.native.show()
+    label, row = panel.about.native, panel.choices.warning
+    one_line = label.fontMetrics().lineSpacing()
+
+    for words, n_lines in (("few", 1), ("words " * 30, 4), ("few", 1)):
+        panel.about.value = words
+        for is_shown in (True, False):
+            panel.choices.show_row(row, is_shown)
+            qtbot.wait(20)
+            assert label.height() >= label.heightForWidth(label.width())
+        assert (label.height() < 2 * one_line) == (n_lines == 1)
 
 
 @pytest.mark.parametrize("size", FONTS)

@@ -64,7 +64,6 @@ def press(button, qtbot) -> None:
     [
         ((20, 24), "YX", "0.2 µm"),
         ((5, 20, 24), "ZYX", "0.2 × 0.2 × 0.7 µm"),
-        ((5, 2, 20, 24), "ZCYX", "0.2 × 0.2 × 0.7 µm"),
     ],
 )
 def test_the_pixel_size_of_the_file_is_taken_and_given_back(
@@ -78,16 +77,37 @@ def test_the_pixel_size_of_the_file_is_taken_and_given_back(
 
     press(row.use_button, qtbot)
 
-    wanted = [{"Z": STEP, "C": 1.0}.get(name, PIXEL) for name in axes]
+    wanted = [{"Z": STEP}.get(name, PIXEL) for name in axes]
     np.testing.assert_allclose(layer.scale, wanted, rtol=1e-6)
-    assert [str(unit) for unit in layer.units] == [
-        "pixel" if name == "C" else "micrometer" for name in axes
-    ]
+    assert {str(unit) for unit in layer.units} == {"micrometer"}
     assert row.use_button.text == "Take it back"
     press(row.use_button, qtbot)
     np.testing.assert_array_equal(layer.scale, 1)
     assert {str(unit) for unit in layer.units} == {"pixel"}
     assert row.use_button.text == "Use it"
+
+
+def test_channels_in_one_layer_are_split_each_with_its_place(
+    viewer, widget, qtbot, tmp_path
+):
+    pixels = write(tmp_path / "a.tif", (5, 2, 20, 24), "ZCYX")
+    together = opened(viewer, tmp_path / "a.tif", pixels)
+    row = widget.choices.pixel_size
+    qtbot.waitUntil(row.use_button.native.isVisible, timeout=WAIT)
+    assert row.use_button.text == "Split its channels"
+
+    press(row.use_button, qtbot)
+
+    channels = list(viewer.layers)
+    assert [one.name for one in channels] == ["a [0]", "a [1]"]
+    for number, one in enumerate(channels):
+        np.testing.assert_array_equal(one.data, pixels[:, number])
+        np.testing.assert_allclose(one.scale, (STEP, PIXEL, PIXEL), rtol=1e-6)
+        assert {str(unit) for unit in one.units} == {"micrometer"}
+    assert together not in channels
+    assert widget.layer.value is channels[0]
+    assert row.use_button.native.isHidden()
+    assert not widget.channels.native.isHidden()
 
 
 def test_a_result_has_the_pixel_size_that_was_taken(viewer, widget, qtbot, tmp_path):

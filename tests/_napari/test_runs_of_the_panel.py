@@ -81,6 +81,11 @@ def test_the_plane_in_view_can_be_run_alone_and_the_rest_afterwards(
     assert result.metadata["napari_sr"]["partial"]["planes_done"] == [[2]]
     np.testing.assert_array_equal(result.data[2, ::2, ::2], counts()[2])
     assert not result.data[:2].any()
+    assert widget.status.value.startswith("Done: 1 of 3 planes")
+    assert widget.run_button.text == "Run"
+    press(widget, "run", qtbot)  # it is done already
+    assert not result.data[:2].any()
+    assert len(viewer.layers) == 2
     widget.planes.value = "all"
     assert widget.run_button.text == "Run the rest"
     press(widget, "run", qtbot)

@@ -206,11 +206,11 @@ def test_from_sharp_layers_to_a_model_in_use(
     choose(widget.form.base.native, "tiny")
     type_over(widget.form.minutes.native.lineEdit(), minutes)
     type_over(widget.form.model_name.native, "mine")
-    click(widget.run_bar.start)
+    click(widget.start_button.native)
     budget = round(60_000 * float(minutes))
-    qtbot.waitUntil(lambda: widget.save_bar.isVisible(), timeout=budget + WAIT)
-    assert widget.save_bar.verdict
-    click(widget.save_bar.save)
+    qtbot.waitUntil(lambda: widget.save_bar.native.isVisible(), timeout=budget + WAIT)
+    assert widget.verdict.value
+    click(widget.save_button.native)
     qtbot.waitUntil(lambda: not widget._background.is_busy, timeout=WAIT)
 
     user.native.parentWidget().raise_()
@@ -235,4 +235,4 @@ def learn_from(widget, layer, qtbot) -> None:
     images.setFocus()
     images.setCurrentRow(row)
     key(images, Qt.Key.Key_Space)
-    qtbot.waitUntil(widget.run_bar.start.isEnabled, timeout=WAIT)
+    qtbot.waitUntil(widget.start_button.native.isEnabled, timeout=WAIT)

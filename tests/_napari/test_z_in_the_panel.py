@@ -157,8 +157,8 @@ def test_the_voxel_is_said_before_and_after(viewer, widget, qtbot):
         qtbot.waitUntil(lambda: breakable(widget.voxel.value) == words, timeout=WAIT)
         assert widget.voxel.native.isVisible()
 
-    says("Voxels of 0.2 × 0.2 × 0.7 µm become 7 times as long as wide: finer in "
-         "the plane alone.")  # fmt: skip
+    says("Finer in the plane alone, voxels of 0.2 × 0.2 × 0.7 µm become 7 times as "
+         "long as wide.")  # fmt: skip
     widget.z.value = "isotropic"
     says("0.2 × 0.2 × 0.7 µm → 0.1 × 0.1 × 0.1 µm")
     widget.z_alone.value = True

@@ -65,9 +65,10 @@ def _save(viewer: napari.Viewer, name: str) -> None:
 
 def _n_textured(widget: FineTune) -> int:
     """Count the looks at the held-out images in the second stage, or none."""
-    if not widget.live.texture.isVisible():
+    texture = getattr(widget.live, "texture", None)  # drawn with the first figures
+    if texture is None or not texture.isVisible():
         return 0
-    points = widget.live.texture.curves[0].points
+    points = texture.curves[0].points
     return sum(minutes > 0.6 * widget.form.minutes.value for minutes, _ in points)
 
 
@@ -91,7 +92,7 @@ def training() -> None:
     widget.form.minutes.value = 0.8
     widget.form.texture.value = True
     widget.start()
-    wait_until(lambda: _n_textured(widget) >= 3 or widget.save_bar.verdict)
+    wait_until(lambda: _n_textured(widget) >= 3 or widget.verdict.value)
     _save(viewer, "fine-tune-training")
 
 
@@ -102,7 +103,7 @@ def finished(theme: str = "dark", name: str = "fine-tune-finished") -> None:
     _learn_fast(widget)
     widget.form.minutes.value = 0.8
     widget.start()
-    wait_until(lambda: bool(widget.save_bar.verdict))
+    wait_until(lambda: bool(widget.verdict.value))
     _save(viewer, name)
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QListWidget, QListWidgetItem
-
 from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import guess_sharper, is_result
 from napari_sr._napari.parts.model_choice import FactorChoice
 from napari_sr._napari.parts.panel import Choice
+from napari_sr._napari.parts.tables import TickList
 from napari_sr._napari.quality.choice import NO_REFERENCE, LayersForm
 from napari_sr.catalogue.lookup import list_cards
 from napari_sr.methods.names import METHODS
@@ -31,9 +29,8 @@ if TYPE_CHECKING:
 
 TICKED = ("lanczos", "wiener", "edge-prior", "general-x2", "general-x4")
 """Of the methods, at first; bicubic is always compared."""
-_SHOWN = 6
-"""Rows of the list of methods."""
-_METHOD = Qt.ItemDataRole.UserRole
+_ROWS = (6, 8)
+"""Methods in sight, at least and at most."""
 
 
 class CompareChoice(LayersForm):
@@ -49,15 +46,9 @@ class CompareChoice(LayersForm):
             label="Recording",
             tooltip="One channel; any number of planes.",
         )
-        self.methods = QListWidget()
+        self.methods = TickList(_ROWS)
         self.methods.setAccessibleName("Methods")
         self.methods.setToolTip("Ticked ones are compared, bicubic always with them.")
-        self.methods.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
-        self.methods.setTextElideMode(Qt.TextElideMode.ElideRight)
-        off = Qt.ScrollBarPolicy.ScrollBarAlwaysOff
-        self.methods.setHorizontalScrollBarPolicy(off)
-        rows = _SHOWN * (self.methods.fontMetrics().height() + 5)
-        self.methods.setMinimumHeight(rows)
         super().__init__(viewer, self.recording, self.factor)
         self._offer_methods()
         self.recording.changed.connect(self._guess)
@@ -67,7 +58,7 @@ class CompareChoice(LayersForm):
     @property
     def named(self) -> list[Named]:
         """Names and options of what is ticked."""
-        return [item.data(_METHOD) for item in self._items() if _is_ticked(item)]
+        return self.methods.ticked
 
     @property
     def is_complete(self) -> bool:
@@ -117,25 +108,16 @@ class CompareChoice(LayersForm):
         if recording is not None:
             self._guess_reference(guess_sharper(recording, self.factor.value, layers))
 
-    def _items(self) -> list[QListWidgetItem]:
-        return [self.methods.item(i) for i in range(self.methods.count())]
-
     def _offer_methods(self) -> None:
         """List what there is for the factor; what was ticked or not stays so."""
-        before = {item.text(): _is_ticked(item) for item in self._items()}
-        with QSignalBlocker(self.methods):
-            self.methods.clear()
-            for text, tip, named in _offered(self.factor.value):
-                item = QListWidgetItem(text)
-                item.setData(_METHOD, named)
-                item.setToolTip(tip)
-                item.setFlags(
-                    Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable
-                )
-                ticked = before.get(text, named[0] in TICKED)
-                state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
-                item.setCheckState(state)
-                self.methods.addItem(item)
+        known, before = self.methods.entries, self.methods.ticked
+        offered = _offered(self.factor.value)
+        ticked = [
+            named
+            for _, _, named in offered
+            if (named in before if named in known else named[0] in TICKED)
+        ]
+        self.methods.offer(offered, ticked)
 
 
 def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
@@ -158,7 +140,3 @@ def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
         if name != BASELINE and not method.needs_file
     ]
     return sorted(offered, key=lambda choice: choice[2][0] not in TICKED)
-
-
-def _is_ticked(item: QListWidgetItem) -> bool:
-    return bool(item.checkState() == Qt.CheckState.Checked)

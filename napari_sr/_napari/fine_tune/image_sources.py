@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
     QMenu,
     QSizePolicy,
     QToolButton,
@@ -25,18 +23,15 @@ from qtpy.QtWidgets import (
 
 from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import images_in
-from napari_sr._napari.parts.panel import when
+from napari_sr._napari.parts.tables import TickList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from napari.components import ViewerModel
 
     from napari_sr.image.stack import Stack
 
-CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
-MOST_ROWS = 5
-"""Rows that are shown at once."""
+ROWS = (2, 5)
+"""Entries in sight, at least and at most."""
 _FLAT = (
     "QToolButton { min-width: 0; padding: 1px 6px; } "
     "QToolButton::menu-indicator { image: none; }"
@@ -57,16 +52,12 @@ class SourcePicker(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._entries: list[Image | str] = []
         self._title = QLabel()
         self._title.setWordWrap(True)
         self._title.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
         )
-        self._list = QListWidget()
-        self._list.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self._list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._list = TickList(ROWS)
         self._title.setBuddy(self._list)
         top = QHBoxLayout()
         top.addWidget(self._title, 1)
@@ -77,8 +68,6 @@ class SourcePicker(QWidget):
         column.addLayout(top)
         column.addWidget(self._list)
         self._list.itemChanged.connect(self.changed)
-        for kind in (QEvent.Type.Show, QEvent.Type.FontChange):
-            when(self._list, kind, self._fit_height)  # when its letters are known
         self.refresh()
 
     def _adding(self) -> QToolButton:
@@ -108,35 +97,30 @@ class SourcePicker(QWidget):
     def refresh(self) -> None:
         """Offer the layers that there are now; what was chosen stays chosen."""
         layers = images_in(reversed(self._viewer.layers), colours=True)
-        files = [entry for entry in self._entries if isinstance(entry, str)]
-        chosen, before = list(self._chosen()), len(list(self._chosen()))
-        self._fill([*layers, *files], chosen)
-        if len(list(self._chosen())) != before:
+        files = [entry for entry in self._list.entries if isinstance(entry, str)]
+        before = self._list.ticked
+        self._fill([*layers, *files], before)
+        if len(self._list.ticked) != len(before):
             self.changed.emit()
 
     def add_paths(self, paths: list[str]) -> None:
         """Offer files or folders, and choose them."""
-        known = self._entries
+        known = self._list.entries
         new = [path for path in dict.fromkeys(paths) if path and path not in known]
         if new:
-            self._fill([*self._entries, *new], [*self._chosen(), *new])
+            self._fill([*self._list.entries, *new], [*self._list.ticked, *new])
             self.changed.emit()
 
     def take(self, *layers: Image) -> None:
         """Choose these layers and no other; files stay as they are."""
-        files = [entry for entry in self._chosen() if isinstance(entry, str)]
-        self._fill(self._entries, [*layers, *files])
+        files = [entry for entry in self._list.ticked if isinstance(entry, str)]
+        self._fill(self._list.entries, [*layers, *files])
         self.changed.emit()
 
     def take_visible(self) -> None:
         """Choose the layers that are shown."""
-        self.take(
-            *(
-                entry
-                for entry in self._entries
-                if isinstance(entry, Image) and entry.visible
-            )
-        )
+        layers = (one for one in self._list.entries if isinstance(one, Image))
+        self.take(*(layer for layer in layers if layer.visible))
 
     def sources(self) -> tuple[Stack | str, ...]:
         """Give what is chosen.
@@ -148,44 +132,24 @@ class SourcePicker(QWidget):
         """
         return tuple(
             entry if isinstance(entry, str) else as_stack(entry)
-            for entry in self._chosen()
+            for entry in self._list.ticked
         )
 
     def is_empty(self) -> bool:
         """Tell whether nothing is chosen."""
-        return not any(True for _ in self._chosen())
-
-    def _chosen(self) -> Iterator[Image | str]:
-        for row, entry in enumerate(self._entries):
-            item = self._list.item(row)
-            if item is not None and item.checkState() == CHECKED:
-                yield entry
+        return not self._list.ticked
 
     def _fill(self, entries: list[Image | str], chosen: list[Image | str]) -> None:
         """Show entries, chosen or not."""
-        self._list.blockSignals(True)
-        self._list.clear()
-        for entry in entries:
-            if isinstance(entry, str):
-                item = QListWidgetItem(Path(entry).name)
-                item.setToolTip(entry)
-            else:
-                item = QListWidgetItem(entry.name)
-                item.setToolTip(f"Layer {entry.name}")
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            is_chosen = any(
-                entry is selected or entry == selected for selected in chosen
-            )
-            item.setCheckState(CHECKED if is_chosen else UNCHECKED)
-            self._list.addItem(item)
-        self._list.blockSignals(False)
-        self._entries = list(entries)
-        self._fit_height()
-
-    def _fit_height(self) -> None:
-        rows = min(MOST_ROWS, max(2, self._list.count()))
-        height = self._list.fontMetrics().height() + 2
-        self._list.setFixedHeight(rows * height + 2 * self._list.frameWidth() + 2)
+        self._list.offer(
+            [
+                (Path(one).name, one, one)
+                if isinstance(one, str)
+                else (one.name, f"Layer {one.name}", one)
+                for one in entries
+            ],
+            chosen,
+        )
 
     def _ask_for_files(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(

@@ -1,18 +1,23 @@
 """The widget: adapt a model to a lab's own images, and watch it learn.
 
 This module alone knows what a user can do when: set up, train (pause, go on, stop),
-then save or discard. What can be chosen is in `examples_panel` and `training_form`,
-what is seen in `live_view`, what is computed in `fine_tune_flow`. napari reads
-annotations here, so they are not postponed.
+then save or discard. What can be chosen is in `examples_panel` and `form`, what is seen
+in `live_view`, what is computed in `flow`. napari reads annotations here, so they are
+not postponed.
 """
 
 from pathlib import Path
 from threading import Event
 
+from magicgui.widgets import LineEdit
 from napari.viewer import Viewer
+from qtpy.QtWidgets import QMessageBox
 
-from napari_sr._napari.fine_tune.bars import STEPS
-from napari_sr._napari.fine_tune.examples_panel import MEASURED, SIMULATED
+from napari_sr._napari.fine_tune.examples_panel import (
+    MEASURED,
+    SIMULATED,
+    ExamplesPanel,
+)
 from napari_sr._napari.fine_tune.flow import (
     TrainingOutcome,
     TrainingRequest,
@@ -21,20 +26,34 @@ from napari_sr._napari.fine_tune.flow import (
     save,
     train,
 )
-from napari_sr._napari.fine_tune.panel import FineTunePanel
+from napari_sr._napari.fine_tune.form import TrainingForm
+from napari_sr._napari.fine_tune.live_view import LiveView
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import refresh_pickers
+from napari_sr._napari.parts.panel import (
+    Buttons,
+    Choice,
+    Form,
+    Panel,
+    bar,
+    button,
+    show_progress,
+    text,
+)
 from napari_sr._napari.parts.remembered import recall, remember
+from napari_sr._napari.parts.section import Section
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.preview_here import open_widget
 from napari_sr.catalogue.lookup import list_cards, new_model_path
-from napari_sr.training.unsaved import UnsavedTraining
+from napari_sr.training.unsaved import UnsavedTraining, unsaved_trainings
 
+STEPS = 1000
+BETTER, NOT_BETTER = "#35a978", "#d9822b"
 KEPT_AS = "fine-tune"
 
 
-class FineTune(FineTunePanel):
+class FineTune(Panel):
     """Fine-tune a model.
 
     Parameters
@@ -44,13 +63,17 @@ class FineTune(FineTunePanel):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer)
+        super().__init__()
         self._viewer = napari_viewer
         self._outcome: TrainingOutcome | None = None
-        self._saved_as = ""
+        self._saved_as = self._why_not = ""
         self._stop = Event()
         self._background = Background(self._refresh)
-        self._connect()
+        self.examples, self.form = ExamplesPanel(napari_viewer), TrainingForm()
+        self.live, self.notes = LiveView(), text()
+        self._lay_out()
+        self.form.base.changed.connect(self._on_base)
+        self.examples.changed.connect(self._refresh)
         for leave in (self._background.leave, self.examples.leave):
             when_closed(self.native, leave)
         choices = recall(KEPT_AS)
@@ -58,25 +81,50 @@ class FineTune(FineTunePanel):
         self.examples.kind.setCurrentText(
             MEASURED if choices.get("measured") is True else SIMULATED
         )
-        self.examples.set_base(self.form.card)
-        self.unfinished_bar.refresh()
+        self._on_base()
         self._refresh()
 
-    def _connect(self) -> None:
-        self.form.base.changed.connect(
-            lambda *_: self.examples.set_base(self.form.card)
+    def _lay_out(self) -> None:
+        self.unfinished = Choice(
+            lambda _: [(one.recipe.name, one) for one in unsaved_trainings()],
+            name="unfinished",
+            label="Not finished",
+            tooltip="Trainings that were begun and not saved yet.",
         )
-        self.examples.changed.connect(self._refresh)
-        self.run_bar.start.clicked.connect(lambda *_: self.start())
-        self.run_bar.pause.clicked.connect(lambda *_: self.pause_or_go_on())
-        self.run_bar.use.clicked.connect(lambda *_: self.use())
-        self.run_bar.stop.clicked.connect(lambda *_: self.stop())
-        self.save_bar.save.clicked.connect(lambda *_: self.save())
-        self.save_bar.discard.clicked.connect(lambda *_: self.discard())
-        self.unfinished_bar.resume.clicked.connect(lambda *_: self.resume())
-        self.unfinished_bar.discard.clicked.connect(lambda *_: self._discard_chosen())
+        go_on, forget = (
+            button("Resume", self.resume),
+            button("Discard", self.discard_unfinished),
+        )
+        self.unfinished_bar = Form(self.unfinished, Buttons(go_on, forget))
+        tip = "What the model is called where models are chosen."
+        self.verdict = text()
+        self.saved_name = LineEdit(name="saved_name", label="Name", tooltip=tip)
+        self.save_button = button("Save", self.save)
+        self.save_bar = Form(
+            self.verdict,
+            self.saved_name,
+            Buttons(self.save_button, button("Discard", self.discard)),
+        )
+        self.status, self.bar = text(), bar()
+        self.use_button = button("Use it now", self.use)
+        self.start_button = button("Start", self.start)
+        self.pause_button = button("Pause", self.pause_or_go_on)
+        self.stop_button = button("Stop", self.stop)
+        self.run_bar = Buttons(self.start_button, self.pause_button, self.stop_button)
+        self._sections = (
+            Section("Images", self.examples),
+            self.fold("Training", self.form, is_open=True),
+            self.fold("More", self.form.more),
+        )
+        self.put(self.unfinished_bar, *self._sections)
+        self.put(self.live, stretch=100)
+        self.put(self.notes, self.save_bar, self.status)
+        self.put(self.use_button, self.bar, self.run_bar)
+        self.end()
+        self.live.hide()
+        self.use_button.visible = False
 
-    def _start_from(self, *_: object) -> None:
+    def _on_base(self, *_: object) -> None:
         self.examples.set_base(self.form.card)
 
     def reset_choices(self, *_: object) -> None:
@@ -84,12 +132,13 @@ class FineTune(FineTunePanel):
         self.examples.refresh_layers()
         self.form.reset_choices()
         if self._is_idle:
-            self.unfinished_bar.refresh()
+            self.unfinished.reset_choices()
+            self._refresh()
 
     # ── what the user does ──────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Begin to train with what is chosen."""
+        """Train with these images."""
         if not self._is_idle:
             return
         try:
@@ -102,28 +151,28 @@ class FineTune(FineTunePanel):
         self._follow(train, request, request.name)
 
     def resume(self) -> None:
-        """Go on with the unfinished training that is chosen."""
-        chosen = self.unfinished_bar.chosen
+        """Go on with this training where it was left."""
+        chosen = self.unfinished.value
         if self._is_idle and chosen is not None:
             self._follow(resume, chosen, chosen.recipe.name)
 
     def pause_or_go_on(self) -> None:
-        """Wait after the present step, or go on."""
+        """Leave the machine to others for a while, or go on."""
         if self._background.is_paused:
             self._background.resume()
         else:
             self._background.pause()
 
     def stop(self) -> None:
-        """End with the best that was found."""
+        """End now and keep the best that was found."""
         self._stop.set()
         self._background.resume()
-        self.run_bar.say("Stopping …")
-        self.run_bar.stop.setEnabled(False)
+        self.status.value = "Stopping …"
+        self.stop_button.enabled = False
 
     def save(self) -> None:
-        """Write the model into the user's folder; every picker offers it at once."""
-        outcome, name = self._outcome, self.save_bar.chosen_name
+        """Put the model where models are chosen."""
+        outcome, name = self._outcome, self.saved_name.value.strip()
         if outcome is None or self._background.is_busy:
             return
         try:
@@ -139,15 +188,15 @@ class FineTune(FineTunePanel):
         )
 
     def use(self) -> None:
-        """Choose the model that was saved last in the widget that super-resolves."""
+        """Choose the new model in Super-resolve."""
         open_widget(self._viewer).use(self._saved_as)
 
     def discard(self) -> None:
-        """Forget the model that was found."""
+        """Forget this model."""
         if self._outcome is not None and not self._background.is_busy:
             self._outcome.unfinished.discard()
             self._set_up_again("Discarded.")
-            self.fold_choices(False)
+            self._fold(False)
 
     # ── what is under way ───────────────────────────────────────────────────────
 
@@ -155,7 +204,7 @@ class FineTune(FineTunePanel):
     def _is_idle(self) -> bool:
         return not self._background.is_busy and self._outcome is None
 
-    def _why_not(self) -> str:
+    def _find_why_not(self) -> str:
         """Say what is missing before a training can start."""
         if self.form.card is None:
             return "There is no model to start from: import one in Models."
@@ -184,9 +233,9 @@ class FineTune(FineTunePanel):
         self._stop = Event()
         self.live.clear()
         self.notes.value = ""
-        self.run_bar.show_share(0)
-        self.run_bar.use.hide()
-        self.run_bar.say("Preparing …")
+        self.use_button.visible = False
+        self._show_share(0)
+        self.status.value = "Preparing …"
         self._background.start(
             flow,  # type: ignore[arg-type]
             what,
@@ -197,64 +246,90 @@ class FineTune(FineTunePanel):
             end=self._end,
         )
         self.live.show()
-        self.fold_choices(True)
+        self._fold(True)
 
     def _show_update(self, update: Update) -> None:
         self.live.show_update(update)
-        self.run_bar.show_share(update.share)
+        self._show_share(update.share)
         if not self._stop.is_set() and not self._background.is_paused:
-            self.run_bar.say(update.text)
+            self.status.value = update.text
         if update.notes is not None:
             self.notes.value = "\n".join(update.notes)
         self._background.show_progress(round(STEPS * update.share), STEPS)
 
     def _show_outcome(self, outcome: TrainingOutcome) -> None:
         self._outcome = outcome
-        self.save_bar.show_outcome(outcome)
-        self.run_bar.show_share(1)
-        self.run_bar.say("Done")
+        colour = BETTER if outcome.is_better else NOT_BETTER
+        self.verdict.value = outcome.verdict
+        self.verdict.native.setStyleSheet(
+            f"border-left: 3px solid {colour}; padding-left: 6px; font-weight: bold"
+        )
+        self.saved_name.value = outcome.unfinished.recipe.name
+        self.save_button.text = "Save" if outcome.is_better else "Save anyway"
+        self._show_share(1)
+        self.status.value = "Done"
 
     def _saved(self, path: Path) -> None:
         self._set_up_again(f"Saved: {path.stem} can now be chosen.")
         self._saved_as = path.stem
-        self.run_bar.use.show()
+        self.use_button.visible = True
         self.reset_choices()
         refresh_pickers(self._viewer)
 
     def _end(self, outcome: str) -> None:
         if outcome == "failed":
-            self.run_bar.say("Failed")
-            self.fold_choices(False)
+            self.status.value = "Failed"
+            self._fold(False)
 
     def _set_up_again(self, text: str) -> None:
         self._outcome = None
-        self.run_bar.say(text)
+        self.status.value = text
         self._refresh()
 
     def _refresh(self) -> None:
         """Show and enable what can be used now."""
         busy, idle = self._background.is_busy, self._is_idle
         ended = self._outcome is not None
+        why_not = self._find_why_not() if idle else ""
+        is_running, is_paused = busy and not ended, self._background.is_paused
         self.examples.setEnabled(idle)
         self.form.enabled = self.form.more.enabled = idle
-        self.run_bar.show_state(
-            why_not=self._why_not() if idle else "",
-            is_running=busy and not ended,
-            is_paused=self._background.is_paused,
-            is_stopping=self._stop.is_set(),
-        )
-        self.run_bar.setVisible(not ended)
-        self.save_bar.setVisible(ended)
-        self.save_bar.setEnabled(not busy)
-        self.unfinished_bar.show_if(idle)
+        self.start_button.enabled = not why_not and not is_running
+        self.start_button.tooltip = why_not or "Train with these images."
+        if why_not != self._why_not:
+            self.status.value = why_not
+        self._why_not = why_not
+        for one in (self.pause_button, self.stop_button):
+            one.enabled = is_running and not self._stop.is_set()
+        self.pause_button.text = "Go on" if is_paused else "Pause"
+        if is_running and is_paused:
+            self.status.value = "Paused"
+        self.bar.setVisible(is_running)
+        self.status.visible = self.run_bar.visible = not ended
+        self.save_bar.visible, self.save_bar.enabled = ended, not busy
+        self.unfinished_bar.visible = idle and bool(self.unfinished.choices)
 
-    def _discard_chosen(self) -> None:
-        chosen = self.unfinished_bar.chosen
-        if chosen is not None and self.is_sure(
+    def _show_share(self, share: float) -> None:
+        show_progress(self.bar, round(STEPS * share), STEPS)
+
+    def _fold(self, folded: bool) -> None:
+        """Make room for what is to be looked at, or for what is to be chosen."""
+        for section in self._sections[:2]:
+            section.show_content(not folded)
+
+    def _is_sure(self, question: str) -> bool:
+        """Ask before something is lost."""
+        answer = QMessageBox.question(self.native, "Fine-tune", question)
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+    def discard_unfinished(self) -> None:
+        """Remove this training for good."""
+        chosen = self.unfinished.value
+        if chosen is not None and self._is_sure(
             f"Discard the unfinished training {chosen.recipe.name!r}?"
         ):
             chosen.discard()
-            self.unfinished_bar.refresh()
+            self.reset_choices()
 
     def _may_replace(self, name: str) -> bool:
-        return self.is_sure(f"There is a model named {name!r}. Replace it?")
+        return self._is_sure(f"There is a model named {name!r}. Replace it?")

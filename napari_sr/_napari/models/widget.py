@@ -31,7 +31,7 @@ from napari_sr.catalogue.summary import card_as_markdown
 if TYPE_CHECKING:
     from napari_sr.catalogue.lookup import Entry
 
-COLUMNS = ("Model", "For", "×", "From")
+COLUMNS = ("Model", "For", "×", "Yours")
 _FEWEST, _MOST = 3, 8
 """Rows that are in sight."""
 _FILES = "Models (*.safetensors *.pth *.pt *.ckpt *.tar *.zip)"
@@ -92,11 +92,11 @@ class Models(Panel):
         self.table.setRowCount(len(self._entries))
         for i, entry in enumerate(self._entries):
             card = entry.card
-            origin = "shipped" if entry.is_shipped else "yours"
-            texts = (card.name, card.domain, str(card.factor), origin)
+            own = "" if entry.is_shipped else "yes"
+            texts = (card.name, card.domain, str(card.factor), own)
             for j, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(f"{card.name}: {card.description}" if j < 3 else origin)
+                item.setToolTip(f"{card.name}: {card.description}")
                 self.table.setItem(i, j, item)
         fit_height(self.table, min(max(len(self._entries), _FEWEST), _MOST))
         paths = [entry.path for entry in self._entries]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 AUTO, NONE, GIVEN = "auto", "none", "given"
 _MOST, _DECIMALS = 1e9, 3
+_TIMES = 4
+"""As much noise as was found can be removed, at most, by the slider."""
 _LEVEL = {
     "gain": "Variance per count: photon noise.",
     "read": "Standard deviation without light, in counts.",
@@ -125,11 +127,12 @@ class NoiseRow(Form):
     def show_found(self) -> None:
         """Show what was found since, as a number that can be dragged."""
         found = self._look_up()
+        most = _TIMES * found.strength_of(found.level) if found else 0
+        found = found if most else None
         if found == self._found:
             return
         self._found = found
-        most = 4 * found.strength_of(found.level) if found else 0
-        if most > 0:
+        if found is not None:
             with self.strength.changed.blocked():
                 self.strength.min, self.strength.max = 0, most
                 self.strength.step = 10 ** floor(log10(most)) / 100
@@ -177,5 +180,5 @@ class NoiseRow(Form):
         given: tuple[Widget, ...] = (self.auto_button, *self.level.values())
         for row in given:
             self.show_row(row, is_told and kind == GIVEN)
-        has_found = self._found is not None and self._found.level != NoiseLevel()
+        has_found = self._found is not None
         self.show_row(self.strength, is_told and has_found and kind != NONE)

@@ -21,13 +21,14 @@ from magicgui.widgets.bases import (
     CategoricalWidget,
     ContainerWidget,
 )
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QBoxLayout,
     QComboBox,
     QFormLayout,
     QFrame,
+    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -44,6 +45,8 @@ from napari_sr._napari.parts.section import Section
 
 TEXT_MARGIN = 8
 """Pixels that napari's themes leave beside the text of a combo box."""
+USUAL_WIDTH, LEAST_WIDTH = 310, 220
+"""Pixels of a panel."""
 FIELD_LETTERS = 18
 """A field beside its label has room for so many letters."""
 STYLE = """
@@ -269,6 +272,21 @@ class _Line(_Container):
         row.setDirection(way.LeftToRight if fits else way.TopToBottom)
 
 
+class _Area(QScrollArea):
+    """Scrolls up and down; a dock opens in the usual width.
+
+    The rows themselves ask for no width, since they break into lines.
+    """
+
+    def sizeHint(self) -> QSize:
+        """Give the usual size."""
+        return QSize(USUAL_WIDTH, int(super().sizeHint().height()))
+
+    def minimumSizeHint(self) -> QSize:
+        """Give the size below which texts would be cut off."""
+        return QSize(LEAST_WIDTH, int(super().minimumSizeHint().height()))
+
+
 class _Column(_Container):
     """One below the other, in as much height as there is: it scrolls."""
 
@@ -276,7 +294,7 @@ class _Column(_Container):
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        inside, area = self._qwidget, QScrollArea()
+        inside, area = self._qwidget, _Area()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -417,15 +435,38 @@ def button(
     return made
 
 
-def text(words: str = "", name: str = "") -> Label:
+class Words(Label):
+    """A text that breaks into lines, and is as tall as they are."""
+
+    least = 0
+    """Lines for which there is room in any case."""
+
+    def __init__(self, words: str, name: str) -> None:
+        super().__init__(value=words, name=name)
+        label: QLabel = self.native
+        label.setWordWrap(True)
+        label.setObjectName(name)
+        label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        # However long a word, it does not widen the panel.
+        label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        for kind in (QEvent.Type.Resize, QEvent.Type.FontChange):
+            _Watching(label, kind, self._fit_height)
+
+    def set_value(self, value: Any) -> None:  # noqa: ANN401
+        """Say something else."""
+        super().set_value(value)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        """Ask for the height: Qt's forms forget it when another row comes or goes."""
+        label, least = self.native, self.least * self.native.fontMetrics().lineSpacing()
+        label.setMinimumHeight(0)  # of which the height that it needs is no less
+        label.setMinimumHeight(max(least, label.heightForWidth(label.width())))
+
+
+def text(words: str = "", name: str = "") -> Words:
     """Make a text that breaks into lines."""
-    label = Label(value=words, name=name)
-    label.native.setWordWrap(True)
-    label.native.setObjectName(name)
-    label.native.setAlignment(Qt.AlignmentFlag.AlignTop)
-    # However long a word, it does not widen the panel.
-    label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
+    return Words(words, name)
 
 
 def bar() -> QProgressBar:

@@ -1,4 +1,4 @@
-"""Tables that look like part of napari.
+"""Tables, and lists to tick, that look like part of napari.
 
 This module alone knows how: no grid, plain headings, as wide as the dock.
 """
@@ -6,12 +6,15 @@ This module alone knows how: no grid, plain headings, as wide as the dock.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
 )
@@ -19,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_sr._napari.parts.panel import when
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 TABLE_STYLE = """
 QHeaderView::section {
@@ -122,3 +125,55 @@ def _fit_again(table: QTableWidget) -> None:
     n_rows = table.property(_N_ROWS)
     if n_rows is not None:
         fit_height(table, n_rows)
+
+
+class TickList(QListWidget):
+    """Entries of which any number is ticked.
+
+    Parameters
+    ----------
+    rows
+        That are in sight, at least and at most.
+    """
+
+    def __init__(self, rows: tuple[int, int]) -> None:
+        super().__init__()
+        self._rows, self.entries = rows, list[Any]()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        for kind in (QEvent.Type.Show, QEvent.Type.FontChange):
+            when(self, kind, self._fit_height)  # when its letters are known
+
+    @property
+    def ticked(self) -> list[Any]:
+        """The entries that are ticked."""
+        checked = Qt.CheckState.Checked
+        numbered = enumerate(self.entries)
+        return [one for row, one in numbered if self.item(row).checkState() == checked]
+
+    def offer(
+        self, entries: Iterable[tuple[str, str, Any]], ticked: Sequence[Any]
+    ) -> None:
+        """Offer entries, each with its text and its explanation; some are ticked."""
+        self.entries = []
+        with QSignalBlocker(self):
+            self.clear()
+            for text, tip, entry in entries:
+                item = QListWidgetItem(text, self)
+                item.setToolTip(tip)
+                item.setFlags(
+                    Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable
+                )
+                is_ticked = any(entry is one or entry == one for one in ticked)
+                checked, unchecked = Qt.CheckState.Checked, Qt.CheckState.Unchecked
+                item.setCheckState(checked if is_ticked else unchecked)
+                self.entries.append(entry)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        fewest, most = self._rows
+        rows = min(most, max(fewest, self.count()))
+        height = self.fontMetrics().height() + 2
+        self.setFixedHeight(rows * height + 2 * self.frameWidth() + 2)

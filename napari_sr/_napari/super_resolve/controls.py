@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 from qtpy.QtCore import Qt
 
+from napari_sr._napari.layers.pixel_size import file_behind
 from napari_sr._napari.layers.roles import (
     channels_of,
     guess_source,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from napari_sr._napari.parts.noise_row import FoundNoise
     from napari_sr._napari.super_resolve.prepared import Machine
@@ -91,7 +92,10 @@ class Choices(Form):
         reach = self.reach.rows
         self.channels, self.selected = reach["channels"], reach["selected"]
         self.planes, self.part = reach["planes"], reach["part"]
-        self.pixel_size, self.models = PixelSizeRow(viewer), LayerModels()
+        self.pixel_size, self.models = (
+            PixelSizeRow(viewer, self._choose_layer),
+            LayerModels(),
+        )
         self.model, self.factor = ModelChoice(), FactorChoice()
         self.about, self.warning = text(name="about"), text(name="warning")
         self.noise, self.z = NoiseRow(found), ZRow()
@@ -139,7 +143,7 @@ class Choices(Form):
 
     def request_for(self, stack: Stack, layer: Image) -> UpscaleRequest:
         """Say what is asked for of a layer, all of its planes."""
-        chosen = (self.models.of(layer) if self.is_many else None) or self.model
+        chosen = self.models.of(layer) or self.model
         factor = self._factor if isinstance(chosen.model, str) else None
         return UpscaleRequest(stack, chosen.model, factor, self._settings_of(chosen))
 
@@ -174,11 +178,6 @@ class Choices(Form):
             return self._selected
         others = channels_of(layer, self._viewer.layers) if self.channels.value else []
         return [layer, *others]
-
-    @property
-    def is_many(self) -> bool:
-        """Whether there are several of them."""
-        return len(self.layers) > 1
 
     @property
     def _selected(self) -> list[Image]:
@@ -221,9 +220,9 @@ class Choices(Form):
 
     def _show_models(self) -> None:
         """Offer a model for each layer where there are several to be run."""
-        layers = self.layers if self.is_many else []
-        self.models.offer(layers, self._factor)
-        self.show_row(self.models, bool(layers))
+        layers = self.layers
+        self.models.offer(layers if len(layers) > 1 else [], self._factor)
+        self.show_row(self.models, len(layers) > 1)
 
     def show_machine(self, machine: Machine) -> None:
         """Say what each device is, how much of it is free, and what auto means."""
@@ -237,11 +236,16 @@ class Choices(Form):
         self.warning.value = machine.warning
         self.show_row(self.warning, bool(machine.warning))
         self.z.say(machine.voxel)
-        self.pixel_size.offer(self.layer.value, machine.in_file)
+        layer = self.layer.value
+        if layer is not None and machine.file == file_behind(layer):
+            self.pixel_size.offer(layer, machine.in_file)
 
     def _layers(self, _widget: object = None) -> list[tuple[str, Image]]:
         images = images_in(self._viewer.layers, colours=True)
         return [(layer.name, layer) for layer in images]
+
+    def _choose_layer(self, layer: Layer) -> None:
+        self.layer.value = layer
 
     def _likely(self, offered: tuple[Any, ...]) -> object:
         return guess_source(offered, self._viewer.layers.selection.active)

@@ -155,7 +155,7 @@ def _collect(
     result = unfinished or _begin(request, plan)
     # A volume is done slab by slab, and so from its first plane on.
     begin = result.plane_of(first) if is_only or plan.z is None else ()
-    missing = result.missing(begin)[: 1 if is_only else None]
+    missing = [i for i in result.missing(begin) if i == begin or not is_only]
     parts = [result.part(index) for index in missing]
     for step in result_steps(request.stack, upscaler, result.plan, parts):
         result.take(step)

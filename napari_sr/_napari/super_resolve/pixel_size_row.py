@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari_sr._napari.layers.pixel_size import (
+    OURS,
     file_behind,
     lengths_of,
     size_in_words,
@@ -18,10 +19,10 @@ from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.panel import Form, button, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from napari_sr.image.axis import Axis
 
@@ -33,10 +34,12 @@ class PixelSizeRow(Form):
     ----------
     viewer
         Whose layers get it: all of the same pixels and file, which lie over each other.
+    choose
+        Called with the first of the layers into which channels were opened.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: ViewerModel, choose: Callable[[Layer], None]) -> None:
+        self._viewer, self._choose = viewer, choose
         self._layer: Image | None = None
         self._axes: Sequence[Axis] = ()
         self._before: WeakKeyDictionary[Image, tuple[Any, Any]] = WeakKeyDictionary()
@@ -53,11 +56,15 @@ class PixelSizeRow(Form):
         is_used = layer in self._before
         size = size_in_words(lengths_of(self._axes)) if self._axes else ""
         self.about.value = f"Pixel size in the file: {size}"
-        self.use_button.text = "Take it back" if is_used else "Use it"
-        self.use_button.tooltip = (
-            "Let one pixel be one unit of the viewer again."
+        self.use_button.text, self.use_button.tooltip = (
+            ("Take it back", "Let one pixel be one unit of the viewer again.")
             if is_used
-            else "Set scale and units of the layer, which napari's reader leaves out."
+            else (
+                "Split its channels",
+                "Each as a layer with pixel size, name and colour.",
+            )
+            if self._has_channels
+            else ("Use it", "Set scale and units, which napari's reader leaves out.")
         )
         for row in (self.about, self.use_button):
             self.show_row(row, bool(size))
@@ -66,6 +73,9 @@ class PixelSizeRow(Form):
         """Give the layers the pixel size of their file, or the one that they had."""
         chosen = self._layer
         if chosen is None or not self._axes:
+            return
+        if self._has_channels:
+            self._split(str(chosen.source.path), chosen)
             return
         if chosen in self._before:
             for layer, (scale, units) in self._before.items():
@@ -80,3 +90,17 @@ class PixelSizeRow(Form):
         self._viewer.reset_view()
         self.offer(chosen)
         self.changed.emit(self)
+
+    @property
+    def _has_channels(self) -> bool:
+        return any(axis.name == "c" for axis in self._axes)
+
+    def _split(self, path: str, together: Image) -> None:
+        """Put its channels in the place of a layer, by the reader that keeps it all.
+
+        napari's own way to split it loses units, names and colours.
+        """
+        layers = self._viewer.open(path, plugin=OURS)
+        self._viewer.layers.remove(together)
+        self._viewer.reset_view()
+        self._choose(layers[0])

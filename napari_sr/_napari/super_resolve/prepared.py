@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from napari_sr._napari.layers.pixel_size import axes_in_file
 from napari_sr._napari.parts.heavy_imports import load
@@ -43,6 +44,7 @@ class Machine:
     like it."""
     voxel: str = ""
     """What is to be said of its size, before and after."""
+    file: str | None = None
     in_file: tuple[Axis, ...] = ()
     """The pixel size that a file says, where its layer does not."""
 
@@ -55,7 +57,8 @@ class Preparer:
         self._loaded: _Kept = None
         self._set_up: _Kept = None
         self._planned: _Kept = None
-        self._found: _Kept = None
+        self._found: WeakKeyDictionary[Stack, tuple[ModelCard | str, FoundNoise]]
+        self._found = WeakKeyDictionary()
         self._described: tuple[Stack, dict[str, float]] | None = None
 
     def prepare(self, request: UpscaleRequest) -> tuple[Upscaler, Plan]:
@@ -80,17 +83,15 @@ class Preparer:
                 noise, ends = plan.recorded_noise, plan.intensity
                 if settings.noise == "auto" and noise is not None:
                     found = FoundNoise(noise, (ends.low + ends.high) / 2)
-                    self._found = ((request.stack, request.model), found)
+                    self._found[request.stack] = (request.model, found)
             plan = self._planned[1]
             dial = getattr(upscaler, "dial", None)
             return upscaler, plan.model_copy(update={"dial": dial})
 
     def noise_found(self, request: UpscaleRequest) -> FoundNoise | None:
         """Give the noise that was found last, if it is that of the same recording."""
-        if self._found is None or self._found[0] != (request.stack, request.model):
-            return None
-        found: FoundNoise = self._found[1]
-        return found
+        model, found = self._found.get(request.stack, (None, None))
+        return found if model == request.model else None
 
     def look(
         self,
@@ -120,9 +121,9 @@ class Preparer:
             warning = self._warning(model, recording)
             tile, fine = self._tile(model, factor, settings)
             voxel = voxel_in_words(recording, fine, settings) if recording else ""
-            return Machine(devices, tile, warning, voxel, in_file)
+            return Machine(devices, tile, warning, voxel, file, in_file)
         except (OSError, ValueError):  # a run says why
-            return Machine(devices, None, in_file=in_file)
+            return Machine(devices, None, file=file, in_file=in_file)
 
     def _warning(self, model: ModelCard | str, recording: Stack | None) -> str:
         """Compare a recording with what the model has learnt from, as far as known."""

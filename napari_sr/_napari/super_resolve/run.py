@@ -232,7 +232,7 @@ class Running:
         elif outcome == "failed":
             self.sentence = "Failed"
         else:
-            self.sentence = _outcome(result)
+            self.sentence = _outcome(result, outcome)
         self._unfinished = [u for u in self._unfinished if not u.result.is_complete]
         self._current = self._source = None
         self.progress = (0, 0)
@@ -274,15 +274,14 @@ def describe_time_left(seconds: float) -> str:
     return f"about {seconds / 3600:.1f} h left"
 
 
-def _outcome(result: Result | None) -> str:
+def _outcome(result: Result | None, outcome: str) -> str:
     if result is None:
         return "Stopped before the first plane was done."
     if not result.is_complete:
-        n_planes = result.n_planes
-        return (
-            f"Stopped with {len(result.done)} of {n_planes} planes done; "
-            f"Run does the rest."
-        )
+        counts = f"{len(result.done)} of {result.n_planes} planes"
+        if outcome == "done":  # no more were asked for
+            return f"Done: {counts}, as asked for; Run can do all."
+        return f"Stopped with {counts} done; Run does the rest."
     shape = " × ".join(map(str, result.levels[0].shape))
     parts = [f"Done: {shape} px"]
     if result.plan.noise is not None:

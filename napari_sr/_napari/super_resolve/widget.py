@@ -110,8 +110,7 @@ class SuperResolve(Panel):
         self.stop_button = button("Stop", self.stop)
         self.bar, self.status = bar(), text()
         # Room for two lines from the start, so that nothing jumps.
-        two_lines = 2 * self.status.native.fontMetrics().lineSpacing() + 4
-        self.status.native.setMinimumHeight(two_lines)
+        self.status.least = 2
         self.save_result_button = button("Save result …", self.save_result)
         self.undo_button = button("Undo run", self.undo)
         self.copy_button = button("Copy as Python", self.copy_as_python)
@@ -333,7 +332,9 @@ class SuperResolve(Panel):
             self._say(running.sentence)
         if not running.is_on:
             asked = self._ask_for_run(self._say)
-            self._offer_run(running.missing_of(asked[1]) if asked else 0)
+            is_one = self.choices.planes.value == IN_VIEW
+            n_missing = running.missing_of(asked[1]) if asked and not is_one else 0
+            self._offer_run(n_missing)
 
     def _offer_run(self, n_missing: int) -> None:
         """Say what Run does: everything, or what is missing."""
@@ -343,7 +344,7 @@ class SuperResolve(Panel):
         self.run_button.tooltip = (
             f"Do the {n_missing} planes that are missing, into the same layer."
             if n_missing
-            else "Super-resolve all planes; they appear as they are done."
+            else "Super-resolve what is chosen; planes appear as they are done."
         )
 
     def _connect(self) -> None:

@@ -102,8 +102,8 @@ def voxel_in_words(stack: Stack, factor: int, settings: UpscaleSettings) -> str:
     before = [stack.axes[place], *stack.axes[-2:]]
     if not asked:
         return (
-            f"Voxels of {size_in_words(before)} become {ratio:.3g} times as long as "
-            f"wide: finer in the plane alone."
+            f"Finer in the plane alone, voxels of {size_in_words(before)} become "
+            f"{ratio:.3g} times as long as wide."
             if ratio > _NOT_AT_ALL
             else ""
         )
