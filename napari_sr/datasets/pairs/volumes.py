@@ -15,6 +15,7 @@ import numpy as np
 from skimage.feature import match_template
 
 from napari_sr.datasets.pairs.names import PairError
+from napari_sr.image.sampling import means_between
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,15 +190,5 @@ def _means(
     """
     result: NDArray = volume
     for axis, (t, begin, n) in enumerate(zip(times, start, counts, strict=True)):
-        edges = (begin + np.arange(n + 1)) * t
-        lines = np.moveaxis(result, axis, -1).astype(np.float64)
-        sums = np.concatenate(
-            [np.zeros((*lines.shape[:-1], 1)), np.cumsum(lines, axis=-1)], axis=-1
-        )
-        inside = np.clip(edges, 0, lines.shape[-1])
-        low = np.minimum(inside.astype(int), lines.shape[-1] - 1)
-        at_edges = sums[..., low] + (inside - low) * lines[..., low]
-        at_edges += np.minimum(edges, 0) * lines[..., :1]
-        at_edges += np.maximum(edges - lines.shape[-1], 0) * lines[..., -1:]
-        result = np.moveaxis(np.diff(at_edges, axis=-1) / t, -1, axis)
+        result = means_between(result, (begin + np.arange(n + 1)) * t, axis)
     return result.astype(np.float32)
