@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_sr.files.channel import Pick
     from napari_sr.image.stack import Stack
     from napari_sr.trust.assessment import Assessment
+    from napari_sr.trust.volume import VolumeAssessment
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,8 @@ def _opened(path: Path, channel: Pick | None) -> Stack:
 
 def _report(arguments: argparse.Namespace) -> int:
     from napari_sr.trust.report import check_form, write_report
+    from napari_sr.trust.report.volume import write_volume_report
+    from napari_sr.trust.volume import VolumeAssessment
 
     result: Path = arguments.result
     recording = arguments.recording or find_source(result)
@@ -67,7 +70,10 @@ def _report(arguments: argparse.Namespace) -> int:
     assessment = _assessed(*places, arguments.model, arguments.channel)
     say(assessment.as_markdown())
     for output in outputs:
-        say(write_report(assessment, output))
+        if isinstance(assessment, VolumeAssessment):
+            say(write_volume_report(assessment, output))
+        else:
+            say(write_report(assessment, output))
     return OK
 
 
@@ -77,9 +83,10 @@ def _assessed(
     reference: Path | None,
     model: str | None,
     channel: Pick | None,
-) -> Assessment:
-    """Assess behind a progress bar."""
+) -> Assessment | VolumeAssessment:
+    """Assess behind a progress bar; a result that is finer along z as a volume."""
     from napari_sr.trust.flow import assess_steps
+    from napari_sr.trust.volume import assess_volume_steps, axis_made_finer
 
     with ExitStack() as files:
         low, high, truth = (
@@ -88,5 +95,7 @@ def _assessed(
         )
         assert low is not None
         assert high is not None
+        if axis_made_finer(low, high) is not None:
+            return followed(assess_volume_steps(low, high, truth), "step")
         steps = assess_steps(low, high, truth, model)
         return followed(steps, "step")

@@ -186,3 +186,35 @@ def _stride(n_pixels: int, n_columns: int) -> int:
     while math.gcd(stride, n_columns) > 1:
         stride += 1
     return stride
+
+
+def means_between(
+    array: NDArray, edges: NDArray[np.float64], axis: int
+) -> NDArray[np.float64]:
+    """Average along an axis between places that may lie within pixels.
+
+    Parameters
+    ----------
+    array
+        Any axes; beyond its border it goes on as there.
+    edges
+        `(n + 1,)` rising, in pixels from the outer border of the first.
+    axis
+        Along which.
+
+    Returns
+    -------
+    ndarray
+        `n` means there, of what lies between each two edges.
+    """
+    lines = np.moveaxis(array, axis, -1).astype(np.float64)
+    n = lines.shape[-1]
+    sums = np.concatenate(
+        [np.zeros((*lines.shape[:-1], 1)), np.cumsum(lines, axis=-1)], axis=-1
+    )
+    inside = np.clip(edges, 0, n)
+    first = np.minimum(inside.astype(int), n - 1)
+    at_edges = sums[..., first] + (inside - first) * lines[..., first]
+    at_edges += np.minimum(edges, 0) * lines[..., :1]
+    at_edges += np.maximum(edges - n, 0) * lines[..., -1:]
+    return np.moveaxis(np.diff(at_edges, axis=-1) / np.diff(edges), -1, axis)

@@ -1,19 +1,22 @@
 """Finer along z: a volume → the same volume with more planes, by a model of the plane.
 
 XZ planes are super-resolved like any plane and binned back along x, YZ planes along y;
-the mean of both is finer along z alone. Where the model's factor is less than what is
-asked for, it is applied again; what is too fine then is averaged. This module alone
-knows that, and what a part of a volume depends on: a box with a margin on every side.
+the mean of both is finer along z alone. Where there is noise, each plane is averaged
+with the two beside it before, as far as they differ by noise. Where the model's factor
+is less than what is asked for, it is applied again; what is too fine then is averaged.
+This module alone knows that, and what a part of a volume depends on: a box with a
+margin on every side.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil, floor, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import correlate1d
 
 from napari_sr.image.intensity import NoiseLevel, fill_gaps, restore_gaps
 from napari_sr.image.regions import Region
@@ -208,9 +211,14 @@ def _refined(
     own = _within(slab.box, seen)
     low, gaps = volume[own], gaps[own]
     for number, each in enumerate(slab.passes):
-        settled = _turned_plan(plan, number)
-        xz = yield from _turned(volume, (1, 0, 2), each.kept, upscaler, settled)
-        yz = yield from _turned(volume, (2, 0, 1), each.kept, upscaler, settled)
+        made = []
+        for weight, order in zip(along.neighbours, ((1, 0, 2), (2, 0, 1)), strict=True):
+            beside = 0.0 if number else weight
+            settled = _turned_plan(plan, number, beside)
+            shown = _with_neighbours(volume, beside, order[0])
+            finer = yield from _turned(shown, order, each.kept, upscaler, settled)
+            made.append(finer)
+        xz, yz = made
         volume = np.float32(0.5) * (xz + yz)
     times = along.factor**along.n_passes
     volume = _agreeing_along_z(volume, low, plan)
@@ -231,6 +239,15 @@ def _recorded(
         if missing is not None:
             gaps[number] = missing
     return volume, gaps
+
+
+def _with_neighbours(volume: Volume, weight: float, across: int) -> Volume:
+    """Average each plane with the two beside it, of so much weight each."""
+    if not weight:
+        return volume
+    weights = (weight, 1 - 2 * weight, weight)
+    averaged: Volume = correlate1d(volume, weights, axis=across, mode="mirror")
+    return averaged
 
 
 def _turned(
@@ -338,10 +355,16 @@ def _in_plane(
             yield step.plane, step.n_clipped, step.n_repeated
 
 
-def _turned_plan(plan: Plan, number: int) -> Plan:
-    """Give the plan for XZ and YZ planes: the first pass has the recording's noise."""
+def _turned_plan(plan: Plan, number: int, weight: float = 0.0) -> Plan:
+    """Give the plan for XZ and YZ planes: the first pass has the recording's noise.
+
+    It is less where planes are averaged with those beside them, of so much weight each.
+    """
     along = _along(plan)
     noise = along.noise if number == 0 or along.noise is None else NoiseLevel()
+    if noise is not None and weight:
+        share = (1 - 2 * weight) ** 2 + 2 * weight**2
+        noise = replace(noise, gain=noise.gain * share, read=noise.read * share**0.5)
     return plan.model_copy(
         update={
             "z": None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import ceil, log, prod, sqrt
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_sr.device import (
@@ -28,7 +29,7 @@ from napari_sr.image.stack import StackError
 from napari_sr.image.tiling import plan_tiles
 from napari_sr.image.units import convert
 from napari_sr.instrument.noise import SIGNAL_RADIUS
-from napari_sr.metrics.along_z import blur_along_z
+from napari_sr.metrics.along_z import blur_along_z, middle_of
 from napari_sr.models.upscaler import Prepared
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ class AlongZ(BaseModel):
     consistency: Literal["auto", "mean", "off", "exact"]
     """Agreement of the volume with its recording, once it is binned along z again."""
 
+    neighbours: tuple[float, float] = (0.0, 0.0)
+    """Weights of each of the two planes beside an XZ and a YZ plane, which the network
+    sees averaged: noise is less then, and differs from plane to plane."""
     note: str = ""
     """Why more planes show no more detail, where they do not."""
 
@@ -293,8 +297,33 @@ def _along_z(
         noise=noise,
         reach=upscaler.reach,
         consistency=consistency,
+        neighbours=_neighbours(stack, axis, noise),
         note=blur_along_z(stack, axis),
     )
+
+
+def _neighbours(
+    stack: Stack, axis: int, noise: NoiseLevel | None
+) -> tuple[float, float]:
+    """Weigh the planes beside XZ and YZ planes by how much of a difference is noise.
+
+    Least squares takes twice the variance of the noise over the mean square of the
+    second difference, at most 1/3; that is squared, since an estimate of the noise may
+    hold some of the specimen, where the difference is not noise alone. Noise of which
+    neighbours hold the same is not averaged out.
+    """
+    if noise is None or noise.correlation or not (noise.gain or noise.read):
+        return 0.0, 0.0
+    volume = middle_of(stack, axis)[0].astype(np.float64)
+    light = np.maximum(volume - noise.offset, 0)
+    variance = float(np.mean(noise.gain * light + noise.read**2))
+    weights = []
+    for across in (1, 2):
+        second = np.diff(volume, 2, axis=across)
+        square = float(np.mean(second**2)) if second.size else 0.0
+        share = 1.0 if square == 0 else min(1.0, 6 * variance / square)
+        weights.append(share**2 / 3)
+    return weights[0], weights[1]
 
 
 def _pixel_type(stack: Stack, wanted: PixelType) -> tuple[str, str]:

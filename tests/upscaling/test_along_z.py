@@ -262,3 +262,50 @@ def test_where_nothing_would_become_finer_it_is_said():
 def test_an_interval_of_a_volume_is_refused():
     with pytest.raises(ValueError, match="leave z out"):
         sr.upscale_with_interval(smooth(), "general-x2", z=2)
+
+
+# -- Neighbouring planes -----------------------------------------------------------
+
+
+def noisy_plan(volume, noise, **more):
+    settings = UpscaleSettings(z=2, factor=1, device="cpu", noise=noise, **more)
+    return make_plan(Stack.from_array(volume), tiny_fast(), settings)
+
+
+def test_planes_are_averaged_by_how_much_of_a_difference_is_noise():
+    random, level = np.random.default_rng(0), sr.NoiseLevel(read=20)
+    noise = random.normal(0, 20, (20, 40, 48))
+    only_noise = (2000 + noise).astype("float32")
+    weights = noisy_plan(only_noise, level).z.neighbours
+    assert weights == pytest.approx((1 / 3, 1 / 3), rel=0.05)
+    stripes = 200 * (np.arange(48) % 2)  # that differ from one YZ plane to the next
+    striped = only_noise + stripes.astype("float32")
+    across_y, across_x = noisy_plan(striped, level).z.neighbours
+    assert across_y == pytest.approx(1 / 3, rel=0.05)
+    expected = (6 * 20**2 / (6 * 20**2 + 400**2)) ** 2 / 3
+    assert across_x == pytest.approx(expected, rel=0.1)
+    for none in (sr.NoiseLevel(), sr.NoiseLevel(read=20, correlation=0.7)):
+        assert noisy_plan(only_noise, none).z.neighbours == (0, 0)
+    plan = make_plan(Stack.from_array(smooth()), CUBIC, UpscaleSettings(z=2))
+    assert plan.z.neighbours == (0, 0)
+
+
+def test_the_network_is_told_the_noise_that_is_left(monkeypatch):
+    told = []
+    model = tiny_fast()
+    as_it_is = type(model).inputs
+
+    def inputs(self, plane, intensity, prepared):
+        told.append((prepared.noise, plane.std().item()))
+        return as_it_is(self, plane, intensity, prepared)
+
+    monkeypatch.setattr(type(model), "inputs", inputs)
+    random = np.random.default_rng(0)
+    array = (2000 + random.normal(0, 20, (24, 40, 48))).astype("float32")
+    options = {"z": 4, "factor": 1, "noise": sr.NoiseLevel(read=20)}
+    sr.upscale(array, model, intensity_range=(0, 4000), consistency="off", **options)
+    inner = [*told[1:39], *told[41:87]]  # but the outermost, with one beside them
+    for read, seen in [(noise.read, seen * 4000) for noise, seen in inner]:
+        assert read == pytest.approx(20 / np.sqrt(3), rel=0.05)
+        assert seen == pytest.approx(read, rel=0.25)
+    assert all(noise == sr.NoiseLevel() for noise, _ in told[40 + 48 :])

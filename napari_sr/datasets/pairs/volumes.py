@@ -1,0 +1,194 @@
+"""A coarse and a fine volume of one specimen → planes of both that show the same slabs.
+
+This module alone knows how volumes are found in each other: the fine one is binned to
+the voxels of the coarse one, looked for in it, and moved until the differences are
+least. What is left between two planes, pairs of planes take care of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from skimage.feature import match_template
+
+from napari_sr.datasets.pairs.names import PairError
+from napari_sr.image.sampling import means_between
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Volume = NDArray[np.float32]
+    """`(z, y, x)` counts."""
+
+_CORE = 0.6
+"""Share of each side of the fine volume, in its middle, that is looked for: the rest
+may lie outside the coarse one."""
+_SMALLEST = 6
+"""Coarse voxels a side, of which a place can be told."""
+_ALIKE = 0.5
+"""Correlation below which two volumes are not taken for one specimen."""
+_STEPS, _STEP, _ENOUGH = 12, 0.25, 1e-3
+"""Of the search for the least difference, in coarse voxels."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumePair:
+    """Two volumes of one specimen, plane by plane."""
+
+    low: Volume
+    """`(z, y, x)` of the coarse volume, where the fine one is."""
+    high: Volume
+    """`(z, factor·y, factor·x)` of the fine one: thick planes at the same places."""
+    place: tuple[float, float, float]
+    """Of the first corner of the fine volume, in coarse voxels from that of the coarse.
+    """
+    correlation: float
+    """Of both, on the coarse voxels."""
+
+
+def match_volumes(
+    low: NDArray, high: NDArray, ratio: Sequence[float] | None = None
+) -> VolumePair:
+    """Find a fine volume in a coarse one, and give planes that show the same.
+
+    Parameters
+    ----------
+    low
+        `(z, y, x)` counts of the coarse volume.
+    high
+        `(z, y, x)` counts of the fine one, of all of the specimen or a part; in any
+        scale of counts, since pairs of planes are brought to one.
+    ratio
+        Fine voxels for each coarse one, along z, y and x; that of the shapes when not
+        given, which is right where both show the same.
+
+    Returns
+    -------
+    VolumePair
+        Its planes are `low_images` and `images` of a training.
+
+    Raises
+    ------
+    PairError
+        If they do not show one specimen, or less than a few voxels of it.
+    """
+    low, high = (np.asarray(volume, np.float32) for volume in (low, high))
+    if low.ndim != 3 or high.ndim != 3:
+        raise PairError(
+            f"Two volumes (z, y, x) are expected, but {low.ndim} and {high.ndim} axes "
+            f"came. Give one channel and one time."
+        )
+    shapes = zip(high.shape, low.shape, strict=True)
+    times = [h / n for h, n in shapes] if ratio is None else list(map(float, ratio))
+    if len(times) != 3 or min(times) < 1 or round(min(times[1:])) < 2:
+        raise PairError(
+            f"The fine volume has {' x '.join(f'{t:.3g}' for t in times)} voxels for "
+            f"each of the coarse one, of which at least 2 in the plane are expected. "
+            f"Give the ratio along z, y and x."
+        )
+    place, correlation = _placed(low, high, times)
+    if correlation < _ALIKE:
+        raise PairError(
+            f"The fine volume is like the coarse one at no place (correlation "
+            f"{correlation:.2f}). Check that both show one specimen, turned alike."
+        )
+    return _cut(low, high, times, place, correlation)
+
+
+def _placed(
+    low: Volume, high: Volume, times: Sequence[float]
+) -> tuple[NDArray[np.float64], float]:
+    """Find the first corner of the fine volume, to a fraction of a coarse voxel."""
+    n_own = [floor(side / t + 1e-9) for side, t in zip(high.shape, times, strict=True)]
+    margins = [floor(n * (1 - _CORE) / 2) for n in n_own]
+    inner = [
+        min(n - 2 * m, side)
+        for n, m, side in zip(n_own, margins, low.shape, strict=True)
+    ]
+    if min(inner) < _SMALLEST:
+        raise PairError(
+            f"Of the fine volume {' x '.join(map(str, n_own))} coarse voxels are left; "
+            f"at least {ceil(_SMALLEST / _CORE)} a side are needed to find it."
+        )
+    core = _means(high, times, np.array(margins, np.float64), inner)
+    scores = match_template(low, core)  # type: ignore[no-untyped-call]
+    best = np.unravel_index(int(np.argmax(scores)), scores.shape)
+    part = low[tuple(slice(b, b + n) for b, n in zip(best, inner, strict=True))]
+    shift = np.zeros(3)  # of the core in the fine volume, from where it was cut
+    for _ in range(_STEPS):
+        moved = [
+            _means(high, times, margins + shift + _STEP * direction, inner)
+            for direction in (np.zeros(3), *np.eye(3), *-np.eye(3))
+        ]
+        slopes = [(moved[1 + a] - moved[4 + a]) / (2 * _STEP) for a in range(3)]
+        columns = np.stack(
+            [moved[0], np.ones_like(part), *slopes], axis=-1, dtype=np.float64
+        )
+        found, *_ = np.linalg.lstsq(columns.reshape(-1, 5), part.ravel(), rcond=None)
+        change = np.clip(found[2:] / (found[0] or 1.0), -0.5, 0.5)
+        shift = np.clip(shift + change, -1.5, 1.5)
+        if np.abs(change).max() < _ENOUGH:
+            break
+    core = _means(high, times, margins + shift, inner)
+    correlation = float(np.corrcoef(core.ravel(), part.ravel())[0, 1])
+    return np.array(best) - margins - shift, np.nan_to_num(correlation)
+
+
+def _cut(
+    low: Volume,
+    high: Volume,
+    times: Sequence[float],
+    place: NDArray[np.float64],
+    correlation: float,
+) -> VolumePair:
+    """Take the coarse voxels that the fine volume covers wholly, and the fine ones."""
+    first = [max(0, ceil(at - 1e-6)) for at in place]
+    ends = [
+        min(n, floor(at + side / t + 1e-6))
+        for n, at, side, t in zip(low.shape, place, high.shape, times, strict=True)
+    ]
+    if min(e - f for f, e in zip(first, ends, strict=True)) < 2:
+        raise PairError(
+            "The fine volume covers no two voxels of the coarse one along each axis. "
+            "Give volumes that share more."
+        )
+    factor = round(min(times[1:]))
+    fine = (1, factor, factor)
+    starts = (np.array(first) - place) * fine
+    counts = [(e - f) * n for f, e, n in zip(first, ends, fine, strict=True)]
+    planes = _means(
+        high, [t / n for t, n in zip(times, fine, strict=True)], starts, counts
+    )
+    part = low[tuple(slice(f, e) for f, e in zip(first, ends, strict=True))]
+    z, y, x = map(float, place)
+    return VolumePair(part, planes, (z, y, x), correlation)
+
+
+def _means(
+    volume: Volume,
+    times: Sequence[float],
+    start: NDArray[np.float64],
+    counts: Sequence[int],
+) -> Volume:
+    """Average to voxels so many times larger, from a place that may lie between.
+
+    Parameters
+    ----------
+    volume
+        The fine one; beyond its border it goes on as there.
+    times
+        Its voxels for each of the result, along each axis.
+    start
+        Of the first, in voxels of the result.
+    counts
+        How many there are to be.
+    """
+    result: NDArray = volume
+    for axis, (t, begin, n) in enumerate(zip(times, start, counts, strict=True)):
+        result = means_between(result, (begin + np.arange(n + 1)) * t, axis)
+    return result.astype(np.float32)
