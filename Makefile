@@ -14,7 +14,7 @@ MAY_INSTALL = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
   && { [ -e /.dockerenv ] || [ -e /run/.containerenv ] || [ -n "$$container$$CI" ]; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo napari test test-all test-under-load system-deps lint bench chaos evaluate screenshots sample-data clean
+.PHONY: help docs install demo napari test test-all test-under-load system-deps lint bench chaos evaluate screenshots sample-data clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,10 @@ screenshots: install  ## Take the pictures of the widgets again; needs a screen,
 	$(BIN)/python -m tools.screenshots.fine_tune
 	$(BIN)/python -m tools.screenshots.other_widgets
 	$(BIN)/python -m tools.screenshots.panels docs/screenshots/panels
+
+docs: install  ## Build the site: build/site/index.html; a warning is an error
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build
 
 sample-data: install  ## Write the sample data again
 	$(BIN)/napari-sr samples sample_data

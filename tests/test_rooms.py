@@ -21,7 +21,7 @@ HELP = """
 import runpy, sys
 sys.argv = ["napari-sr", "--help"]
 try:
-    runpy.run_module("napari_sr.cli", run_name="__main__", alter_sys=True)
+    runpy.run_module("napari_sr", run_name="__main__", alter_sys=True)
 except SystemExit as leaving:
     assert not leaving.code, leaving.code
 """
@@ -78,7 +78,7 @@ def test_opening_a_widget_loads_no_torch(code):
 
 def test_the_help_names_every_command():
     done = subprocess.run(
-        [sys.executable, "-m", "napari_sr.cli", "--help"],
+        [sys.executable, "-m", "napari_sr", "--help"],
         capture_output=True,
         text=True,
         check=False,

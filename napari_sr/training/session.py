@@ -31,10 +31,11 @@ from napari_sr.training.self_supervised import (
     coarser_images,
     fields_of,
     is_correlated,
+    is_known,
     with_noise_of,
 )
 from napari_sr.training.validation import held_out, held_out_pairs
-from napari_sr.training.verdict import Verdict, judge, recommended_dial
+from napari_sr.training.verdict import KNOWN, Verdict, judge, recommended_dial
 
 if TYPE_CHECKING:
     import os
@@ -118,6 +119,7 @@ class Training:
         """What was found about the images: sentences for a person."""
         self.estimator: Weights | None = None
         self._unseen: list[Field] = []
+        self._is_known = False
         if recordings_only:
             self._take_recordings(images, low_images, judged_by)
         elif low_images is None:
@@ -227,6 +229,9 @@ class Training:
         """
         other = load_trained(FINDS_CORRELATION, "lend its estimator").noise_estimator
         found = fields_of(images, other)
+        self._is_known = is_known(base, self.settings.instrument, found)
+        if self._is_known:
+            self.notes.append(f"{base.name} {KNOWN}")
         if is_correlated(found):
             self.estimator = other.state_dict()
             return other, found
@@ -395,7 +400,7 @@ class Training:
                 self.settings,
                 [estimate([field.low[0, 0]]) for field in self._unseen],
             )
-            verdict = replace(verdict, agreement=agrees)
+            verdict = replace(verdict, agreement=agrees, is_known=self._is_known)
         return SRModel(self._card(verdict, network, dial), _on_cpu(parts))
 
     def _dial(

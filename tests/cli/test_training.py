@@ -198,7 +198,7 @@ def test_a_recipe_that_is_not_understood_is_refused(here, capsys):
 
 def started(*more):
     """Run the command on its own, until it has written a checkpoint."""
-    command = [sys.executable, "-m", "napari_sr.cli", *more]
+    command = [sys.executable, "-m", "napari_sr", *more]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

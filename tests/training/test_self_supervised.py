@@ -234,6 +234,19 @@ def test_recordings_alone_teach_a_blur_that_the_base_does_not_know(blurred):
     assert decibels(model) > decibels(base) + 0.5
 
 
+def test_recordings_that_the_base_was_trained_for_teach_nothing(blurred):
+    _, low = blurred
+    settings = sr.settings_for(
+        "general-x2", iterations=1, batch=2, patch=16, device="cpu"
+    )
+
+    training = Training(low, settings, base="general-x2", recordings_only=True)
+    list(training)
+
+    assert any("was trained for such recordings" in note for note in training.notes)
+    assert not training.model.card.is_better
+
+
 def test_it_goes_on_from_a_checkpoint_to_the_same_weights(tmp_path):
     arrays = [noisy(300, seed=seed) for seed in range(3)]
     base = tiny_fast()

@@ -1,4 +1,4 @@
-"""`python -m napari_sr.cli`."""
+"""`python -m napari_sr`."""
 
 import sys
 
