@@ -255,7 +255,8 @@ def record(
     if sharp.shape[-1] % factors[1] or sharp.shape[-2] % factors[0]:
         raise ValueError(
             f"Sharp images of {tuple(sharp.shape[-2:])} pixels cannot be binned "
-            f"{factors[0]} × {factors[1]}. Crop them to multiples of that."
+            f"{factors[0]} × {factors[1]}. Crop them to multiples of {factors[0]} and "
+            f"{factors[1]}."
         )
     gain, read, offset = map(torch.as_tensor, (gain, read, offset))
     if (gain < 0).any() or (read < 0).any() or psf_sigma < 0:

@@ -55,7 +55,8 @@ def blur_along_z(stack: Stack, axis: int) -> str:
         return ""
     return (
         f"along z it holds {share:.1%} of the fine detail that its planes hold, so its "
-        f"blur is far longer than its step, and more planes show no more detail"
+        f"blur is far longer than its step, and more planes show no more detail "
+        f"(finetune --for-z learns to undo it)"
     )
 
 

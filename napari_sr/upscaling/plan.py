@@ -298,7 +298,7 @@ def _along_z(
         reach=upscaler.reach,
         consistency=consistency,
         neighbours=_neighbours(stack, axis, noise),
-        note=blur_along_z(stack, axis),
+        note="" if upscaler.undoes_blur_along_z else blur_along_z(stack, axis),
     )
 
 

@@ -438,6 +438,8 @@ def test_what_undoes_a_blur_along_z_need_not_agree_with_the_recording():
         plan = make_plan(volume(), model, settings)
         expected = make_plan(volume(), base, settings).z.consistency
         assert plan.z.consistency == ("off" if agreement == "off" else expected)
+        thin = make_plan(volume(blur=12), model, settings).z.note
+        assert bool(thin) == (blur == 0)  # it undoes that
         exact = settings.model_copy(update={"consistency": "exact"})
         assert make_plan(volume(), model, exact).z.consistency == "exact"
 
