@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from inspect import cleandoc
 from itertools import pairwise
 from typing import Any
+from weakref import WeakMethod
 
 from magicgui.application import use_app
 from magicgui.widgets import Label, PushButton, Widget
@@ -514,6 +515,20 @@ def _let_narrow(widget: QWidget, arrange: Callable[[], object]) -> None:
     widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     _Watching(widget, QEvent.Type.Resize, arrange)
     _Watching(widget, QEvent.Type.LayoutRequest, arrange)  # as when fonts change
+
+
+def weakly(act: Callable[..., object]) -> Callable[..., object]:
+    """Give a method to Qt so that Qt does not keep alive whose method it is.
+
+    PySide keeps functions as long as what they are connected to, which the panel holds.
+    """
+    known = WeakMethod(act)
+
+    def call(*args: object) -> object:
+        method = known()
+        return None if method is None else method(*args)
+
+    return call
 
 
 def when(widget: QWidget, kind: QEvent.Type, act: Callable[[], object]) -> None:
