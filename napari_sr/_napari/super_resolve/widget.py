@@ -77,7 +77,7 @@ class SuperResolve(Panel):
             self._say,
             self._end_preview,
         )
-        self.choices = Choices(napari_viewer, self._noise_found)
+        self.choices = Choices(napari_viewer, weakly(self._noise_found))
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
