@@ -25,7 +25,7 @@ from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import FACTORS
-from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text
+from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text, weakly
 from napari_sr.settings import explain
 
 NOT_READY = "Choose recordings and a folder for the results."
@@ -60,8 +60,8 @@ class Batch(Panel):
         self.put(self.explanation)
         self.end(stretch=0)
         self.form.changed.connect(self._refresh)
-        self.list.chosen.connect(self._open)
-        self.list.explained.connect(self._tell)
+        self.list.chosen.connect(weakly(self._open))
+        self.list.explained.connect(weakly(self._tell))
         when_closed(self.native, self._background.leave)
         self._refresh()
 

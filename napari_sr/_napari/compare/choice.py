@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import guess_sharper, is_result
 from napari_sr._napari.parts.model_choice import FactorChoice
-from napari_sr._napari.parts.panel import Choice
+from napari_sr._napari.parts.panel import Choice, weakly
 from napari_sr._napari.parts.tables import TickList
 from napari_sr._napari.quality.choice import NO_REFERENCE, LayersForm
 from napari_sr.catalogue.lookup import list_cards
@@ -53,7 +53,7 @@ class CompareChoice(LayersForm):
         self._offer_methods()
         self.recording.changed.connect(self._guess)
         self.factor.changed.connect(self._on_factor)
-        self.methods.itemChanged.connect(lambda _: self.changed.emit(self))
+        self.methods.itemChanged.connect(weakly(self._on_ticked))
 
     @property
     def named(self) -> list[Named]:
@@ -97,6 +97,9 @@ class CompareChoice(LayersForm):
                 return layer
         selected = self._viewer.layers.selection.active
         return selected if selected in recorded else next(iter(recorded), None)
+
+    def _on_ticked(self, _item: object) -> None:
+        self.changed.emit(self)
 
     def _on_factor(self) -> None:
         self._offer_methods()

@@ -18,7 +18,7 @@ from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
 from napari_sr._napari.parts.findings import Findings
 from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.messages import ask_and_write
-from napari_sr._napari.parts.panel import Buttons, button
+from napari_sr._napari.parts.panel import Buttons, button, weakly
 from napari_sr._napari.parts.preferences import preferred_settings
 from napari_sr._napari.parts.tables import share_room, show_rows
 from napari_sr.metrics.descriptions import FIGURES, as_text
@@ -61,7 +61,7 @@ class Compare(Findings):
         self.save_button = button("Save sheet …", self.save)
         self._afterwards = (self.save_button,)
         super().__init__(napari_viewer, CompareChoice(napari_viewer))
-        self.grid.opened.connect(self.add_layer)
+        self.grid.opened.connect(weakly(self.add_layer))
 
     def save(self) -> None:
         """Write a picture, what is in sight enlarged, and all figures as CSV beside."""

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import refresh_pickers
-from napari_sr._napari.parts.panel import Buttons, Panel, button, when
+from napari_sr._napari.parts.panel import Buttons, Panel, button, weakly, when
 from napari_sr._napari.parts.tables import TABLE_STYLE, fit_height, plain_table
 from napari_sr._napari.parts.worker import once
 from napari_sr.catalogue.lookup import list_entries, model_folder
@@ -57,7 +57,7 @@ class Models(Panel):
         self._entries: list[Entry] = []
         self.table = plain_table(COLUMNS, widest=(1,))
         # A long name must leave room for the domain.
-        when(self.table, QEvent.Type.FontChange, self._limit)
+        when(self.table, QEvent.Type.FontChange, weakly(self._limit))
         self._limit()
         self.table.setAccessibleName("Models")
         self.card = QTextBrowser()
@@ -186,7 +186,7 @@ class Models(Panel):
         )
 
     def _connect(self) -> None:
-        self.table.currentCellChanged.connect(lambda *_: self._show_card())
+        self.table.itemSelectionChanged.connect(weakly(self._show_card))
         when_closed(self.native, self._background.leave)
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from inspect import cleandoc
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakMethod
 
 from magicgui.application import use_app
 from magicgui.widgets import Label, PushButton, Widget
@@ -43,6 +44,7 @@ from qtpy.QtWidgets import (
 from napari_sr._napari.parts.numbers import take_either_point
 from napari_sr._napari.parts.section import Section
 
+T = TypeVar("T")
 TEXT_MARGIN = 8
 """Pixels that napari's themes leave beside the text of a combo box."""
 USUAL_WIDTH, LEAST_WIDTH = 310, 220
@@ -368,6 +370,14 @@ class Panel(_Group):
                     return found
         return object.__getattribute__(self, name)
 
+    def insert(self, key: int, widget: Widget) -> None:
+        """Put a widget into its place; the panel itself has no value to be changed.
+
+        magicgui would connect it by a function that keeps the panel alive as long as
+        the widget, which is for ever where PySide keeps a slider.
+        """
+        self._insert_widget(key, widget)
+
     def fold(self, title: str, form: Form, *, is_open: bool = False) -> Section:
         """Make a section of a form, to be put where it belongs."""
         self._folded.append(form)
@@ -495,6 +505,8 @@ def show_progress(bar: QProgressBar, done: int, total: int) -> None:
 class _Watching(QObject):
     """Has something done at events of a kind."""
 
+    _kind: QEvent.Type | None = None  # as PySide has it while all is destroyed
+
     def __init__(
         self, widget: QWidget, kind: QEvent.Type, act: Callable[[], object]
     ) -> None:
@@ -514,6 +526,20 @@ def _let_narrow(widget: QWidget, arrange: Callable[[], object]) -> None:
     widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     _Watching(widget, QEvent.Type.Resize, arrange)
     _Watching(widget, QEvent.Type.LayoutRequest, arrange)  # as when fonts change
+
+
+def weakly(act: Callable[..., T]) -> Callable[..., T | None]:
+    """Give a method to Qt so that Qt does not keep alive whose method it is.
+
+    PySide keeps functions as long as what they are connected to, which the panel holds.
+    """
+    known = WeakMethod(act)
+
+    def call(*args: object) -> T | None:
+        method = known()
+        return None if method is None else method(*args)
+
+    return call
 
 
 def when(widget: QWidget, kind: QEvent.Type, act: Callable[[], object]) -> None:

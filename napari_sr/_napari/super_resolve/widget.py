@@ -32,6 +32,7 @@ from napari_sr._napari.parts.panel import (
     button,
     show_progress,
     text,
+    weakly,
     when,
 )
 from napari_sr._napari.parts.preferences import preferences
@@ -76,7 +77,7 @@ class SuperResolve(Panel):
             self._say,
             self._end_preview,
         )
-        self.choices = Choices(napari_viewer, self._noise_found)
+        self.choices = Choices(napari_viewer, weakly(self._noise_found))
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
@@ -349,16 +350,16 @@ class SuperResolve(Panel):
 
     def _connect(self) -> None:
         self.choices.changed.connect(self._on_changed)
-        self.preview_button.native.toggled.connect(self._switch_preview)
+        self.preview_button.native.toggled.connect(weakly(self._switch_preview))
         before = self.before_button.native
-        before.pressed.connect(lambda: self._preview.hold(True))
-        before.released.connect(lambda: self._preview.hold(False))
+        before.pressed.connect(partial(weakly(self._preview.hold), True))
+        before.released.connect(partial(weakly(self._preview.hold), False))
         self.curtain.changed.connect(self._preview.set_curtain)
-        self._look_timer.timeout.connect(self._look)
+        self._look_timer.timeout.connect(weakly(self._look))
         when(self.native, QEvent.Type.Show, self._look_timer.start)
-        when(self.native, QEvent.Type.Show, self._guard)
+        when(self.native, QEvent.Type.Show, weakly(self._guard))
         # Meanwhile the view may be another one, or a rectangle drawn.
-        when(self.native, QEvent.Type.Enter, self._refresh)
+        when(self.native, QEvent.Type.Enter, weakly(self._refresh))
         # A file is written.
         parts = (self._preview, self._running, self._looking, self.choices)
         when_closed(self.native, partial(_leave, parts))
