@@ -459,8 +459,7 @@ class Words(Label):
         label.setAlignment(Qt.AlignmentFlag.AlignTop)
         # However long a word, it does not widen the panel.
         label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        for kind in (QEvent.Type.Resize, QEvent.Type.FontChange):
-            _Watching(label, kind, self._fit_height)
+        when(label, QEvent.Type.Resize, weakly(self._fit_height))
 
     def set_value(self, value: Any) -> None:  # noqa: ANN401
         """Say something else."""
