@@ -9,6 +9,7 @@ from the console: `widget.model.value = "general-x2"; widget.run()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from inspect import cleandoc
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from magicgui.widgets.bases import (
     CategoricalWidget,
     ContainerWidget,
 )
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QBoxLayout,
@@ -536,7 +537,12 @@ def weakly(act: Callable[..., T]) -> Callable[..., T | None]:
 
     def call(*args: object) -> T | None:
         method = known()
-        return None if method is None else method(*args)
+        if method is None:
+            return None
+        # An owner that is let go in here would be destroyed in the middle of its own
+        # signal, which Qt does not survive: it is kept until all that is over.
+        QTimer.singleShot(0, partial(id, method.__self__))
+        return method(*args)
 
     return call
 
