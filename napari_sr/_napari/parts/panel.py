@@ -541,7 +541,7 @@ def weakly(act: Callable[..., T]) -> Callable[..., T | None]:
             return None
         # An owner that is let go in here would be destroyed in the middle of its own
         # signal, which Qt does not survive: it is kept until all that is over.
-        QTimer.singleShot(0, partial(id, method.__self__))
+        QTimer.singleShot(0, partial(id, getattr(method, "__self__", None)))
         return method(*args)
 
     return call
