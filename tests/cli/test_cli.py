@@ -699,6 +699,15 @@ def interrupted_in_a_destructor(*_):
     return 0
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C is heard, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
     "begun", [interrupted_while_loaded, interrupted_in_a_destructor]
 )
