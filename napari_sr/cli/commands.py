@@ -69,9 +69,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, ValidationError):
         _complain(explain(error, "--"))
         return MISUSED
-    if isinstance(
-        error, ValueError | OSError | RuntimeError | MemoryError | ImportError
-    ):
+    if isinstance(error, _MAY_HAPPEN):
         _complain(str(error) or type(error).__name__)
         return FAILED
     raise error

@@ -127,6 +127,8 @@ def _finetune(arguments: argparse.Namespace) -> int:
         arguments.misuse(
             "--recordings-only goes without --low, --recordings and --for-z"
         )
+    if arguments.psf_sigma is not None and arguments.low:
+        arguments.misuse("--low shows the blur itself: leave out --psf-sigma")
 
     def begin(checkpoint: Path) -> Training:
         from napari_sr.training.presets import settings_for

@@ -153,6 +153,13 @@ def test_sharp_images_or_recordings_alone(words, here, capsys):
     assert names() == ["sharp"]
 
 
+def test_a_known_blur_is_not_ignored_beside_pairs(here, capsys):
+    with pytest.raises(SystemExit) as ended:
+        tune("--low", "sharp", "--psf-sigma", "1.5")
+    assert ended.value.code == 2
+    assert "leave out --psf-sigma" in capsys.readouterr().err
+
+
 def test_an_existing_model_is_kept_unless_asked_otherwise(here, capsys):
     path = here / "mine.safetensors"
     path.write_bytes(b"precious")
