@@ -12,7 +12,6 @@ result of one, recorded again, is compared with the other.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -50,8 +49,8 @@ SCALE = 1.5
 """Pixel of what stands for a sharp image, in those of a result: at 1 it holds the blur
 of the base's result, from 2 on its structures are smaller beside a pixel than those of
 the recordings, so that noise was kept for detail (0.4 dB lost on nuclei)."""
-SMALLEST = 16
-"""Side of what is seen coarser, in its pixels."""
+SMALLEST = 12
+"""Side of a recording that can be seen coarser, and whose parts can be compared."""
 _WIDER = 1.4
 """By how much more and less noise is simulated than was found: estimates are that far
 off."""
@@ -96,10 +95,21 @@ def fields_of(
         Recordings in network range.
     estimator
         Of noise.
+
+    Raises
+    ------
+    ValueError
+        If all of them are too small to be seen coarser, and compared.
     """
     chosen = [images[number] for number in evenly_spread(len(images), N_FIELDS)]
     n_each = max(1, N_FIELDS // len(chosen))
     parts = [part for image in chosen for part in _parts_of(image, n_each)]
+    parts = [part for part in parts if min(part.shape) >= SMALLEST]
+    if not parts:
+        raise ValueError(
+            f"Recordings to learn from alone, and what is kept back of them, are at "
+            f"least {SMALLEST} × {SMALLEST} pixels. Give larger ones, or more."
+        )
     found = []
     for part in parts:
         low = torch.from_numpy(np.ascontiguousarray(part[:, :], np.float32))
@@ -139,34 +149,22 @@ def coarser_images(
     -------
     list of SharpImage
         In network range, of the same stacks as the recordings.
-
-    Raises
-    ------
-    ValueError
-        If the recordings are too small to be seen coarser.
     """
     images = []
     for field in fields:
         result = super_resolved(network, field.seen(factor))
         sides = [round(side / SCALE) for side in result.shape[-2:]]
-        if min(sides) >= SMALLEST:
-            plane = functional.interpolate(result, sides, mode="area")[0, 0].numpy()
-            of = field.image
-            images.append(
-                SharpImage(
-                    name=f"{of.name}, seen coarser",
-                    stack=of.stack,
-                    depth=of.depth,
-                    shape=(sides[0], sides[1]),
-                    intensity=IntensityRange(0.0, 1.0),
-                    read=partial(FilledPlane, plane, None),
-                )
+        plane = functional.interpolate(result, sides, mode="area")[0, 0].numpy()
+        of = field.image
+        images.append(
+            SharpImage(
+                name=f"{of.name}, seen coarser",
+                stack=of.stack,
+                depth=of.depth,
+                shape=(sides[0], sides[1]),
+                intensity=IntensityRange(0.0, 1.0),
+                read=partial(FilledPlane, plane, None),
             )
-    if not images:
-        least = math.ceil(SMALLEST * SCALE / factor)
-        raise ValueError(
-            f"Recordings to learn from alone, and what is kept back of them, are at "
-            f"least {least} × {least} pixels. Give larger ones, or more."
         )
     return images
 
@@ -177,13 +175,13 @@ def with_noise_of(fields: Sequence[Field], instrument: Instrument) -> Instrument
     Parameters
     ----------
     fields
-        Parts of recordings; their noise by an estimator that knows correlated noise.
+        Parts of recordings, with their noise.
     instrument
         Whose blur is kept.
     """
     gains = [field.noise.gain for field in fields]
     reads = [field.noise.read for field in fields]
-    correlation = float(np.median([field.noise.correlation for field in fields]))
+    correlation = _correlation_of(fields)
     most = max(gains) * _WIDER
     photons = None
     if most > 1 / _MOST_PHOTONS:
@@ -238,7 +236,11 @@ def is_correlated(fields: Sequence[Field]) -> bool:
     fields
         Their noise by an estimator that knows correlated noise.
     """
-    return float(np.median([field.noise.correlation for field in fields])) > _WHITE
+    return _correlation_of(fields) > _WHITE
+
+
+def _correlation_of(fields: Sequence[Field]) -> float:
+    return float(np.median([field.noise.correlation for field in fields]))
 
 
 @torch.inference_mode()

@@ -74,10 +74,14 @@ def test_of_large_and_of_many_recordings_parts_are_taken():
 
 
 def test_recordings_that_are_too_small_are_refused():
-    found = fields(noisy(9, (11, 200)), estimator=Finds(NoiseLevel()))
-
     with pytest.raises(ValueError, match=r"least 12 × 12"):
-        coarser_images(found, tiny_fast().network, 2)
+        fields(noisy(9, (11, 200)), estimator=Finds(NoiseLevel()))
+
+    mixed = fields(noisy(9, (8, 200)), noisy(9), estimator=Finds(NoiseLevel(read=0.01)))
+    network = tiny_fast().network
+    settings = TrainingSettings(instrument=Instrument())
+    assert len(mixed) == len(coarser_images(mixed, network, 2)) == 1
+    assert agreement(network, network, mixed, settings).mean == 0
 
 
 # ── the noise ───────────────────────────────────────────────────────────────────────
