@@ -112,7 +112,10 @@ def _views(found: VolumeAssessment | VolumeComparison) -> Figure:
     views = found.views
     low, high = np.percentile(views["XZ"]["recording"], (0.5, 99.5)).tolist()
     n = len(views["XZ"])
-    figure = Figure(figsize=(max(9.6, 2.2 * n), 5.2), layout="constrained")
+    width = max(9.6, 2.2 * n)
+    shapes = [pictures["recording"].shape for pictures in views.values()]
+    height = sum(rows / columns * width / n + 0.35 for rows, columns in shapes)
+    figure = Figure(figsize=(width, min(height, width)), layout="constrained")
     panes = figure.subplots(2, n, squeeze=False)
     for line, (turned, pictures) in zip(panes, views.items(), strict=True):
         for axes, (name, picture) in zip(line, pictures.items(), strict=True):
