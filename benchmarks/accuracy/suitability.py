@@ -5,8 +5,8 @@
 
 Sharp images of the train role, up to 20 of each dataset, are recorded at several levels
 of noise and described; those of the other domains are what a recording could be taken
-for. Limits are set by each dataset of the train and calibrate roles beside all others:
-5 % of recordings of datasets that nobody has seen lie beyond. The test role and some
+for. Limits are set on the calibrate role, so that 5 % lie beyond; where that has fewer
+than three datasets, by each dataset of both beside all others. The test role and some
 photographs, of which nothing was learnt, are only looked at for the table in
 `benchmarks/results/trust/`: which share is flagged, by model and kind, another kind by
 statistics that know nothing of it. A domain of too few datasets gets no statistics. A
@@ -34,7 +34,7 @@ from napari_sr.metrics.quality import as_markdown
 from napari_sr.models.sr_model import SRModel, save_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -114,14 +114,30 @@ def statistics_of(
         for other in DOMAINS
         if other not in (*own, without)
     ]
-    known: Kind = {}
-    for kind in own:
-        known |= described(root, kind, "train", factor)
-        for dataset, held_out in described(root, kind, "calibrate", factor).items():
-            known[f"{dataset}, calibrate"] = held_out
+    learnt, held_out = (
+        {
+            name: known
+            for kind in own
+            for name, known in described(root, kind, role, factor).items()
+        }
+        for role in ("train", "calibrate")
+    )
+    if len(held_out) >= FEWEST:
+        seen = together(learnt)
+        statistics = TrainingStatistics.of(seen, len(seen) // len(PHOTONS), others)
+        return statistics.with_limits(together(held_out))
+    return _by_datasets_apart(
+        {**learnt, **{f"{name}, calibrate": held_out[name] for name in held_out}},
+        others,
+    )
+
+
+def _by_datasets_apart(
+    known: Kind, others: Sequence[Described]
+) -> TrainingStatistics | None:
+    """Set limits by each dataset as one that nobody has seen, beside all others."""
     if len(known) < FEWEST:
         return None
-    # As a dataset that nobody has seen would stand: by statistics of all others.
     apart = []
     for name, held_out in known.items():
         rest = [r for dataset, k in known.items() if dataset != name for r in k]
@@ -131,14 +147,14 @@ def statistics_of(
             for each in held_out
         ]
     distances, othernesses, weights = np.array(apart).T
-    statistics = TrainingStatistics.of(
-        together(known), len(together(known)) // len(PHOTONS), others
+    seen = together(known)
+    statistics = TrainingStatistics.of(seen, len(seen) // len(PHOTONS), others)
+    return statistics.model_copy(
+        update={
+            "limit": _quantile(distances, weights),
+            "border": _quantile(othernesses, weights),
+        }
     )
-    limits = {
-        "limit": _quantile(distances, weights),
-        "border": _quantile(othernesses, weights),
-    }
-    return statistics.model_copy(update=limits)
 
 
 def _quantile(values: NDArray, weights: NDArray) -> float:
