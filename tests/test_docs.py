@@ -40,7 +40,9 @@ def test_the_code_of_a_page_runs(name, here, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", sorted(notebooks.FOLDER.glob("*.ipynb")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted(notebooks.FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
+)
 def test_a_notebook_prints_what_it_shows(path, here):
     for module in re.findall(r"^import (pydicom|distributed)", path.read_text(), re.M):
         pytest.importorskip(module)
@@ -63,6 +65,8 @@ def test_a_page_quotes_what_is_printed(page, figure, shown, tmp_path, monkeypatc
 
 def assert_alike(text, other):
     """See that two texts say the same, numbers to their rounding and float's."""
+    # How large a tile is depends on the memory of the machine.
+    text, other = (re.sub(r"tile auto \(\d+\)", "tile", one) for one in (text, other))
     assert NUMBER.sub("#", text).split() == NUMBER.sub("#", other).split()
     numbers, others = (
         [float(found.replace(",", "")) for found in NUMBER.findall(one)]

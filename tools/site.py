@@ -75,6 +75,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:  # noqa: ANN401
     return re.sub(r"\]\(docs/", "](", markdown)
 
 
+def on_post_page(output: str, **_: Any) -> str:  # noqa: ANN401
+    """Ask no network for anything: what the theme fetches is a crutch of old browsers."""
+    return re.sub(r"<script src=\"?https://unpkg\.com[^>]*></script>", "", output)
+
+
 def commands() -> str:
     """Write the help of every command."""
     parser = _parser()

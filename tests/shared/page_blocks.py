@@ -77,6 +77,34 @@ def write_examples(folder):
     cells = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
     tifffile.imwrite(folder / "cells.ome.tif", np.stack([plane] * 2), metadata=cells)
     _write_volumes(folder)
+    if find_spec("pydicom"):
+        _write_dicom(folder, plane)
+
+
+def _write_dicom(folder, plane):
+    """Write an image, and a series of three slices."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    (folder / "series").mkdir()
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.SOPClassUID = CTImageStorage
+    image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
+    image.PhotometricInterpretation = "MONOCHROME2"
+    image.Rows, image.Columns = plane.shape
+    image.SamplesPerPixel, image.PixelRepresentation = 1, 0
+    image.BitsAllocated, image.BitsStored, image.HighBit = 16, 16, 15
+    image.PixelSpacing, image.SliceThickness = ["0.1", "0.1"], "0.5"
+    image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    image.PixelData = plane.tobytes()
+    for number in range(3):
+        image.SOPInstanceUID = generate_uid()
+        image.InstanceNumber = number + 1
+        image.ImagePositionPatient = [0, 0, number / 2]
+        image.save_as(folder / "series" / f"{number}.dcm", enforce_file_format=True)
+    image.save_as(folder / "image.dcm", enforce_file_format=True)
 
 
 def _write_volumes(folder):

@@ -120,7 +120,7 @@ def plausible() -> Iterator[str]:
     }
     figure, _ = _row(panels, shared=True)
     _save(figure, "plausible.png")
-    yield f"largest difference of any, recorded again: {differs:.1f} counts"
+    yield f"largest residual of any, re-degraded: {differs:.1f} counts"
     yield f"RMS error of one, if another is true: {apart:.0f} counts"
     yield f"RMS error of their mean, if one is true: {off:.0f} counts"
     yield f"gain of the mean: {20 * np.log10(apart / off):.1f} dB"
