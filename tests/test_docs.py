@@ -1,51 +1,113 @@
-"""The pages of the site: their code runs, and each page is reached."""
+"""The pages of the site: their code runs, their figures are printed."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
+from page_blocks import blocks, run, write_examples
 
-from napari_sr.cli import main
+from tools.pages import figures, notebooks
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-STARTED = (DOCS / "get_started.md").read_text()
+PAGES = {path.relative_to(DOCS).as_posix(): path for path in DOCS.rglob("*.md")}
+TEXTS = {name: path.read_text("utf-8") for name, path in PAGES.items()}
+WITH_CODE = [name for name, text in TEXTS.items() if blocks(text)]
+NEEDS = {"interoperability.md": ("pydicom", "onnxscript", "bioimageio.spec")}
+PRINTED = re.compile(r"<!-- printed by: (\w+) -->\n```text\n(.*?)```", re.DOTALL)
+NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
 
 
-def blocks(text, language):
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with the files that the pages speak of."""
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.chdir(tmp_path)
+    write_examples(tmp_path)
+    return tmp_path
 
 
 @pytest.mark.slow
-def test_the_python_of_get_started_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for code in blocks(STARTED, "python"):
-        exec(compile(code, "get_started.md", "exec"), {})
-    assert "(3, 128, 128) uint16" in capsys.readouterr().out
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_the_code_of_a_page_runs(name, here, capsys):
+    for module in NEEDS.get(name, ()):
+        pytest.importorskip(module)
+    for language, code in blocks(TEXTS[name]):
+        run(language, code, name)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_commands_of_get_started_work(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for line in "".join(blocks(STARTED, "sh")).splitlines():
-        assert main(shlex.split(line)[1:]) == 0, line
+@pytest.mark.parametrize(
+    "path", sorted(notebooks.FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_a_notebook_prints_what_it_shows(path, here):
+    for module in re.findall(r"^import (pydicom|distributed)", path.read_text(), re.M):
+        pytest.importorskip(module)
+    shown = notebooks.printed(notebooks.code_cells(path))
+    ran = [{"outputs": outputs} for outputs in notebooks.run(path, here)]
+    assert_alike(notebooks.printed(ran), shown)
+
+
+QUOTED = [
+    (name, *quote) for name, text in TEXTS.items() for quote in PRINTED.findall(text)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "figure", "shown"), QUOTED)
+def test_a_page_quotes_what_is_printed(page, figure, shown, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "IMAGES", tmp_path)
+    assert_alike("\n".join(figures.FIGURES[figure]()), shown)
+
+
+def assert_alike(text, other):
+    """See that two texts say the same, numbers to their rounding and float's."""
+    # How large a tile is depends on the memory of the machine.
+    text, other = (re.sub(r"tile auto \(\d+\)", "tile", one) for one in (text, other))
+    assert NUMBER.sub("#", text).split() == NUMBER.sub("#", other).split()
+    numbers, others = (
+        [float(found.replace(",", "")) for found in NUMBER.findall(one)]
+        for one in (text, other)
+    )
+    assert numbers == pytest.approx(others, rel=0.03, abs=0.05)
+
+
+def test_the_gains_of_the_page_are_those_of_the_cards(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text(TEXTS["which_model.md"], "utf-8")
+    monkeypatch.setattr(figures, "PAGE", page)
+    list(figures.gains())
+    assert page.read_text("utf-8") == TEXTS["which_model.md"]
+
+
+def test_few_blocks_are_spared_and_each_says_why():
+    text = "".join(TEXTS.values())
+    spared = re.findall(r"<!-- not run: (.+) -->\n```(?:python|sh)\n", text)
+    assert len(spared) <= 5
+    assert all(len(reason.split()) >= 4 for reason in spared)
 
 
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
-    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
-    assert {page for page in pages if page not in navigation} == set()
+    assert {page for page in PAGES if page not in navigation} == set()
+
+
+def test_every_tutorial_is_listed_and_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    for path in notebooks.FOLDER.glob("*.ipynb"):
+        assert f"tutorials/{path.stem}.md" in navigation
+        assert f"({path.name})" in TEXTS["tutorials/index.md"]
 
 
 def test_every_model_and_method_that_is_recommended_is_there():
     from napari_sr.catalogue.lookup import list_cards
     from napari_sr.methods.names import METHODS
 
-    text = (DOCS / "which_model.md").read_text()
-    table = text[: text.index("How much each")]
+    text = TEXTS["which_model.md"]
+    table = text[: text.index("## How much")]
     named = set(re.findall(r"`([a-z][a-z0-9-]*)`", table))
     assert named <= {card.name for card in list_cards()} | set(METHODS)
     assert "general-x2" in named
