@@ -407,4 +407,4 @@ def test_what_is_done_and_what_failed_is_printed_in_a_line(tmp_path):
     done, failed = upscale_files([path, broken], tmp_path / "out", NEAREST)
     output = tmp_path / "out" / "a_x2.ome.tif"
     assert str(done) == f"a.tif → {output}: 2 × 40 × 48 uint16, nearest"
-    assert str(failed).startswith("b.tif failed: b.tif is not a readable TIFF")
+    assert str(failed) == f"b.tif failed: {failed.error}"
