@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 FOR_ALL_KINDS = "general-x2"
 """The model for whoever has not chosen one."""
+REPLACED = {"xray-x2": "general-x2"}
+"""Models that were shipped before → what is loaded instead, until version 0.3."""
 SHIPPED = Path(__file__).parents[1] / "zoo"
 FOR_COMPARISON = Path(__file__).parents[1] / "zoo_comparison"
 """Small networks of other methods, which come with the package beside the models."""
@@ -115,6 +117,10 @@ class Listed:
     """Kind of images it is for."""
     description: str
     """One line for whoever chooses."""
+
+
+class ReplacedModelWarning(UserWarning):
+    """A model that is not shipped any more; another one is loaded."""
 
 
 class UnreadableModelWarning(UserWarning):
@@ -388,6 +394,15 @@ def _read(name: str, trust: bool) -> SRModel | Foreign:
         return read_foreign(name, trust=trust)
     if name.endswith(".safetensors") or os.sep in name:
         return read_model(name)
+    if name in REPLACED:
+        warnings.warn(
+            f"{name} is not shipped any more: {REPLACED[name]}, which is at least as "
+            f"good on images of its kind, is used instead. Name that one; {name!r} is "
+            f"understood until version 0.3.",
+            ReplacedModelWarning,
+            stacklevel=2,
+        )
+        return _read(REPLACED[name], trust)
     known = ", ".join([*sorted(_entries()), *METHODS])
     raise ModelFormatError(
         f"There is no model named {name!r}. There are: {known}; or give the path of a "
