@@ -45,6 +45,8 @@ class Recipe(BaseModel):
     """Sharp images: files, folders or patterns."""
     low_images: tuple[str, ...] = ()
     """Recordings of the same fields, where pairs were measured."""
+    recordings_only: bool = False
+    """Whether `images` are recordings, and there is nothing sharp."""
     base: str | None = None
     """Name or path of the model to start from."""
     settings: TrainingSettings = TrainingSettings()

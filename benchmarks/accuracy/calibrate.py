@@ -53,7 +53,7 @@ def recordings(model: SRModel, root: Path, role: str) -> Iterator[Known]:
                 if "noise" in model.conditions
                 else "auto"
             )
-            yield Known(number, low, sharp, told)
+            yield Known(number, low, sharp, told, dataset=specimen.dataset)
 
 
 def calibrate(model: SRModel, root: Path) -> Interval:
@@ -76,7 +76,14 @@ def table(interval: Interval) -> str:
     ]  # fmt: skip
     head = ["images", "guaranteed", "floor", "scale", "coverage on test images",
             "mean width", "constant width of that coverage"]  # fmt: skip
-    return as_markdown(head, [row])
+    by_dataset = [
+        [name, f"{share:.1%}", "" if 0.85 <= share <= 0.95 else "outside 85 to 95 %"]
+        for name, share in sorted(interval.coverage_by_dataset.items())
+    ]
+    parts = [as_markdown(head, [row])]
+    if by_dataset:
+        parts.append(as_markdown(["test images of", "coverage", ""], by_dataset))
+    return "\n\n".join(parts)
 
 
 def main() -> None:

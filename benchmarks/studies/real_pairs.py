@@ -12,9 +12,7 @@ ones, brightness matched by least squares, within the span of each fine volume.
 from __future__ import annotations
 
 import argparse
-import math
-from typing import TYPE_CHECKING
-from unittest.mock import patch
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,9 +21,7 @@ from benchmarks.accuracy.along_z import RESULTS
 from benchmarks.accuracy.real_images import add_data_argument, rows_of
 from benchmarks.accuracy.sections import replace_section
 from napari_sr.cards.model_card import Instrument
-from napari_sr.datasets.pairs import PairError, gathering, match_volumes
-from napari_sr.datasets.pairs.checks import Placement
-from napari_sr.datasets.registration import Registration
+from napari_sr.datasets.pairs import PairError, match_volumes
 from napari_sr.files import open_stack
 
 if TYPE_CHECKING:
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.datasets.pairs import VolumePair
-    from napari_sr.datasets.pairs.mix_ups import StackPair
 
 N_LEARNT = 10
 """Pairs of volumes that are learnt from."""
@@ -43,18 +38,26 @@ NETWORK = {"channels": 24, "n_blocks": 4}
 BORDER = 6
 
 
-def pairs(root: Path, role: str) -> dict[str, VolumePair]:
+class Recorded(NamedTuple):
+    """A specimen recorded twice."""
+
+    low: NDArray
+    high: NDArray
+    pair: VolumePair
+    """What both show."""
+
+
+def pairs(root: Path, role: str) -> dict[str, Recorded]:
     """Register the pairs of volumes of a role."""
     names = [row.file for row in rows_of(root, role) if row.dataset == "edsr_rock"]
     found = {}
     for name in sorted(name for name in names if name.endswith("_low.tif")):
         high = name.replace("_low", "_high")
         try:
-            pair = match_volumes(volume(root / name), volume(root / high))
+            both = volume(root / name), volume(root / high)
+            found[name[-10:-8]] = Recorded(*both, match_volumes(*both))
         except PairError as error:
             print(f"{name}: {error}")
-            continue
-        found[name[-10:-8]] = pair
     return found
 
 
@@ -64,7 +67,7 @@ def volume(path: Path) -> NDArray:
         return np.stack([stack.plane(index) for index in stack.indices()])
 
 
-def trained(learnt: Sequence[VolumePair], iterations: int, *, real: bool) -> sr.SRModel:
+def trained(learnt: Sequence[Recorded], iterations: int, *, real: bool) -> sr.SRModel:
     """Train on recorded coarse planes, or on fine ones that are binned."""
     settings = sr.TrainingSettings(
         factor=3,
@@ -78,23 +81,14 @@ def trained(learnt: Sequence[VolumePair], iterations: int, *, real: bool) -> sr.
         validate_every=100,
         device="cpu",
     )
-    low = {"low_images": [pair.low for pair in learnt]} if real else {}
-    with patch.object(gathering, "place_all", _as_they_lie):
-        training = sr.train([pair.high for pair in learnt], settings, **low)
+    if real:
+        low = [each.low for each in learnt]
+        training = sr.train([each.high for each in learnt], settings, low_images=low)
+    else:
+        training = sr.train([each.pair.high for each in learnt], settings)
     for _ in training:
         pass
     return training.model
-
-
-def _as_they_lie(pairs: Sequence[StackPair], _: float) -> list[Placement]:
-    """Leave planes where the volumes put them: by themselves these are too noisy."""
-    there = Registration((0.0, 0.0), 1.0, math.inf, 0.0, 0.0)
-    placements = []
-    for pair in pairs:
-        indices = list(pair.low.stack.indices())
-        measured = dict.fromkeys(indices, there)
-        placements.append(Placement(dict.fromkeys(indices, there.shift), measured))
-    return placements
 
 
 def psnr(result: NDArray, truth: NDArray) -> float:
@@ -124,7 +118,7 @@ def main() -> None:
         "binned planes | real, of binned planes |",
         "| --- " * 7 + "|",
     ]
-    for name, pair in pairs(arguments.data, "test").items():
+    for name, (_, _, pair) in pairs(arguments.data, "test").items():
         binned = pair.high.reshape(
             len(pair.high), pair.low.shape[1], 3, pair.low.shape[2], 3
         ).mean(axis=(2, 4), dtype=np.float32)

@@ -50,6 +50,8 @@ class Interval(BaseModel):
     """Whether there were enough images for a guarantee; else it is their quantile."""
     coverage: float | None = None
     """Share of the pixels of test images that lay inside."""
+    coverage_by_dataset: dict[str, float] = {}
+    """The same for each dataset of test images, where there are several."""
     mean_width: float | None = None
     """Of the intervals on the test images, as a share of the intensity range."""
     constant_width: float | None = None
@@ -64,13 +66,27 @@ class Interval(BaseModel):
             else "these are too few for a guarantee"
         )
         reached = "" if self.coverage is None else (
-            f" On test images they held {self.coverage:.1%} of the pixels."
+            f" On test images they held {self.coverage:.1%} of the pixels"
+            f"{self._ends()}."
         )  # fmt: skip
         return (
             f"Intervals at {self.level:.0%}, calibrated on {self.n_images} "
             f"image{'s' * (self.n_images > 1)} (all planes of a file or volume are "
             f"one): {promise}.{reached}"
         )
+
+    def _ends(self) -> str:
+        """Name the datasets of which they held least and most."""
+        if len(self.coverage_by_dataset) < 2:
+            return ""
+        by_share = sorted(
+            self.coverage_by_dataset, key=self.coverage_by_dataset.__getitem__
+        )
+        (least, most) = (
+            f"{self.coverage_by_dataset[name]:.0%} ({name})"
+            for name in (by_share[0], by_share[-1])
+        )
+        return f", by dataset {least} to {most}"
 
 
 def doubt(deviation: NDArray, smoothing: float, floor: float) -> NDArray[np.float32]:

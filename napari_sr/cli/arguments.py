@@ -129,3 +129,21 @@ def read_method(text: str) -> tuple[str, dict[str, float | str]]:
             f"expected NAME or NAME:option=value,option=value, got {text!r}"
         )
     return name, read_options([(key.strip(), value) for key, _, value in pairs])
+
+
+def read_along_z(text: str) -> float | str:
+    """Read how many planes there are to be for each, or `isotropic`."""
+    from napari_sr.settings import MOST_ALONG_Z
+
+    if text == "isotropic":
+        return text
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = 0.0
+    if not 1 < ratio <= MOST_ALONG_Z:
+        raise ArgumentTypeError(
+            f"expected isotropic or a number above 1, up to {MOST_ALONG_Z}, got "
+            f"{text!r}"
+        )
+    return ratio

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sr.cli.arguments import read_method
+from napari_sr.cli.arguments import read_along_z, read_method
 from napari_sr.cli.evaluating import read_photons
 from napari_sr.cli.progress import followed
 from napari_sr.cli.terminal import OK, say
@@ -28,7 +28,12 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     add("-m", "--methods", nargs="+", type=read_method, metavar="NAME",
         help="names or files, with options where wanted: wiener:psf_sigma=1.2, "
         "general-x2:dial=1; bicubic is always there")  # fmt: skip
-    add("--factor", type=int, help="2, 3, 4 or 8; that of the models when not given")
+    add("--factor", type=int,
+        help="2, 3, 4 or 8; that of the models when not given; with --z also 1, which "
+        "leaves the plane as it is")  # fmt: skip
+    add("--z", type=read_along_z, metavar="RATIO",
+        help="compare what they make of a volume along z: planes for each, or "
+        "isotropic")  # fmt: skip
     add("--reference", type=Path, metavar="FILE",
         help="what the results should be, in their pixels, if it is known")  # fmt: skip
     add("--record", type=_recorded_with, metavar="N", nargs="?", const="clean",
@@ -80,6 +85,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     image: Path = arguments.image
     output = arguments.output or Path(f"{image.name.split('.')[0]}.compared.png")
     check_sheet(output)  # refused before anything is computed
+    if arguments.z is not None:
+        return _compare_along_z(arguments, output)
     side_by_side = _followed(arguments)
     zoom = None
     if arguments.zoom is not None:
@@ -101,23 +108,67 @@ def _followed(arguments: argparse.Namespace) -> SideBySide:
     )
     from napari_sr.files import open_stack
 
-    if arguments.record is not None and arguments.reference is not None:
-        raise ValueError(
-            "With --record the image itself is the reference. Leave out --reference, "
-            "or --record."
-        )
+    _check_record(arguments)
     named = arguments.methods or _usual(arguments.factor)
     upscalers = load_methods(named, arguments.factor)
     factor = next(iter(upscalers.values())).factor
     with ExitStack() as files:
         low, truth = files.enter_context(open_stack(arguments.image)), None
         if arguments.record is not None:
-            photons = None if arguments.record == "clean" else arguments.record
-            low, truth = record_stack(low, factor, photons)
+            low, truth = record_stack(low, factor, _photons(arguments))
         elif arguments.reference is not None:
             truth = files.enter_context(open_stack(arguments.reference))
         steps = compare_side_by_side(low, upscalers, truth)
         return followed(steps, "plane")
+
+
+def _compare_along_z(arguments: argparse.Namespace, output: Path) -> int:
+    """Compare volumes by their XZ and YZ planes."""
+    from napari_sr.evaluation.side_by_side import load_methods
+    from napari_sr.evaluation.volumes import compare_volumes, record_volume
+    from napari_sr.files import open_stack
+    from napari_sr.trust.report.volume import write_volume_sheet
+
+    _check_record(arguments)
+    if arguments.zoom is not None:
+        raise ValueError("--zoom is of planes. Leave it out with --z.")
+    z, alone = arguments.z, arguments.factor == 1
+    if arguments.record is not None and (z == "isotropic" or z % 1):
+        raise ValueError(
+            f"--record makes one plane of a whole number of planes, but --z is {z}. "
+            f"Give a whole number."
+        )
+    named = arguments.methods or _usual(None if alone else arguments.factor)
+    upscalers = load_methods(named, None if alone else arguments.factor)
+    factor = next(iter(upscalers.values())).factor
+    with ExitStack() as files:
+        low, truth = files.enter_context(open_stack(arguments.image)), None
+        if arguments.record is not None:
+            low, truth = record_volume(
+                low, int(z), _photons(arguments), 1 if alone else factor
+            )
+        elif arguments.reference is not None:
+            truth = files.enter_context(open_stack(arguments.reference))
+        steps = compare_volumes(low, upscalers, z, truth, factor=1 if alone else None)
+        compared = followed(steps, "method")
+    written = write_volume_sheet(compared, output)
+    say(compared.as_markdown())
+    for path in written:
+        say(path)
+    return OK
+
+
+def _check_record(arguments: argparse.Namespace) -> None:
+    if arguments.record is not None and arguments.reference is not None:
+        raise ValueError(
+            "With --record the image itself is the reference. Leave out --reference, "
+            "or --record."
+        )
+
+
+def _photons(arguments: argparse.Namespace) -> float | None:
+    photons: float | str = arguments.record
+    return None if isinstance(photons, str) else photons
 
 
 def _usual(factor: int | None) -> list[tuple[str, dict[str, float | str]]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from napari_sr.cli.arguments import read_along_z
 from napari_sr.cli.terminal import OK, say
 from napari_sr.files.finding import find_stacks
 from napari_sr.metrics.quality import (
     as_csv,
+    as_markdown,
     averaged,
     dataset_table,
     flat_tables,
@@ -20,9 +24,12 @@ from napari_sr.metrics.quality import (
 if TYPE_CHECKING:
     import argparse
 
+    from napari_sr.evaluation.side_by_side import Named
     from napari_sr.metrics.quality import Measured
     from napari_sr.models.sr_model import SRModel
 
+BESIDE_ALONG_Z = ("bicubic", "wiener")
+"""What is measured along z beside models."""
 FLOOR_EACH = 8
 """Every so many images choose the floor of an interval, the others its scale."""
 
@@ -43,6 +50,9 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         "these images, which they must not have learnt from, and store it in their "
         "cards",
     )
+    add("--z", type=_read_ratio, metavar="RATIO",
+        help="measure along z instead, on sharp volumes recorded with a step so many "
+        "times as long")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="write every figure there as well")
     parser.set_defaults(run=_evaluate)
 
@@ -57,9 +67,55 @@ def read_photons(text: str) -> float | None:
     return photons
 
 
+def _read_ratio(text: str) -> int:
+    ratio = read_along_z(text)
+    if isinstance(ratio, str) or ratio % 1:
+        raise ArgumentTypeError(f"expected a whole number from 2, got {text!r}")
+    return int(ratio)
+
+
+def _evaluate_along_z(arguments: argparse.Namespace) -> int:
+    """Measure what models and interpolation make of volumes along z."""
+    from napari_sr.catalogue.lookup import load_trained
+    from napari_sr.evaluation.side_by_side import load_methods
+    from napari_sr.evaluation.volumes import evaluate_volume
+    from napari_sr.files import open_stack
+
+    if arguments.calibrate:
+        raise ValueError("--calibrate is of planes. Leave it out with --z.")
+    files = find_stacks(arguments.images)
+    for name in arguments.model:
+        load_trained(name, "be measured")
+    named: list[Named] = [(name, {}) for name in BESIDE_ALONG_Z]
+    named += [(name, {"dial": 0.0}) for name in arguments.model]
+    upscalers = load_methods(named)
+    lines: list[list[str]] = []
+    head: list[str] = []
+    for file in tqdm(files, unit="file", disable=None, leave=False):
+        with open_stack(file) as sharp:
+            for level in arguments.photons:
+                found = dict(evaluate_volume(sharp, upscalers, arguments.z, level))
+                head = ["volume", "photons", *found]
+                shown = "clean" if level is None else f"{level:g}"
+                lines.append([file.name, shown, *(f"{v:.2f}" for v in found.values())])
+    say(
+        f"PSNR in dB along z, the step {arguments.z} times as long; of the middle of "
+        f"{len(files)} volume{'s' if len(files) > 1 else ''}.\n"
+    )
+    say(as_markdown(head, lines))
+    if arguments.csv is not None:
+        rows = [head, *lines]
+        with arguments.csv.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows(rows)
+        say(arguments.csv)
+    return OK
+
+
 def _evaluate(arguments: argparse.Namespace) -> int:
     from napari_sr.evaluation.protocol import PROTOCOL, flat_fields_of, ways_of
 
+    if arguments.z is not None:
+        return _evaluate_along_z(arguments)
     files = find_stacks(arguments.images)
     from napari_sr.catalogue.lookup import load_trained
 

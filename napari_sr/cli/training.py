@@ -111,6 +111,7 @@ def _train(arguments: argparse.Namespace) -> int:
             name=recipe.name,
             domain=recipe.domain,
             description=recipe.description,
+            recordings_only=recipe.recordings_only,
         )
 
     keep_anyway = arguments.keep_anyway or recipe.base is None

@@ -73,6 +73,20 @@ class FileResult:
     channels: tuple[tuple[Channel, Plan], ...] = ()
     """Each channel of several, and its plan."""
 
+    def __str__(self) -> str:
+        """Say it in a line."""
+        size = " × ".join(map(str, self.shape))
+        dial = "" if self.plan.dial is None else f", dial {self.plan.dial:g}"
+        clipped = (
+            f", {self.share_clipped:.2%} of the pixels clipped"
+            if self.share_clipped
+            else ""
+        )
+        return (
+            f"{name_of(self.source)} → {self.path}: {size} {self.plan.dtype}, "
+            f"{self.plan.model}{dial}{clipped}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FileFailure:
@@ -85,6 +99,10 @@ class FileFailure:
     def name(self) -> str:
         """Name of the file, or of the first of several."""
         return name_of(self.source)
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.name} failed: {self.error}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class Known:
     noise: NoiseLevel | Literal["auto"] = "auto"
     intensity_range: tuple[float, float] | None = None
     """Measured when not given."""
+    dataset: str = ""
+    """To which the image belongs."""
 
 
 def find_interval(
@@ -99,15 +101,25 @@ def tried(interval: Interval, model: SRModel, further: Iterable[Known]) -> Inter
     further
         Recordings of images that it was not found on.
     """
+    further = list(further)
     errors, apart = errors_and_spreads(model.at_dial(0.0), further)
     doubts = [spread + interval.floor for spread in apart]
     ratios = [np.sort(e / d) for e, d in zip(errors, doubts, strict=True)]
     coverage = mean_coverage(ratios, interval.scale)
+    datasets = {known.image: known.dataset for known in further}
+    of_dataset: dict[str, list[NDArray]] = {}
+    for dataset, ratio in zip(datasets.values(), ratios, strict=True):
+        of_dataset.setdefault(dataset, []).append(ratio)
     typical = float(np.mean([spread.mean() for spread in doubts]))
     constant = float(np.quantile(np.concatenate(errors), coverage))
     return interval.model_copy(
         update={
             "coverage": coverage,
+            "coverage_by_dataset": {
+                dataset: mean_coverage(own, interval.scale)
+                for dataset, own in of_dataset.items()
+                if len(of_dataset) > 1
+            },
             "mean_width": 2 * interval.scale * typical,
             "constant_width": 2 * constant,
         }

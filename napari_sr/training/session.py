@@ -29,13 +29,13 @@ from napari_sr.training.flow import train_steps
 from napari_sr.training.self_supervised import (
     agreement,
     coarser_images,
+    doubt_about,
     fields_of,
     is_correlated,
-    is_known,
     with_noise_of,
 )
 from napari_sr.training.validation import held_out, held_out_pairs
-from napari_sr.training.verdict import KNOWN, Verdict, judge, recommended_dial
+from napari_sr.training.verdict import Verdict, judge, recommended_dial
 
 if TYPE_CHECKING:
     import os
@@ -119,7 +119,7 @@ class Training:
         """What was found about the images: sentences for a person."""
         self.estimator: Weights | None = None
         self._unseen: list[Field] = []
-        self._is_known = False
+        self._doubt = ""
         if recordings_only:
             self._take_recordings(images, low_images, judged_by)
         elif low_images is None:
@@ -229,9 +229,9 @@ class Training:
         """
         other = load_trained(FINDS_CORRELATION, "lend its estimator").noise_estimator
         found = fields_of(images, other)
-        self._is_known = is_known(base, self.settings.instrument, found)
-        if self._is_known:
-            self.notes.append(f"{base.name} {KNOWN}")
+        self._doubt = doubt_about(base, self.settings.instrument, found)
+        if self._doubt:
+            self.notes.append(self._doubt)
         if is_correlated(found):
             self.estimator = other.state_dict()
             return other, found
@@ -400,7 +400,7 @@ class Training:
                 self.settings,
                 [estimate([field.low[0, 0]]) for field in self._unseen],
             )
-            verdict = replace(verdict, agreement=agrees, is_known=self._is_known)
+            verdict = replace(verdict, agreement=agrees, doubt=self._doubt)
         return SRModel(self._card(verdict, network, dial), _on_cpu(parts))
 
     def _dial(

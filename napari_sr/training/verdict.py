@@ -30,13 +30,6 @@ NO_TEXTURE = (
 )
 
 
-KNOWN = (
-    "was trained for such recordings: no blur or noise is new to it, and without "
-    "sharp images nobody can tell whether it gains. Give the blur of the instrument, "
-    "if it is wider."
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Texture:
     """What the textured end changes on held-out images."""
@@ -79,16 +72,15 @@ class Verdict:
     the recordings themselves, in decibels. The other gains are then those on coarser
     versions of the recordings."""
 
-    is_known: bool = False
-    """Whether the base was trained for such recordings already, and no truth is known.
-    """
+    doubt: str = ""
+    """Why nothing that was found without a truth is to be believed, as a sentence."""
 
     @property
     def is_better(self) -> bool:
         """Whether the model is worth having: by its pixels, or by new texture alone."""
         if self.over_base is None:
             return _is_above(self.over_bicubic)
-        if self.is_known:
+        if self.doubt:
             return False
         if self.agreement is not None and self.agreement.mean < 0:
             return False  # coarser versions alone were wrong by up to 0.4 dB
@@ -105,8 +97,8 @@ class Verdict:
         text = f"{' and '.join(parts)} on {self._images()}."
         text = text[0].upper() + text[1:] if self.is_better else f"Not better: {text}"
         if self.agreement is not None:
-            known = f" The base {KNOWN}" if self.is_known else ""
-            return f"{text} {self._without_truth(self.agreement)}{known}"
+            without_truth = self._without_truth(self.agreement)
+            return " ".join(filter(None, [text, without_truth, self.doubt]))
         if self.is_texture_missed:
             return f"{text} {NO_TEXTURE}"
         return text if self.texture is None else f"{text} {self.texture}"

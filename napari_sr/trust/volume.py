@@ -11,19 +11,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from napari_sr.catalogue.lookup import load_model
-from napari_sr.image.intensity import fill_gaps
+from napari_sr.evaluation.volumes import (
+    PLANES,
+    SIDE,
+    as_fine,
+    make_finer,
+    middle_of_side,
+    read_part,
+)
 from napari_sr.image.sampling import means_between
-from napari_sr.image.stack import Stack, StackError
-from napari_sr.metrics import resolution_of
-from napari_sr.metrics.along_z import blur_along_z, detail_along_z
+from napari_sr.image.stack import StackError
+from napari_sr.metrics.along_z import blur_along_z
 from napari_sr.metrics.axes import line_correlation, split_lines
 from napari_sr.metrics.quality import as_markdown
-from napari_sr.settings import UpscaleSettings
+from napari_sr.metrics.volumes import VolumeFigures, figure_rows, measure_volume
 from napari_sr.trust.assessment import Curve
-from napari_sr.upscaling.flow import make_plan, opened, upscale_steps
+from napari_sr.upscaling.flow import opened
 from napari_sr.upscaling.progress import run_to_end
 
 if TYPE_CHECKING:
@@ -31,34 +36,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sr.image.stack import Stack
     from napari_sr.upscaling.flow import StackLike
 
     Volume = NDArray[np.float32]
     """`(z, y, x)` counts."""
 
 RIVALS = ("bilinear", "bicubic", "wiener")
-_PLANES, _SIDE = 32, 96
-"""Recorded voxels at most, of the middle, that are looked at."""
-_BORDER = 2
-"""Recorded voxels on each side that no figure is taken of."""
-_AXES = "zyx"
-
-
-class VolumeFigures(BaseModel):
-    """Figures of one way to make a volume finer; `None` where there can be none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    agreement: float
-    """Of the result binned back, with the recording; PSNR in dB."""
-    stripes: float
-    """Largest change of the mean of a plane, as a share of the range."""
-    detail: float | None = None
-    """Fine detail along z beside that of the planes; see `detail_along_z`."""
-    psnr: float | None = None
-    """With the reference, in dB."""
-    true_resolution: tuple[float, float, float] | None = None
-    """Up to which the reference agrees, along z, y and x in the unit of the voxels."""
 
 
 @dataclass(frozen=True)
@@ -83,25 +67,7 @@ class VolumeAssessment:
 
     def rows(self) -> list[list[str]]:
         """Give a row of text for each figure: title, then each way."""
-        rows = [
-            ["Agreement with the recording, dB", *self._each("agreement", "{:.2f}")],
-            ["Largest change of a plane's mean", *self._each("stripes", "{:.2%}")],
-        ]
-        if all(own.psnr is not None for own in self.figures.values()):
-            rows.append(["PSNR with the reference, dB", *self._each("psnr", "{:.2f}")])
-        if all(own.detail is not None for own in self.figures.values()):
-            title = "Fine detail along z, of that in the plane"
-            rows.append([title, *self._each("detail", "{:.1%}")])
-        found = [own.true_resolution for own in self.figures.values()]
-        for i, axis in enumerate(_AXES):
-            values = [f"{one[i]:.3g}" for one in found if one is not None]
-            if len(values) == len(found):
-                title = f"Agrees with the reference along {axis} to, {self.unit}"
-                rows.append([title, *values])
-        return rows
-
-    def _each(self, name: str, form: str) -> list[str]:
-        return [form.format(getattr(own, name)) for own in self.figures.values()]
+        return figure_rows(self.figures, self.unit)
 
     def as_markdown(self) -> str:
         """Write figures and remarks as Markdown."""
@@ -197,24 +163,24 @@ def assess_volume_steps(
             f"result {result.shape}. Give one of the same."
         )
     ratio = _ratio(recording, result, axis)
-    n = min(recording.leading_shape[axis], _PLANES)
+    n = min(recording.leading_shape[axis], PLANES)
     first = (recording.leading_shape[axis] - n) // 2
-    cuts = [_middle(side, _SIDE) for side in recording.plane_shape]
-    low = _part(recording, axis, range(first, first + n), cuts)
+    cuts = [middle_of_side(side, SIDE) for side in recording.plane_shape]
+    low = read_part(recording, axis, range(first, first + n), cuts)
     finer = [slice(cut.start * factor, cut.stop * factor) for cut in cuts]
     edges = np.arange(first, first + n + 1, dtype=np.float64) * ratio
     last = min(int(np.ceil(edges[-1])), result.leading_shape[axis])
     planes = range(int(np.floor(edges[0])), last)
-    fine = {"result": _part(result, axis, planes, finer)}
+    fine = {"result": read_part(result, axis, planes, finer)}
     yield 1, len(RIVALS) + 1
     for done, rival in enumerate(RIVALS, start=2):
-        made = _by_method(low, rival, ratio, factor)
+        made = make_finer(low, load_model(rival, factor=max(2, factor)), ratio, factor)
         start = planes.start - first * ratio
         fine[rival] = _on_grid(made, ratio, first, start, planes)
         yield done, len(RIVALS) + 1
     truth = None
     if reference is not None:
-        truth = _part(reference, axis, planes, finer)
+        truth = read_part(reference, axis, planes, finer)
     return _assessment(
         recording, result, axis, low, fine, truth, edges - planes.start, ratio, factor
     )
@@ -237,7 +203,7 @@ def _assessment(
     if len({result.axes[i].unit for i in (axis, -2, -1)}) > 1:
         steps, unit = [1.0] * 3, "px"
     figures = {
-        name: _figures(volume, low, truth, edges, factor, steps)
+        name: measure_volume(volume, low, truth, edges, factor, steps)
         for name, volume in fine.items()
     }
     curves = {}
@@ -248,7 +214,7 @@ def _assessment(
             )
             frequencies, values = line_correlation(own, other, i)
             curves[f"{name}, {where}"] = Curve(frequencies / steps[i], values)
-    shown = {"recording": _as_fine(low, edges, factor), "bicubic": fine["bicubic"]}
+    shown = {"recording": as_fine(low, edges, factor), "bicubic": fine["bicubic"]}
     shown["result"] = fine["result"]
     if truth is not None:
         shown["reference"] = truth
@@ -276,64 +242,6 @@ def _assessment(
     )
 
 
-def _figures(
-    volume: Volume,
-    low: Volume,
-    truth: Volume | None,
-    edges: NDArray[np.float64],
-    factor: int,
-    steps: list[float],
-) -> VolumeFigures:
-    """Take the figures of the inner part."""
-    again = means_between(volume, edges, 0)
-    for i in (1, 2):
-        again = means_between(again, np.arange(0, volume.shape[i] + 1, factor) * 1.0, i)
-    span = float(np.ptp(np.percentile(low, (0.1, 99.9)))) or 1.0
-    inner = (slice(_BORDER, -_BORDER),) * 3
-    difference = (again - low)[inner]
-    added: dict[str, Any] = {}
-    if truth is not None:
-        cut = int(np.ceil(_BORDER * edges[-1] / len(low)))
-        whole = (slice(cut, -cut), *(slice(_BORDER * factor, -_BORDER * factor),) * 2)
-        added["psnr"] = _decibels((volume - truth)[whole], span)
-        added["true_resolution"] = tuple(
-            _resolution(volume, truth, i, step) for i, step in enumerate(steps)
-        )
-    return VolumeFigures(
-        agreement=_decibels(difference, span),
-        stripes=float(np.abs(difference.mean(axis=(1, 2))).max() / span),
-        detail=detail_along_z(volume, steps),
-        **added,
-    )
-
-
-def _resolution(volume: NDArray, other: NDArray, axis: int, step: float) -> float:
-    """Give the resolution along an axis; that of the highest frequency if all is."""
-    frequencies, correlation = line_correlation(volume, other, axis)
-    found = resolution_of(frequencies, correlation)
-    return step * (float(1 / frequencies[-1]) if found is None else found)
-
-
-def _decibels(difference: NDArray, span: float) -> float:
-    error = float(np.mean(np.square(difference, dtype=np.float64)))
-    return float(10 * np.log10(span**2 / max(error, 1e-9 * span**2)))
-
-
-def _by_method(low: Volume, name: str, ratio: float, factor: int) -> Volume:
-    """Make a volume as fine by a method without weights."""
-    method = load_model(name, factor=max(2, factor))
-    settings = UpscaleSettings(
-        z=ratio, factor=1 if factor == 1 else None, device="cpu", dtype="float32"
-    )
-    stack = Stack.from_array(low)
-    plan = make_plan(stack, method, settings)
-    made = np.empty(plan.shape_of(stack), np.float32)
-    for step in upscale_steps(stack, method, plan):
-        if step.plane is not None:
-            made[step.index] = step.plane
-    return made
-
-
 def _on_grid(
     made: Volume, ratio: float, first: int, start: float, planes: range
 ) -> Volume:
@@ -342,24 +250,6 @@ def _on_grid(
         return made[int(start) : int(start) + len(planes)]
     edges = start + np.arange(len(planes) + 1.0)
     return means_between(made, edges, 0).astype(np.float32)
-
-
-def _as_fine(low: Volume, edges: NDArray[np.float64], factor: int) -> Volume:
-    """Repeat recorded voxels, to be seen beside those of the result."""
-    n = int(np.ceil(edges[-1] - 1e-9))
-    own = np.searchsorted(edges, np.arange(n) + 0.5) - 1
-    planes = low[np.clip(own, 0, len(low) - 1)]
-    return planes.repeat(factor, axis=1).repeat(factor, axis=2)
-
-
-def _part(stack: Stack, axis: int, planes: range, cuts: list[slice]) -> Volume:
-    """Read a part of the volume in the middle of the other axes."""
-    middle = [length // 2 for length in stack.leading_shape]
-    read = []
-    for place in planes:
-        index = (*middle[:axis], place, *middle[axis + 1 :])
-        read.append(fill_gaps(stack.window(index, (cuts[0], cuts[1])))[0])
-    return np.stack(read).astype(np.float32)
 
 
 def _ratio(recording: Stack, result: Stack, axis: int) -> float:
@@ -371,8 +261,3 @@ def _ratio(recording: Stack, result: Stack, axis: int) -> float:
         if abs(ratio * recording.leading_shape[axis] - result.leading_shape[axis]) < 1:
             return ratio
     return counted
-
-
-def _middle(side: int, most: int) -> slice:
-    start = max(0, (side - most) // 2)
-    return slice(start, min(side, start + most))

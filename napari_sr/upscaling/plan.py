@@ -242,7 +242,7 @@ def planes_along_z(stack: Stack, factor: int, settings: UpscaleSettings) -> floa
     """
     if settings.z is None or settings.z == 1:
         return 1.0
-    z, (y, x) = stack.axes[_axis_z(stack)], stack.axes[-2:]
+    z, (y, x) = stack.axes[axis_z(stack)], stack.axes[-2:]
     if settings.z != "isotropic":
         return settings.z
     step = convert(z.spacing, z.unit, x.unit) if z.unit else None
@@ -255,7 +255,7 @@ def planes_along_z(stack: Stack, factor: int, settings: UpscaleSettings) -> floa
     return max(1.0, step / side)
 
 
-def _axis_z(stack: Stack) -> int:
+def axis_z(stack: Stack) -> int:
     """Find z among the leading axes: by name, or the only one that may be it."""
     names = [axis.name for axis in stack.axes[:-2]]
     if "z" not in names and len(names) == 1 and names != ["t"]:
@@ -281,7 +281,7 @@ def _along_z(
     consistency: Literal["auto", "mean", "off", "exact"],
 ) -> AlongZ:
     """Decide how to get so many planes: the model as often as needed, then averages."""
-    axis = _axis_z(stack)
+    axis = axis_z(stack)
     n_passes = max(1, ceil(log(ratio, upscaler.factor) - 1e-9))
     fine = upscaler.factor**n_passes
     plane = prod(min(side, SIDE) for side in stack.plane_shape)

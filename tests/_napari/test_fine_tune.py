@@ -19,7 +19,7 @@ from tiny_models import tiny_fast
 
 import napari_sr as sr
 from napari_sr._napari.fine_tune import widget as fine_tune
-from napari_sr._napari.fine_tune.examples_panel import MEASURED
+from napari_sr._napari.fine_tune.examples_panel import ALONE, MEASURED
 from napari_sr._napari.fine_tune.flow import Update
 from napari_sr._napari.fine_tune.form import TrainingForm
 from napari_sr._napari.fine_tune.widget import FineTune
@@ -378,6 +378,37 @@ def test_what_was_chosen_is_remembered(opened, widget, qtbot, learn):
     assert later.form.texture.value
     assert later.form.base.value == "tiny"
     later.native.close()
+
+
+def test_recordings_alone_are_learnt_from(widget, sharp, qtbot, learn):
+    widget.examples.kind.setCurrentText(ALONE)
+    widget.form.texture.value = True
+    rows = widget.examples.instrument_panel.rows
+    assert rows["photons"].isHidden()  # the noise is found in the recordings
+    assert not rows["psf_sigma"].isHidden()
+    assert widget.examples.recordings.isHidden()
+    assert not widget.form.texture.enabled  # nothing sharp shows it
+    learn({**QUICK, "iterations": 2})
+    for end in (rows["psf_sigma"].low, rows["psf_sigma"].high):
+        end.setValue(3.0)
+    request = widget._request()
+    assert (request.recordings_only, request.texture) == (True, False)
+    assert request.low_images == ()
+
+    widget.start()
+    run_to_end(widget, qtbot)
+
+    assert "Judged without truth" in widget.verdict.value
+    assert widget._outcome.unfinished.recipe.recordings_only  # as it is gone on with
+    later = FineTune(widget._viewer)
+    assert later.examples.is_alone
+    later.native.close()
+
+
+def test_no_recording_is_said_as_such(opened):
+    widget = opened()
+    widget.examples.kind.setCurrentText(ALONE)
+    assert widget.start_button.tooltip == "Tick recordings to learn from, or add files."
 
 
 def test_the_instrument_is_that_of_the_base_unless_changed(widget):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -51,6 +53,23 @@ def test_an_interval_holds_what_it_promises_on_further_images(model):
     assert found.coverage is None
     assert 0.87 < seen.coverage <= 1
     assert seen.mean_width > 0
+
+
+def test_each_dataset_of_test_images_has_its_coverage():
+    model = tiny_fast(2)
+    found = find_interval(model, recordings(12, 1), recordings(2, 2))
+    hard = ndimage.gaussian_filter(np.random.default_rng(9).random((SIDE, SIDE)), 0.5)
+    further = [replace(one, dataset="soft") for one in recordings(3, 3)]
+    low = recorded(on_scale(hard), 2, None)
+    further.insert(1, Known(99, low, on_scale(hard), noise_of(None), dataset="hard"))
+
+    seen = tried(found, model, further)
+    alone = tried(found, model, [one for one in further if one.dataset == "soft"])
+
+    assert seen.coverage_by_dataset["soft"] == pytest.approx(alone.coverage)
+    assert seen.coverage_by_dataset["hard"] < seen.coverage_by_dataset["soft"] - 0.1
+    assert "(hard) to" in seen.in_words()
+    assert alone.coverage_by_dataset == {}  # the mean says it already
 
 
 def of_groups(groups, seed=0):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from napari_sr.datasets.pairs import gather_pairs
 from napari_sr.datasets.pairs.names import PairError
 from napari_sr.datasets.pairs.volumes import match_volumes
 from napari_sr.files import open_stack
+from napari_sr.image.axis import Axis
+from napari_sr.image.intensity import IntensityPolicy
+from napari_sr.image.stack import Stack
 
 
 def specimen(shape=(96, 112, 104), seed=0):
@@ -93,3 +99,70 @@ def test_real_pairs_are_where_their_makers_put_them():
         found = match_volumes(*volumes)
         assert np.abs(found.place).max() < 1  # in coarse voxels
         assert found.correlation > 0.8
+
+
+def cell_of(sizes, unit="µm"):
+    return [Axis(n, s, unit) for n, s in zip("zyx", sizes, strict=True)]
+
+
+def volumes_of(ratio=(2, 3, 3), corner=(8, 24, 30), noise=0.05):
+    """A coarse volume of all, and a fine one of a part; where the part begins."""
+    truth = specimen((96, 144, 132))
+    coarse, fine = [2 * t for t in ratio], (2, 2, 2)
+    part = truth[tuple(slice(c, c + 84) for c in corner)]
+    random = np.random.default_rng(2)
+    low, high = binned(truth, coarse), binned(part, fine)
+    low, high = (
+        (10_000 + 2_000 * (v + noise * v.std() * random.normal(size=v.shape)) / v.std())
+        for v in (low, high)
+    )
+    place = [c / n for c, n in zip(corner, coarse, strict=True)]
+    return low.astype(np.uint16), high.astype(np.uint16), place
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_a_training_takes_a_part_that_was_recorded_finer(factor):
+    low, high, place = volumes_of()
+    coarse = Stack.from_array(low, axes=cell_of((2, 3, 3)), name="coarse")
+    fine = Stack.from_array(high, axes=cell_of((1000,) * 3, "nm"), name="fine")
+
+    check = gather_pairs([coarse], [fine], factor, IntensityPolicy())
+
+    found = [float(number) for number in re.findall(r"-?\d+\.\d\d", check.notes[1])]
+    assert found[:3] == pytest.approx(place, abs=0.1)
+    assert len(check.pairs) >= 18
+    for pair in check.pairs:
+        sharp, seen = pair.high[:, :], pair.low[:, :]
+        assert sharp.shape == tuple(factor * side for side in seen.shape)
+        again = binned(sharp[None], (1, factor, factor))[0]
+        assert np.corrcoef(again.ravel(), seen.ravel())[0, 1] > 0.97
+
+
+def test_without_sizes_both_are_taken_to_show_the_same():
+    truth = specimen()
+    low = (20_000 + 3_000 * binned(truth, (4, 4, 4)) / truth.std()).astype(np.uint16)
+    high = (20_000 + 3_000 * binned(truth, (2, 2, 2)) / truth.std()).astype(np.uint16)
+    check = gather_pairs([low], [high], 2, IntensityPolicy())
+    assert len(check.pairs) >= 22  # a plane at the border may be cut
+
+
+def test_few_planes_are_no_volumes_and_get_the_words_for_planes():
+    planes = np.zeros((3, 32, 32), np.uint16), np.zeros((5, 64, 64), np.uint16)
+    with pytest.raises(PairError, match="Give the same planes of both"):
+        gather_pairs([planes[0]], [planes[1]], 2, IntensityPolicy())
+
+
+def test_volumes_of_other_specimens_are_refused_by_name():
+    low, _, _ = volumes_of()
+    other = specimen((48, 48, 48), 7)
+    high = (20_000 + 3_000 * other / other.std()).astype(np.uint16)
+    with pytest.raises(PairError, match=r"image 1 and image 1.*at no place"):
+        gather_pairs([low], [high], 2, IntensityPolicy())
+
+
+def test_volumes_larger_than_memory_are_refused(monkeypatch):
+    low, high, _ = volumes_of()
+    memory = psutil.virtual_memory()._replace(available=10**6)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    with pytest.raises(PairError, match="Give a part of each"):
+        gather_pairs([low], [high], 2, IntensityPolicy())

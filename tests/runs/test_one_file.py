@@ -398,3 +398,13 @@ def test_stacks_give_names_that_every_system_takes():
     expected = ["my_cells 1.5", "a_ b", "image", "ünï"]
     assert [path.name for path in outputs] == [f"{n}_x2.ome.tif" for n in expected]
     assert {path.parent for path in outputs} == {Path("out")}
+
+
+def test_what_is_done_and_what_failed_is_printed_in_a_line(tmp_path):
+    path = write_stack(tmp_path / "a.tif", counts((2, 20, 24)))
+    broken = tmp_path / "b.tif"
+    broken.write_text("x")
+    done, failed = upscale_files([path, broken], tmp_path / "out", NEAREST)
+    output = tmp_path / "out" / "a_x2.ome.tif"
+    assert str(done) == f"a.tif → {output}: 2 × 40 × 48 uint16, nearest"
+    assert str(failed) == f"b.tif failed: {failed.error}"

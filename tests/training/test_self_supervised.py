@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
@@ -18,8 +21,10 @@ from napari_sr.settings import AdversarialSettings, TrainingSettings
 from napari_sr.training.self_supervised import (
     agreement,
     coarser_images,
+    doubt_about,
     fields_of,
     split,
+    variance_of_flattest,
     with_noise_of,
 )
 from napari_sr.training.session import Training
@@ -195,6 +200,43 @@ def test_to_keep_noise_is_no_agreement_where_it_is_found_a_fifth_too_weak():
     keeping = agreement(Smooth(0.08), Smooth(0.0), found, settings)
 
     assert keeping.high < 0
+
+
+# ── what is not to be believed ──────────────────────────────────────────────────────
+
+
+def test_the_flattest_parts_of_noise_alone_vary_as_the_noise_does():
+    (found,) = fields(noisy(300, (256, 256)), estimator=Finds(NoiseLevel(read=1.0)))
+    span = 300 / (found.image.intensity.high - found.image.intensity.low)
+    right, weak = (
+        replace(found, noise=NoiseLevel(read=times * span)) for times in (1.0, 0.5)
+    )
+    # a tenth of chi-squared of 61 degrees lies below 0.77
+    assert variance_of_flattest(right) == pytest.approx(0.77, abs=0.05)
+    assert variance_of_flattest(weak) == pytest.approx(4 * 0.77, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("share", "correlation", "is_doubted"),
+    [(1.0, 0.7, False), (0.2, 0.7, True), (0.2, 0.0, False)],
+    ids=["found", "found far too weak", "white"],
+)
+def test_a_training_is_doubted_where_correlated_noise_is_found_too_weak(
+    share, correlation, is_doubted
+):
+    white = np.random.default_rng(0).normal(0, 1, (256, 256))
+    noise = gaussian_filter(white, correlation) if correlation else white
+    counts = (10_000 + 300 * noise / noise.std()).astype(np.float32)
+    counts[0], counts[-1] = 0, 20_000
+    (found,) = fields(counts, estimator=Finds(NoiseLevel()))
+    span = found.image.intensity.high - found.image.intensity.low
+    level = NoiseLevel(read=share * 300 / span, correlation=correlation)
+    base = tiny_fast()
+    blurred = Instrument(psf_sigma=(3.0, 3.0))  # new to the base
+
+    said = doubt_about(base, blurred, [replace(found, noise=level)])
+
+    assert ("found too weak" in said) == is_doubted
 
 
 # ── the whole ───────────────────────────────────────────────────────────────────────

@@ -13,7 +13,6 @@ from napari_sr.settings import TrainingSettings
 from napari_sr.training.validation import SIDE, HeldOut, held_out, held_out_pairs
 from napari_sr.training.verdict import (
     DIAL_LOSS,
-    KNOWN,
     NO_TEXTURE,
     Texture,
     Verdict,
@@ -107,14 +106,14 @@ SENTENCES = [
     ),
     pytest.param(
         Verdict(
-            TO_BICUBIC, BETTER, 2, agreement=Gain(0.01, -0.002, 0.022), is_known=True
+            TO_BICUBIC, BETTER, 2, agreement=Gain(0.01, -0.002, 0.022), doubt="Why not."
         ),
         False,
         "Not better: better than the base by 0.80 dB (+0.60 to +1.00) and "
         f"{OVER_BICUBIC} on 2 held-out images. Judged without truth, on coarser "
         "versions of the recordings; their own results agree with independent noise as "
-        f"well as those of the base (+0.010 dB, -0.002 to +0.022). The base {KNOWN}",
-        id="without truth, and nothing new",
+        "well as those of the base (+0.010 dB, -0.002 to +0.022). Why not.",
+        id="without truth, and in doubt",
     ),
     pytest.param(
         Verdict(TO_BICUBIC, BETTER, 2, agreement=Gain(-0.02, -0.08, 0.04)),

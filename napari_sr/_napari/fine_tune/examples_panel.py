@@ -1,8 +1,8 @@
 """The widget part in which it is chosen what a training learns from.
 
-Either sharp images, whose recordings are simulated, or measured pairs. This module
-alone knows what is shown of both before a training begins: a simulated patch beside a
-real one, or a pair as it was registered.
+Sharp images, whose recordings are simulated, or measured pairs, or recordings alone.
+This module alone knows what is shown before a training begins: a simulated patch beside
+a real one, or a pair as it was registered.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_sr.instrument.ranges import Instrument
 
 SIMULATED, MEASURED = "Sharp images alone", "Measured pairs"
+ALONE = "Only recordings"
 SETTLED = 250
 """Milliseconds after the last change when the patch is simulated anew."""
 
@@ -57,9 +58,11 @@ class ExamplesPanel(QWidget):
         self.kind.setAccessibleName("What to learn from")
         self.kind.setToolTip(
             "Sharp images are enough: what your instrument would have recorded of them "
-            "is simulated. With recordings of the same fields, learn from those."
+            "is simulated. With recordings of the same fields, learn from those. Where "
+            "nothing is sharp, learn from recordings alone: a blur or a noise that the "
+            "base was not trained for."
         )
-        self.kind.addItems([SIMULATED, MEASURED])
+        self.kind.addItems([SIMULATED, MEASURED, ALONE])
         self.images, self.recordings = SourcePicker(viewer), SourcePicker(viewer)
         self.ask = QPushButton()
         self.instrument_panel = InstrumentPanel()
@@ -102,16 +105,22 @@ class ExamplesPanel(QWidget):
         return bool(self.kind.currentText() == MEASURED)
 
     @property
+    def is_alone(self) -> bool:
+        """Whether there is nothing sharp."""
+        return bool(self.kind.currentText() == ALONE)
+
+    @property
     def what_is_missing(self) -> str:
         """Say what is to be chosen before there is something to learn from."""
         if self.images.is_empty():
-            return "Tick sharp images to learn from, or add files."
+            what = "recordings" if self.is_alone else "sharp images"
+            return f"Tick {what} to learn from, or add files."
         if self.is_measured and self.recordings.is_empty():
             return "Tick the recordings of the same fields, or add files."
         return ""
 
     def sources(self) -> tuple[tuple[Stack | str, ...], tuple[Stack | str, ...]]:
-        """Give sharp images and, for measured pairs, the recordings of them."""
+        """Give what is learnt from and, for measured pairs, the recordings of it."""
         low = self.recordings.sources() if self.is_measured else ()
         return self.images.sources(), low
 
@@ -135,12 +144,22 @@ class ExamplesPanel(QWidget):
     # ── what is shown ───────────────────────────────────────────────────────────
 
     def _choose_kind(self) -> None:
-        measured = self.is_measured
-        self.images.describe(
-            "Sharp images",
-            "Images as sharp as the results are to be, of your own kind of specimen; "
-            "a few are enough, ten are better. Some are kept back to judge by.",
-        )
+        measured, alone = self.is_measured, self.is_alone
+        if alone:
+            self.images.describe(
+                "Recordings",
+                "As your instrument gives them; ten are better than a few. The noise "
+                "is found in them. Some are kept back to judge by.",
+            )
+        else:
+            self.images.describe(
+                "Sharp images",
+                "Images as sharp as the results are to be, of your own kind of "
+                "specimen; a few are enough, ten are better. Some are kept back to "
+                "judge by.",
+            )
+        for part in (self.recordings, self.ask):
+            part.setVisible(not alone)
         if measured:
             self.recordings.describe(
                 "Recordings of them",
@@ -161,6 +180,7 @@ class ExamplesPanel(QWidget):
                 "recordings; takes a minute."
             )
         self.instrument_panel.setVisible(not measured)
+        self.instrument_panel.show_noise(not alone)
         first, second = self.views.views
         first.set_title("recorded" if measured else "simulated")
         second.set_title("sharp, registered" if measured else "recorded")
@@ -181,12 +201,14 @@ class ExamplesPanel(QWidget):
         some = not self.images.is_empty() and not self.recordings.is_empty()
         can_ask = some and self._card is not None and not self.background.is_busy
         self.ask.setEnabled(can_ask)
-        self.views.setVisible(not self.images.is_empty())
+        self.views.setVisible(not self.images.is_empty() and not self.is_alone)
         self.notes.setVisible(bool(self.notes.text()))
 
     def _look(self) -> None:
         """Show the simulated patch beside a real one."""
-        if self.is_measured or self.images.is_empty() or not self.isEnabled():
+        if self.kind.currentText() != SIMULATED or not self.isEnabled():
+            return
+        if self.images.is_empty():
             return
         if self.background.is_busy:
             self._settled.start()

@@ -50,6 +50,8 @@ class TrainingRequest:
     """A name that the catalogue knows."""
     low_images: tuple[Source, ...] = ()
     """Recordings of the same fields, for measured pairs."""
+    recordings_only: bool = False
+    """Whether `images` are recordings, and there is nothing sharp."""
     minutes: float = 5.0
     texture: bool = False
     """Whether an adversarial stage follows."""
@@ -125,7 +127,12 @@ def train(
         device=request.device,
         **{**looks, **request.more},
     )
-    recipe = Recipe(name=request.name, base=request.base, settings=settings)
+    recipe = Recipe(
+        name=request.name,
+        base=request.base,
+        recordings_only=request.recordings_only,
+        settings=settings,
+    )
     unfinished = begin(recipe, request.images, request.low_images)
     try:
         return (yield from resume(unfinished, stop))
@@ -168,6 +175,7 @@ def _follow(
             base=recipe.base,
             checkpoint=unfinished.checkpoint,
             name=recipe.name,
+            recordings_only=recipe.recordings_only,
         )
         yield _first_look(training)
         try:

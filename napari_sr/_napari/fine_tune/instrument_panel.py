@@ -76,6 +76,11 @@ class InstrumentPanel(QWidget):
         self.rows["psf_sigma"].setEnabled(instrument.psf_image is None)
         self.changed.emit()
 
+    def show_noise(self, is_shown: bool) -> None:
+        """Show the rows of the noise, or leave the blur alone."""
+        for figure in ("photons", "read"):
+            self.rows[figure].setVisible(is_shown)
+
     def _take(self) -> None:
         """Take over the figure that the user changed."""
         changed = {

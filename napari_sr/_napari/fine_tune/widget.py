@@ -14,7 +14,6 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QMessageBox
 
 from napari_sr._napari.fine_tune.examples_panel import (
-    MEASURED,
     SIMULATED,
     ExamplesPanel,
 )
@@ -78,9 +77,7 @@ class FineTune(Panel):
             when_closed(self.native, leave)
         choices = recall(KEPT_AS)
         self.form.restore(choices)
-        self.examples.kind.setCurrentText(
-            MEASURED if choices.get("measured") is True else SIMULATED
-        )
+        self.examples.kind.setCurrentText(str(choices.get("learn_from", SIMULATED)))
         self._on_base()
         self._refresh()
 
@@ -146,7 +143,8 @@ class FineTune(Panel):
         except ValueError as error:
             tell_error(error)
             return
-        choices = {**self.form.choices(), "measured": self.examples.is_measured}
+        learn_from = self.examples.kind.currentText()
+        choices = {**self.form.choices(), "learn_from": learn_from}
         remember(KEPT_AS, choices)
         self._follow(train, request, request.name)
 
@@ -221,7 +219,8 @@ class FineTune(Panel):
             base=str(self.form.base.value),
             low_images=low_images,
             minutes=self.form.minutes.value,
-            texture=self.form.texture.value,
+            texture=self.form.texture.value and not self.examples.is_alone,
+            recordings_only=self.examples.is_alone,
             instrument=self.examples.instrument,
             device=self.form.device.value,
             more=self.form.further_settings(),
@@ -294,6 +293,7 @@ class FineTune(Panel):
         is_running, is_paused = busy and not ended, self._background.is_paused
         self.examples.setEnabled(idle)
         self.form.enabled = self.form.more.enabled = idle
+        self.form.texture.enabled = idle and not self.examples.is_alone
         self.start_button.enabled = not why_not and not is_running
         self.start_button.tooltip = why_not or "Train with these images."
         if why_not != self._why_not:

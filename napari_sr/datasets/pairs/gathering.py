@@ -10,30 +10,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 
 from napari_sr.datasets.images import images_of
 from napari_sr.datasets.pairs.brightness import fit_brightness
-from napari_sr.datasets.pairs.checks import check_kind, place_all
+from napari_sr.datasets.pairs.checks import Placement, check_kind, place_all
 from napari_sr.datasets.pairs.measured import PairReport, combine_pair
 from napari_sr.datasets.pairs.mix_ups import StackPair
 from napari_sr.datasets.pairs.names import PairError, match_names, match_order
-from napari_sr.datasets.plane_cache import PlaneCache
-from napari_sr.datasets.sources import find_recordings
+from napari_sr.datasets.pairs.volumes import are_volumes, match_volumes, ratio_of
+from napari_sr.datasets.plane_cache import FilledPlane, PlaneCache
+from napari_sr.datasets.registration import Registration
+from napari_sr.datasets.sources import SourceImage, find_recordings
 from napari_sr.image.intensity import IntensityRange
-from napari_sr.image.stack import StackError
+from napari_sr.image.stack import Stack, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from napari_sr.datasets.pairs.brightness import Brightness
-    from napari_sr.datasets.pairs.checks import Placement
     from napari_sr.datasets.pairs.measured import MeasuredPair
     from napari_sr.datasets.pairs.mix_ups import Index
-    from napari_sr.datasets.sources import SourceImage, Sources
+    from napari_sr.datasets.sources import Sources
     from napari_sr.image.intensity import IntensityPolicy
 
 LARGEST_SHIFT = 5.0
 """Low-resolution pixels up to which a shift is corrected, unless stated."""
+_COPIES = 4
+"""Of two volumes, as float32, while they are found in each other."""
 _FOLLOWS = 0.8
 """Correlation of the coarse structure of both images below which it is said."""
 
@@ -59,6 +65,11 @@ def gather_pairs(
     cache: PlaneCache | None = None,
 ) -> PairCheck:
     """Gather and check pairs of recordings; their pixels are read when they are needed.
+
+    Two volumes whose planes do not belong together one by one are found in each other
+    first, see `match_volumes`: by the sizes of their voxels where the files have them,
+    else as showing the same. They are read whole, and their planes then stay as they
+    were placed.
 
     Files are matched by name, without case and marks such as `_lr` and `_hr`; where no
     name is like another, and arrays, by their order. Of each stack up to 24 planes are
@@ -104,14 +115,18 @@ def gather_pairs(
     high = _found(high_sources, channel, cache)
     matched, how = _matched(low, high)
     stacks = [StackPair(low[i], high[j], factor) for i, j in matched]
-    for stack in stacks:
+    volumes = [s for s in stacks if are_volumes(s.low.stack, s.high.stack, factor)]
+    planes = [stack for stack in stacks if stack not in volumes]
+    for stack in planes:
         check_kind(stack)
     try:
-        placements = place_all(stacks, largest_shift)
         gathered = [
             _pairs_of(stack, placement, policy)
-            for stack, placement in zip(stacks, placements, strict=True)
+            for stack, placement in zip(
+                planes, place_all(planes, largest_shift), strict=True
+            )
         ]
+        gathered += [_pairs_of_volumes(stack, policy) for stack in volumes]
     except StackError as error:
         raise PairError(str(error)) from error
     pairs = [pair for of_recording, _ in gathered for pair in of_recording]
@@ -172,6 +187,68 @@ def _pairs_of(
         if at in placement.shifts
     ]
     return pairs, [*notes, _said(name, pairs, len(placement.measured))]
+
+
+def _pairs_of_volumes(
+    stack: StackPair, policy: IntensityPolicy
+) -> tuple[list[MeasuredPair], list[str]]:
+    """Find a volume in another, and bring their planes together."""
+    low, high = stack.low.stack, stack.high.stack
+    _check_memory(stack)
+    try:
+        found = match_volumes(
+            _volume(low),
+            _volume(high),
+            ratio_of(low, high),
+            stack.factor,
+        )
+    except PairError as error:
+        raise PairError(f"{low.name} and {high.name}: {error}") from error
+    cut = StackPair(
+        _source(stack.low, found.low),
+        _source(stack.high, found.high),
+        stack.factor,
+    )
+    there = Registration((0.0, 0.0), found.correlation, math.inf, 0.0, 0.0)
+    placed = dict.fromkeys(cut.low.stack.indices(), there)
+    place = ", ".join(f"{at:.2f}" for at in found.place)
+    note = (
+        f"{low.name}: {high.name} begins at ({place}) of its voxels (z, y, x); "
+        f"correlation {found.correlation:.2f}, {len(found.low)} planes of "
+        f"{' × '.join(map(str, found.low.shape[1:]))} px are in both."
+    )
+    placement = Placement(dict.fromkeys(placed, there.shift), placed)
+    pairs, notes = _pairs_of(cut, placement, policy)
+    return pairs, [note, *notes]
+
+
+def _volume(stack: Stack) -> NDArray:
+    """Read all planes, their gaps filled; they are needed once."""
+    return np.stack(
+        [FilledPlane.of(stack.plane(i)).counts for i in stack.indices()]
+    ).astype(np.float32, copy=False)
+
+
+def _source(source: SourceImage, volume: NDArray) -> SourceImage:
+    """Give a part that was cut out the name of what it was cut from."""
+    stack = Stack.from_array(volume, name=source.name)
+    return SourceImage(source.name, stack, source.cache, source.is_file)
+
+
+def _check_memory(stack: StackPair) -> None:
+    """Refuse volumes that do not fit into memory, as what is made of them."""
+    n_bytes = (
+        _COPIES
+        * 4
+        * (math.prod(stack.low.stack.shape) + math.prod(stack.high.stack.shape))
+    )
+    free = psutil.virtual_memory().available
+    if n_bytes > free:
+        raise PairError(
+            f"{stack.low.name} and {stack.high.name} are found in each other as "
+            f"volumes, which needs {n_bytes / 1e9:.3g} GB of memory; {free / 1e9:.3g} "
+            f"GB are free. Give a part of each."
+        )
 
 
 def _said(name: str, pairs: Sequence[MeasuredPair], n_measured: int) -> str:

@@ -16,11 +16,14 @@ from skimage.feature import match_template
 
 from napari_sr.datasets.pairs.names import PairError
 from napari_sr.image.sampling import means_between
+from napari_sr.image.units import convert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from napari_sr.image.stack import Stack
 
     Volume = NDArray[np.float32]
     """`(z, y, x)` counts."""
@@ -30,8 +33,12 @@ _CORE = 0.6
 may lie outside the coarse one."""
 _SMALLEST = 6
 """Coarse voxels a side, of which a place can be told."""
+_FEWEST = ceil(_SMALLEST / _CORE)
 _ALIKE = 0.5
 """Correlation below which two volumes are not taken for one specimen."""
+_UNEVEN = 0.5
+"""By how much the ratio in the plane may fall short of the factor: sizes of voxels are
+rounded, and a magnification is never exact."""
 _STEPS, _STEP, _ENOUGH = 12, 0.25, 1e-3
 """Of the search for the least difference, in coarse voxels."""
 
@@ -51,8 +58,34 @@ class VolumePair:
     """Of both, on the coarse voxels."""
 
 
+def are_volumes(low: Stack, high: Stack, factor: int) -> bool:
+    """Tell whether two stacks are to be found in each other as volumes.
+
+    Planes that belong to each other one by one are pairs of planes, whatever they are
+    planes of; so are stacks of more than three axes, and of a few planes.
+    """
+    shapes = [stack.shape for stack in (low, high)]
+    if any(len(shape) != 3 or shape[0] < _FEWEST for shape in shapes):
+        return False
+    return shapes[1] != (shapes[0][0], factor * shapes[0][1], factor * shapes[0][2])
+
+
+def ratio_of(low: Stack, high: Stack) -> tuple[float, ...] | None:
+    """Give the fine voxels for each coarse one by their sizes, if those are known."""
+    ratio = []
+    for coarse, fine in zip(low.axes, high.axes, strict=True):
+        own = convert(fine.spacing, fine.unit, coarse.unit) if fine.unit else None
+        if not own:
+            return None
+        ratio.append(coarse.spacing / own)
+    return tuple(ratio)
+
+
 def match_volumes(
-    low: NDArray, high: NDArray, ratio: Sequence[float] | None = None
+    low: NDArray,
+    high: NDArray,
+    ratio: Sequence[float] | None = None,
+    factor: int | None = None,
 ) -> VolumePair:
     """Find a fine volume in a coarse one, and give planes that show the same.
 
@@ -66,6 +99,9 @@ def match_volumes(
     ratio
         Fine voxels for each coarse one, along z, y and x; that of the shapes when not
         given, which is right where both show the same.
+    factor
+        Pixels of the fine planes for each coarse one, at most the ratio in the plane;
+        the ratio, rounded, when not given.
 
     Returns
     -------
@@ -85,11 +121,13 @@ def match_volumes(
         )
     shapes = zip(high.shape, low.shape, strict=True)
     times = [h / n for h, n in shapes] if ratio is None else list(map(float, ratio))
-    if len(times) != 3 or min(times) < 1 or round(min(times[1:])) < 2:
+    least = (factor or 2) - _UNEVEN
+    if len(times) != 3 or min(times) < 1 or min(times[1:]) < least:
         raise PairError(
-            f"The fine volume has {' x '.join(f'{t:.3g}' for t in times)} voxels for "
-            f"each of the coarse one, of which at least 2 in the plane are expected. "
-            f"Give the ratio along z, y and x."
+            f"The fine volume has {' x '.join(f'{t:.3g}' for t in times)} voxels (z, "
+            f"y, x) for each of the coarse one; at least {factor or 2} in the plane "
+            f"and 1 along z are expected. Give the ratio along z, y and x, or files "
+            f"with the size of their voxels."
         )
     place, correlation = _placed(low, high, times)
     if correlation < _ALIKE:
@@ -97,7 +135,8 @@ def match_volumes(
             f"The fine volume is like the coarse one at no place (correlation "
             f"{correlation:.2f}). Check that both show one specimen, turned alike."
         )
-    return _cut(low, high, times, place, correlation)
+    factor = factor or round(min(times[1:]))
+    return _cut(low, high, times, factor, place, correlation)
 
 
 def _placed(
@@ -113,7 +152,7 @@ def _placed(
     if min(inner) < _SMALLEST:
         raise PairError(
             f"Of the fine volume {' x '.join(map(str, n_own))} coarse voxels are left; "
-            f"at least {ceil(_SMALLEST / _CORE)} a side are needed to find it."
+            f"at least {_FEWEST} a side are needed to find it."
         )
     core = _means(high, times, np.array(margins, np.float64), inner)
     scores = match_template(low, core)  # type: ignore[no-untyped-call]
@@ -143,6 +182,7 @@ def _cut(
     low: Volume,
     high: Volume,
     times: Sequence[float],
+    factor: int,
     place: NDArray[np.float64],
     correlation: float,
 ) -> VolumePair:
@@ -157,7 +197,6 @@ def _cut(
             "The fine volume covers no two voxels of the coarse one along each axis. "
             "Give volumes that share more."
         )
-    factor = round(min(times[1:]))
     fine = (1, factor, factor)
     starts = (np.array(first) - place) * fine
     counts = [(e - f) * n for f, e, n in zip(first, ends, fine, strict=True)]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from napari_sr.files.atomic import written_atomically
 from napari_sr.metrics.resolution import THRESHOLD
+from napari_sr.trust.report.contact_sheet import check_sheet
 from napari_sr.trust.report.writing import check_form
 from napari_sr.upscaling.provenance import NOTICE
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    from napari_sr.evaluation.volumes import VolumeComparison
     from napari_sr.trust.volume import VolumeAssessment
 
 _STYLE = (
@@ -51,6 +53,32 @@ def write_volume_report(
     return path
 
 
+def write_volume_sheet(
+    comparison: VolumeComparison, path: str | os.PathLike[str]
+) -> tuple[Path, Path]:
+    """Write XZ and YZ planes of several methods as a picture, their figures as CSV.
+
+    Parameters
+    ----------
+    comparison
+        From `napari_sr.evaluation.volumes.compare_volumes`.
+    path
+        Ends in `.png`; existing files are replaced.
+
+    Returns
+    -------
+    tuple of Path
+        The picture and the table.
+    """
+    picture = check_sheet(path)
+    table = picture.with_suffix(".csv")
+    with written_atomically(picture) as partial:
+        _views(comparison).savefig(partial, format="png", dpi=130)
+    with written_atomically(table) as partial:
+        partial.write_text(comparison.as_csv(), encoding="utf-8")
+    return picture, table
+
+
 def _page(assessment: VolumeAssessment) -> str:
     """Put everything on one page that needs no other file."""
     name = escape(assessment.name)
@@ -79,12 +107,15 @@ def _row(cells: list[str], kind: str) -> str:
     return f"<tr>{''.join(f'<{kind}>{escape(cell)}</{kind}>' for cell in cells)}</tr>"
 
 
-def _views(assessment: VolumeAssessment) -> Figure:
+def _views(found: VolumeAssessment | VolumeComparison) -> Figure:
     """Show XZ and YZ planes on one scale of counts."""
-    views = assessment.views
+    views = found.views
     low, high = np.percentile(views["XZ"]["recording"], (0.5, 99.5)).tolist()
     n = len(views["XZ"])
-    figure = Figure(figsize=(9.6, 5.2), layout="constrained")
+    width = max(9.6, 2.2 * n)
+    shapes = [pictures["recording"].shape for pictures in views.values()]
+    height = sum(rows / columns * width / n + 0.35 for rows, columns in shapes)
+    figure = Figure(figsize=(width, min(height, width)), layout="constrained")
     panes = figure.subplots(2, n, squeeze=False)
     for line, (turned, pictures) in zip(panes, views.items(), strict=True):
         for axes, (name, picture) in zip(line, pictures.items(), strict=True):
