@@ -43,11 +43,12 @@ def test_the_code_of_a_page_runs(name, here, capsys):
 @pytest.mark.parametrize(
     "path", sorted(notebooks.FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
 )
-def test_a_notebook_prints_what_it_shows(path, here):
+def test_a_notebook_prints_what_it_shows(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     for module in re.findall(r"^import (pydicom|distributed)", path.read_text(), re.M):
         pytest.importorskip(module)
     shown = notebooks.printed(notebooks.code_cells(path))
-    ran = [{"outputs": outputs} for outputs in notebooks.run(path, here)]
+    ran = [{"outputs": outputs} for outputs in notebooks.run(path, tmp_path)]
     assert_alike(notebooks.printed(ran), shown)
 
 

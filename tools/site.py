@@ -76,7 +76,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:  # noqa: ANN401
 
 
 def on_post_page(output: str, **_: Any) -> str:  # noqa: ANN401
-    """Ask no network for anything: what the theme fetches is a crutch of old browsers."""
+    """Leave out what the theme would fetch from a network."""
     return re.sub(r"<script src=\"?https://unpkg\.com[^>]*></script>", "", output)
 
 

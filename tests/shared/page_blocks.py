@@ -108,17 +108,23 @@ def _write_dicom(folder, plane):
 
 
 def _write_volumes(folder):
-    """Write a volume whose planes are far apart, and its truth."""
+    """Write a volume whose planes are far apart with its truth, and a coarse one."""
     truth = make_phantom("foam", factor=1, n_planes=48, size=96).truth
-    volume = truth.reshape(24, 2, 96, 96).mean(1).astype(np.uint16)
-    for name, array, step in (("volume", volume, 2), ("truth", truth, 1)):
-        axes = [Axis("z", 0.5 * step, "um"), Axis("y", 0.5, "um"), Axis("x", 0.5, "um")]
+    thick = truth.reshape(24, 2, 96, 96).mean(1)
+    coarse = thick.reshape(24, 48, 2, 48, 2).mean((2, 4))
+    pixels = {"z": 0.5, "y": 0.5, "x": 0.5}
+    for name, array, voxel in (
+        ("truth", truth, pixels),
+        ("fine", truth, pixels),
+        ("volume", thick, pixels | {"z": 1.0}),
+        ("coarse", coarse, {"z": 1.0, "y": 1.0, "x": 1.0}),
+    ):
         with create_stack(
             folder / f"{name}.ome.tif",
             shape=array.shape,
-            dtype=array.dtype,
-            axes=axes,
+            dtype=np.dtype(np.uint16),
+            axes=[Axis(axis, size, "um") for axis, size in voxel.items()],
             provenance={},
         ) as writer:
-            for number, plane in enumerate(array):
+            for number, plane in enumerate(array.astype(np.uint16)):
                 writer.write((number,), plane)
