@@ -1,13 +1,13 @@
 """Recordings alone → images to learn from, the noise in them, and a check.
 
 Nothing sharp is there. What stands for it is what the base makes of a recording, seen
-coarser, where less noise and less blur are left. Recorded again by the same instrument,
-it shows what that takes away, nearly at the scale of the recordings (zero-shot
+coarser, where less noise and less blur are left. Re-degraded by the same instrument, it
+shows what that takes away, nearly at the scale of the recordings (zero-shot
 super-resolution, Shocher et al., CVPR 2018; scale equivariance, Scanvic et al., 2023).
 
 The check is at the scale of the recordings themselves: a recording is split into two
 whose noise is independent (Recorrupted-to-Recorrupted, Pang et al., CVPR 2021), and the
-result of one, recorded again, is compared with the other.
+result of one, re-degraded, is compared with the other.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Field:
     """In network units."""
 
     def seen(self, factor: int) -> Recording:
-        """Give what a generator is told, without a truth."""
+        """Give the inputs of a generator, without a truth."""
         return Recording.measured(self.low, self.noise, factor)
 
 
@@ -107,8 +107,9 @@ def fields_of(
     parts = [part for part in parts if min(part.shape) >= SMALLEST]
     if not parts:
         raise ValueError(
-            f"Recordings to learn from alone, and what is kept back of them, are at "
-            f"least {SMALLEST} × {SMALLEST} pixels. Give larger ones, or more."
+            "To learn from recordings alone, those for training and those held out "
+            f"must be at least {SMALLEST} × {SMALLEST} pixels. Give larger ones, or "
+            "more."
         )
     found = []
     for part in parts:
@@ -158,7 +159,7 @@ def coarser_images(
         of = field.image
         images.append(
             SharpImage(
-                name=f"{of.name}, seen coarser",
+                name=f"{of.name}, downsampled",
                 stack=of.stack,
                 depth=of.depth,
                 shape=(sides[0], sides[1]),
@@ -207,8 +208,8 @@ def is_known(base: SRModel, instrument: Instrument, fields: Sequence[Field]) -> 
     """Tell whether a base was trained for such recordings, so that they teach nothing.
 
     Its results, seen coarser, are then no better a teacher than the sharp images that
-    it has seen: in tests such trainings gained up to 0.3 dB and lost up to 0.2, and
-    nothing that can be measured without a truth told which.
+    it has seen: in tests such trainings gained up to 0.3 dB and lost up to 0.2, and and
+    no metric without ground truth showed which.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Volume = NDArray[np.float32]
     """`(z, y, x)` counts."""
 
-RIVALS = ("bilinear", "bicubic", "wiener")
+BASELINES = ("bilinear", "bicubic", "wiener")
 _PLANES, _SIDE = 32, 96
 """Recorded voxels at most, of the middle, that are looked at."""
 _BORDER = 2
@@ -85,12 +85,12 @@ class VolumeAssessment:
         """Give a row of text for each figure: title, then each way."""
         rows = [
             ["Agreement with the recording, dB", *self._each("agreement", "{:.2f}")],
-            ["Largest change of a plane's mean", *self._each("stripes", "{:.2%}")],
+            ["Largest change of the mean of a plane", *self._each("stripes", "{:.2%}")],
         ]
         if all(own.psnr is not None for own in self.figures.values()):
             rows.append(["PSNR with the reference, dB", *self._each("psnr", "{:.2f}")])
         if all(own.detail is not None for own in self.figures.values()):
-            title = "Fine detail along z, of that in the plane"
+            title = "Fine detail along z, relative to the plane"
             rows.append([title, *self._each("detail", "{:.1%}")])
         found = [own.true_resolution for own in self.figures.values()]
         for i, axis in enumerate(_AXES):
@@ -188,13 +188,14 @@ def assess_volume_steps(
     wanted = tuple(side * factor for side in recording.plane_shape)
     if axis is None or rest or result.plane_shape != wanted:
         raise StackError(
-            f"{result.name} is no result of {recording.name} that is finer along z: it "
-            f"has {result.shape} voxels, of {recording.shape}. Give both of one run."
+            f"{result.name} is not a result of {recording.name} that is finer along "
+            f"z: it has {result.shape} voxels, of {recording.shape}. Give the "
+            "recording that it was made from."
         )
     if reference is not None and reference.shape != result.shape:
         raise StackError(
             f"The reference {reference.name} has {reference.shape} voxels, and the "
-            f"result {result.shape}. Give one of the same."
+            f"result {result.shape}. Give one of the same shape."
         )
     ratio = _ratio(recording, result, axis)
     n = min(recording.leading_shape[axis], _PLANES)
@@ -206,12 +207,12 @@ def assess_volume_steps(
     last = min(int(np.ceil(edges[-1])), result.leading_shape[axis])
     planes = range(int(np.floor(edges[0])), last)
     fine = {"result": _part(result, axis, planes, finer)}
-    yield 1, len(RIVALS) + 1
-    for done, rival in enumerate(RIVALS, start=2):
-        made = _by_method(low, rival, ratio, factor)
+    yield 1, len(BASELINES) + 1
+    for done, baseline in enumerate(BASELINES, start=2):
+        made = _by_method(low, baseline, ratio, factor)
         start = planes.start - first * ratio
-        fine[rival] = _on_grid(made, ratio, first, start, planes)
-        yield done, len(RIVALS) + 1
+        fine[baseline] = _on_grid(made, ratio, first, start, planes)
+        yield done, len(BASELINES) + 1
     truth = None
     if reference is not None:
         truth = _part(reference, axis, planes, finer)
@@ -257,8 +258,8 @@ def _assessment(
     remarks = [f"{note.capitalize()}."] if note else []
     if truth is None:
         remarks.append(
-            "Detail that a model invents is detail too: only the comparison with a "
-            "reference tells whether it is at its place."
+            "Hallucinated detail counts as detail, too: only a comparison with a "
+            "reference shows whether it is in the right place."
         )
     return VolumeAssessment(
         name=result.name,

@@ -70,7 +70,12 @@ def test_volumes_of_the_same_are_cut_to_what_both_show():
 @pytest.mark.parametrize(
     ("low", "high", "ratio", "message"),
     [
-        (specimen((24, 24, 24)), specimen((48, 48, 48), 1), None, "at no place"),
+        (
+            specimen((24, 24, 24)),
+            specimen((48, 48, 48), 1),
+            None,
+            "matches the coarse one nowhere",
+        ),
         (specimen((24, 24, 24)), specimen((24, 24, 24)), None, "Give the ratio"),
         (specimen((24, 24, 24)), specimen((8, 8, 8)), (2, 2, 2), "are needed to find"),
         (specimen((24, 24, 24))[0], specimen((24, 24, 24)), None, "Two volumes"),
