@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from napari_sr._version import __version__
 from napari_sr.cli.comparing import add_bank, add_compare
+from napari_sr.cli.completing import PROGRAM, add_completion, add_schema, complete
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.info import add_info
 from napari_sr.cli.models import add_models
@@ -50,7 +51,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     arguments = argparse.Namespace()
     with _interrupts_noted() as interrupts:
         try:
-            arguments = build_parser().parse_args(argv)
+            parser = build_parser()
+            complete(parser)
+            arguments = parser.parse_args(argv)
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
                 code = int(arguments.run(arguments))
@@ -123,7 +126,7 @@ def _what_is_left(arguments: argparse.Namespace) -> str:
 def build_parser() -> argparse.ArgumentParser:
     """Describe all commands."""
     parser = argparse.ArgumentParser(
-        prog="napari-sr",
+        prog=PROGRAM,
         description="Super-resolve X-ray and microscopy stacks in their own counts.",
     )
     parser.add_argument(
@@ -167,6 +170,10 @@ def build_parser() -> argparse.ArgumentParser:
     samples = commands.add_parser("samples", help="write the synthetic sample data")
     samples.add_argument("folder", type=Path)
     samples.set_defaults(run=_samples)
+    add_schema(commands.add_parser("schema", help="print the JSON Schema of a recipe"))
+    add_completion(
+        commands.add_parser("completion", help="print a script for Tab in a shell")
+    )
     return parser
 
 
