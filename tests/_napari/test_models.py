@@ -79,7 +79,7 @@ def test_a_shipped_model_cannot_be_removed(widget):
     choose(widget, "fluorescence-x2")
 
     assert not widget.remove_button.enabled
-    assert "of your own" in widget.remove_button.tooltip
+    assert "your own models" in widget.remove_button.tooltip
 
 
 def test_an_imported_model_is_chosen_and_offered_everywhere(

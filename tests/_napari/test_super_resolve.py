@@ -318,7 +318,7 @@ def test_agreement_with_the_recording_can_be_left_off(widget, tiny_card):
 
     choose(widget, "bicubic")
     assert not widget.consistency.enabled
-    assert "left as it is" in widget.consistency.tooltip
+    assert "not corrected" in widget.consistency.tooltip
     assert widget.settings.consistency == "auto"
 
 
