@@ -161,7 +161,7 @@ def test_volumes_of_other_specimens_are_refused_by_name():
     low, _, _ = volumes_of()
     other = specimen((48, 48, 48), 7)
     high = (20_000 + 3_000 * other / other.std()).astype(np.uint16)
-    with pytest.raises(PairError, match=r"image 1 and image 1.*matches the coarse one nowhere"):
+    with pytest.raises(PairError, match=r"image 1 and image 1.*coarse one nowhere"):
         gather_pairs([low], [high], 2, IntensityPolicy())
 
 
