@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,20 @@ def test_the_gains_of_the_page_are_those_of_the_cards(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "PAGE", page)
     list(figures.gains())
     assert page.read_text("utf-8") == TEXTS["which_model.md"]
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path):
+    for module in ("mkdocs", "material", "mkdocstrings"):
+        pytest.importorskip(module, reason="the group docs is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "-d", str(tmp_path)]
+    paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": paths}
+    made = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True)
+    assert (made.returncode, made.stdout + made.stderr) == (0, "")
+    for page in tmp_path.rglob("*.html"):
+        fetched = r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"?https?:[^>]*>"
+        assert re.findall(fetched, page.read_text("utf-8")) == []
 
 
 def test_few_blocks_are_spared_and_each_says_why():

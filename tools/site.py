@@ -80,6 +80,11 @@ def on_post_page(output: str, **_: Any) -> str:  # noqa: ANN401
     return re.sub(r"<script src=\"?https://unpkg\.com[^>]*></script>", "", output)
 
 
+def on_post_template(output_content: str, **_: Any) -> str:  # noqa: ANN401
+    """Do the same for what is not a page."""
+    return on_post_page(output_content)
+
+
 def commands() -> str:
     """Write the help of every command."""
     parser = _parser()

@@ -112,10 +112,12 @@ def _write_volumes(folder):
     truth = make_phantom("foam", factor=1, n_planes=48, size=96).truth
     thick = truth.reshape(24, 2, 96, 96).mean(1)
     coarse = thick.reshape(24, 48, 2, 48, 2).mean((2, 4))
+    (folder / "sharp_volumes").mkdir()
     pixels = {"z": 0.5, "y": 0.5, "x": 0.5}
     for name, array, voxel in (
         ("truth", truth, pixels),
         ("fine", truth, pixels),
+        ("sharp_volumes/one", truth, pixels),
         ("volume", thick, pixels | {"z": 1.0}),
         ("coarse", coarse, {"z": 1.0, "y": 1.0, "x": 1.0}),
     ):
