@@ -75,7 +75,7 @@ def test_detail_along_z_is_that_of_the_result():
     found = assess_volume(binned(truth, 2), truth)
     assert found.figures["result"].detail == pytest.approx(1, rel=0.2)
     assert found.figures["bilinear"].detail < 0.3
-    assert any("invents" in remark for remark in found.remarks)
+    assert any("Hallucinated" in remark for remark in found.remarks)
 
 
 def test_also_finer_in_the_plane(tmp_path):
