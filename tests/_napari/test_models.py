@@ -202,4 +202,4 @@ def test_a_file_that_is_no_model_is_told_once(viewer, qtbot, tiny_card, notified
         widget.reset_choices()
 
     (told,) = notified
-    assert "damaged.safetensors is left out" in told
+    assert "damaged.safetensors is skipped" in told

@@ -468,7 +468,7 @@ def test_memory_that_ran_out_is_said(viewer, widget, qtbot, monkeypatch):
 
     run_to_end(widget, qtbot)
 
-    assert any("memory ran out, so tiles are now 48 px" in one for one in heard)
+    assert any("out of memory, so tiles are now 48 px" in one for one in heard)
 
 
 @pytest.mark.parametrize(
