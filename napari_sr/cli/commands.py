@@ -27,7 +27,7 @@ from napari_sr.cli.models import add_models
 from napari_sr.cli.reporting import add_report
 from napari_sr.cli.selfchecking import add_selfcheck
 from napari_sr.cli.storage import add_clean, add_paths
-from napari_sr.cli.terminal import FAILED, INTERRUPTED, MISUSED, OK, say
+from napari_sr.cli.terminal import FAILED, INTERRUPTED, MISUSED, OK, print_rest, say
 from napari_sr.cli.training import add_finetune, add_train
 from napari_sr.cli.upscaling import add_upscale
 from napari_sr.settings import explain
@@ -57,6 +57,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
                 code = int(arguments.run(arguments))
+            print_rest()
             if not interrupts or code in (OK, INTERRUPTED):
                 return code
             raise KeyboardInterrupt  # what came of it was taken for a failure

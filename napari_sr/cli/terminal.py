@@ -7,6 +7,8 @@ the direction of what follows.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -20,8 +22,29 @@ _KEPT = "\n\t"
 
 
 def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
-    """Print a text, with characters that only control a terminal spelled out."""
-    print(printable(str(text)), file=file, flush=flush)
+    """Print a text, with characters that only control a terminal spelled out.
+
+    Where the reader of a pipe is gone, as `head` after a few lines, the work goes on.
+    """
+    try:
+        print(printable(str(text)), file=file, flush=flush)
+    except BrokenPipeError:
+        _discard(file or sys.stdout)
+
+
+def print_rest() -> None:
+    """Print what is still buffered, or discard it where its reader is gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let a stream lead nowhere, so that Python can close it without an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def printable(text: str) -> str:

@@ -146,6 +146,23 @@ FAILURES = [  # arguments, words of the sentence; the exit code is 1
 ]
 
 
+@pytest.mark.parametrize("words", [["models"], ["upscale", "a.tif", "-o", "b.tif"]])
+def test_a_pipe_whose_reader_is_gone_ends_no_work(words, here):
+    write(here / "a.tif", counts((2, 20, 24)))
+    if words[0] == "upscale":
+        words = [*words[:-1], "b.ome.tif", *NEAREST]
+    with subprocess.Popen(
+        [sys.executable, "-m", "napari_sr", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=here,
+    ) as running:
+        running.stdout.close()  # as head does
+        said = running.stderr.read().decode()
+    assert (running.returncode, said) == (0, "")
+    assert words[0] == "models" or (here / "b.ome.tif").exists()
+
+
 @pytest.mark.parametrize(("arguments", "words"), MISUSES)
 def test_what_is_not_understood_exits_with_2(arguments, words, one, here, capsys):
     try:
