@@ -14,7 +14,7 @@ MAY_INSTALL = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
   && { [ -e /.dockerenv ] || [ -e /run/.containerenv ] || [ -n "$$container$$CI" ]; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help docs install demo napari test test-all test-under-load system-deps lint bench chaos evaluate screenshots sample-data clean
+.PHONY: help docs install demo napari test test-all test-under-load package system-deps lint bench chaos coverage evaluate screenshots sample-data clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,10 @@ system-deps:  ## Install what Qt needs of the system (Debian, Ubuntu; as root)
 test-all: install  ## Run all tests
 	$(OFFSCREEN) $(BIN)/python -m pytest
 
+coverage: install  ## Run the quick tests, and list the lines that none of them reaches
+	$(OFFSCREEN) $(BIN)/python -m coverage run -m pytest -m "not slow"
+	$(BIN)/python -m coverage report
+
 lint: install  ## Check style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,6 +79,9 @@ screenshots: install  ## Take the pictures of the widgets again; needs a screen,
 	$(BIN)/python -m tools.screenshots.fine_tune
 	$(BIN)/python -m tools.screenshots.other_widgets
 	$(BIN)/python -m tools.screenshots.panels docs/screenshots/panels
+
+package: install  ## Build wheel and source archive: dist/
+	$(BIN)/python -m build
 
 docs: install  ## Build the site: build/site/index.html; a warning is an error
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs

@@ -64,7 +64,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
             "this torch was built without CUDA; install torch from pytorch.org for "
             "your CUDA version"
             if torch.version.cuda is None
-            else "no CUDA GPU answers; check the driver with nvidia-smi"
+            else "no CUDA GPU responds; check the driver with nvidia-smi"
         )
         raise ValueError(f"Device {wanted!r} was asked for, but {cause}, or use 'cpu'.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -73,7 +73,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
             f"{torch.cuda.device_count()} CUDA GPUs, counted from 0."
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("Device 'mps' was asked for, but is not here. Use 'cpu'.")
+        raise ValueError("Device 'mps' was asked for, but is not available. Use 'cpu'.")
     return device
 
 
@@ -85,7 +85,7 @@ def _is_here(kind: str) -> bool:
 
 
 def _device_named(name: str) -> torch.device:
-    unknown = f"There is no kind of device {name!r}. Use auto, cpu, cuda or mps."
+    unknown = f"Unknown device {name!r}. Use auto, cpu, cuda or mps."
     try:
         device = torch.device(name)
     except RuntimeError as error:

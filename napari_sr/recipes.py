@@ -10,7 +10,7 @@ import json
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     _AnyRecipe = TypeVar("_AnyRecipe", bound=BaseModel)
 
 
+_ALSO: dict[str, list[dict[str, Any]]] = {
+    "noise": [{"const": 0}, {"type": "string"}],
+    "largest_gradient": [{"const": "none"}],
+    "photons": [{"const": "none"}],
+}
+"""What fields of a recipe take besides the values of their type."""
+
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 
@@ -33,18 +40,20 @@ class RecipeError(ValueError):
 class Recipe(BaseModel):
     """What to train, on what, and how."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     name: str = Field(min_length=1)
-    """Of the model, and of its file."""
+    """Name of the model, and of its file."""
     description: str = ""
     """One line for whoever chooses a model."""
     domain: str = "any"
-    """Kind of images it is for."""
+    """Kind of images that it is for."""
     images: tuple[str, ...] = ()
     """Sharp images: files, folders or patterns."""
     low_images: tuple[str, ...] = ()
-    """Recordings of the same fields, where pairs were measured."""
+    """Recordings of the same fields, for measured pairs."""
     recordings_only: bool = False
     """Whether `images` are recordings, and there is nothing sharp."""
     base: str | None = None
@@ -56,34 +65,36 @@ class Recipe(BaseModel):
 class UpscaleRecipe(BaseModel):
     """What to super-resolve, with what, and how."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     inputs: tuple[str, ...] = ()
     """Files, folders or patterns."""
     output: str | None = None
-    """A file for one input, else a folder."""
+    """A file for one input, otherwise a folder."""
     model: NonEmpty | dict[str, NonEmpty]
     """Name or path of a model; or of several, by number or name of the channel."""
     factor: int | None = None
-    """For methods without one of their own."""
+    """Super-resolution factor, for methods of any factor."""
     options: dict[str, float | str] = Field(default_factory=dict)
-    """What a method without weights takes besides, such as psf_sigma."""
+    """Options of a classical method, such as psf_sigma."""
     channel: int | str | tuple[int | str, ...] | None = None
-    """Which channels to take, by number from 0 or by name; all when not given."""
+    """Channels to process, by number from 0 or by name; all when not given."""
     pixel_size: str | None = None
-    """As "0.65um" or "0.5x0.65mm" (y, x), where that of the files is wrong."""
+    """As "0.65um" or "0.5x0.65mm" (y, x), if that of the files is missing or wrong."""
     stack: bool = False
     """Whether all inputs are planes of one stack."""
     format: Literal["ome.tif", "ome.zarr"] | None = None
-    """Of the results in a folder."""
+    """File format of the results in a folder."""
     compression: Literal["zlib", "zstd", "none"] | None = None
-    """All lossless."""
+    """All are lossless."""
     workers: int | None = Field(default=None, ge=1)
     """Processes, or jobs of SLURM, that share the work."""
     scheduler: str | None = None
-    """Address of a scheduler of dask.distributed whose workers share it."""
+    """Address of a dask.distributed scheduler whose workers share the work."""
     slurm: Path | None = None
-    """A TOML file with what dask_jobqueue.SLURMCluster takes."""
+    """A TOML file with the arguments of dask_jobqueue.SLURMCluster."""
     patience: float | None = Field(default=None, ge=0)
     """Seconds without any worker, after which a run ends; what is done is kept."""
     settings: UpscaleSettings = UpscaleSettings()
@@ -161,6 +172,36 @@ def upscale_recipe_text(recipe: UpscaleRecipe) -> str:
     return "\n".join([*lines, ""])
 
 
+def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """Give the JSON Schema of a kind of recipe, for editors that complete from it.
+
+    Parameters
+    ----------
+    kind
+        `Recipe` or `UpscaleRecipe`.
+    """
+    schema: dict[str, Any] = _as_in_toml(kind.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _as_in_toml(part: Any) -> Any:  # noqa: ANN401
+    """Say what TOML can: it has no null, for which some fields take a word."""
+    if isinstance(part, list):
+        return [_as_in_toml(one) for one in part if one != {"type": "null"}]
+    if not isinstance(part, dict):
+        return part
+    kept = {
+        key: _as_in_toml(value)
+        for key, value in part.items()
+        if (key, value) != ("default", None)
+    }
+    for name, others in _ALSO.items():
+        field = kept.get("properties", {}).get(name)
+        if field:
+            field["anyOf"] = [*field["anyOf"], *others]
+    return kept
+
+
 def _toml(value: object) -> str:
     """Write a value; but for tables, JSON is TOML."""
     if isinstance(value, dict):
@@ -184,9 +225,7 @@ def _read(path: Path, kind: type[_AnyRecipe]) -> _AnyRecipe:
     try:
         return kind.model_validate(tomllib.loads(path.read_text("utf-8-sig")))
     except RecursionError as error:
-        raise RecipeError(
-            f"{path.name} is nested too deeply to be a recipe."
-        ) from error
+        raise RecipeError(f"{path.name} is nested too deeply for a recipe.") from error
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHARE_OF_MEMORY = 0.25
-"""Of the memory that is free, how much a tile may take: estimates are estimates."""
+"""Share of the free memory that a tile may take, since its need is only estimated."""
 
 Content = Literal["domain", "vgg19", "gradient", "spectrum", "ms-ssim"]
 Schedule = Literal["cosine", "steps"]
@@ -74,33 +74,37 @@ class UpscaleSettings(BaseModel):
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, cuda:1, mps."""
     tile: int | Literal["auto"] = "auto"
-    """Side of a tile in recorded pixels, halo included. A number is never changed."""
+    """Side of a tile in recorded pixels, halo included. A given number is never
+    changed."""
     share_of_memory: float = Field(default=SHARE_OF_MEMORY, gt=0, le=1)
-    """Of the free memory, what a tile may take when `tile` is `auto`."""
+    """Share of the free memory that a tile may take if `tile` is `auto`."""
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number format of the network; `auto` is float32."""
     intensity_range: tuple[float, float] | None = None
-    """Counts taken as 0 and 1; measured once per stack when not given."""
+    """Counts mapped to 0 and 1; measured once per stack when not given."""
     noise: Literal["auto"] | NoiseLevel = "auto"
-    """Noise to remove: `auto` estimates it, 0 keeps the recording's grain."""
+    """Noise to remove: `auto` estimates its level, 0 keeps the noise of the
+    recording."""
     dtype: PixelType = Field(default="same", title="Pixel type")
-    """Pixel type of the result; `same` is that of the recording."""
+    """Pixel type of the result; `same` as the recording."""
     dial: float | None = Field(default=None, ge=0, le=1)
-    """From 0, faithful, to 1, textured; the card's recommendation when not given."""
+    """From 0 (faithful) to 1 (textured); as the model's card recommends when not
+    given."""
 
     consistency: Literal["auto", "off", "exact"] = "auto"
-    """Agreement with the recording: `auto` where noise does not explain a difference,
-    and of the mean alone if the model is not told the noise; `exact` everywhere, noise
-    included; or `off`."""
+    """Data consistency: `auto` corrects differences from the recording that noise does
+    not explain, and only the mean if the model is not noise-conditioned; `exact`
+    corrects all, noise included; or `off`."""
     z: Literal["isotropic"] | float | None = Field(default=None, title="Finer along z")
-    """Planes of the result for each recorded one, by the same model: a number such as
-    2 or 3.5, or `isotropic` for steps as small as pixels; as recorded if not given."""
+    """Planes of the result for each recorded plane, by the same model: a number such as
+    2 or 3.5, or `isotropic` for steps as small as the pixels; as recorded if not
+    given."""
     factor: Literal[1] | None = Field(default=None, title="Plane")
-    """1 leaves the plane as it is, where only z is to be finer."""
+    """1 keeps the pixel size in the plane, if only z is to be finer."""
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> Self:
-        """Read options as they are given in Python; what is wrong is one sentence.
+        """Read options as they are given in Python; an error is one sentence.
 
         Raises
         ------
@@ -118,8 +122,8 @@ class UpscaleSettings(BaseModel):
         if value in (None, 1):
             return value
         raise ValueError(
-            f"1 leaves the plane as it is, beside z; {value!r} is asked of the model: "
-            f"load_model('bicubic', factor={value!r})."
+            f"1 keeps the pixel size in the plane, with z; for {value!r} choose the "
+            f"model: load_model('bicubic', factor={value!r})."
         )
 
     @field_validator("z")
@@ -135,8 +139,8 @@ class UpscaleSettings(BaseModel):
     def _something_becomes_finer(self) -> Self:
         if self.factor == 1 and self.z in (None, 1):
             raise ValueError(
-                "factor=1 leaves the plane as it is, so it needs z: a number, or "
-                "'isotropic'."
+                "factor=1 keeps the pixel size in the plane, so it needs z: a number, "
+                "or 'isotropic'."
             )
         return self
 
@@ -207,12 +211,12 @@ def _level_of(parts: dict[str, float]) -> NoiseLevel:
 
 
 class AdversarialSettings(BaseModel):
-    """How to train a textured end, starting from the faithful one.
+    """How to train a textured end of the dial, starting from the faithful one.
 
     The loss of the generator is pixel_weight × L1 + content_weight × content +
     weight × (−log D), as in Ledig et al. (CVPR 2017), + lattice_weight × lattice. That
-    of the discriminator is −log D(y) − log(1 − D(G(x))), and what keeps it informative:
-    a penalty on its gradient at real images, and labels of real images below 1.
+    of the discriminator is −log D(y) − log(1 − D(G(x))), with two regularisers: a
+    penalty on its gradient at real images, and label smoothing of real images.
     """
 
     model_config = ConfigDict(
@@ -220,59 +224,63 @@ class AdversarialSettings(BaseModel):
     )
 
     iterations: int = Field(default=600, ge=1)
-    """Steps of this stage, those of the head start included."""
+    """Steps of this stage, including those of the head start."""
     weight: float = Field(default=0.001, ge=0)
-    """Of −log D(G(x)). 0 trains on pixels and content alone, with no discriminator."""
+    """Weight of −log D(G(x)). 0 trains on pixels and content alone, without a
+    discriminator."""
     discriminator: Literal["unet", "srgan", "srgan-detail"] = "unet"
     """`unet` judges every pixel of patches of any size; `srgan` is the paper's;
-    `srgan-detail` the same, shown the fine detail and told the noise."""
+    `srgan-detail` the same, with the fine detail and the noise level as further
+    inputs."""
     discriminator_learns: Literal["all", "end"] = "all"
-    """`end`: only its way up, where it comes with the base (FreezeD, Mo et al., 2020);
-    on few images as much texture for half the PSNR."""
+    """`end`: only its decoder, if it comes with the base (FreezeD, Mo et al., 2020); on
+    few images this gives as much texture for half the loss of PSNR."""
     head_start: int = Field(default=60, ge=0)
-    """First steps, in which the discriminator alone learns."""
+    """First steps, in which only the discriminator learns."""
     ramp: int = Field(default=100, ge=0)
     """Steps over which the adversarial weight then rises from zero."""
     content: Content | None = "spectrum"
-    """What content is: features of a network, or a measure that needs none."""
+    """The content loss: on features of a network, or a measure that needs none."""
     content_layers: dict[str, float] = Field(default_factory=lambda: {"3_2": 1.0})
     """Feature maps φ(i,j) by name, with their weights."""
     content_weight: float = Field(default=2.0, ge=0)
-    """Of the content loss. 2 suits `spectrum`, 0.035 `domain`, 0.5 `gradient`, 0.2
-    `ms-ssim`; 0.006 is the paper's, for its feature maps of VGG-19."""
+    """Weight of the content loss. 2 suits `spectrum`, 0.035 `domain`, 0.5 `gradient`,
+    0.2 `ms-ssim`; 0.006 is the paper's, for its feature maps of VGG-19."""
     lattice_weight: float = Field(default=30.0, ge=0)
-    """Of the penalty on sub-pixel positions that are brighter or darker than the others
-    of their pixel (`lattice_loss`), which discriminators hardly see; the paper has 0.
+    """Weight of the penalty on checkerboard artefacts: sub-pixel positions that are
+    brighter or darker than the others of their pixel (`lattice_loss`), which
+    discriminators hardly detect; the paper has 0.
     """
     pixel_weight: float = Field(default=1.0, ge=0)
-    """Of the mean absolute error; the paper has 0."""
+    """Weight of the mean absolute error; the paper has 0."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """Of the generator."""
     schedule: Schedule = "cosine"
     """Of the generator's learning rate in this stage, see `TrainingSettings`."""
     drops: tuple[float, ...] = ()
-    """Of the schedule `steps` in this stage; the discriminator's rate falls with it."""
+    """Drops of the schedule `steps` in this stage; the discriminator's rate falls with
+    it."""
     discriminator_rate: float = Field(default=2e-4, gt=0)
     """Of the discriminator."""
     discriminator_betas: Betas = (0.5, 0.99)
-    """Of its Adam; the paper has 0.9 and 0.999."""
+    """Betas of its Adam; the paper has 0.9 and 0.999."""
     gradient_penalty: float = Field(default=0.1, ge=0)
     """Weight of ½ |∇D(y)|² at real images y, summed over pixels (R1, Mescheder et al.,
-    ICML 2018). Without it a discriminator that sees the fine detail is sure of
-    everything within fifty steps, and teaches nothing any more. 0.1 suits `unet`, 0.01
-    the others; the paper has 0."""
+    ICML 2018). Without it a discriminator that sees the fine detail saturates within
+    fifty steps and gives no useful gradient. 0.1 suits `unet`, 0.01 the others; the
+    paper has 0."""
     real_label: float = Field(default=1.0, gt=0.5, le=1)
-    """What real images are labelled; 0.9 keeps a discriminator from being sure
-    (Salimans et al., NIPS 2016)."""
+    """Label of real images; 0.9 is one-sided label smoothing (Salimans et al., NIPS
+    2016)."""
     largest_loss: float = Field(default=1.5, gt=0)
-    """Decibels of PSNR on held-out images that texture may cost."""
+    """Largest loss of PSNR on held-out images, in dB, that texture may cost."""
     recommended_dial: float | None = Field(default=None, ge=0, le=1)
-    """What the model's card recommends; when not given, the most texture that costs
-    hardly any PSNR on held-out images."""
+    """The dial that the model's card recommends; when not given, the most texture at a
+    negligible loss of PSNR on held-out images."""
 
 
 class ForZ(BaseModel):
-    """How planes are recorded along one axis as a volume is along z."""
+    """Degradation model of planes along one axis, like that of a volume along z."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True
@@ -281,8 +289,8 @@ class ForZ(BaseModel):
     ratio: float = Field(gt=1, le=MOST_ALONG_Z)
     """Step along z over pixel in the plane."""
     blur: float = Field(default=0.0, ge=0, le=64)
-    """Standard deviation of a Gaussian along z, in pixels of the plane, beside the box
-    of the step."""
+    """Standard deviation of a Gaussian blur along z, in pixels of the plane, in
+    addition to averaging over the step."""
 
 
 class TrainingSettings(BaseModel):
@@ -299,21 +307,21 @@ class TrainingSettings(BaseModel):
     arguments: dict[str, int] = Field(default_factory=dict)
     """What the architecture takes besides the factor."""
     instrument: Instrument = Instrument()
-    """Range of instruments whose recordings it learns to improve."""
+    """Range of degradation models whose recordings it learns to super-resolve."""
     iterations: int = Field(default=10_000, ge=0)
-    """Steps of the fidelity stage; 0 takes the base as it is."""
+    """Steps of the fidelity stage; 0 keeps the base as it is."""
     fidelity_loss: Literal["l1", "mse", "charbonnier"] = "l1"
-    """What the fidelity stage compares pixels by; the paper has `mse`."""
+    """Pixel loss of the fidelity stage; the paper has `mse`."""
     adversarial: AdversarialSettings | None = None
-    """The second stage; none when not asked for."""
+    """The second stage; none when not given."""
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Time to spend; the stages then end with it if not with their iterations."""
+    """Time limit; the stages then end with it, or earlier with their iterations."""
     batch: int = Field(default=16, ge=1)
     """Patches per step."""
     patch: int = Field(default=48, ge=16)
     """Side of a patch in low-resolution pixels."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Of Adam, at its highest."""
+    """Highest learning rate of Adam."""
     schedule: Schedule = "cosine"
     """`cosine`: warmed up, then lowered to a hundredth; `steps`: constant, and a tenth
     of it after each of the drops."""
@@ -321,26 +329,26 @@ class TrainingSettings(BaseModel):
     """Shares of a stage, from 0 to 1, after which the schedule `steps` lowers the rate;
     the paper has none before its adversarial stage, and 0.5 there."""
     adam_betas: Betas = (0.9, 0.99)
-    """Of the generator's Adam; the paper has 0.9 and 0.999."""
+    """Betas of the generator's Adam; the paper has 0.9 and 0.999."""
     largest_gradient: float | None = Field(default=0.5, gt=0)
-    """Gradients of a larger norm are shortened to it; none are when `None`."""
+    """Gradients are clipped to this norm; not at all when `None`."""
     lattice_weight: float = Field(default=0.0, ge=0)
-    """Of the penalty on sub-pixel positions that are brighter or darker than the others
-    of their pixel (`lattice_loss`) in the fidelity stage, which needs it less: 30 made
-    a short training learn a third less."""
+    """Weight of the penalty on checkerboard artefacts (`lattice_loss`) in the fidelity
+    stage, which needs it less: with 30, a short training gained a third less."""
     averaging: float = Field(default=0.998, ge=0, lt=1)
-    """Decay of the exponential moving average of the weights, which is what is kept."""
+    """Decay of the exponential moving average of the weights, which becomes the
+    model."""
     for_z: ForZ | None = None
-    """To learn from planes to be finer along z: they are recorded like that along one
-    axis, and left as they are along the other."""
+    """To learn super-resolution along z from planes: they are degraded like this along
+    one axis, and left as they are along the other."""
     share_flat: float = Field(default=0.03, ge=0, le=1)
     """Share of patches that are replaced by a flat field of random brightness."""
     share_held_out: float = Field(default=0.2, gt=0, le=1 / 3)
-    """Share of the images that is kept back to judge by."""
+    """Share of the images that is held out for validation and test."""
     validate_every: int = Field(default=200, ge=1)
-    """Steps between two looks at the held-out images; also between checkpoints."""
+    """Steps between two validations on held-out images; also between checkpoints."""
     patience: int = Field(default=10, ge=1)
-    """A stage ends when so many looks in a row found nothing better."""
+    """A stage ends after so many validations in a row without improvement."""
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
@@ -359,8 +367,8 @@ class TrainingSettings(BaseModel):
         """Refuse an adversarial stage: its texture would differ from plane to plane."""
         if self.for_z is not None and self.adversarial is not None:
             raise ValueError(
-                "What is trained for z has no adversarial stage: XZ and YZ planes are "
-                "averaged, in which texture is lost. Leave one of the two out."
+                "A training for z has no adversarial stage: XZ and YZ planes are "
+                "averaged, which removes texture. Leave one of the two out."
             )
         return self
 
@@ -372,7 +380,8 @@ class TrainingSettings(BaseModel):
                 continue
             if stage.schedule != "steps" or not all(0 < d < 1 for d in stage.drops):
                 raise ValueError(
-                    f"drops are shares of a stage between 0 and 1 of the schedule "
-                    f"'steps', got {stage.drops} with schedule {stage.schedule!r}."
+                    "drops are fractions of a stage between 0 and 1, for the "
+                    f"schedule 'steps', got {stage.drops} with schedule "
+                    f"{stage.schedule!r}."
                 )
         return self

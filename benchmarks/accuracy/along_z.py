@@ -93,7 +93,7 @@ def by_method(
 WAYS: dict[str, Way] = {
     "cubic": cubic,
     "wiener": partial(by_method, name="wiener"),
-    "general-x2, told the noise": partial(by_method, name="general-x2", is_told=True),
+    "general-x2, noise given": partial(by_method, name="general-x2", is_told=True),
     "general-x2, auto": partial(by_method, name="general-x2"),
 }
 

@@ -46,9 +46,9 @@ BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
 def measure(
     models: Sequence[SRModel], root: Path, role: str = "test"
 ) -> dict[str, list[Measured]]:
-    """Measure models of one factor on the images of their domains, beside rivals.
+    """Measure models of one factor on the images of their domains, beside baselines.
 
-    Every image is recorded and given to each rival once, for all models together.
+    Every image is recorded and given to each baseline once, for all models together.
 
     Returns
     -------

@@ -51,9 +51,9 @@ HEAD = (
     "after 3",
     "after 7",
     "bicubic",
-    "told the narrowest",
+    "narrowest given",
     "blind",
-    "told the truth",
+    "true blur given",
 )
 
 

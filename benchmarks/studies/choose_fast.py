@@ -97,7 +97,7 @@ CANDIDATES: dict[str, Callable[[int], nn.Module]] = {
     "plain-32x24": lambda factor: Fast(factor, channels=32, n_blocks=12),
     "span-28": lambda factor: Span(factor, channels=28, n_blocks=6),
     "paper": SRResNet,
-    "paper-told": lambda factor: SRResNet(factor, in_channels=2),
+    "paper-noise": lambda factor: SRResNet(factor, in_channels=2),
 }
 
 

@@ -1,6 +1,6 @@
 """What micro-CT users measure, before and after: shares of phases, and histograms.
 
-    python -m benchmarks.studies.porosity --data DIR [--model xray-x2]
+    python -m benchmarks.studies.porosity --data DIR [--model general-x2]
 
 The X-ray test images, and foam that the model was not trained on, are recorded in three
 ways and super-resolved, noise given. Each picture is parted by its own threshold of
@@ -81,7 +81,7 @@ def rows_for(name: str, sharp: NDArray, model: SRModel) -> Iterator[list[str]]:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="xray-x2")
+    parser.add_argument("--model", default="general-x2")
     add_data_argument(parser)
     arguments = parser.parse_args()
     model = sr.load_model(arguments.model)

@@ -36,8 +36,8 @@ DESCRIPTORS = {
     "polarity": "bright rather than dark details",
     "sparsity": "sparsity of details",
 }
-"""What a recording is described by, in words. Intensities are shares of its own range,
-noise and falls are powers of ten."""
+"""Names of the properties that describe a recording. Intensities are shares of its own
+range, noise and falls are powers of ten."""
 SMALLEST = 64
 """Side of the smallest recording that can be described, in pixels."""
 _LARGEST, _N_PLANES = 1024, 4

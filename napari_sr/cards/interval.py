@@ -60,10 +60,10 @@ class Interval(BaseModel):
     def in_words(self) -> str:
         """Say what is promised, and what was found."""
         promise = (
-            "for a further image of the same kind at least that share of the pixels is "
-            "expected inside"
+            "for another image of the same kind, at least that share of the pixels is "
+            "expected inside the interval"
             if self.is_guaranteed
-            else "these are too few for a guarantee"
+            else "these are too few images for a guarantee"
         )
         reached = "" if self.coverage is None else (
             f" On test images they held {self.coverage:.1%} of the pixels"

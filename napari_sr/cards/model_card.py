@@ -66,7 +66,7 @@ class TrainingImage(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What a model is, what it needs, where it comes from and how good it is."""
+    """What a model is, what it needs, how it was trained and how accurate it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,22 +88,22 @@ class ModelCard(BaseModel):
     training_settings: dict[str, Any] = Field(default_factory=dict)
     training_images: tuple[TrainingImage, ...] = ()
     training_statistics: TrainingStatistics | None = None
-    """What recordings of them are like; `None` where nobody looked."""
+    """Statistics of recordings of them; `None` if unknown."""
     imported: dict[str, str | float] = Field(default_factory=dict)
-    """Of a network made elsewhere: its layout, what was changed, what a test found."""
+    """Of a third-party network: its layout, what was changed, what a test found."""
     base: str = ""
     """The model that this one was fine-tuned from, with the start of its digest."""
     verdict: str = ""
     """What training found on held-out images, in one sentence."""
     is_better: bool | None = None
-    """Whether it beat its base and bicubic there; `None` where nobody looked."""
+    """Whether it beat its base and bicubic there; `None` if unknown."""
     quality: tuple[Measured, ...] = ()
-    """On test images, beside what a lab would use instead."""
+    """Metrics on test images, with those of baselines."""
     flat_fields: tuple[FlatField, ...] = ()
-    """What it invents from noise where there is nothing."""
+    """Metrics on flat fields: what it hallucinates from noise."""
     quality_protocol: str = ""
     interval: Interval | None = None
-    """How sure it is of a pixel; `None` where that has not been calibrated."""
+    """Calibration of its prediction intervals; `None` if not calibrated."""
     licence: str = "BSD-3-Clause"
     package_version: str = __version__
     digests: dict[str, str] = Field(default_factory=dict)

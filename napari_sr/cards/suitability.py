@@ -178,19 +178,20 @@ class Suitability(BaseModel):
         return self.distance <= self.limit and self.otherness <= self.border
 
     def in_words(self) -> str:
-        """Say it, and what differs."""
+        """Say it, and which properties differ."""
         if self.is_suited:
-            return "The recording is like the images that the model was trained on."
+            return "The recording resembles the images that the model was trained on."
         which = ", ".join(DESCRIPTORS[name] for name in self.differs[:4])
-        what = f"in {which}" if which else "in how its properties come together"
+        what = f"in {which}" if which else "in the combination of its properties"
         how = (
-            "looks like another kind of image than those"
+            "looks like a different kind of image than those"
             if self.otherness > self.border
             else "is unlike the images"
         )
         return (
-            f"The recording {how} that the model was trained on: it differs {what}. "
-            "Expect less of the model, and look closely."
+            f"The recording {how} that the model was trained on (out of "
+            f"distribution): it differs {what}. Expect a lower quality, and check the "
+            "result closely."
         )
 
     def rows(self) -> list[list[str]]:

@@ -75,6 +75,6 @@ def _writer_of(path: Path) -> Callable[[SRModel, Path], Path]:
 
         return export_state_dict
     raise ValueError(
-        f"{path.name} is of no kind that a model can be exported to; expected a name "
-        f"that ends in {', '.join(EXPORTED)}."
+        f"{path.name} cannot be exported to; expected a name that ends in "
+        f"{', '.join(EXPORTED)}."
     )

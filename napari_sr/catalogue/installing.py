@@ -57,8 +57,8 @@ def install_model(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix != ".safetensors" or path.stem in METHODS:
         raise ModelFormatError(
-            f"{path.name}: a model file ends in .safetensors and has no name of a "
-            "method. Choose or rename the file."
+            f"{path.name}: a model file ends in .safetensors and must not have the "
+            "name of a method. Choose another file or rename it."
         )
     model = read_model(path)
     for part in model.weights:
@@ -72,7 +72,7 @@ def install_model(path: str | os.PathLike[str]) -> Path:
 
 
 def install_foreign(path: str | os.PathLike[str], *, trust: bool = False) -> Path:
-    """Take a network made elsewhere into the user's folder.
+    """Import a third-party network into the user's folder.
 
     An SRResNet becomes a model file. Of other networks a copy is kept, and a card
     beside it.
@@ -101,7 +101,7 @@ def install_foreign(path: str | os.PathLike[str], *, trust: bool = False) -> Pat
     path = Path(path)
     if path.exists() and not is_foreign(path):
         raise ModelFormatError(
-            f"{path.name}: a model made elsewhere is a checkpoint "
+            f"{path.name}: a third-party model is a checkpoint "
             f"({' '.join(CHECKPOINTS)}) or a package of bioimage.io ({ARCHIVE}, its "
             "folder or its rdf.yaml). Export it as one of these."
         )
@@ -138,8 +138,8 @@ def _card_beside(path: Path) -> Path:
 def _refuse_taken(target: Path) -> None:
     if target.exists() or side_cards(target.parent, target.stem):
         raise ModelFormatError(
-            f"There is a model of your own named {target.stem!r} already. Remove it "
-            "first, or rename the file."
+            f"You already have a model named {target.stem!r}. Remove it first, or "
+            "rename the file."
         )
 
 
@@ -159,7 +159,7 @@ def remove_model(entry: Entry) -> None:
     if entry.is_shipped or entry not in list_entries():
         raise ValueError(
             f"Model {entry.card.name!r} is not one of your own, so it is not removed. "
-            "Models that come with napari-sr go with it."
+            "Models shipped with napari-sr are removed only with napari-sr itself."
         )
     if entry.path.suffix == ARCHIVE and entry.path.is_file():
         forget_trust(entry.path.read_bytes())

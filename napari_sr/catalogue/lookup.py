@@ -38,11 +38,13 @@ if TYPE_CHECKING:
 
 FOR_ALL_KINDS = "general-x2"
 """The model for whoever has not chosen one."""
+REPLACED = {"xray-x2": "general-x2"}
+"""Models that were shipped before → what is loaded instead, until version 0.3."""
 SHIPPED = Path(__file__).parents[1] / "zoo"
 FOR_COMPARISON = Path(__file__).parents[1] / "zoo_comparison"
 """Small networks of other methods, which come with the package beside the models."""
 SIDE_CARD = ".card.json"
-"""Ends the name of the card beside a network made elsewhere, after all of its name."""
+"""Ends the name of the card beside a third-party network, after all of its name."""
 _NAME = re.compile(r"\w(?:[\w .+-]*[\w+-])?")
 """What can be a file's name on every system."""
 
@@ -53,8 +55,8 @@ _preferred_folder: Path | None = None
 def model_folder() -> Path:
     """Folder for the user's own models.
 
-    The environment variable NAPARI_SR_MODELS, else what `prefer_model_folder` was told,
-    else the system's place.
+    The environment variable NAPARI_SR_MODELS, else the folder given to
+    `prefer_model_folder`, else the system's place.
     """
     chosen = os.environ.get("NAPARI_SR_MODELS") or _preferred_folder
     return Path(chosen) if chosen else platformdirs.user_data_path("napari-sr", False)
@@ -95,7 +97,7 @@ class Entry:
     """One model file of the catalogue."""
 
     path: Path
-    """Of a network made elsewhere its own file, beside which lies its card."""
+    """Of a third-party network its own file, beside which lies its card."""
     card: ModelCard
 
     @property
@@ -115,6 +117,10 @@ class Listed:
     """Kind of images it is for."""
     description: str
     """One line for whoever chooses."""
+
+
+class ReplacedModelWarning(UserWarning):
+    """A model that is not shipped any more; another one is loaded."""
 
 
 class UnreadableModelWarning(UserWarning):
@@ -174,11 +180,11 @@ def _found() -> tuple[dict[str, Entry], dict[Path, str]]:
 
 
 def _left_out(path: Path, error: Exception) -> str:
-    return f"{path} is left out, since it cannot be read: {error}"
+    return f"{path} is skipped because it cannot be read: {error}"
 
 
 def side_cards(folder: Path, name: str = "") -> list[Path]:
-    """Find the cards of networks made elsewhere; all, or that of one name."""
+    """Find the cards of third-party networks; all, or that of one name."""
     cards = folder.glob(f"*{SIDE_CARD}")
     return [card for card in cards if name in ("", _name_beside(card))]
 
@@ -196,7 +202,7 @@ def _card_of(path: Path, _modified: int, _size: int) -> ModelCard:
 
 
 def list_models() -> list[Listed]:
-    """List all that can be loaded by name: models, then methods without weights.
+    """List everything that can be loaded by name: models, then classical methods.
 
     Returns
     -------
@@ -227,20 +233,19 @@ def load_model(
     Parameters
     ----------
     model
-        A name that `list_models` shows, the path of a `.safetensors` file, of
-        a checkpoint of another repository (see `interop.layouts`; with spandrel
-        installed also those that it knows) or of a package of bioimage.io (`.zip`, its
-        folder or `rdf.yaml`), or a method that needs no weights: `bicubic`, `wiener`, …
-        (`napari_sr.methods.METHODS`).
+        A name that `list_models` shows, the path of a `.safetensors` file, of a
+        checkpoint of another repository (see `interop.layouts`; with spandrel installed
+        also those that it knows) or of a package of bioimage.io (`.zip`, its folder or
+        `rdf.yaml`), or a classical method, which needs no weights: `bicubic`, `wiener`,
+        … (`napari_sr.methods.METHODS`).
     factor
-        Super-resolution factor, for the methods that have no factor of their own. A
-        trained model has one; another one is refused.
+        Super-resolution factor, for the classical methods. A trained model has its own;
+        any other is refused.
     trust
-        Run code that comes with a package of bioimage.io, where it has no weights
-        without.
+        Run code that comes with a package of bioimage.io, if its weights need it.
     **options
-        What a method takes besides, such as `psf_sigma`; a trained model what its
-        architecture leaves to choose, such as `n_views=8` of sparse coding.
+        Further options of a method, such as `psf_sigma`, or of the architecture of a
+        trained model, such as `n_views=8` of sparse coding.
 
     Raises
     ------
@@ -287,7 +292,7 @@ def load_trained(model: ModelLike, purpose: str) -> SRModel:
     Raises
     ------
     ValueError
-        If it is a method without weights, or a network made elsewhere.
+        If it is a method without weights, or a third-party network.
     """
     from napari_sr.models.sr_model import SRModel
 
@@ -296,8 +301,8 @@ def load_trained(model: ModelLike, purpose: str) -> SRModel:
         upscaler = load_model(model)
     if not isinstance(upscaler, SRModel):
         raise ValueError(
-            f"{getattr(upscaler, 'name', upscaler)!r} is no trained model of "
-            f"napari-sr, and only such can {purpose}. Choose another of `napari-sr "
+            f"{getattr(upscaler, 'name', upscaler)!r} is not a trained model of "
+            f"napari-sr, and only those can {purpose}. Choose another of `napari-sr "
             "models`."
         )
     return upscaler
@@ -337,7 +342,7 @@ def _checkpoint(path: str | os.PathLike[str]) -> SRModel | Foreign:
 def read_foreign(
     path: str | os.PathLike[str], *, trust: bool = False
 ) -> SRModel | Foreign:
-    """Read a network made elsewhere: a checkpoint, or a package of bioimage.io."""
+    """Read a third-party network: a checkpoint, or a package of bioimage.io."""
     if not is_package(path):
         return _checkpoint(path)
     from napari_sr.interop.bioimageio.reading import read_package
@@ -388,6 +393,15 @@ def _read(name: str, trust: bool) -> SRModel | Foreign:
         return read_foreign(name, trust=trust)
     if name.endswith(".safetensors") or os.sep in name:
         return read_model(name)
+    if name in REPLACED:
+        warnings.warn(
+            f"{name} is not shipped any more: {REPLACED[name]}, which is at least as "
+            f"good on images of its kind, is used instead. Name that one; {name!r} is "
+            f"understood until version 0.3.",
+            ReplacedModelWarning,
+            stacklevel=2,
+        )
+        return _read(REPLACED[name], trust)
     known = ", ".join([*sorted(_entries()), *METHODS])
     raise ModelFormatError(
         f"There is no model named {name!r}. There are: {known}; or give the path of a "

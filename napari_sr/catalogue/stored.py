@@ -79,7 +79,7 @@ def list_stored() -> list[Stored]:
         Stored("models", "your own models", model_folder(), _own_models()),
         Stored(
             "damaged",
-            "files among them that cannot be read",
+            "model files that cannot be read",
             model_folder(),
             _with_neighbours(list_unreadable()),
         ),
@@ -97,7 +97,7 @@ def list_stored() -> list[Stored]:
         ),
         Stored(
             "choices",
-            "what you chose last in napari's widgets",
+            "your last choices in napari's widgets",
             choices,
             (choices,) if choices.is_file() else (),
         ),

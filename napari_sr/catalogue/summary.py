@@ -1,4 +1,4 @@
-"""What a model is and how good it is, in words and tables."""
+"""What a model is and how accurate it is, as text and tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTE = re.compile(r"\s*[(;].*")
 
 
 WAYS = ("given", "auto")
-"""How a model can be told the noise."""
+"""How a model can get the noise level."""
 
 
 def describe_model(card: ModelCard) -> str:
@@ -46,7 +46,7 @@ def describe_model(card: ModelCard) -> str:
         for name, value in card.imported.items()
     ]
     if card.training_images:
-        lines.append(f"used at dial {card.recommended_dial:g} unless told otherwise")
+        lines.append(f"used at dial {card.recommended_dial:g} unless another is given")
     if card.base:
         lines.append(f"fine-tuned from {card.base}")
     if card.verdict:
@@ -54,7 +54,7 @@ def describe_model(card: ModelCard) -> str:
     lines.append(
         card.interval.in_words()
         if card.interval is not None
-        else "Not calibrated: there are no intervals with this model."
+        else "Not calibrated: this model gives no intervals."
     )
     if card.quality:
         lines += ["", card.quality_protocol]
@@ -94,7 +94,7 @@ def card_as_markdown(card: ModelCard) -> str:
         parts.append(f"Fine-tuned from {card.base}.")
     parts.append(f"Licence {card.licence}, made by napari-sr {card.package_version}.")
     if card.quality:
-        parts.append("**PSNR beside bicubic, test images**")
+        parts.append("**PSNR compared with bicubic, test images**")
         parts.append(_gains_table(card))
     return "\n\n".join(filter(None, parts))
 

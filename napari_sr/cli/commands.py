@@ -1,4 +1,4 @@
-"""All commands: how each is told from the others, and how each ends.
+"""All commands: their names, their arguments and how each ends.
 
 This module alone turns errors and interrupts into a sentence and an exit code.
 """
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from napari_sr._version import __version__
 from napari_sr.cli.comparing import add_bank, add_compare
+from napari_sr.cli.completing import PROGRAM, add_completion, add_schema, complete
 from napari_sr.cli.evaluating import add_evaluate
 from napari_sr.cli.info import add_info
 from napari_sr.cli.models import add_models
@@ -50,7 +51,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     arguments = argparse.Namespace()
     with _interrupts_noted() as interrupts:
         try:
-            arguments = _parser().parse_args(argv)
+            parser = build_parser()
+            complete(parser)
+            arguments = parser.parse_args(argv)
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
                 code = int(arguments.run(arguments))
@@ -116,13 +119,14 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 def _what_is_left(arguments: argparse.Namespace) -> str:
     output = getattr(arguments, "output", None)
     if output is not None and output.suffix.lower() == ".zarr":
-        return "what is done is kept, and the same command goes on from there"
-    return "nothing half-written was left"
+        return "what is done is kept, and the same command resumes from there"
+    return "no incomplete file is left"
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Describe all commands."""
     parser = argparse.ArgumentParser(
-        prog="napari-sr",
+        prog=PROGRAM,
         description="Super-resolve X-ray and microscopy stacks in their own counts.",
     )
     parser.add_argument(
@@ -138,26 +142,38 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("evaluate", help="measure models on your own sharp images")
     )
     add_report(
-        commands.add_parser("report", help="say how far a result can be trusted")
+        commands.add_parser("report", help="report how far a result can be trusted")
     )
-    add_compare(commands.add_parser("compare", help="put several methods side by side"))
+    add_compare(
+        commands.add_parser("compare", help="compare several methods side by side")
+    )
     add_selfcheck(
-        commands.add_parser("selfcheck", help="check a device: results, memory, pace")
+        commands.add_parser("selfcheck", help="check a device: results, memory, speed")
     )
     add_bank(commands.add_parser("bank", help="index sharp images for retrieval"))
     add_models(commands.add_parser("models", help="list the models that can be used"))
     add_info(commands.add_parser("info", help="describe a stack or a model file"))
-    add_paths(commands.add_parser("paths", help="list what is kept on this machine"))
-    add_clean(commands.add_parser("clean", help="remove some of what is kept"))
-    demo = commands.add_parser("demo", help="run the main job on example images")
+    add_paths(
+        commands.add_parser(
+            "paths", help="list the files that napari-sr keeps on this computer"
+        )
+    )
+    add_clean(commands.add_parser("clean", help="remove some of these files"))
+    demo = commands.add_parser(
+        "demo", help="super-resolve example images and compare with their ground truth"
+    )
     demo.add_argument("-o", "--output", type=Path, default=Path("demo_output"))
     demo.add_argument(
-        "--samples", type=Path, help="folder of sample data; made anew when not given"
+        "--samples", type=Path, help="folder of sample data; generated when not given"
     )
     demo.set_defaults(run=_demo)
     samples = commands.add_parser("samples", help="write the synthetic sample data")
     samples.add_argument("folder", type=Path)
     samples.set_defaults(run=_samples)
+    add_schema(commands.add_parser("schema", help="print the JSON Schema of a recipe"))
+    add_completion(
+        commands.add_parser("completion", help="print a script for Tab in a shell")
+    )
     return parser
 
 

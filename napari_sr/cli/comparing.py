@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_sr.cli.arguments import read_along_z, read_method
 from napari_sr.cli.evaluating import read_photons
-from napari_sr.cli.progress import followed
-from napari_sr.cli.terminal import OK, say
+from napari_sr.cli.terminal import OK, followed, say
 
 if TYPE_CHECKING:
     import argparse
@@ -26,22 +25,23 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("image", type=Path, metavar="IMAGE", help="a recording, or a sharp image")
     add("-m", "--methods", nargs="+", type=read_method, metavar="NAME",
-        help="names or files, with options where wanted: wiener:psf_sigma=1.2, "
-        "general-x2:dial=1; bicubic is always there")  # fmt: skip
+        help="names or files, with options if needed: wiener:psf_sigma=1.2, "
+            "general-x2:dial=1; bicubic is always included")  # fmt: skip
     add("--factor", type=int,
         help="2, 3, 4 or 8; that of the models when not given; with --z also 1, which "
-        "leaves the plane as it is")  # fmt: skip
+            "leaves the plane as it is")  # fmt: skip
     add("--z", type=read_along_z, metavar="RATIO",
-        help="compare what they make of a volume along z: planes for each, or "
-        "isotropic")  # fmt: skip
+        help="compare along z: planes of the result for each recorded one, or "
+            "isotropic")  # fmt: skip
     add("--reference", type=Path, metavar="FILE",
-        help="what the results should be, in their pixels, if it is known")  # fmt: skip
+        help="ground truth on the pixel grid of the results, if it is "
+            "known")  # fmt: skip
     add("--record", type=_recorded_with, metavar="N", nargs="?", const="clean",
-        help="take IMAGE as sharp and record it first, with N photons at white or "
-        "clean")  # fmt: skip
+        help="take IMAGE as ground truth and simulate its recording first, with N "
+            "photons at white, or clean (no noise)")  # fmt: skip
     add("--zoom", nargs=3, type=int, metavar=("ROW", "COLUMN", "SIDE"),
-        help="what to enlarge, in recorded pixels; where most detail is when not "
-        "given")  # fmt: skip
+        help="region to enlarge, in recorded pixels; the most detailed one when not "
+            "given")  # fmt: skip
     add("-o", "--output", type=Path, metavar="OUT",
         help=".png, the table beside it as .csv; named after IMAGE when not "
         "given")  # fmt: skip

@@ -43,7 +43,7 @@ _CROP = 96
 _COLORS = {"filaments": "magma", "nuclei": "magma", "surface": "cividis"}
 _ROW = "{:10} {:>17} {:>9} {:>9} {:>9} {:>9} {:>8}"
 HEADING = (
-    f"{MODEL}, against bicubic and the truth\n\n"
+    f"{MODEL}, compared with bicubic and the ground truth\n\n"
     + _ROW.format("", "", "PSNR/dB", "", "SSIM", "", "")
     + "\n"
     + _ROW.format("image", "size", *("bicubic", "napari-sr") * 2, "seconds")
@@ -82,7 +82,7 @@ def run_demo(folder: Path, samples: Path | None = None) -> Iterator[str]:
     folder
         Where results and picture go; those of an earlier run are replaced.
     samples
-        Folder with the sample data; made anew below `folder` when not given.
+        Folder with the sample data; generated below `folder` when not given.
 
     Yields
     ------

@@ -46,14 +46,16 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     add(
         "--calibrate",
         action="store_true",
-        help="also find how wide the 90%% intervals of your own models must be on "
-        "these images, which they must not have learnt from, and store it in their "
-        "cards",
+        help=(
+            "also calibrate the 90%% prediction intervals of your own models on these "
+            "images, which must not be training images, and store the calibration in "
+            "their cards"
+        ),
     )
     add("--z", type=_read_ratio, metavar="RATIO",
-        help="measure along z instead, on sharp volumes recorded with a step so many "
-        "times as long")  # fmt: skip
-    add("--csv", type=Path, metavar="FILE", help="write every figure there as well")
+        help="evaluate along z instead: sharp volumes are recorded with a z step so "
+            "many times as long")  # fmt: skip
+    add("--csv", type=Path, metavar="FILE", help="also write all metrics to this file")
     parser.set_defaults(run=_evaluate)
 
 
@@ -142,8 +144,8 @@ def _place_of(name: str) -> Path:
     entry = {listed.card.name: listed for listed in list_entries()}.get(name)
     if entry is not None and entry.is_shipped:
         raise ValueError(
-            f"{name!r} comes with the package, which has its interval already, and is "
-            f"not changed. Leave out --calibrate, or name a model of your own."
+            f"{name!r} is shipped with the package, and its calibration is not "
+            "changed. Leave out --calibrate, or name a model of your own."
         )
     return Path(name) if entry is None else entry.path
 
@@ -159,8 +161,8 @@ def _calibrate(
     groups = _groups(files, model)
     if len(set(groups)) < 2:
         raise ValueError(
-            "One image does not calibrate an interval, and all planes of a file or "
-            "volume are one. Give ten or more."
+            "Calibrating an interval needs several images, and all planes of a file "
+            "or volume count as one. Give ten images or more."
         )
     known = [
         Known(

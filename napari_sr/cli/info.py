@@ -74,7 +74,9 @@ def describe_channels(stacks: Sequence[Stack]) -> str:
     details = {
         "recorded": info.acquired,
         "values": info.values,
-        "shown": "inverted: the lowest value is white" if info.is_inverted else "",
+        "shown": "inverted: the lowest value is shown white"
+        if info.is_inverted
+        else "",
         "blur": _blur_along_z(stack),
     }
     lines += [f"{name}: {text}" for name, text in details.items() if text]

@@ -17,7 +17,7 @@ def add_models(models: argparse.ArgumentParser) -> None:
     models.set_defaults(run=_models)
     actions = models.add_subparsers(metavar="ACTION")
     into = actions.add_parser(
-        "import", help="take over a model file, or a network made elsewhere"
+        "import", help="import a model file, or a third-party network"
     )
     into.add_argument("file", type=Path,
         help=".safetensors, .pth of another repository, or a package of "
@@ -25,7 +25,7 @@ def add_models(models: argparse.ArgumentParser) -> None:
     into.add_argument("--trust", action="store_true",
         help="run the code that comes with a package")  # fmt: skip
     into.set_defaults(run=_import_model)
-    _add_export(actions.add_parser("export", help="write a model for other programs"))
+    _add_export(actions.add_parser("export", help="export a model for other programs"))
 
 
 def _models(_arguments: argparse.Namespace) -> int:
@@ -57,11 +57,11 @@ def _import_model(arguments: argparse.Namespace) -> int:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     """Describe `models export`."""
     add = parser.add_argument
-    add("model", help="a name (see `napari-sr models`) or file")
+    add("model", help="a model name (see `napari-sr models`) or file")
     add("-o", "--output", type=Path, required=True, metavar="OUT",
         help=".onnx, .zip (a package of bioimage.io) or .pth (a state dict, of the "
         "paper's network)")  # fmt: skip
-    add("--dial", type=float, help="from 0, faithful, to 1, textured")
+    add("--dial", type=float, help="from 0 (faithful) to 1 (textured)")
     add("--overwrite", action="store_true", help="replace an existing output")
     parser.set_defaults(run=_export)
 

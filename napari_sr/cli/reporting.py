@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr.cli.arguments import read_channel
-from napari_sr.cli.progress import followed
-from napari_sr.cli.terminal import OK, say
+from napari_sr.cli.terminal import OK, followed, say
 from napari_sr.image.stack import StackError
 from napari_sr.runs.output_names import find_source
 
@@ -26,17 +25,19 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("result", type=Path, metavar="RESULT", help="a super-resolved stack")
     add("--recording", type=Path, metavar="FILE",
-        help="what it was made from; looked for beside the result when not "
-        "given")  # fmt: skip
+        help="the recording that it was made from; searched for in the folder of the "
+            "result when not given")  # fmt: skip
     add("--reference", type=Path, metavar="FILE",
-        help="what it should be, in its pixels, if that is known")  # fmt: skip
+        help="ground truth on the pixel grid of the result, if it is "
+            "known")  # fmt: skip
     add("--channel", type=read_channel,
-        help="which, by number from 0 or by name, where there are several")  # fmt: skip
+        help="channel, by number from 0 or by name, if there are several")  # fmt: skip
     add("-m", "--model", metavar="NAME",
-        help="name or file; the one that the result names when not given")  # fmt: skip
+        help="name or file; by default the model that is named in the "
+            "result")  # fmt: skip
     add("-o", "--output", type=Path, nargs="+", metavar="OUT",
-        help=".html (a page to read and print), .json (every figure), or both; beside "
-        "the result when not given")  # fmt: skip
+        help=".html (a page to read and print), .json (all metrics), or both; by "
+            "default next to the result")  # fmt: skip
     parser.set_defaults(run=_report)
 
 

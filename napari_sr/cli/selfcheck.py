@@ -116,8 +116,10 @@ def self_check(
     yield _against_the_cpu(stack, model, plan, result[0])
     yield _out_of_memory(stack, on_device, plan, result[0])
     pace, share = seconds / (result.size / 1e6), watched.seconds / seconds
-    text = f"{pace:.3g} s per megapixel of results; busy {share:.0%} of the time"
-    yield Finding(True, f"pace of {model.name} ×{model.factor}", text)
+    text = (
+        f"{pace:.3g} s per megapixel of the result; device busy {share:.0%} of the time"
+    )
+    yield Finding(True, f"speed of {model.name} ×{model.factor}", text)
     for stage in STEP_OF:
         yield _training(recorded, stage, str(there))
 
@@ -188,10 +190,13 @@ def _out_of_memory(
     by = plan.model_copy(update={"tile": side, "tile_is_auto": True})
     *_, last = _steps(stack, cramped, by, [(0,)])
     if last.plane is None or last.tile == side:
-        return Finding(False, "memory", f"did not run out with tiles of {side} px")
+        return Finding(
+            False, "memory", f"did not run out of memory with tiles of {side} px"
+        )
     differs = _difference(last.plane, expected, plan)
     text = (
-        f"made to run out with tiles of {side} px; those of {last.tile} px differ by "
+        f"ran out of memory with tiles of {side} px, as intended; results with tiles "
+        f"of {last.tile} px differ by "
     )
     return Finding(differs <= TOLERANCE, "memory", text + f"{differs:.0e} of the range")
 

@@ -21,15 +21,15 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
 def add_clean(parser: argparse.ArgumentParser) -> None:
     """Describe `clean`."""
     parser.add_argument("what", nargs="+", choices=_NAMES, metavar="WHAT",
-        help=f"one or several of {', '.join(_NAMES)}")  # fmt: skip
+        help=f"one or more of {', '.join(_NAMES)}")  # fmt: skip
     parser.add_argument(
         "--only",
         nargs="+",
         metavar="NAME",
-        help="of it the models or files of these names",
+        help="only the models or files of these names",
     )
     parser.add_argument("--yes", action="store_true",
-        help="remove it; without, it is only listed")  # fmt: skip
+        help="remove them; without this, they are only listed")  # fmt: skip
     parser.set_defaults(run=_clean)
 
 
@@ -43,9 +43,9 @@ def _paths(_arguments: argparse.Namespace) -> int:
         for item in stored.items if stored.name == "damaged" else ():
             say(f"{'':12} {item.name}")
     say(
-        "Results lie where you put them; an OME-Zarr that is not finished, hidden "
-        "beside its name, goes on with the same command. `napari-sr clean WHAT` "
-        "removes."
+        "Results are where you wrote them; an unfinished OME-Zarr, hidden next to its "
+        "final name, is resumed by the same command. `napari-sr clean WHAT` removes "
+        "files."
     )
     return OK
 

@@ -42,7 +42,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("recipe", type=Path, metavar="RECIPE.toml")
     add("-o", "--output", type=Path, metavar="MODEL.safetensors",
-        help="by default beside the recipe, called as it says")  # fmt: skip
+        help="by default next to the recipe, with the name that it states")  # fmt: skip
     _add_common(parser)
     parser.set_defaults(run=_train)
 
@@ -56,23 +56,32 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
     add("--base", required=True, metavar="NAME", help="the model to start from")
     add("--minutes", type=float, help="time to spend (5)")
     add("--iterations", type=int, help="steps to take, instead of a time")
-    add("--adversarial", action="store_true", help="train a textured end as well")
+    add(
+        "--adversarial",
+        action="store_true",
+        help="also train a textured end (SRGAN) for the dial",
+    )
     add("--low", nargs="+", metavar="LOW", default=[],
-        help="recordings of the same fields, for measured pairs")  # fmt: skip
+        help="low-resolution recordings of the same fields, for measured "
+            "pairs")  # fmt: skip
     add("--recordings", nargs="+", metavar="FILES", default=[],
-        help="recordings of your instrument, of other fields: its blur and noise are "
-        "estimated from them")  # fmt: skip
+        help="recordings made with your instrument, of other fields: its blur and "
+            "noise are estimated from them")  # fmt: skip
     add("--recordings-only", nargs="+", metavar="FILES", default=[],
-        help="learn from recordings alone, where there is nothing sharp")  # fmt: skip
+        help="self-supervised: learn from recordings alone, without sharp "
+            "images")  # fmt: skip
     add("--psf-sigma", type=float, metavar="PIXELS",
         help="standard deviation of the blur of your instrument, in pixels of the "
-        "result, where it is known; else that of the base is learnt")  # fmt: skip
+            "result, if it is known; otherwise the range of the base "
+            "model")  # fmt: skip
     add("--for-z", nargs="?", const=True, type=float, metavar="RATIO",
-        help="learn from the planes of one volume to make it finer along z; its step "
-        "over its pixel, or that of the file")  # fmt: skip
+        help="learn from the planes of one volume to super-resolve it along z; RATIO "
+            "is the step along z over the pixel size, by default that of the "
+            "file")  # fmt: skip
     add("--blur-along-z", type=float, metavar="PIXELS",
-        help="standard deviation of the blur along z, in pixels of the plane, beside "
-        "the thickness of a plane; estimated when not given")  # fmt: skip
+        help="standard deviation of the blur along z, in pixels of the plane, in "
+            "addition to the thickness of a plane; estimated when not "
+            "given")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--seed", type=int, default=0)
     _add_common(parser)
@@ -81,10 +90,10 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--resume", action="store_true", help="go on with an interrupted run")
+    add("--resume", action="store_true", help="resume an interrupted training")
     add("--overwrite", action="store_true", help="replace an existing model file")
     add("--keep-anyway", action="store_true",
-        help="write the model also when it is not better than its base")  # fmt: skip
+        help="write the model even if it is not better than its base")  # fmt: skip
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -122,14 +131,14 @@ def _finetune(arguments: argparse.Namespace) -> int:
     alone = arguments.recordings_only
     if bool(alone) == bool(arguments.images):
         arguments.misuse(
-            "give either sharp images, or --recordings-only where there are none"
+            "give either sharp images, or --recordings-only if there are none"
         )
     if alone and (arguments.low or arguments.recordings or arguments.for_z):
         arguments.misuse(
-            "--recordings-only goes without --low, --recordings and --for-z"
+            "--recordings-only cannot be combined with --low, --recordings or --for-z"
         )
     if arguments.psf_sigma is not None and arguments.low:
-        arguments.misuse("--low shows the blur itself: leave out --psf-sigma")
+        arguments.misuse("with --low the blur is in the pairs: leave out --psf-sigma")
 
     def begin(checkpoint: Path) -> Training:
         from napari_sr.training.presets import settings_for
@@ -165,8 +174,8 @@ def _estimated(arguments: argparse.Namespace) -> Instrument | None:
         return None
     if arguments.low:
         raise ValueError(
-            "Measured pairs (--low) need no estimate of the instrument (--recordings). "
-            "Give one of the two."
+            "Measured pairs (--low) need no estimated degradation model "
+            "(--recordings). Give one of the two."
         )
     from napari_sr.catalogue.lookup import load_model
     from napari_sr.instrument.estimation import estimate_instrument
@@ -184,12 +193,12 @@ def _for_z(arguments: argparse.Namespace) -> ForZ | None:
     """Find out how the volume is recorded along z, and say it."""
     if arguments.for_z is None:
         if arguments.blur_along_z is not None:
-            raise ValueError("--blur-along-z is of --for-z. Give both, or none.")
+            raise ValueError("--blur-along-z needs --for-z. Give both, or neither.")
         return None
     if len(arguments.images) != 1:
         raise ValueError(
-            f"--for-z learns from one volume, which is then to be made finer; got "
-            f"{len(arguments.images)}. Train for each by itself."
+            "--for-z learns from one volume, the one to be super-resolved; got "
+            f"{len(arguments.images)}. Train for each separately."
         )
     from napari_sr.training.presets import for_z_of
 
@@ -221,7 +230,7 @@ def _follow(
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:
-        say("Interrupted; finishing with what was found.", flush=True)
+        say("Interrupted; finishing with the best weights so far.", flush=True)
     from napari_sr.training.calibration import calibrated_model
 
     model = calibrated_model(training)
@@ -231,9 +240,9 @@ def _follow(
         _write(model, output)
     _write_curves(training, output)  # after the model, which must not wait for them
     if not is_kept:
-        say("Not written, since it is no gain.", file=sys.stderr)
+        say("Not written, because it is not a gain.", file=sys.stderr)
     if (interrupted or not is_kept) and checkpoint.exists():
-        what = "goes on" if interrupted else "--keep-anyway writes it all the same"
+        what = "continues" if interrupted else "--keep-anyway writes it anyway"
         say(f"{checkpoint} is kept: --resume {what}.", file=sys.stderr)
     if interrupted:
         return INTERRUPTED
@@ -280,7 +289,9 @@ def _check_places(
             f"it, or remove it."
         )
     if not checkpoint.exists() and arguments.resume:
-        raise ValueError(f"There is nothing to resume: {checkpoint} does not exist.")
+        raise ValueError(
+            f"There is no training to resume: {checkpoint} does not exist."
+        )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output.parent):
@@ -321,7 +332,7 @@ def _write_curves(training: Training, output: Path) -> None:
     if not training.state.history:
         return
     write_table(training.state.history, output.with_suffix(".curves.csv"))
-    figure = draw_curves(training.state.history, training.rivals())
+    figure = draw_curves(training.state.history, training.baselines())
     figure.savefig(output.with_suffix(".curves.png"), dpi=120)
 
 

@@ -70,31 +70,31 @@ def add_upscale(parser: argparse.ArgumentParser) -> None:
     add("inputs", nargs="*", metavar="IN",
         help="files, folders, quoted patterns, or URLs of OME-Zarr")  # fmt: skip
     add("-o", "--output", type=read_output, metavar="OUT",
-        help="a file for one input (.ome.tif or .ome.zarr), else a folder; asked for "
-        "unless the recipe says it, as is the model")  # fmt: skip
+        help="a file for one input (.ome.tif or .ome.zarr), otherwise a folder; "
+            "required unless the recipe states it, as is the model")  # fmt: skip
     add("-m", "--model", action="append",
-        help="a name (see `napari-sr models`) or file; once for each channel that gets "
-        "another one, as DAPI=fluorescence-x2")  # fmt: skip
+        help="a name (see `napari-sr models`) or file; repeat for channels with a "
+            "model of their own, such as DAPI=fluorescence-x2")  # fmt: skip
     add("--recipe", type=Path, metavar="FILE",
-        help="a TOML file that says what is not said here")  # fmt: skip
+        help="a TOML file with the options that are not given here")  # fmt: skip
     add("--factor", type=int,
-        help="for methods without one of their own (bicubic); 1 leaves the plane as "
-        "it is, beside --z")  # fmt: skip
+        help="for methods of any factor (bicubic); 1 keeps the pixel size in the "
+            "plane, with --z")  # fmt: skip
     add("--set", nargs=2, action="append", metavar=("NAME", "VALUE"), dest="options",
-        help="an option of a method without weights, such as psf_sigma "
-        "1.5")  # fmt: skip
+        help="an option of a classical method, such as psf_sigma 1.5")  # fmt: skip
     add("--channel", type=read_channels, action="extend",
-        help="which to take, as 0 or DAPI,GFP; all when not given")  # fmt: skip
+        help="channels to process, such as 0 or DAPI,GFP; all when not "
+            "given")  # fmt: skip
     add("--pixel-size", type=read_size, metavar="SIZE",
-        help="as 0.65um or 0.5x0.65mm (y, x), where that of the file is missing or "
-        "wrong")  # fmt: skip
+        help="such as 0.65um or 0.5x0.65mm (y, x), if that of the file is missing or "
+            "wrong")  # fmt: skip
     add("--series", metavar="IMAGE",
-        help="which image of files that hold several, by number from 0 or name; as "
-        "FILE/IMAGE")  # fmt: skip
-    add("--stack", action="store_true", help="take all inputs as planes of one stack")
+        help="the image to take from files with several, by number from 0 or name; "
+            "same as FILE/IMAGE")  # fmt: skip
+    add("--stack", action="store_true", help="treat all inputs as planes of one stack")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--compression", choices=COMPRESSIONS,
-        help="all lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
+        help="all are lossless; zlib is read everywhere, zstd is faster")  # fmt: skip
     add_flags(parser, UpscaleSettings, described=["factor"])
     _add_running(parser)
     parser.set_defaults(run=_upscale, misuse=parser.error)
@@ -104,23 +104,24 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     """Describe what shares the work, and what a folder of results holds."""
     add = parser.add_argument
     add("--format", choices=[suffix.lstrip(".") for suffix in OUTPUT_SUFFIXES],
-        help="of the results in a folder (ome.tif)")  # fmt: skip
+        help="file format of the results in a folder (ome.tif)")  # fmt: skip
     add("--plan", action="store_true",
-        help="try a small part, say what disk, memory and time all of it will take, "
-        "and stop")  # fmt: skip
+        help="run a small part, report the disk space, memory and time that the whole "
+            "run will take, and stop")  # fmt: skip
     add("--shard", type=read_share, metavar="K/N",
-        help="do the K-th of N parts of an .ome.zarr, or of the files, as one of N "
-        "jobs")  # fmt: skip
+        help="compute the K-th of N parts of an .ome.zarr, or of the files, as one of "
+            "N jobs")  # fmt: skip
     add("--workers", type=read_count, metavar="N",
         help="processes, or jobs of SLURM, that share an .ome.zarr, or the files; "
         "needs napari-sr[dask]")  # fmt: skip
     add("--scheduler", metavar="ADDRESS",
-        help="take the workers of dask.distributed there: tcp://node:8786")  # fmt: skip
+        help="use the workers of this dask.distributed scheduler: "
+            "tcp://node:8786")  # fmt: skip
     add("--slurm", type=Path, metavar="FILE",
-        help="TOML with what dask_jobqueue.SLURMCluster takes")  # fmt: skip
+        help="TOML file with the arguments of dask_jobqueue.SLURMCluster")  # fmt: skip
     add("--patience", type=read_seconds, metavar="SECONDS",
-        help="without any worker, after which a run ends; what is done is kept (60; "
-        "a day for jobs of SLURM)")  # fmt: skip
+        help="time without any worker after which a run ends; what is done is kept "
+            "(60; a day for SLURM jobs)")  # fmt: skip
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
@@ -299,7 +300,8 @@ def _workers(
         return None
     if arguments.shard or (arguments.scheduler and any((wanted[0], wanted[2]))):
         arguments.misuse(
-            "--shard is without workers, and --scheduler has its own: leave one out"
+            "--shard cannot be combined with workers, nor --scheduler with --workers "
+            "or --slurm: leave one out"
         )
     from napari_sr.runs.workers import PATIENCE, PATIENCE_IN_A_QUEUE, Workers, connected
 
@@ -350,14 +352,14 @@ def _run_many(
         n_skipped = len(arguments.skipped)
         say(describe_many(statuses, len(jobs), report.path, n_skipped))
         if report.error:
-            say(f"{report.path} lacks lines: {report.error}.", file=sys.stderr)
-    elif statuses == ["there already"]:
-        say(f"{printable(str(jobs[0].output))} is there already, as it is asked for.")
+            say(f"{report.path} is incomplete: {report.error}.", file=sys.stderr)
+    elif statuses == ["already done"]:
+        say(f"{printable(str(jobs[0].output))} is already done with the same settings.")
     return FAILED if "failed" in statuses else OK
 
 
 def _followed(events: Events, jobs: list[FileJob]) -> Events:
-    """Show a bar for each job that tells of its steps; pass the outcomes on."""
+    """Show a progress bar for each job; pass the outcomes on."""
     from napari_sr.upscaling.flow import TileStep
 
     bar = None

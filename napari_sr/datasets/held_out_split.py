@@ -146,7 +146,11 @@ def divide(
         first = [item for item, does in zip(kept, chooses, strict=True) if does]
         rest = [item for item, does in zip(kept, chooses, strict=True) if not does]
         names = _listed(list(dict.fromkeys(item.name for item in first)))
-        return first, rest, f"Of these {names} chooses the weights; the rest judges."
+        how = (
+            f"{names} of these selects the weights (validation); the rest is for the "
+            f"test."
+        )
+        return first, rest, how
     return _divided_strip(kept[0])
 
 
@@ -155,9 +159,7 @@ def _divided_strip(item: AnyItem) -> tuple[list[AnyItem], list[AnyItem], str]:
     side = item.shape[axis]
     n = round(side * _SHARE_CHOOSING)
     if n - _GAP < _SMALLEST_PART:
-        how = (
-            "It is too small to be divided, so it chooses the weights and judges them."
-        )
+        how = "It is too small to be divided, so it is both validation and test image."
         return (both := [item]), both, how
     ends = slice(0, n - _GAP), slice(n, side)
     first, rest = (
@@ -166,7 +168,11 @@ def _divided_strip(item: AnyItem) -> tuple[list[AnyItem], list[AnyItem], str]:
         else item.cropped(slice(None), part)
         for part in ends
     )
-    return [first], [rest], "A third of it chooses the weights; the rest judges."
+    return (
+        [first],
+        [rest],
+        "A third of it selects the weights (validation); the rest is for the test.",
+    )
 
 
 def groups_of(items: Sequence[AnyItem]) -> list[int]:
@@ -248,8 +254,8 @@ def _hold_out_strip(
     gap = min(_GAP, side // 32)
     if side - width - gap < 1:
         raise ValueError(
-            f"{item.name} is {item.shape[0]} × {item.shape[1]} pixels, too few to hold "
-            f"a part out. Give a larger image or a second one."
+            f"{item.name} is {item.shape[0]} × {item.shape[1]} pixels, too small to "
+            "hold a part out. Give a larger image or a second one."
         )
     at_end = bool(random.integers(2))
     held, kept = slice(0, width), slice(width + gap, side)

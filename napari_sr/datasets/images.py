@@ -138,7 +138,7 @@ def gather_images(
     StackError
         If something is missing, damaged, not usable or without any finite pixel.
     ValueError
-        If nothing is given, or something that is no image.
+        If nothing is given, or something that is not an image.
     """
     images = []
     for recording in find_recordings(sources, channel=channel, cache=cache):

@@ -67,7 +67,8 @@ class PlaneCache:
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         if max_bytes < 0:
             raise ValueError(
-                f"A cache has at least 0 bytes, not {max_bytes}. Use 0 to keep nothing."
+                f"The size of a cache is at least 0 bytes, not {max_bytes}. Use 0 for "
+                "no cache."
             )
         self.max_bytes = max_bytes
         self.n_bytes = 0

@@ -112,8 +112,8 @@ def find_recordings(
     StackError
         If something is missing, damaged or not usable as image.
     ValueError
-        If nothing is given or something that is no image; if a channel is given where
-        there is no file.
+        If nothing is given or something that is not an image; if a channel is given
+        where there is no file.
     """
     cache = PlaneCache() if cache is None else cache
     files = OpenFiles()

@@ -1,1 +1,1 @@
-"""Models and rivals on sharp images; results and methods side by side."""
+"""Models and baselines on sharp images; results and methods side by side."""

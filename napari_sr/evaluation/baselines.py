@@ -1,7 +1,7 @@
 """What a lab would use instead: interpolation, deconvolution, denoising.
 
-This module alone knows these rivals, for comparison: from a recorded plane to a sharper
-one, in counts. They know as much about the recording as a model does.
+This module alone knows these baselines: from a recorded plane to a sharper one, in
+counts. They know as much about the recording as a model does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def baselines(factor: int) -> dict[str, Method]:
-    """Give every rival by name.
+    """Give every baseline by name.
 
     Parameters
     ----------

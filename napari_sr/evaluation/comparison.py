@@ -182,7 +182,7 @@ def factor_of(result: Stack, recording: Stack, reference: Stack | None) -> int:
     fits = result.leading_shape == recording.leading_shape
     if factor not in FACTORS or result.plane_shape != expected or not fits:
         raise StackError(
-            f"{result.name} ({_by(result)}) is no result of {recording.name} "
+            f"{result.name} ({_by(result)}) is not a result of {recording.name} "
             f"({_by(recording)}); expected as many planes, and 2, 3, 4 or 8 times as "
             "many rows and columns. Choose the recording that it was made from."
         )
@@ -194,8 +194,8 @@ def factor_of(result: Stack, recording: Stack, reference: Stack | None) -> int:
         )
     if min(result.plane_shape) < SMALLEST:
         raise StackError(
-            f"{result.name}: planes of {_by(result)} px are too small for figures; use "
-            f"results of {SMALLEST} px a side."
+            f"{result.name}: planes of {_by(result)} px are too small for metrics; "
+            f"use results of {SMALLEST} px a side."
         )
     return factor
 

@@ -1,4 +1,4 @@
-"""Models and their rivals on sharp images that are recorded in one fixed way.
+"""Models and their baselines on sharp images that are recorded in one fixed way.
 
 This module alone knows how figures are taken: how a sharp image is scaled and recorded,
 and what each model is asked for. Real images of the project are measured this way, and
@@ -89,8 +89,8 @@ def specimens_of(path: str | os.PathLike[str]) -> Iterator[SharpPlane]:
     with open_stack(path) as stack:
         if min(stack.plane_shape) < SMALLEST:
             raise StackError(
-                f"{stack.name}: planes of {' × '.join(map(str, stack.plane_shape))} px "
-                f"are too small for figures. Use images of {SMALLEST} px a side."
+                f"{stack.name}: planes of {' × '.join(map(str, stack.plane_shape))} "
+                f"px are too small for metrics. Use images of {SMALLEST} px a side."
             )
         for index in spread_indices(stack, N_PLANES):
             plane, _ = fill_gaps(stack.plane(index))
@@ -173,7 +173,7 @@ def ways_of(
 ) -> dict[str, Method]:
     """Give everything that a model is asked for, by name.
 
-    A model that is not told the noise is only asked without it: `auto`.
+    A model that is not noise-conditioned is only run with `auto`.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def way_at(
     *,
     is_told: bool,
 ) -> Method:
-    """Give one way of a model at its dial: told the noise, or left to estimate it."""
+    """Give one way of a model at its dial: with the noise level given or estimated."""
     return lambda low, noise: upscale(
         low,
         placed,
@@ -214,7 +214,7 @@ def way_at(
 
 
 def methods_for(models: Sequence[SRModel]) -> dict[str, Method]:
-    """Give the rivals, and every way of every model.
+    """Give the baselines, and every way of every model.
 
     Raises
     ------

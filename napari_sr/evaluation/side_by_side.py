@@ -97,8 +97,8 @@ def load_methods(
     factors = {model.factor for model in trained.values()} | {factor or 0} - {0}
     if len(factors) > 1:
         raise ValueError(
-            f"What is compared must have one factor, but the models have "
-            f"{', '.join(map(str, sorted(factors)))}. Compare those of one factor."
+            "The compared models must have the same factor, but they have "
+            f"{', '.join(map(str, sorted(factors)))}. Compare models of one factor."
         )
     chosen = factors.pop() if factors else USUAL_FACTOR
     others = {
@@ -265,12 +265,11 @@ def _check_sides(recording: Stack, reference: Stack | None, factor: int) -> None
     if min(fine) < SMALLEST:
         raise StackError(
             f"{recording.name}: results of {fine[0]} × {fine[1]} px are too small for "
-            f"figures; use recordings of {-(-SMALLEST // factor)} px a side."
+            f"metrics; use recordings of {-(-SMALLEST // factor)} px a side."
         )
     if reference is not None and reference.shape != (*recording.leading_shape, *fine):
         raise StackError(
             f"The reference {reference.name} has the shape {reference.shape}, but "
-            f"results of {recording.name} have "
-            f"{(*recording.leading_shape, *fine)}. Choose a reference in the pixels of "
-            f"the result, or none."
+            f"results of {recording.name} have {(*recording.leading_shape, *fine)}. "
+            "Choose a reference on the pixel grid of the result, or none."
         )

@@ -89,7 +89,7 @@ def open_stack(
     SeveralChannelsError
         If there are several channels and none is chosen; it knows how many.
     StackError
-        If the source is missing, damaged, cut off, or of no usable kind.
+        If the source is missing, damaged, cut off, or of an unsupported kind.
     """
     if not isinstance(source, (str, PathLike, Url)):
         from napari_sr.files.sequence import open_sequence
@@ -230,7 +230,7 @@ def _of_folder(path: Path) -> Format:
     if holds_dicom(path):
         return _DICOM
     raise StackError(
-        f"{path} is a folder but neither an OME-Zarr nor a DICOM series; give the "
+        f"{path} is a folder, but neither an OME-Zarr nor a DICOM series; give the "
         "image files in it."
     )
 

@@ -183,11 +183,13 @@ def _look_through(folder: Path, leave_out: Path | None) -> Finding:
         if is_among_results and _is_result(path):
             skipped[path] = "is a result of napari-sr"
         elif _is_named_like_labels(path, folder):
-            skipped[path] = "is named like labels, not intensities; give it by itself"
+            skipped[path] = (
+                "is named like a label image; to process it anyway, give it alone"
+            )
         else:
             stacks.append(path)
     parts = _parts_of_sets(stacks)
-    skipped |= {part: f"is a part of {whole.name}" for part, whole in parts.items()}
+    skipped |= {part: f"belongs to {whole.name}" for part, whole in parts.items()}
     whole = [path for path in stacks if path not in parts]
     skipped = {path: skipped[path] for path in sorted(skipped, key=_natural)}
     return Finding([image for path in whole for image in images_in(path)], skipped)

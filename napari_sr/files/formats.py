@@ -199,7 +199,7 @@ def pick_image(path: Path, name: str, images: Sequence[str]) -> int:
     if name in images:
         return images.index(name)
     listed = ", ".join(f"{number}: {name}" for number, name in enumerate(images[:4]))
-    what = f"none is {name}" if name else "one is taken at a time"
+    what = f"none is {name}" if name else "one is opened at a time"
     text = (
         f"{path} holds {len(images)} images ({listed}), and {what}; open one as "
         f"{path}/0 (--series 0)."
@@ -247,8 +247,11 @@ def why_unreadable(path: Path) -> str:
     if known is not None and known.is_missing:
         return f"needs libraries that are not installed: {known.advice}"
     if suffix in _PICTURES:
-        return "is a picture, which keeps no counts; save the recording as TIFF"
-    return "has no suffix of an image format that is read"
+        return (
+            "is a picture format, which does not keep counts; save the recording as "
+            "TIFF"
+        )
+    return "does not end like a supported image format"
 
 
 def expected_suffixes(*, written: bool = False) -> str:

@@ -29,8 +29,8 @@ def unchanged(path: Path) -> Callable[[], None]:
     def refuse_change() -> None:
         if _stamp(path) != before:
             raise StackError(
-                f"{path} was changed or replaced while it was read; nothing is made of "
-                "two recordings. Wait until it is complete, and run the same again."
+                f"{path} was changed or replaced while it was read, so no result is "
+                "made. Wait until it is complete, and run the same command again."
             )
 
     return refuse_change

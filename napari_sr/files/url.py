@@ -77,9 +77,8 @@ def as_path(place: str | PathLike[str]) -> Path:
     target = as_place(place)
     if isinstance(target, Url):
         raise StackError(
-            f"{target} cannot be written: results go to a disk that this machine "
-            "sees. "
-            f"Give a path there, and copy the result when it is complete."
+            f"{target} cannot be written: results are written to a local or mounted "
+            "disk. Give a path there, and copy the result when it is complete."
         )
     return target
 

@@ -281,7 +281,7 @@ class AtomicWriter:
 def refuse_existing(
     path: Path, overwrite: bool, may_replace: Callable[[Path], bool]
 ) -> None:
-    """Refuse to write over something unless told to, and ever over other things.
+    """Refuse to overwrite a file unless asked to, and always if it is something else.
 
     Parameters
     ----------

@@ -16,6 +16,6 @@ def check_factor(factor: int) -> None:
     """
     if factor not in FACTORS:
         raise ValueError(
-            f"The super-resolution factor is 2, 3, 4 or 8, not {factor!r}. Use the "
-            f"nearest of these."
+            f"The super-resolution factor is 2, 3, 4 or 8, not {factor!r}. Use one of "
+            "these."
         )

@@ -39,10 +39,10 @@ _NARROWEST = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True, slots=True)
 class NoiseLevel:
-    """How noisy a recording is: variance = gain · (signal - offset) + read².
+    """Noise model of a recording: variance = gain · (signal - offset) + read².
 
-    In counts as a user knows them, in network units after
-    `IntensityRange.noise_to_network`; the same equation holds in both.
+    In counts for the user, in network units after `IntensityRange.noise_to_network`;
+    the same equation holds in both.
 
     Raises
     ------
@@ -58,15 +58,15 @@ class NoiseLevel:
     """Signal where there is no light (counts): the detector's dark level."""
     correlation: float = 0.0
     """Standard deviation of a Gaussian that blurred the noise (pixels of the
-    recording), which is as strong as the others say after it. 0: white noise."""
+    recording); the other values hold after this blur. 0: white noise."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a noise."""
         finite = all(map(math.isfinite, astuple(self)))
         if not finite or min(self.gain, self.read, self.correlation) < 0:
             raise ValueError(
-                f"Gain, read noise and correlation are numbers of at least 0 and the "
-                f"offset is a number, but {self} was given. Use 0 for none."
+                "Gain, read noise and correlation must be at least 0 and the offset "
+                f"must be a number, but {self} was given. Use 0 for none."
             )
 
 
@@ -96,15 +96,15 @@ class IntensityPolicy(BaseModel):
             IntensityRange(self.low, self.high)
         elif not 0 <= self.low < self.high <= 100:
             raise ValueError(
-                f"Percentiles rise from low to high between 0 and 100, but {self.low} "
-                f'and {self.high} were given. Use kind="fixed" for counts.'
+                "Percentiles must rise from low to high between 0 and 100, but "
+                f'{self.low} and {self.high} were given. Use kind="fixed" for counts.'
             )
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class IntensityRange:
-    """The counts that a network sees as 0 and 1, measured once per stack.
+    """The counts that are mapped to 0 and 1 for a network, measured once per stack.
 
     A `ValueError` refuses ends that are not finite, or a `high` not above `low`.
     """
@@ -142,7 +142,7 @@ class IntensityRange:
         Raises
         ------
         StackError
-            If no pixel looked at is finite.
+            If none of the sampled pixels is finite.
         """
         if policy.kind == "fixed":
             return cls(policy.low, policy.high)
@@ -211,7 +211,7 @@ class IntensityRange:
         dtype = np.dtype(dtype)
         if dtype not in DTYPES:
             known = ", ".join(map(str, DTYPES))
-            raise ValueError(f"Counts cannot be {dtype}. Use one of {known}.")
+            raise ValueError(f"The pixel type cannot be {dtype}. Use one of {known}.")
         result = np.empty(plane.shape, dtype)
         n_clipped = 0
         for rows in _row_blocks(plane.shape):

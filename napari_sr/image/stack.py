@@ -92,7 +92,7 @@ def check_pixels(label: str, shape: Sequence[int], dtype: np.dtype) -> None:
     if len(shape) < 2:
         raise StackError(f"{label} is {came}; expected planes with y and x axes.")
     if 0 in shape:
-        raise StackError(f"{label} is {came} pixels: it holds no image.")
+        raise StackError(f"{label} is {came} pixels, so it holds no image.")
     if min(shape[-2:]) < _SMALLEST_PLANE:
         raise StackError(
             f"{label} is {came} pixels; a plane needs at least 2 x 2, so there is "
@@ -123,15 +123,15 @@ class Stack:
     dtype
         uint8, uint16, int16 or a float, in any byte order; floats are read as float32.
     name
-        What errors and results call the stack.
+        Name of the stack in errors and results.
     provenance
-        What the file says about how it was made, empty where it says nothing.
+        What the file states about how it was made; empty if nothing.
     info
-        What else it says, and a result should say too.
+        Further metadata of the file, which a result keeps.
     close
         Frees what `read` needs; called once.
     read_window
-        Gives a part of the plane at an index, where that is less work than the plane.
+        Reads a part of the plane at an index, if that is cheaper than the plane.
 
     Raises
     ------
@@ -175,23 +175,23 @@ class Stack:
         axes: Sequence[Axis] | None = None,
         name: str = "array",
     ) -> Stack:
-        """Look at an array as a stack; nothing is copied or computed yet.
+        """View an array as a stack; nothing is copied or computed yet.
 
         Parameters
         ----------
         array
             `(..., y, x)` numpy array, or anything lazy with `shape`, `dtype` and
             indexing (dask, zarr). A numpy plane is given as a read-only view. Nested
-            lists, tensors and masked arrays are taken too: what is masked is a gap.
+            lists, tensors and masked arrays are accepted, too: masked pixels are gaps.
         axes
             One per dimension; by default t, z, y, x from the right, not calibrated.
         name
-            What errors and results call the stack.
+            Name of the stack in errors and results.
 
         Raises
         ------
         StackError
-            If the pixels or axes are not usable, or the array is surely RGB.
+            If the pixels or axes are not usable, or the array is certainly RGB.
         """
         array = _as_array(name, array)
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
@@ -310,12 +310,12 @@ class Stack:
         return self
 
     def checked_by(self, check_source: Callable[[], None]) -> Self:
-        """Let something be called after each reading, which raises to refuse it."""
+        """Call a function after each reading, which may raise to refuse it."""
         self._check_source = check_source
         return self
 
     def thinned(self, largest: int) -> Stack:
-        """Look at a stack of huge planes through windows, spread over each plane.
+        """View a stack of huge planes through windows, spread over each plane.
 
         Parameters
         ----------

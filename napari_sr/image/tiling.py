@@ -193,8 +193,9 @@ class Mosaic:
         expected = tuple((s.stop - s.start) * self._factor for s in tile.outer)
         if pixels.shape != expected:
             raise ValueError(
-                f"A tile of {expected} pixels was expected, but {pixels.shape} came. "
-                f"Pass the upscaled outer region, halo included, of one channel."
+                f"A tile of {expected} pixels was expected, but {pixels.shape} was "
+                "given. Pass the upscaled outer region, halo included, of one "
+                "channel."
             )
         source = tuple(
             self._high(margin, margin + inner.stop - inner.start)
@@ -300,8 +301,8 @@ def _refuse_bad_plan(
     if room <= 0:
         enough = max(16, 16 * -(-3 * halo // 16))
         raise ValueError(
-            f"Tile {tile} px is not larger than twice the model's halo "
-            f"(2 × {halo} px). Use a larger one; {enough} px or more is sensible."
+            f"Tile {tile} px is not larger than twice the model's halo (2 × {halo} "
+            f"px). Use a larger one; {enough} px or more is efficient."
         )
     if overlap > room // 2:
         raise ValueError(

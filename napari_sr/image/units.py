@@ -131,7 +131,7 @@ def read_pixel_size(text: str) -> tuple[float, float, str]:
     Raises
     ------
     ValueError
-        If it is no size.
+        If it is not a size.
     """
     parts = _SIZE.fullmatch(text.strip())
     unit = normalize_unit(parts[3] or "um") if parts else None

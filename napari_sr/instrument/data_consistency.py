@@ -43,12 +43,12 @@ def make_consistent(
 ) -> NDArray[np.float32]:
     """Make a result agree with its recording, as far as the recording can be believed.
 
-    The result is recorded again, and the difference from the recording added where
-    there is more of it than noise explains: all of it without noise (then the result
-    agrees exactly if there is no blur), none where the difference looks like noise. The
-    share is that of Wiener, from the mean square of the difference in windows of
-    `WINDOW` recorded pixels. The mean is always that of the recording, of a plane and
-    of its parts: in windows of `MEAN_WINDOW` recorded pixels.
+    The result is re-degraded, and the difference from the recording added where there
+    is more of it than noise explains: all of it without noise (then the result agrees
+    exactly if there is no blur), none where the difference looks like noise. The share
+    is that of Wiener, from the mean square of the difference in windows of `WINDOW`
+    recorded pixels. The mean is always that of the recording, of a plane and of its
+    parts: in windows of `MEAN_WINDOW` recorded pixels.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """What goes wrong in a detector: bad pixels and lines, rings, stripes, slow drift.
 
 This module alone knows what these faults look like. They are drawn for training, so
-that a generator sees them; it is never told of them. Everything is in network units, on
-recorded pixels.
+that a generator sees them; it gets no other information about them. Everything is in
+network units, on recorded pixels.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class DrawnNoise:
 
 @dataclass(frozen=True, slots=True)
 class DrawnInstrument:
-    """What was drawn for a batch of recordings; the generator is told the noise."""
+    """What was drawn for a batch; the generator is conditioned on the noise."""
 
     gain: Tensor
     """`(n, 1, 1, 1)` variance of the photon noise per unit of light."""

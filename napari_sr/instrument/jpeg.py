@@ -1,7 +1,7 @@
 """Recordings that were kept as 8-bit JPEG: few grey levels, and blocks.
 
 This module alone knows what such a file leaves of a recording. It is drawn for
-training, so that a generator sees it; it is never told of it.
+training, so that a generator sees it; it gets no other information about it.
 """
 
 from __future__ import annotations

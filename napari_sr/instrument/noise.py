@@ -149,7 +149,7 @@ class NoiseEstimator(nn.Module):
         """Estimate the noise of a stack from some of its planes.
 
         Each window says how noisy it is where it is dark and where it is bright, and
-        how sure that is. The level is the line through most of them.
+        the uncertainty of both. The level is the line through most of them.
 
         Parameters
         ----------

@@ -25,9 +25,11 @@ Quality = Annotated[float, Field(ge=1, le=100)]
 
 
 class Defects(BaseModel):
-    """The range of faults of a detector; a generator is never told of them."""
+    """The range of faults of a detector; a generator gets no information about them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     bad_pixels: Range = (0.0, 0.0)
     """Share of the recorded pixels that are dead, stuck or hot."""
@@ -49,7 +51,7 @@ class Defects(BaseModel):
         _check_range(info.field_name, ends, ends[0] >= 0)
         if info.field_name not in ("ring", "stripes") and ends[1] > 1:
             raise ValueError(
-                f"{info.field_name} is a share between 0 and 1, got {ends}."
+                f"{info.field_name} is a fraction between 0 and 1, got {ends}."
             )
         return ends
 
@@ -57,7 +59,9 @@ class Defects(BaseModel):
 class Correlation(BaseModel):
     """The range of ways in which the noise of neighbouring pixels goes together."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     share: float = Field(default=0.0, ge=0, le=1)
     """Share of the recordings whose noise is correlated; that of the others is white.
@@ -77,14 +81,16 @@ class Correlation(BaseModel):
     def _rises(cls, ends: Range, info: ValidationInfo) -> Range:
         """Refuse ends between which nothing can be drawn."""
         if info.field_name == "sampled" and ends[1] > 1:
-            raise ValueError(f"sampled is a share between 0 and 1, got {ends}.")
+            raise ValueError(f"sampled is a fraction between 0 and 1, got {ends}.")
         return _check_range(info.field_name, ends, ends[0] >= 0)
 
 
 class Jpeg(BaseModel):
     """The range of 8-bit JPEG files in which recordings were kept."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     share: float = Field(default=0.0, ge=0, le=1)
     """Share of the recordings that were kept in one."""
@@ -101,11 +107,13 @@ class Jpeg(BaseModel):
 class Instrument(BaseModel):
     """The range of instruments that a network is trained for.
 
-    Network units: 0 is no light in a sharp image, 1 nearly its brightest. Every range
-    is written as its two ends; one number twice is a fixed instrument.
+    Network units: 0 stands for no light in a sharp image, 1 nearly its brightest. Every
+    range is written as its two ends; one number twice is a fixed instrument.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     psf_sigma: Range = (0.0, 0.0)
     """Standard deviation of a Gaussian point-spread function, in sharp pixels."""
@@ -169,7 +177,7 @@ class Instrument(BaseModel):
 
     @model_validator(mode="after")
     def _one_usable_psf(self) -> Self:
-        """Refuse an image that is no point-spread function, or a second one."""
+        """Refuse an image that is not a point-spread function, or a second one."""
         if self.psf_image is None:
             return self
         if self.psf_sigma != (0, 0) or self.psf_ratio != (1, 1):

@@ -89,7 +89,7 @@ def import_checkpoint(path: str | os.PathLike[str]) -> SRModel:
     facts: dict[str, str | float] = {
         "layout": layout.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "colours": "grey in as equal colours, mean of the colours out",
+        "colours": "grey image as three equal colours in, mean of the colours out",
         **look_at(model),
     }
     card = card.model_copy(update={"imported": facts})
@@ -102,8 +102,8 @@ def _recognize(name: str, tensors: dict[str, Tensor]) -> Layout:
             return layout
     known = ", ".join(layout.name for layout in LAYOUTS)
     raise UnknownLayoutError(
-        f"{name}: its tensors ({', '.join(list(tensors)[:3])}, …) are of no layout "
-        f"known here. Known are: {known}."
+        f"{name}: its tensors ({', '.join(list(tensors)[:3])}, …) have an unknown "
+        f"layout. Known are: {known}."
     )
 
 

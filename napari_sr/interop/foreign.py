@@ -1,4 +1,4 @@
-"""A network made elsewhere, for one channel, as an upscaler.
+"""A third-party network, for one channel, as an upscaler.
 
 This module alone knows how such a network is tiled. One that is local within
 `LARGEST_REACH` gets its measured reach as halo, so that tiles are exact; others are
@@ -51,7 +51,7 @@ class NetworkSource:
 
 
 class Foreign(Upscaler):
-    """A network made elsewhere, for one channel.
+    """A third-party network, for one channel.
 
     Parameters
     ----------
@@ -81,7 +81,10 @@ class Foreign(Upscaler):
         how = (
             f"local within {reach} px, so tiles are exact"
             if self.is_local
-            else "not local, so tiles are blended and results depend on them a little"
+            else (
+                "not local, so tiles are blended and the result depends slightly on "
+                "the tile size"
+            )
         )
         self.description = f"{origin.title}, {how}."
 

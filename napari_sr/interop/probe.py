@@ -57,7 +57,7 @@ def look_at(model: Probed) -> dict[str, float]:
     Raises
     ------
     ModelFormatError
-        If it gives values that are no numbers.
+        If it gives values that are not numbers.
     """
     halo, factor = model.halo, model.factor
     length = _SIDE + 2 * halo
@@ -67,8 +67,8 @@ def look_at(model: Probed) -> dict[str, float]:
     row = high[len(high) // 2, halo * factor : -halo * factor]  # under the gradient
     if not row.isfinite().all():
         raise ModelFormatError(
-            "The network gives values that are no numbers, so its weights are damaged. "
-            "Get the file again."
+            "The network gives values that are not numbers, so its weights are "
+            "damaged. Get the file again."
         )
     x = (torch.arange(len(row)) + 0.5) / factor - 0.5
     middle = slice(len(row) // 4, -len(row) // 4)  # no end of the gradient nearby

@@ -1,4 +1,4 @@
-"""Which files hold networks made elsewhere; nothing of them is loaded for that."""
+"""Which files hold third-party networks; nothing of them is loaded for that."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def is_package(path: str | os.PathLike[str]) -> bool:
 
 
 def is_foreign(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path is that of a network made elsewhere."""
+    """Tell whether a path is that of a third-party network."""
     return os.fspath(path).lower().endswith(CHECKPOINTS) or is_package(path)

@@ -84,7 +84,7 @@ def read_weights(path: Path, *, only_floats: bool = True) -> dict[str, Tensor]:
     integers = [key for key, value in checked.items() if not value.is_floating_point()]
     if only_floats and integers:
         raise ModelFormatError(
-            f"{path.name}: {integers[0]} is no dense tensor of floats. Export float "
+            f"{path.name}: {integers[0]} is not a dense tensor of floats. Export float "
             "weights."
         )
     return checked
@@ -137,7 +137,7 @@ def _checked(name: str, key: str, tensor: Tensor) -> Tensor:
     """Refuse what cannot be a weight: not dense, not finite, stretched over memory."""
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
         raise ModelFormatError(
-            f"{name}: {key} is no dense tensor of floats. Export float weights."
+            f"{name}: {key} is not a dense tensor of floats. Export float weights."
         )
     n_bytes = tensor.numel() * tensor.element_size()
     # A tensor of no numbers can have any other side.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PlainNetwork(nn.Module):
-    """The image, and the noise map where the network is told one, as inputs.
+    """The image, and the noise map if the network is noise-conditioned, as inputs.
 
     Parameters
     ----------
@@ -51,7 +51,8 @@ class PlainNetwork(nn.Module):
             `(n, 1, h, w)` float in network range.
         noise
             `(n, 1, h, w)`: the standard deviation of the noise that the result should
-            not contain, in the same units; None where the network is not told.
+            not contain, in the same units; None if the network is not
+            noise-conditioned.
 
         Returns
         -------

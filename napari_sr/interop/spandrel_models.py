@@ -67,7 +67,7 @@ def read_spandrel(path: str | os.PathLike[str]) -> Foreign:
         from spandrel import ImageModelDescriptor, ModelLoader
     except Exception as error:  # torchvision may not fit torch
         raise ModelFormatError(
-            f"{path.name}: is of no layout known here, and spandrel, which knows more, "
+            f"{path.name}: has an unknown layout, and spandrel, which knows more, "
             f"cannot be loaded ({type(error).__name__}). Install it with: pip install "
             '"napari-sr[spandrel]"'
         ) from error
@@ -79,7 +79,7 @@ def read_spandrel(path: str | os.PathLike[str]) -> Foreign:
         raise
     except Exception as error:  # of any of its architectures
         raise ModelFormatError(
-            f"{path.name}: is of no layout known here or in spandrel "
+            f"{path.name}: has a layout that neither napari-sr nor spandrel knows "
             f"({type(error).__name__}). Choose a checkpoint of a super-resolution "
             "network."
         ) from error
@@ -100,6 +100,8 @@ def read_spandrel(path: str | os.PathLike[str]) -> Foreign:
         intensity=IntensityPolicy(low=0, high=100),  # it ends at 0 and 1
         bytes_per_pixel=working_memory(network),  # type: ignore[arg-type]
         is_shifting=descriptor.size_requirements.multiple_of > 1,
-        facts={"colours": "grey in as equal colours, mean of the colours out"},
+        facts={
+            "colours": "grey image as three equal colours in, mean of the colours out"
+        },
     )
     return Foreign(path.stem, network, int(descriptor.scale), origin)

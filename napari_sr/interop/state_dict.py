@@ -52,18 +52,18 @@ def export_state_dict(model: SRModel, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ValueError
-        If the model has another architecture, or is told the noise.
+        If the model has another architecture, or is noise-conditioned.
     """
     if model.card.architecture != _ARCHITECTURE:
         raise ValueError(
-            f"Model {model.name!r} is no SRResNet of the paper but "
-            f"{model.card.architecture!r}, so it has no plain state dict that others "
-            "load. Export it as .onnx."
+            f"Model {model.name!r} is not the SRResNet of the paper but "
+            f"{model.card.architecture!r}, so there is no plain state dict that other "
+            "programs can load. Export it as .onnx."
         )
     if model.card.arguments.get("in_channels", 1) != 1:
         raise ValueError(
-            f"Model {model.name!r} takes a noise map beside the image, which the "
-            "networks of others do not. Export it as .onnx."
+            f"Model {model.name!r} takes a noise map beside the image, which "
+            "third-party implementations do not. Export it as .onnx."
         )
     path = Path(path)
     weights = dict(weights_at_dial(model))

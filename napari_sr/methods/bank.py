@@ -69,7 +69,7 @@ class Bank:
         Raises
         ------
         ValueError
-            If it is no such index.
+            If it is not such an index.
         """
         path = Path(path)
         try:
@@ -79,11 +79,14 @@ class Bank:
                 rows, counts = file["descriptors"], file["counts"]
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise ValueError(
-                f"{path} is no bank of images ({error}). Make one with `napari-sr bank "
-                f"FOLDER -o BANK.npz`."
+                f"{path} is not a bank of images ({error}). Make one with `napari-sr "
+                "bank FOLDER -o BANK.npz`."
             ) from error
         if index.get("version") != VERSION:
-            raise ValueError(f"{path} was written by another version. Index it again.")
+            raise ValueError(
+                f"{path} was written by another version. Make it again with "
+                "`napari-sr bank`."
+            )
         parts = np.split(rows.astype(np.float32) / 127, np.cumsum(counts)[:-1])
         entries = tuple(
             BankEntry(path.parent / entry["file"], tuple(entry["plane"]), part)

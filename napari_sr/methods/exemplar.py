@@ -84,8 +84,8 @@ class Exemplar(Weightless):
         sharp, digest = read_example(example, (SEEN + 1) * factor)
         if example_sha256 not in ("", digest):
             raise ValueError(
-                f"{example} is not the example that was used before (its pixels have "
-                f"another SHA-256). Give that one, or leave out example_sha256."
+                f"{example} is not the example that was used before (the SHA-256 of "
+                "its pixels differs). Give that one, or leave out example_sha256."
             )
         self.amount, self.strength, self.contrast = amount, strength, contrast
         self._sharp, self._n_patches = sharp, int(n_patches)

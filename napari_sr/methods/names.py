@@ -24,46 +24,46 @@ class Method(NamedTuple):
 
 METHODS = {
     "nearest": Method(
-        "Repeats each pixel: no smoothing, nothing added.",
+        "Repeats each pixel: no smoothing, no added detail.",
         "",
     ),
     "bilinear": Method(
-        "Linear between pixel centres: soft, never beyond the recorded range.",
+        "Linear interpolation: soft, never beyond the recorded range.",
         "",
     ),
     "bicubic": Method(
-        "Cubic convolution (Keys, a = -1/2): the usual comparison.",
+        "Cubic convolution (Keys, a = -1/2): the usual baseline.",
         "",
     ),
     "lanczos": Method(
-        "Windowed sinc of three lobes: the sharpest, rings at strong edges.",
+        "Windowed sinc with three lobes: the sharpest interpolation, with ringing at "
+        "strong edges.",
         "",
     ),
     "richardson-lucy": Method(
-        "Bicubic, then the blur of pixel and instrument undone step by step"
-        " (Richardson, Lucy): sharper, with more noise.",
+        "Bicubic, then iterative deconvolution of the pixel and the instrument's blur "
+        "(Richardson, Lucy): sharper, with more noise.",
         "napari_sr.methods.deconvolution:RichardsonLucy",
     ),
     "wiener": Method(
-        "Bicubic, then the blur of pixel and instrument undone in one "
-        "filter (Wiener): sharper, with more noise.",
+        "Bicubic, then Wiener deconvolution of the pixel and the instrument's blur: "
+        "sharper, with more noise.",
         "napari_sr.methods.deconvolution:Wiener",
     ),
     "edge-prior": Method(
-        "Bicubic, edges made as narrow as the pixel allows, in agreement "
-        "with the recording (Sun; Tai).",
+        "Bicubic, with edges as sharp as the pixel size allows, in agreement with the "
+        "recording (gradient profile prior; Sun, Tai).",
         "napari_sr.methods.edge_prior:EdgePrior",
     ),
     "exemplar": Method(
-        "Edges as by edge-prior, detail from one sharp image that you name "
-        "(example=FILE; Tai): detail like the example's, not the "
-        "specimen's.",
+        "Edges as by edge-prior, detail from one sharp example image (example=FILE; "
+        "Tai): the detail is that of the example, not of the specimen.",
         "napari_sr.methods.exemplar:Exemplar",
         needs_file=True,
     ),
     "retrieval": Method(
-        "A base (bicubic, or base=MODEL) with detail of the most similar "
-        "images of your own bank (bank=FILE; Yue), where they are alike.",
+        "A base (bicubic, or base=MODEL) with detail from the most similar images of "
+        "your own bank (bank=FILE; Yue), where they match.",
         "napari_sr.methods.retrieval:Retrieval",
         needs_file=True,
     ),

@@ -77,8 +77,8 @@ class Retrieval(Weightless):
         self.bank, self.base, self.n_images = Bank.read(bank), base, int(n_images)
         if bank_sha256 not in ("", self.bank.digest):
             raise ValueError(
-                f"{bank} is not the bank that was used before (it has another "
-                f"SHA-256). Give that one, or leave out bank_sha256."
+                f"{bank} is not the bank that was used before (its SHA-256 differs). "
+                "Give that one, or leave out bank_sha256."
             )
         digest = base.digest or ""
         of_base: dict[str, float | str] = {
@@ -87,8 +87,8 @@ class Retrieval(Weightless):
         }
         if base_sha256 not in ("", digest):
             raise ValueError(
-                f"{base.name} is not the base that was used before (it has another "
-                f"SHA-256). Give that one, or leave out base_sha256."
+                f"{base.name} is not the base that was used before (its SHA-256 "
+                "differs). Give that one, or leave out base_sha256."
             )
         super().__init__(
             "retrieval",
@@ -113,7 +113,7 @@ class Retrieval(Weightless):
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """What its base is told."""
+        """The conditioning inputs of its base."""
         return self.base.conditions
 
     def to(self, device: torch.device | str) -> Self:
@@ -141,7 +141,7 @@ class Retrieval(Weightless):
     def inputs(
         self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
     ) -> Tensor:
-        """Put beside a plane what its base is told, and the images laid over it.
+        """Stack a plane with the inputs of its base and the images laid over it.
 
         Parameters
         ----------

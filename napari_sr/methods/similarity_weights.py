@@ -1,8 +1,8 @@
 """How much of the detail of other images is to be believed.
 
-This module alone knows how that is told from the recording itself: by how much of its
-own finest detail, just below its Nyquist frequency, the other images explain. What lies
-beyond is hardly ever shared more than that.
+This module alone knows how that is determined from the recording itself: by how much of
+its own finest detail, just below its Nyquist frequency, the other images explain. What
+lies beyond is hardly ever shared more than that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What all upscalers without weights answer to the upscaling flow.
 
-This module alone knows that they are the same for every stack: no dial, no noise to be
-told, a range as everywhere else.
+This module alone knows that they are the same for every stack: no dial, no noise
+conditioning, a range as everywhere else.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Weightless(Upscaler):
         """
         if noise != "auto" and (noise.gain > 0 or noise.read > 0):
             raise ValueError(
-                f"Method {self.name!r} cannot remove noise, but {noise} was asked for. "
-                f"Leave noise at 'auto', or use a model that is told it."
+                f"Method {self.name!r} cannot remove noise, but {noise} was asked "
+                "for. Leave noise at 'auto', or use a noise-conditioned model."
             )
         return Prepared()

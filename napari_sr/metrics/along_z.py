@@ -48,15 +48,15 @@ def blur_along_z(stack: Stack, axis: int) -> str:
     Returns
     -------
     str
-        Empty where it is not, or where that cannot be told.
+        Empty where it is not, or where that cannot be determined.
     """
     share = detail_along_z(*middle_of(stack, axis))
     if share is None or share > LITTLE:
         return ""
     return (
-        f"along z it holds {share:.1%} of the fine detail that its planes hold, so its "
-        f"blur is far longer than its step, and more planes show no more detail "
-        f"(finetune --for-z learns to undo it)"
+        f"along z it has {share:.1%} of the fine detail that its planes hold, so its "
+        "blur is far longer than its step, and more planes show no more detail "
+        "(finetune --for-z learns to deblur)"
     )
 
 
@@ -102,8 +102,9 @@ def detail_along_z(
     float or None
         Power along z above that of the noise, between 0.2 and 0.5 cycles per plane,
         over that in the plane at the same frequencies. Without a blur along z about 1
-        for a specimen that is alike in all directions. None where it cannot be told:
-        of few planes, or of planes that hold no such detail above their noise.
+        for a specimen that is alike in all directions. None where it cannot be
+        determined: of few planes, or of planes that hold no such detail above their
+        noise.
     """
     spectra = _spectra(volume, spacing)
     if spectra is None:
@@ -129,7 +130,7 @@ def width_along_z(
     -------
     float or None
         Standard deviation of a Gaussian, in the unit of the spacing; 0 for none. None
-        where it cannot be told.
+        where it cannot be determined.
     """
     spectra = _spectra(volume, spacing)
     if spectra is None:

@@ -21,19 +21,19 @@ FIGURES = {
     "psnr": Figure(
         "PSNR/dB",
         ".2f",
-        "How small the mean squared difference from the reference is; higher is "
-        "better, and 3 dB more is half the squared difference.",
+        "Mean squared difference from the reference, on a logarithmic scale; higher "
+        "is better, and 3 dB more is half the squared difference.",
     ),
     "si_psnr": Figure(
         "SI-PSNR/dB",
         ".2f",
-        "PSNR after the best gain and offset, so that a reference of other brightness "
-        "can be compared; higher is better.",
+        "Scale-invariant PSNR: after the best gain and offset, so that the brightness "
+        "of the reference may differ; higher is better.",
     ),
     "ssim": Figure(
         "SSIM",
         ".4f",
-        "How alike brightness, contrast and structure are in small windows; 1 is "
+        "Similarity of brightness, contrast and structure in small windows; 1 is "
         "identical.",
     ),
     "ms_ssim": Figure(
@@ -42,20 +42,20 @@ FIGURES = {
     "gradient_similarity": Figure(
         "gradient similarity",
         ".4f",
-        "How alike the edges are in place and strength; 1 is identical.",
+        "Similarity of the edges in place and strength; 1 is identical.",
     ),
     "spectrum_error": Figure(
         "spectrum error",
         ".3f",
-        "How far the amount of fine detail is from that of the reference, right place "
-        "or not; 0 is none, 0.3 is half or double the power.",
+        "Difference in the amount of fine detail from the reference, wherever the "
+        "detail is; 0 is none, 0.3 is half or double the power.",
     ),
     "agreement": Figure(
         "agreement/dB",
         ".2f",
         "How well the result, averaged to the recorded pixels, reproduces the "
-        "recording, noise and all: no merit where the recording is noisy, and low "
-        "where noise was removed.",
+        "recording including its noise: low where noise was removed, so not a merit "
+        "for noisy recordings.",
     ),
     "mean_shift": Figure(
         "shift of the mean",
@@ -66,12 +66,15 @@ FIGURES = {
     "lattice": Figure(
         "lattice",
         ".1f",
-        "How unequal the pixels are that stand for one recorded pixel, over the whole "
-        "image, in counts of a range of 20,000: far above that of the reference, or "
-        "some ten above bicubic, it is a regular pattern that the model has painted.",
+        "Checkerboard artefact: systematic difference between the sub-pixel positions "
+        "within a recorded pixel, over the whole image, in counts of a range of "
+        "20,000. Far above that of the reference, or some ten above bicubic, the "
+        "model has added a regular pattern.",
     ),
     "true_lattice": Figure(
-        "lattice of the truth", ".1f", "The same of the reference: what chance makes."
+        "lattice of the truth",
+        ".1f",
+        "The same for the reference: the value expected by chance.",
     ),
 }
 
@@ -80,67 +83,68 @@ PLANE_FIGURES = {
     "chi_square": Figure(
         "reduced χ²",
         ".2f",
-        "Mean square of the difference from the recording over that of its noise: 1 "
+        "Mean squared difference from the recording over the variance of its noise: 1 "
         "for the truth, less where noise of the recording is kept, more where the "
-        "result says something else.",
+        "result contradicts the recording.",
     ),
     "share_beyond": Figure(
         "differs beyond noise",
         ".2%",
-        "Share of the field where the result, recorded again, differs from the "
-        "recording by more than 5 standard deviations of what noise explains.",
+        "Share of the field where the re-degraded result differs from the recording "
+        "by more than 5 standard deviations of the noise.",
     ),
     "out_of_band": Figure(
         "out-of-band energy",
         ".3%",
-        "Share of the variance beyond the Nyquist frequency of the recording: no "
-        "recording can confirm it, it comes from what the model has learnt.",
+        "Share of the variance beyond the Nyquist frequency of the recording: it "
+        "cannot be confirmed by the recording, but comes from what the model has "
+        "learnt.",
     ),
     "own_resolution": Figure(
         "resolution, pixels split/px",
         ".1f",
         "Period at which the Fourier ring correlation of both halves of the image "
         "falls below 1/7, in pixels of the result; 4 pixels of the image itself are "
-        "the finest that can be found. Invented texture makes it finer too.",
+        "the finest that can be found. Hallucinated texture makes it finer too.",
     ),
     "true_resolution": Figure(
         "resolution, with reference/px",
         ".1f",
         "Period at which the Fourier ring correlation with the reference falls below "
-        "1/7, in pixels of the result. Invented texture does not make it finer.",
+        "1/7, in pixels of the result. Hallucinated texture does not make it finer.",
     ),
     "bright_share": Figure(
         "above Otsu's threshold",
         ".2%",
-        "Share of pixels above the threshold of Otsu, found in each image by itself; "
-        "of bright matter, one minus the porosity. It should stay what it was.",
+        "Share of pixels above Otsu's threshold, computed for each image; for bright "
+        "material, one minus the porosity. It should not change.",
     ),
     "lattice_share": Figure(
         "lattice/range",
         ".3%",
-        "How unequal the positions within a recorded pixel are, as a share of the "
-        "intensity range: more than bicubic's is a pattern that the model made.",
+        "Checkerboard artefact, as a share of the intensity range: more than that of "
+        "bicubic is a pattern made by the model.",
     ),
     "lines_along_y": Figure(
         "stripes along y/range",
         ".3%",
-        "Lines across the whole picture, as a share of the intensity range; 0 where "
-        "parts that do not touch share none.",
+        "Lines across the whole image, as a share of the intensity range; 0 where "
+        "separate parts have none in common.",
     ),
     "lines_along_x": Figure(
-        "stripes along x/range", ".3%", "The same along x, as lines of a scan are."
+        "stripes along x/range", ".3%", "The same along x, such as scan lines."
     ),
     "rings": Figure(
         "rings/range",
         ".3%",
-        "Rings around the middle of the plane, as detectors make them in computed "
+        "Rings around the middle of the plane, as from detector defects in computed "
         "tomography, as a share of the intensity range.",
     ),
     "half_width": Figure(
         "interval, ±",
         ".5g",
-        "Half the width of the interval of a pixel, in counts, mean over the part "
-        "that is shown: how sure the model is.",
+        "Half the width of the prediction interval of a pixel, in counts, mean over "
+        "the part that is shown.",
     ),
     "held": Figure(
         "inside the interval",

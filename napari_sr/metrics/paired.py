@@ -1,4 +1,4 @@
-"""Two methods on the same images: by how much one is better, and how sure that is.
+"""Two methods on the same images: how much better one is, with an interval.
 
 This module alone knows how a mean difference gets its interval. What it counts are
 images, since those are what a further one is like.

@@ -1,7 +1,7 @@
 """Stripes and rings: what a detector, a scan or a network writes across a whole image.
 
-This module alone knows how they are told from the specimen: they are the same in parts
-of an image that do not touch. What has the period of the factor is `lattice`'s.
+This module alone knows how they are separated from the specimen: they are the same in
+parts of an image that do not touch. What has the period of the factor is `lattice`'s.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _shared_lines(image: NDArray) -> float:
 
 
 def _amplitude(pairs: list[NDArray]) -> float:
-    """Give what pairs of profiles share, if that is no chance."""
+    """Give what pairs of profiles share, if that is not by chance."""
     if not pairs:
         return 0.0
     powers, chances = [], []

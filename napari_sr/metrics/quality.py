@@ -37,7 +37,7 @@ class Agreement(BaseModel):
     mean_shift: float
     """Mean of the result minus that of the recording, as a share of the data range."""
     lattice: float | None = None
-    """In counts of a data range of `metrics.SCALE`; `None` where nobody looked."""
+    """In counts of a data range of `metrics.SCALE`; `None` if not measured."""
 
     @model_validator(mode="before")
     @classmethod
@@ -83,7 +83,7 @@ class Measured(BaseModel):
     n_images: int = 1
     """Planes; those of one volume or field are not independent."""
     n_specimens: int | None = None
-    """Fields, volumes or specimens that they are of; `None` where nobody counted."""
+    """Fields, volumes or specimens that they are of; `None` if unknown."""
     photons: float | None
     """Photons at white; `None` for a recording without noise."""
     method: str

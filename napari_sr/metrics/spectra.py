@@ -25,9 +25,9 @@ to the next, so that others are left."""
 def radial_spectrum(image: NDArray) -> tuple[NDArray, NDArray]:
     """Power at each spatial frequency, averaged over all directions.
 
-    The mean is subtracted and a sin² window applied, so that what does not match at
-    opposite borders is no edge. Rings are one cycle per shorter side wide. White noise
-    of variance σ² has power σ² at every frequency.
+    The mean is subtracted and a sin² window applied, so that a mismatch of opposite
+    borders does not act as an edge. Rings are one cycle per shorter side wide. White
+    noise of variance σ² has power σ² at every frequency.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def split_bands(image: NDArray, factor: int) -> tuple[NDArray, NDArray]:
     Raises
     ------
     ValueError
-        If the sides are no multiples of the factor.
+        If the sides are not multiples of the factor.
     """
     if factor < 1 or any(side % factor for side in image.shape):
         raise ValueError(

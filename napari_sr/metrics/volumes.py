@@ -102,12 +102,12 @@ def figure_rows(figures: Mapping[str, VolumeFigures], unit: str) -> list[list[st
 
     rows = [
         ["Agreement with the recording, dB", *each("agreement", "{:.2f}")],
-        ["Largest change of a plane's mean", *each("stripes", "{:.2%}")],
+        ["Largest change of the mean of a plane", *each("stripes", "{:.2%}")],
     ]
     if all(own.psnr is not None for own in figures.values()):
         rows.append(["PSNR with the reference, dB", *each("psnr", "{:.2f}")])
     if all(own.detail is not None for own in figures.values()):
-        title = "Fine detail along z, of that in the plane"
+        title = "Fine detail along z, relative to the plane"
         rows.append([title, *each("detail", "{:.1%}")])
     found = [own.true_resolution for own in figures.values()]
     for i, axis in enumerate(_AXES):

@@ -57,8 +57,8 @@ class BlindModel(SRModel):
         for part, kind in (("predictor", Predictor), ("corrector", Corrector)):
             if part not in self.weights:
                 raise ValueError(
-                    f"Model {self.name!r} has no {part}, so it cannot find out a blur. "
-                    f"Train one, see tools/zoo/train_methods.py."
+                    f"Model {self.name!r} has no {part}, so it cannot estimate the "
+                    "blur. Train one, see tools/zoo/train_methods.py."
                 )
             weights = self.weights[part]
             with no_larger_than(weights, self.name):
@@ -85,7 +85,7 @@ class BlindModel(SRModel):
         intensity
             Its range.
         noise
-            "auto": these models are not told the noise.
+            "auto": these models are not noise-conditioned.
 
         Raises
         ------

@@ -93,8 +93,8 @@ def read_features(path: Path) -> tuple[FeatureCard, Weights]:
             weights = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError, TypeError, KeyError, ValidationError) as error:
         raise ModelFormatError(
-            f"{path} is cut off or no file of content features. Install napari-sr "
-            f"again."
+            f"{path} is cut off or not a file of content features. Install napari-sr "
+            "again."
         ) from error
     if _digest_of(weights) != card.digest:
         raise ModelFormatError(
@@ -170,15 +170,16 @@ def _vgg19_weights(path: Path) -> Weights:
     fetch = "torchvision.models.vgg19(weights='IMAGENET1K_V1')"
     if not path.is_file():
         raise ValueError(
-            f"The content features 'vgg19' need the file {path}, which is not there "
-            f"and is not downloaded unasked. Run `{fetch}` once in Python to get it."
+            f"The content features 'vgg19' need the file {path}, which does not exist "
+            f"and is not downloaded automatically. Run `{fetch}` once in Python to "
+            "get it."
         )
     try:
         everything = torch.load(path, map_location="cpu", weights_only=True)
         named = [(name.partition("."), tensor) for name, tensor in everything.items()]
     except (RuntimeError, OSError, EOFError, AttributeError, UnpicklingError) as error:
         raise ModelFormatError(
-            f"{path} is damaged or no weight file. Remove it and run `{fetch}` once in "
-            f"Python to get it again."
+            f"{path} is damaged or not a weight file. Remove it and run `{fetch}` "
+            "once in Python to get it again."
         ) from error
     return {name: tensor for (part, _, name), tensor in named if part == "features"}

@@ -69,9 +69,9 @@ class PartsOnDisk(Mapping[str, Weights]):
         wrong = (listed ^ held) | (listed - set(PARTS)) | ({"faithful"} - listed)
         if wrong:
             raise ModelFormatError(
-                f"{path.name}: its parts are not those that its card lists: missing, "
-                f"surplus or unknown are {', '.join(sorted(wrong)[:5])}. Get the file "
-                f"again."
+                f"{path.name}: its parts are not those listed in its card; missing, "
+                f"surplus or unknown: {', '.join(sorted(wrong)[:5])}. Get the file "
+                "again."
             )
 
     def __iter__(self) -> Iterator[str]:

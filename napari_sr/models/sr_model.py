@@ -1,7 +1,7 @@
 """The model: networks and the card that says how they are to be used.
 
 This module alone knows how the parts of a model file become something that computes:
-two ends and a dial between them, and what the network is told about the noise.
+two ends and a dial between them, and the noise conditioning of the network.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class SRModel(Upscaler):
     """A trained super-resolution model: an upscaler.
 
     Calling it maps a batch `(n, c, h, w)` in network range to `(n, 1, f·h, f·w)`; `c`
-    is 1 (the image) or 2 (with its noise map, see `inputs`). The batch is taken as it
-    is: who calls pads by `halo` and crops.
+    is 1 (the image) or 2 (with its noise map, see `inputs`). The batch is used as it
+    is: the caller pads by `halo` and crops.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class SRModel(Upscaler):
     Raises
     ------
     ValueError
-        If a part is unknown or missing, or the dial is where there is nothing.
+        If a part is unknown or missing, or the model has no weights for the dial.
     """
 
     dial: float
@@ -122,7 +122,7 @@ class SRModel(Upscaler):
         wrong = (set(weights) - set(PARTS)) | ({"faithful"} - set(weights))
         if wrong:
             raise ValueError(
-                f"A model has a faithful end, and may have others of "
+                "A model has faithful weights, and may have others of "
                 f"{', '.join(PARTS)}. Missing or unknown: {', '.join(sorted(wrong))}."
             )
         if not 0 <= self.dial <= 1:
@@ -143,13 +143,13 @@ class SRModel(Upscaler):
         return self.runner.bytes_per_pixel
 
     def to(self, device: torch.device | str) -> Self:
-        """Give the same model on a device; itself, network and all, if it is there."""
+        """Give the same model on a device; itself if it is there."""
         if torch.device(device) == self.device:
             return self
         return self._with(device=device)
 
     def at_dial(self, dial: float) -> Self:
-        """Give the same model at another place between faithful and textured."""
+        """Give the same model at another dial between faithful and textured."""
         return self._with(dial=dial)
 
     def used_with(self, options: Mapping[str, object]) -> Self:
@@ -163,7 +163,7 @@ class SRModel(Upscaler):
         Raises
         ------
         ValueError
-            If the architecture leaves nothing of that name, or that value, to choose.
+            If the architecture has no such option, or not that value.
         """
         known = getattr(find_architecture(self.card.architecture), "at_use", ())
         if unknown := set(options) - set(known):
@@ -196,7 +196,7 @@ class SRModel(Upscaler):
     def digest(self) -> str:
         """SHA-256 that says which model this is: of all that its pixels depend on.
 
-        What else a card tells (figures, a better description) may change: results stay
+        Other entries of a card (metrics, a better description) may change: results stay
         reproducible, and trainings from this model can go on.
         """
         content = self.card.model_dump(mode="json", include=COMPUTES)
@@ -236,7 +236,7 @@ class SRModel(Upscaler):
 
     @cached_property
     def noise_estimator(self) -> AnyNoiseEstimator:
-        """What answers `noise="auto"`."""
+        """The network that estimates the noise for `noise="auto"`."""
         weights = self.weights["noise_estimator"]
         estimator = estimator_for(weights)
         estimator.load_state_dict(fitting(estimator, weights, self.name))
@@ -244,12 +244,12 @@ class SRModel(Upscaler):
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """What its network is told beside the image."""
+        """The inputs of its network besides the image."""
         return self.network.conditions
 
     @property
     def reach(self) -> int:
-        """Recorded pixels that take part: the noise map averages the signal."""
+        """Recorded pixels on which a result depends; the noise map averages them."""
         return self.halo + (SIGNAL_RADIUS if "noise" in self.conditions else 0)
 
     def prepare(
@@ -258,7 +258,7 @@ class SRModel(Upscaler):
         intensity: IntensityRange,
         noise: Literal["auto"] | NoiseLevel,
     ) -> Prepared:
-        """Find out, once per stack, how much noise to remove.
+        """Find, once per stack, how much noise to remove.
 
         Parameters
         ----------
@@ -267,17 +267,17 @@ class SRModel(Upscaler):
         intensity
             Its range.
         noise
-            What the user asked for.
+            The user's setting.
 
         Returns
         -------
         Prepared
-            With the noise, when the network is told it.
+            With the noise level, if the network is noise-conditioned.
 
         Raises
         ------
         ValueError
-            If a level is asked of a model that cannot be told one.
+            If a level is given, but the model is not noise-conditioned.
         """
         if "noise" not in self.conditions:
             return super().prepare(stack, intensity, noise)
@@ -299,7 +299,7 @@ class SRModel(Upscaler):
     def inputs(
         self, plane: Tensor, intensity: IntensityRange, prepared: Prepared
     ) -> Tensor:
-        """Put beside a whole plane what the network is told about it.
+        """Stack a whole plane with the conditioning inputs of the network.
 
         Parameters
         ----------
@@ -324,10 +324,10 @@ class SRModel(Upscaler):
     def fitted_blur(
         self, stack: Stack, intensity: IntensityRange, prepared: Prepared
     ) -> float:
-        """Find the blur that relates results of the middle of a stack to its recording.
+        """Fit the blur that relates results of the middle of a stack to its recording.
 
-        A model that is trained for blurred recordings sharpens them, by as much as it
-        takes them to be blurred.
+        A model that is trained for blurred recordings deblurs them, by as much as it
+        estimates them to be blurred.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """What makes a plane larger, as flow A sees it.
 
 This module alone says what an upscaler is, and what it may find out about a stack;
-trained models, methods without weights and networks made elsewhere are some.
+trained models, methods without weights and third-party networks are some.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BlurEstimate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: tuple[float, ...]
-    """What the generator is told."""
+    """The conditioning inputs of the generator."""
     sigma: float
     """Of the Gaussian that comes nearest: standard deviation along its first axis, in
     pixels of the result."""
@@ -166,12 +166,12 @@ class Upscaler(ABC):
         Raises
         ------
         ValueError
-            If a level is asked of what cannot be told one.
+            If a level is given, but the upscaler is not noise-conditioned.
         """
         if noise != "auto":
             raise ValueError(
-                f"Model {self.name!r} is not told the noise, so it cannot keep or "
-                f"remove a given level. Leave noise at 'auto'."
+                f"Model {self.name!r} is not noise-conditioned, so it cannot keep or "
+                "remove a given noise level. Leave noise at 'auto'."
             )
         return Prepared()
 

@@ -54,8 +54,8 @@ def no_larger_than(
     for argument, value in (arguments or {}).items():
         if value > largest:
             raise ModelFormatError(
-                f"Model {name!r} says {argument} {value}, but no side and no number of "
-                f"its weights is above {largest}. Get the file again."
+                f"Model {name!r} states {argument} {value}, but no dimension of its "
+                f"weights is above {largest}. Get the file again."
             )
     held = sum(tensor.numel() for tensor in weights.values())
     with _Counting(2 * held + _BESIDES, name):
@@ -82,7 +82,7 @@ class _Counting(TorchFunctionMode):
             self._left -= prod(size for size in shape if isinstance(size, int))
             if self._left < 0:
                 raise ModelFormatError(
-                    f"Model {self._name!r} describes a network of more numbers than "
-                    f"its weights hold. Get the file again."
+                    f"Model {self._name!r} describes a network with more parameters "
+                    "than its weights hold. Get the file again."
                 )
         return function(*args, **(kwargs or {}))

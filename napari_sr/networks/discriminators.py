@@ -102,16 +102,16 @@ class SRGANDiscriminator(nn.Module):
         """
         if image.shape[-2:] != (self.patch, self.patch):
             raise ValueError(
-                f"This discriminator judges patches of {self.patch} × {self.patch} px, "
-                f"got {image.shape[-2]} × {image.shape[-1]}. Cut them to that size, or "
-                f"use the discriminator 'unet', which takes any."
+                f"This discriminator takes patches of {self.patch} × {self.patch} px, "
+                f"got {image.shape[-2]} × {image.shape[-1]}. Cut them to that size, "
+                "or use the discriminator 'unet', which takes any."
             )
         logits: Tensor = self.dense(self.convolutions(image))
         return logits
 
 
 class DetailSRGANDiscriminator(SRGANDiscriminator):
-    """The paper's discriminator, shown the fine detail and told the noise.
+    """The paper's discriminator, with fine detail and noise map as further inputs.
 
     Intensities alone hardly tell a result from the truth here; see
     `UNetDiscriminator`, which is given the same.
@@ -131,7 +131,7 @@ class DetailSRGANDiscriminator(SRGANDiscriminator):
 
 
 class UNetDiscriminator(nn.Module):
-    """Judges every pixel of patches of any size, and is told the noise.
+    """Judges every pixel of patches of any size, and is noise-conditioned.
 
     After Real-ESRGAN (Wang et al., ICCVW 2021): three halvings, three bilinear
     doublings with what was there before added, spectral norm (Miyato et al., ICLR 2018)

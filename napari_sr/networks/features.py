@@ -62,7 +62,7 @@ class FeatureNetwork(nn.Module):
         if unknown or not layers:
             raise ValueError(
                 f"Content features have the layers {', '.join(self._places)}; asked "
-                f"were {', '.join(layers) or 'none'}. Ask for one of these or more."
+                f"for: {', '.join(layers) or 'none'}. Choose at least one of these."
             )
         self.stack = stack
         for name, values in (("mean", mean), ("deviation", deviation)):

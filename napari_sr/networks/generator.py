@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Condition = Literal["noise", "blur"]
-"""What a network may be told about a recording, in channels beside the image."""
+"""What a network may be conditioned on, in channels besides the image."""
 OutputStep = tuple[float, float]
 """Scale and offset from a network's raw output to network range."""
 
@@ -52,7 +52,7 @@ class Generator(nn.Module):
     conditions: tuple[Condition, ...] = ()
     """What the channels after the first tell."""
     output_step: OutputStep = (1.0, 0.0)
-    """Of a network that is built anew; a model's card may hold another."""
+    """Of a newly built network; a model's card may hold another."""
 
     def raw_output(self, batch: Tensor) -> Tensor:
         """Map `(n, in_channels, h, w)` to `(n, 1, factor·h, factor·w)`, own range."""

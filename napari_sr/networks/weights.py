@@ -47,7 +47,7 @@ def fitting(network: nn.Module, weights: Weights, name: str) -> Weights:
     if wrong:
         raise ModelFormatError(
             f"The weights of model {name!r} do not fit its card: missing, surplus or "
-            f"misshapen are {', '.join(wrong[:5])}. Get the file again."
+            f"of another shape: {', '.join(wrong[:5])}. Get the file again."
         )
     return {key: weights[key].to(expected[key].dtype) for key in expected}
 

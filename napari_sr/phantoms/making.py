@@ -167,7 +167,7 @@ def write_samples(
     Raises
     ------
     StackError
-        If a file is there already and `overwrite` is not set.
+        If a file exists already and `overwrite` is not set.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

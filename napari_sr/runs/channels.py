@@ -50,7 +50,7 @@ def as_upscalers(
     if not isinstance(model, Mapping):
         return as_upscaler(model, settings), {}
     if not model:
-        raise ValueError("No model is given; expected at least one, by its channel.")
+        raise ValueError("No model is given; expected at least one, by channel.")
     of_channels = {pick: as_upscaler(each, settings) for pick, each in model.items()}
     of_others = of_channels.pop("", next(iter(of_channels.values())))
     return of_others, of_channels
@@ -86,14 +86,14 @@ def upscalers_for(
     if unused:  # a slip of the pen would leave the channel to another model
         raise StackError(
             f"{stacks[0].name} has no channel "
-            f"{', '.join(as_typed[name] for name in sorted(unused))} among those that "
-            "are chosen, but a model was given for it. `napari-sr info` lists them."
+            f"{', '.join(as_typed[name] for name in sorted(unused))} among the "
+            "chosen ones, but a model was given for it. `napari-sr info` lists them."
         )
     if len({model.factor for model in chosen}) > 1:
         names = ", ".join(f"{model.name} ×{model.factor}" for model in chosen)
         raise StackError(
-            f"The channels of {stacks[0].name} would get several sizes ({names}); "
-            "choose models of one factor."
+            f"The results for the channels of {stacks[0].name} would differ in size "
+            f"({names}); choose models of one factor."
         )
     return chosen
 

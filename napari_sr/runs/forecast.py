@@ -142,7 +142,7 @@ def forecast(trial: Trial, shapes: Sequence[Shape], output: Path) -> Forecast:
         raise StackError(
             f"What becomes finer along z was tried on {trial.n_axes} axes, and a "
             f"recording of {' x '.join(map(str, others[0]))} pixels has "
-            f"{len(others[0])}. Plan for each by itself."
+            f"{len(others[0])}. Plan each separately."
         )
     seen = [_looked_at(shape, plan, trial.suffix == ZARR) for shape in shapes]
     results = [plan.shape_from(shape) for shape in shapes]
@@ -190,8 +190,8 @@ def refuse_what_cannot_fit(
     if raw > _MOST_COMPRESSION * free:
         raise StackError(
             f"{output} would be {' x '.join(map(str, shape))} pixels, {raw / 1e9:.3g} "
-            f"GB, but only {free / 1e9:.3g} GB are free there, which no compression "
-            f"makes up for. Check the recording: its size may be damaged."
+            f"GB, but only {free / 1e9:.3g} GB are free there, too few for any "
+            "compression. Check the recording: its stated size may be wrong."
         )
     trial = trial_run(stack, upscaler, settings, suffix, compression)
     estimate = forecast(trial, [stack.shape] * n_channels, output)

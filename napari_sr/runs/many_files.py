@@ -1,7 +1,7 @@
 """Many files, one after the other or on workers; running again does what is missing.
 
 This module alone knows when a result that is there is the one asked for, and what is
-written about a run of many: what fails is told, and the rest goes on.
+written about a run of many: a failure is reported, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _COLUMNS = ("recording", "result", "status", "seconds", "text")
 
 @dataclass(frozen=True, slots=True)
 class FileSkipped:
-    """One file whose result was there already, as it is asked for."""
+    """One file whose result exists already, made with the same settings."""
 
     source: Source
     path: Path
@@ -106,7 +106,7 @@ def run_jobs(
 def resume_job(
     job: FileJob, upscaler: Upscaler, settings: UpscaleSettings
 ) -> Generator[TileStep | Outcome, None, None]:
-    """Do one file of many as `run_job_safely`, unless its result is there already."""
+    """Do one file of many as `run_job_safely`, unless its result is already done."""
     if not job.output.exists() or job.overwrite:
         yield from run_job_safely(job, upscaler, settings)
         return
@@ -124,7 +124,7 @@ def _at_worker(
     job: FileJob,
     settings: UpscaleSettings,
 ) -> tuple[int, TileStep | Outcome]:
-    """Do a file where the upscaler is; only the outcome is told."""
+    """Do a file where the upscaler is; only the outcome is reported."""
     upscaler = station.on(settings.device)
     job = replace(job, of_channels=station.of_channels)
     *_, outcome = resume_job(job, upscaler, settings)
@@ -140,7 +140,7 @@ def _refuse_another(
     advice = "choose another folder, or ask to overwrite it"
     if others is None:
         raise StackError(
-            f"{job.output} exists and does not say what made it; {advice}."
+            f"{job.output} exists and does not state how it was made; {advice}."
         )
     if others:
         names = " and ".join(others)
@@ -230,6 +230,6 @@ def _as_text(cell: str) -> str:
 
 
 def status_of(outcome: TileStep | Outcome) -> str:
-    """Name what became of a file: done, there already, failed or shared."""
-    names = {FileResult: "done", FileSkipped: "there already", FileFailure: "failed"}
+    """Name what became of a file: done, already done, failed or shared."""
+    names = {FileResult: "done", FileSkipped: "already done", FileFailure: "failed"}
     return names.get(type(outcome), "shared")

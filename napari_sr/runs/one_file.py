@@ -150,13 +150,12 @@ def upscale_file(
         Which channels to take from a file that has several, by number from 0 or by
         name; all when not given. Each is done by itself, and the output has them all.
     pixel_size
-        As "0.65um" or "0.5x0.65mm" (y, x), where that of the source is missing or
-        wrong.
+        As "0.65um" or "0.5x0.65mm" (y, x), if that of the source is missing or wrong.
     client
         Of dask.distributed: its workers share an OME-Zarr, and read the source.
     patience
         Seconds without any worker of the client after which it ends with a
-        `StackError`. What is done is kept, and the same call goes on with that.
+        `StackError`. What is done is kept, and the same call resumes it.
     **options
         Fields of `UpscaleSettings`.
 
@@ -219,7 +218,7 @@ def upscale_files(
     Yields
     ------
     FileResult or FileFailure
-        One for each source, in order. A failure does not stop the others.
+        One for each source, in order. A failure does not stop the rest.
     """
     settings = UpscaleSettings.of(options)
     upscaler, of_channels = as_upscalers(model, settings)
@@ -250,7 +249,7 @@ class FileJob:
     of_channels: Mapping[Pick, Upscaler] = field(default_factory=dict)
     """Upscalers of some channels, by number or name, in place of that of all."""
     pixel_size: str | None = None
-    """As `0.65um`, where that of the source is missing or wrong."""
+    """As `0.65um`, if that of the source is missing or wrong."""
     notes: Mapping[str, object] = field(default_factory=dict)
     """What else to say about the output, beside how it came about."""
     share: Share | None = None
@@ -280,8 +279,8 @@ def run_job(
     _refuse_own_source(job)
     if job.pixel_size is not None and needs_source(job.output):
         raise StackError(
-            f"{job.output} gets the pixel size of its source. Choose .ome.tif to give "
-            f"another one."
+            f"{job.output} gets the pixel size of its source. Choose .ome.tif to set "
+            "another one."
         )
     with opened(job) as stacks:
         upscalers = upscalers_for(stacks, upscaler, job.of_channels)
@@ -371,7 +370,7 @@ def _as_integers(plan: Plan, dtype: str) -> Plan:
     """Plan for a DICOM, which holds integers, whatever that takes from the mean."""
     if not plan.dtype_note:
         return plan
-    note = f"whole counts, as DICOM has; .ome.tif would be {plan.dtype_note}"
+    note = f"whole counts, as in all DICOM files; .ome.tif would be {plan.dtype_note}"
     return plan.model_copy(update={"dtype": dtype, "dtype_note": note})
 
 

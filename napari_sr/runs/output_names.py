@@ -69,12 +69,13 @@ def choose_outputs(
     if has_writable_suffix(output):
         if suffix is not None:
             raise StackError(
-                f"{output} says its format itself; the format is for a folder."
+                f"{output} already states its format; --format is for a folder."
             )
         if len(sources) == 1:
             return [output]
         raise StackError(
-            f"{len(sources)} results cannot be one file, {output}. Give a folder."
+            f"{len(sources)} results cannot be written to one file, {output}. Give a "
+            "folder."
         )
     if output.suffix and not output.is_dir():
         raise StackError(
@@ -109,7 +110,7 @@ def collision(first: str, second: str, output: Path) -> StackError:
     """Say that two sources have one output, of which the second is not done."""
     return StackError(
         f"{first} and {second} would both be written to {output.name}, so {second} is "
-        f"not done. Rename one of them, or do them separately."
+        "not processed. Rename one of them, or process them separately."
     )
 
 
@@ -129,8 +130,9 @@ def find_source(output: Path) -> Path:
     if len(candidates) != 1:
         seen = " and ".join(path.name for path in candidates) or "none"
         raise StackError(
-            f"What {output.name} was made from is looked for beside it, under the same "
-            f"name without _x2, and there is {seen}. Say which with --recording FILE."
+            f"The recording of {output.name} is searched for in the same folder, "
+            f"under the same name without _x2, and there is {seen}. Name it with "
+            "--recording FILE."
         )
     return candidates[0]
 

@@ -169,7 +169,7 @@ class RunFolder:
             self._refuse_what_is_finished()
             raise StackError(
                 f"{self.folder.parent} cannot be written ({error.strerror or error}). "
-                f"What is done is kept: mend that, and run the same again."
+                "What is done is kept: correct this, and run the same command again."
             ) from error
 
     def coarsen(self, level: int, number: int) -> None:
@@ -216,8 +216,8 @@ class RunFolder:
             return
         shutil.rmtree(self.folder, ignore_errors=True)  # what came into it since
         raise StackError(
-            f"Another process has finished or removed the run in {self.folder} "
-            "meanwhile. Look at its result; run the same again if there is none."
+            f"Another process has finished or removed the run in {self.folder}. If "
+            "there is no result, run the same command again."
         )
 
     def claim_the_end(self) -> bool:
@@ -263,14 +263,14 @@ def begin_or_go_on(
         raise unwritable(str(target.path), error) from error
     except ValidationError as error:
         raise StackError(
-            f"{target.folder} was begun by another version of napari-sr. Remove it to "
-            f"begin anew."
+            f"{target.folder} was started by another version of napari-sr. Remove it "
+            "to start again."
         ) from error
     begun = run.record.identity
     if differing := [name for name in identity if begun.get(name) != identity[name]]:
         raise StackError(
-            f"{target.path} was begun with another {' and '.join(differing)}. Go on "
-            f"with the same, or remove {target.folder} to begin anew."
+            f"{target.path} was started with another {' and '.join(differing)}. "
+            f"Continue with the same, or remove {target.folder} to start again."
         )
     return run
 

@@ -1,4 +1,4 @@
-"""What a run comes to, in words: shares, forecasts, results, failures."""
+"""The messages about a run: shares, forecasts, results, failures."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 
 
 ROUND = 0.95
-"""Widths along both axes whose ratio is less are told apart."""
+"""Widths along both axes are given apart if their ratio is less."""
 
 
 def describe_share(shared: FileShared) -> str:
     """Say in one line what others still have to do."""
     left = (
-        f"{shared.n_missing} regions are left to the others"
+        f"{shared.n_missing} regions are left to the other shares"
         if shared.n_missing
-        else "another one finishes; if that was ended, run this without --shard"
+        else (
+            "another share finishes the result; if it was stopped, run this without "
+            "--shard"
+        )
     )
     return f"{shared.path}: this share is done; {left}"
 
@@ -49,7 +52,7 @@ def describe_forecast(forecast: Forecast) -> str:
         f"time: about {time} in one process on {plan.device}, tile {plan.tile}",
     ]
     if not forecast.fits:
-        lines.append("The disk cannot hold it. Choose another place, or zstd.")
+        lines.append("The disk is too small. Choose another place, or zstd.")
     return "\n".join(lines)
 
 
@@ -65,8 +68,8 @@ def describe_many(
     statuses: Sequence[str], n_files: int, report: Path, n_skipped: int = 0
 ) -> str:
     """Say in one line what became of many files."""
-    n_failed, n_there = statuses.count("failed"), statuses.count("there already")
-    there = f", {n_there} of them were there already" if n_there else ""
+    n_failed, n_there = statuses.count("failed"), statuses.count("already done")
+    there = f", {n_there} of them already done" if n_there else ""
     text = f"{len(statuses) - n_failed} of {n_files} files done{there}, "
     text += f"{n_failed} failed"
     if n_skipped:

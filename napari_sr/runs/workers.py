@@ -1,8 +1,8 @@
 """The workers of dask.distributed: each loads the model once and does region by region.
 
-This module alone knows dask. What a worker is told is a run and a number: pixels go
-from the store to the worker and back, never through the scheduler. Where a worker is
-lost, another one does its region.
+This module alone knows dask. A worker gets a run and a number: pixels go from the store
+to the worker and back, never through the scheduler. Where a worker is lost, another one
+does its region.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ _LOOK_EVERY = 1.0
 """Seconds between two counts of the workers while nothing ends."""
 _ANSWER = 10.0
 """Seconds that a scheduler has for an answer before it counts as gone."""
-_KEPT = "What is done is kept: run the same again."
-_SCHEDULER_GONE = f"The scheduler of the workers is gone. {_KEPT}"
+_KEPT = "What is done is kept: run the same command again."
+_SCHEDULER_GONE = f"The connection to the scheduler of the workers is lost. {_KEPT}"
 
 
 @contextmanager
@@ -132,8 +132,8 @@ def connected(
             if scheduler is None:
                 raise StackError(f"No workers could be started ({error}).") from error
             raise StackError(
-                f"No scheduler answers at {scheduler} ({error}). Start one with `dask "
-                f"scheduler`, or ask for --workers."
+                f"No scheduler responds at {scheduler} ({error}). Start one with "
+                "`dask scheduler`, or use --workers."
             ) from error
         yield stack.enter_context(client)
 
@@ -196,7 +196,7 @@ def _slurm(path: Path, n_jobs: int | None) -> Any:  # noqa: ANN401 - it has no t
         cluster = SLURMCluster(**{"processes": 1, **options})
     except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} is not what dask_jobqueue.SLURMCluster takes: {error}"
+            f"{path} does not hold arguments of dask_jobqueue.SLURMCluster: {error}"
         ) from error
     cluster.scale(jobs=n_jobs or 1)
     return cluster
@@ -259,12 +259,13 @@ class Workers:
         if set(of_channels) != self._own:
             raise StackError(
                 f"Workers have models of their own for {sorted(map(str, self._own))}, "
-                f"but {sorted(map(str, of_channels))} were asked for; begin others."
+                f"but {sorted(map(str, of_channels))} were asked for; start new "
+                "workers."
             )
         if isinstance(source, Stack):
             raise StackError(
-                "Workers read a recording from its file, and this one is in memory. "
-                "Save it first, or do without workers."
+                "Workers read a recording from its file, but this one is in memory. "
+                "Save it first, or run without workers."
             )
         if isinstance(source, Url):
             return DaskExecutor(self, (source, channel))
@@ -328,7 +329,7 @@ class Workers:
                     self._count()  # lost with its worker, and done again by another
         except KilledWorker as error:
             raise StackError(
-                f"{_LOSSES + 1} workers were lost over the same part; they may need "
+                f"{_LOSSES + 1} workers were lost at the same part; they may need "
                 f"more memory. {_KEPT}"
             ) from error
         except CancelledError as error:
@@ -352,13 +353,13 @@ class Workers:
             self._last_seen = now
         elif now - self._last_seen >= self._patience:
             raise StackError(
-                f"No worker is left, and none came for {self._patience:g} s "
+                f"No worker is left, and none joined within {self._patience:g} s "
                 f"(--patience). {_KEPT}"
             )
         return n
 
     def _forget(self, held: Iterable[Any]) -> None:
-        """Have nothing more done, as far as anybody is there to be told."""
+        """Have nothing more done, as far as workers still respond."""
         with suppress(OSError, RuntimeError, ClosedClientError):
             self._client.cancel(list(held))
 
@@ -422,8 +423,8 @@ class _WorkerState(WorkerPlugin):
         """Do one thing at a time, with all threads and a GPU of our own."""
         if __version__ != self._version:
             raise StackError(
-                f"A worker has napari-sr {__version__}, but the run was "
-                f"begun with {self._version}. Install the same version everywhere."
+                f"A worker has napari-sr {__version__}, but the run was started with "
+                f"{self._version}. Install the same version everywhere."
             )
         with self._lock, self._own_gpu():
             torch.set_num_threads(self._n_threads)

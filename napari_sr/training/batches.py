@@ -72,7 +72,7 @@ class MeasuredExamples:
     settings
         Patch, batch and seed.
     noise
-        Of each pair's recording, in network units: what the generator is told.
+        Of each pair's recording, in network units: which conditions the generator.
     weights
         How often each pair is drawn, relative to the others.
     """

@@ -116,7 +116,7 @@ class TrainingState:
         self.history: list[dict[str, float | str]] = []
         """What was found at each look at the held-out images."""
         self.good: dict[str, Any] | None = None
-        """Everything at the last look of this stage: where a rollback leads."""
+        """Everything at the last validation of this stage: where a rollback leads."""
         self.n_parts = 1
         """In how many parts the device takes a batch; their gradients are added."""
         self._begin_stage()
@@ -136,14 +136,14 @@ class TrainingState:
         return network.to(self.device)
 
     def _begin_stage(self) -> None:
-        """Start optimisers, average and search for the best anew."""
+        """Start optimisers, average and search for the best again."""
         self.iteration = 0
         self.began = self.seconds
         self.rate_scale = 1.0
         self.n_rollbacks = 0
         self.typical_loss: float | None = None
         self.since_look: dict[str, list[float]] = {}
-        """Losses since the last look at the held-out images, by name."""
+        """Losses since the last validation on the held-out images, by name."""
         self.best = Best()
         self.average = AveragedModel(self.generator, multi_avg_fn=self._average)
         self.optimizer = torch.optim.Adam(
@@ -271,8 +271,8 @@ class TrainingState:
             raise CheckpointError(f"There is no checkpoint {path}.") from error
         except Exception as error:
             raise CheckpointError(
-                f"{path.name} is not a checkpoint of this version that can be gone on "
-                f"with ({type(error).__name__}). Remove it to start again."
+                f"{path.name} is not a checkpoint that this version can resume "
+                f"({type(error).__name__}). Remove it to start again."
             ) from error
         return state
 

@@ -206,8 +206,9 @@ def _take_training_step(
     unread.clear()
     _go_back(state)  # some of the step may have been taken
     return (
-        f"Memory ran out with {n_at_a_time} patches at a time; went back to the last "
-        f"look and takes {-(-len(batch.low) // state.n_parts)}, adding up gradients."
+        f"Memory ran out with {n_at_a_time} patches at a time; returned to the last "
+        f"validation and takes {-(-len(batch.low) // state.n_parts)}, accumulating "
+        "gradients."
     )
 
 
@@ -236,13 +237,13 @@ def _read_losses(
 
 
 def _runs_away(state: TrainingState, losses: Mapping[str, float]) -> str:
-    """Say so when a loss is no number, or far above what it was."""
+    """Say so when a loss is not a number, or far above what it was."""
     pixels = losses.get("pixels", 0.0)
     if not all(math.isfinite(value) for value in losses.values()):
-        what = "A loss was not a number"
+        what = "A loss was not a finite number"
     elif state.typical_loss is not None and pixels > EXPLODED * state.typical_loss:
         what = (
-            f"The loss rose to {pixels / state.typical_loss:.0f} times its usual size"
+            f"The loss rose to {pixels / state.typical_loss:.0f} times its usual value"
         )
     else:
         if "pixels" in losses:
@@ -250,19 +251,19 @@ def _runs_away(state: TrainingState, losses: Mapping[str, float]) -> str:
             state.typical_loss = max(0.98 * before + 0.02 * pixels, 1e-4)
         return ""
     if state.n_rollbacks == MOST_ROLLBACKS:
-        return f"{what} again; the stage ends with the best that it found."
-    return f"{what}; went back to the last good state, at half the learning rate."
+        return f"{what} again; the stage ends with its best weights."
+    return f"{what}; returned to the last good state, with half the learning rate."
 
 
 def _roll_back(state: TrainingState) -> None:
-    """Return to the last look, slower, and on to other examples."""
+    """Return to the last validation, slower, and on to other examples."""
     n_rollbacks, scale = state.n_rollbacks + 1, state.rate_scale / 2
     _go_back(state)
     state.n_rollbacks, state.rate_scale = n_rollbacks, scale
 
 
 def _go_back(state: TrainingState) -> None:
-    """Return to the last look, and on to other examples."""
+    """Return to the last validation, and on to other examples."""
     position, seconds = state.position, state.seconds
     assert state.good is not None
     state.restore(state.good)

@@ -1,10 +1,10 @@
 """Losses: tensors in, one number out.
 
-This module alone says what a generator is told to be good at, and what tells a
-discriminator how well it does. Pure functions of tensors, computed in float32 whatever
-the precision of the networks. `CONTENT_SCALE` and `ADVERSARIAL_WEIGHT` are those of
-Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative
-Adversarial Network", CVPR 2017 (arXiv 1609.04802), in that paper's convention.
+This module alone says what a generator is trained for, and what tells a discriminator
+how well it does. Pure functions of tensors, computed in float32 whatever the precision
+of the networks. `CONTENT_SCALE` and `ADVERSARIAL_WEIGHT` are those of Ledig et al.,
+"Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
+CVPR 2017 (arXiv 1609.04802), in that paper's convention.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def charbonnier(result: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Tensor:
     """
     if epsilon <= 0:
         raise ValueError(
-            f"The ε of the Charbonnier loss is above 0, got {epsilon:g}. Use the mean "
-            f"absolute error for 0."
+            f"The ε of the Charbonnier loss must be above 0, got {epsilon:g}. Use the "
+            "mean absolute error for 0."
         )
     return torch.sqrt(_error(result, truth).square() + epsilon**2).mean()
 
@@ -233,14 +233,14 @@ def lattice_loss(result: Tensor, truth: Tensor, factor: int, window: int = 8) ->
     Raises
     ------
     ValueError
-        If the shapes differ, or a side is no multiple of the factor, or not three.
+        If the shapes differ, or a side is not a multiple of the factor, or not three.
     """
     error = _error(result, truth)
     if any(side % factor or side < 3 * factor for side in error.shape[-2:]):
         raise ValueError(
-            f"A lattice of {factor} × {factor} px is sought in images of whole such "
-            f"blocks, three or more, got {tuple(error.shape[-2:])}. Crop them, or use "
-            f"larger patches."
+            f"A lattice of {factor} × {factor} px needs images of three or more whole "
+            f"blocks of that size, got {tuple(error.shape[-2:])}. Crop them, or use "
+            "larger patches."
         )
     smooth = functional.avg_pool2d(error, factor, stride=1)
     smooth = functional.avg_pool2d(smooth, factor, stride=1)[..., 1:-1, 1:-1]
@@ -302,7 +302,7 @@ def content_loss(
 
 
 def adversarial_loss(logits: Tensor) -> Tensor:
-    """Average −log D(G(x)): how surely the discriminator knows results for results.
+    """Average −log D(G(x)): how clearly the discriminator recognises results as such.
 
     The form that does not saturate, from logits: −log sigmoid(logit) overflows nowhere.
 

@@ -131,7 +131,7 @@ class PairPatchSource:
         if len(factors) > 1:
             raise ValueError(
                 f"Pairs of one batch have one factor, not {sorted(factors)}. Train "
-                f"with those of one factor."
+                "with pairs of one factor."
             )
 
     def batch(self, step: int, n_patches: int) -> tuple[Tensor, Tensor]:
@@ -201,8 +201,8 @@ def _check_source(
     if len(given) != len(large) or min(given) < 0 or not np.dot(given, large):
         raise ValueError(
             f"{len(large)} training {what} need as many weights of at least 0, not "
-            f"all 0 for the large enough ones, got {list(given)}. Leave the "
-            f"weights out to draw all {what} alike."
+            f"all 0 for the large enough ones, got {list(given)}. Leave the weights "
+            f"out to draw all {what} with equal probability."
         )
 
 

@@ -47,7 +47,7 @@ def settings_for(
     psf_sigma: float | None = None,
     **others: object,
 ) -> TrainingSettings:
-    """Choose settings that suit a base and the time there is.
+    """Choose settings that suit a base and the available time.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def settings_for(
     instrument
         To train for; the base's when not given.
     psf_sigma
-        The blur of the instrument, where it is known: a standard deviation in pixels of
+        The blur of the instrument, if it is known: a standard deviation in pixels of
         the result.
     **others
         Further fields of `TrainingSettings`.
@@ -118,20 +118,20 @@ def for_z_of(
         Standard deviation of a Gaussian along z beside the box of the step, in pixels
         of the plane; estimated from the spectra along z and in the plane when not
         given, for a specimen that is alike in all directions; 0 where it is less than
-        half a step, or cannot be told.
+        half a step, or cannot be determined.
 
     Raises
     ------
     StackError
-        If there is no axis z, or nobody knows its step.
+        If there is no axis z, or its step is unknown.
     """
     with opened(recording) as stack:
         settings = UpscaleSettings(z=ratio or "isotropic", factor=1)
         found = planes_along_z(stack, 1, settings)
         if found <= 1:
             raise StackError(
-                f"{stack.name} has planes as close as its pixels already, so there is "
-                f"nothing to learn for z. Give the ratio of the two as a number."
+                f"{stack.name} already has planes as close as its pixels, so there is "
+                "nothing to learn for z. Give the ratio of step to pixel as a number."
             )
         if blur is None:
             names = [axis.name for axis in stack.axes[:-2]]
@@ -154,7 +154,7 @@ def train(
     images, **options
         As for `Training`.
     settings
-        Those that suit the base (an option), when not given.
+        When not given, those that suit the base (an option).
 
     Returns
     -------
@@ -184,19 +184,20 @@ def finetune(
     Parameters
     ----------
     images
-        Sharp images of the lab's own kind, or the sharp half of measured pairs.
+        Sharp images of your own kind of specimen, or the sharp half of measured pairs.
     base
         The model to start from.
     recordings_only
-        Recordings, instead of images, where there is nothing sharp. The noise is found
-        in them; the blur is that of the base's instrument, or of `instrument`.
+        Recordings instead of images, if there are no sharp images (self-supervised).
+        The noise is estimated from them; the blur is that of the base's instrument, or
+        of `instrument`.
     minutes
         Time to spend; 5 when neither iterations nor settings are given.
     iterations, adversarial, instrument, psf_sigma
         As for `settings_for`.
     for_z
-        Learn from the planes of one volume (`images`) to make it finer along z. How it
-        is recorded along z is found out (`for_z_of`), or given.
+        Learn from the planes of one volume (`images`) to super-resolve it along z. Its
+        degradation along z is estimated (`for_z_of`), or given.
     settings
         All settings at once, instead of these five.
     **options
@@ -205,8 +206,9 @@ def finetune(
     Returns
     -------
     SRModel
-        The best that was found. `model.card.verdict` compares it with the base and with
-        bicubic on held-out images; `model.card.is_better` is false where it is no gain.
+        The best model of the training. `model.card.verdict` compares it with the base
+        and with bicubic on held-out images; `model.card.is_better` is false if it is
+        not a gain.
     """
     sources = _one_of(images, recordings_only)
     if settings is None:
@@ -235,7 +237,7 @@ def _one_of(images: Sources | None, recordings_only: Sources | None) -> Sources:
     given = [sources for sources in (images, recordings_only) if sources is not None]
     if len(given) != 1:
         raise ValueError(
-            "Give either sharp images, or recordings_only where there are none; not "
+            "Give either sharp images, or recordings_only if there are none; not "
             f"{'both' if given else 'neither'}."
         )
     return given[0]

@@ -1,13 +1,13 @@
 """Recordings alone → images to learn from, the noise in them, and a check.
 
 Nothing sharp is there. What stands for it is what the base makes of a recording, seen
-coarser, where less noise and less blur are left. Recorded again by the same instrument,
-it shows what that takes away, nearly at the scale of the recordings (zero-shot
+coarser, where less noise and less blur are left. Re-degraded by the same instrument, it
+shows what that takes away, nearly at the scale of the recordings (zero-shot
 super-resolution, Shocher et al., CVPR 2018; scale equivariance, Scanvic et al., 2023).
 
 The check is at the scale of the recordings themselves: a recording is split into two
 whose noise is independent (Recorrupted-to-Recorrupted, Pang et al., CVPR 2021), and the
-result of one, recorded again, is compared with the other.
+result of one, re-degraded, is compared with the other.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Field:
     """In network units."""
 
     def seen(self, factor: int) -> Recording:
-        """Give what a generator is told, without a truth."""
+        """Give the inputs of a generator, without a truth."""
         return Recording.measured(self.low, self.noise, factor)
 
 
@@ -112,8 +112,9 @@ def fields_of(
     parts = [part for part in parts if min(part.shape) >= SMALLEST]
     if not parts:
         raise ValueError(
-            f"Recordings to learn from alone, and what is kept back of them, are at "
-            f"least {SMALLEST} × {SMALLEST} pixels. Give larger ones, or more."
+            "To learn from recordings alone, those for training and those held out "
+            f"must be at least {SMALLEST} × {SMALLEST} pixels. Give larger ones, or "
+            "more."
         )
     found = []
     for part in parts:
@@ -163,7 +164,7 @@ def coarser_images(
         of = field.image
         images.append(
             SharpImage(
-                name=f"{of.name}, seen coarser",
+                name=f"{of.name}, downsampled",
                 stack=of.stack,
                 depth=of.depth,
                 shape=(sides[0], sides[1]),
@@ -213,9 +214,9 @@ def doubt_about(base: SRModel, instrument: Instrument, fields: Sequence[Field]) 
 
     Where a base was trained for such recordings, its results, seen coarser, are no
     better a teacher than the sharp images that it has seen: in tests such trainings
-    gained up to 0.3 dB and lost up to 0.2, and nothing that can be measured without a
-    truth told which. Where correlated noise is found far too weak, noise is taken for
-    detail, by the training and by what judges it.
+    gained up to 0.3 dB and lost up to 0.2, and no metric without ground truth showed
+    which. Where correlated noise is estimated far too weak, noise is taken for detail,
+    by the training and by what judges it.
 
     Parameters
     ----------
@@ -239,16 +240,16 @@ def doubt_about(base: SRModel, instrument: Instrument, fields: Sequence[Field]) 
     finds_it = isinstance(base.noise_estimator, NoiseEstimator)
     if not is_blurred and (finds_it or not is_correlated(fields)):
         return (
-            f"{base.name} was trained for such recordings: no blur or noise is new to "
-            f"it, and without sharp images nobody can tell whether it gains. Give the "
-            f"blur of the instrument, if it is wider."
+            f"{base.name} was already trained for this blur and noise, so a gain "
+            f"cannot be expected, nor be shown without sharp images. Give the blur of "
+            f"the instrument, if it is wider."
         )
     flattest = float(np.median([variance_of_flattest(field) for field in fields]))
     if is_correlated(fields) and flattest > _MOST_IN_FLATTEST:
         return (
             f"Even the flattest parts of these recordings vary {flattest:.0f} times as "
-            f"much as the correlated noise that was found in them, which may be found "
-            f"too weak: noise is then taken for detail."
+            f"much as the correlated noise that was estimated in them. The estimate "
+            f"may be too low, and noise is then taken for detail."
         )
     return ""
 

@@ -62,7 +62,7 @@ SMALLEST_PATCH = 16
 
 
 class Training:
-    """A training: iterate to go on with it, ask for its `model` at any time.
+    """A training: iterate to continue it, ask for its `model` at any time.
 
     Parameters
     ----------
@@ -76,17 +76,17 @@ class Training:
     base
         A model, or its name or path, to start from.
     checkpoint
-        Where to keep what is needed to go on. If it exists, the training goes on.
+        File for what is needed to resume. If it exists, the training is resumed.
     name, domain, description
         Of the model.
     weights
         How often each image is drawn; equally when not given.
     judged_by
-        Sharp images to judge by; without, some of `images` are kept back.
+        Sharp images for validation and test; without, some of `images` are held out.
     recordings_only
-        Whether `images` are recordings, and there is nothing sharp: what the base makes
-        of them, seen coarser, is learnt from. The blur is that of the settings'
-        instrument, the noise is found in them.
+        Whether `images` are recordings, without sharp images (self-supervised): the
+        training images are the base's results on them, downsampled. The blur is that of
+        the settings' instrument, the noise is estimated from them.
 
     Raises
     ------
@@ -126,13 +126,13 @@ class Training:
             self._take_images(images, judged_by)
         elif judged_by is not None:
             raise ValueError(
-                "Measured pairs are judged by some of them that are kept back. Leave "
-                "out judged_by."
+                "With measured pairs some of them are held out to evaluate the model. "
+                "Leave out judged_by."
             )
         elif settings.for_z is not None:
             raise ValueError(
-                "What is trained for z learns from planes, recorded along one axis as "
-                "the volume is along z, not from measured pairs. Leave one out."
+                "A training for z learns from planes that are degraded along one "
+                "axis, not from measured pairs. Leave one out."
             )
         else:
             self._take_pairs(low_images, images)
@@ -154,16 +154,17 @@ class Training:
 
     @property
     def policy(self) -> IntensityPolicy:
-        """How intensity ranges are measured: as the base does."""
+        """How intensity ranges are measured: as for the base."""
         return self.base.intensity_policy if self.base else IntensityPolicy()
 
     held_out: HeldOut
-    """Chooses the weights and the dial."""
+    """The validation images, which select the weights and the dial."""
     judging: HeldOut
-    """Gives the verdict: other images than those, unless there are too few."""
+    """The test images, which give the verdict: other images than those for validation,
+    unless there are too few."""
     learnt_recordings: Callable[[], HeldOut] | None = None
-    """Makes recordings of some of what is learnt from, like those that are held out;
-    none where the truth is not known."""
+    """Simulates recordings of some training images, like those that are held out; none
+    if the ground truth is unknown."""
     _images: Sequence[SharpImage | MeasuredPair]
     _learnt: list[SharpImage]
 
@@ -224,8 +225,8 @@ class Training:
     ) -> tuple[AnyNoiseEstimator, list[Field]]:
         """Find the noise of recordings; by another estimator where it is correlated.
 
-        Those of most models know white noise alone. The model is then told in use what
-        it was told here.
+        Those of most models know white noise alone. The model then gets the same
+        conditioning in use as here.
         """
         other = load_trained(FINDS_CORRELATION, "lend its estimator").noise_estimator
         found = fields_of(images, other)
@@ -243,23 +244,23 @@ class Training:
         """Refuse what cannot go with recordings alone."""
         if low is not None or judged_by is not None:
             raise ValueError(
-                "With recordings alone there are no measured pairs and nothing sharp "
-                "to judge by. Leave out low_images and judged_by."
+                "With recordings alone there are no measured pairs and no sharp "
+                "images to evaluate with. Leave out low_images and judged_by."
             )
         if self.base is None or "noise_estimator" not in self.base.weights:
             raise ValueError(
-                "To learn from recordings alone, start from a model that is told the "
-                "noise, such as general-x2."
+                "To learn from recordings alone, start from a noise-conditioned "
+                "model, such as general-x2."
             )
         if self.settings.for_z is not None:
             raise ValueError(
-                "Along z a network learns from the planes of one volume, which are "
-                "sharp enough. Give the volume as images, or leave out for_z."
+                "Along z a network learns from the planes of one volume. Give the "
+                "volume as images, or leave out for_z."
             )
         if self.settings.adversarial is not None:
             raise ValueError(
-                "Texture cannot be learnt from recordings alone: nothing sharp shows "
-                "it. Leave out the adversarial stage."
+                "Texture cannot be learnt from recordings alone, without sharp "
+                "images. Leave out the adversarial stage."
             )
         return self.base
 
@@ -268,8 +269,8 @@ class Training:
         largest = side // self.settings.factor
         if SMALLEST_PATCH <= largest < self.settings.patch:
             self.notes.append(
-                f"Patches are {largest} px, not {self.settings.patch}: the images are "
-                f"no larger."
+                f"Patches are {largest} px instead of {self.settings.patch}, because "
+                "of the size of the images."
             )
             self.settings = self.settings.model_copy(update={"patch": largest})
 
@@ -314,7 +315,7 @@ class Training:
         )
 
     def _noise_of(self, pair: MeasuredPair) -> NoiseLevel:
-        """Estimate what the generator is to be told, as it will be in use."""
+        """Estimate the conditioning inputs of the generator, as in use."""
         if self.base is None or "noise_estimator" not in self.base.weights:
             return NoiseLevel()
         low = torch.from_numpy(pair.low[:, :])
@@ -324,7 +325,7 @@ class Training:
 
     @property
     def origin(self) -> str:
-        """What a checkpoint must have started from to be gone on with."""
+        """What a checkpoint must have started from to be resumed."""
         base = self.base.digest if self.base else "none"
         names = ";".join(f"{image.name}{image.shape}" for image in self._images)
         return hashlib.sha256(f"{base}|{names}".encode()).hexdigest()
@@ -336,7 +337,7 @@ class Training:
             if other := self._what_differs(state):
                 raise CheckpointError(
                     f"{path} belongs to a training with {other}. Remove it to start "
-                    f"again, or use those."
+                    "again, or use the same."
                 )
             return state
         state = TrainingState(
@@ -357,7 +358,7 @@ class Training:
             if now[name] != then[name]
         ]
         if not differing and state.origin != self.origin:
-            return "other images or another base"
+            return "other images or another base model"
         return " and ".join(differing)
 
     # ── what it has found ───────────────────────────────────────────────────────
@@ -413,8 +414,8 @@ class Training:
             return adversarial.recommended_dial
         return recommended_dial(network, faithful, textured, self.held_out)
 
-    def rivals(self) -> dict[str, float]:
-        """PSNR on the held-out images of what the training is compared with."""
+    def baselines(self) -> dict[str, float]:
+        """PSNR of the baselines on the held-out images."""
         decibels = {"bicubic": self.held_out.judge_bicubic().psnr}
         if (base := self._base_network()) is not None:
             decibels["base"] = self.held_out.judge(base).psnr
@@ -494,8 +495,8 @@ def _check_base(base: SRModel | None, settings: TrainingSettings) -> None:
     if adversarial is not None and adversarial.discriminator_learns == "end":
         if _part(base, "discriminator") is None or adversarial.discriminator != "unet":
             raise ValueError(
-                "Only a U-Net discriminator that comes with the base can keep what it "
-                "sees. Choose such a base, or discriminator_learns='all'."
+                "discriminator_learns='end' needs a base that comes with a U-Net "
+                "discriminator. Choose such a base, or discriminator_learns='all'."
             )
     if base is None:
         return

@@ -53,7 +53,7 @@ class Recording:
     """`(n, 1, 1, 1)` of the noise, in recorded pixels; `None` where all of it is white.
     """
     psf: Tensor | None = None
-    """`(n, 1, k, k)` on sharp pixels; `None` where it is a point, or nobody knows."""
+    """`(n, 1, k, k)` on sharp pixels; `None` where it is a point, or unknown."""
 
     @classmethod
     def measured(
@@ -117,7 +117,7 @@ class Recording:
         return replace(self, **there)
 
     def inputs_of(self, network: nn.Module) -> Tensor:
-        """Put beside the recording what a generator is told, `(n, c, h, w)`."""
+        """Stack the recording with what a generator takes, `(n, c, h, w)`."""
         if isinstance(network, Sftmd):
             return with_code(self.low, network.code_of(self._kernel()))
         noise = [self.noise_map()] if network.in_channels == 2 else []
@@ -142,7 +142,8 @@ def simulated(
     Parameters
     ----------
     sharp
-        `(n, 1, factor·h, factor·w)` float32; 0 is no light, 1 nearly the brightest.
+        `(n, 1, factor·h, factor·w)` float32; 0 stands for no light, 1 nearly for the
+        brightest.
     settings
         Which instruments, and how many flat fields.
     random

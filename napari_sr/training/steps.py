@@ -1,4 +1,4 @@
-"""One training step: what the networks are told about one batch.
+"""One training step: what the networks learn from one batch.
 
 This module alone computes gradients and changes weights. A lesson is called with a
 batch and gives the losses by name, not yet read from the device; `accuracy` is the
@@ -48,7 +48,7 @@ Losses = dict[str, "Tensor"]
 Compared = tuple[int, "Tensor", Losses]
 """Of a part of a batch: its patches, what is to be lowered, and the losses in it."""
 Made = tuple["Tensor", "Tensor", "Tensor"]
-"""Of a part of a batch: results, the truth, and what was told of the noise."""
+"""Of a part of a batch: results, the truth, and the noise map."""
 
 
 class FidelityStep:
@@ -203,7 +203,7 @@ class AdversarialStep(FidelityStep):
 
 
 def _judged(judge: nn.Module, image: Tensor, noise: Tensor) -> Tensor:
-    """Ask a discriminator; the paper's is not told the noise."""
+    """Apply a discriminator; the paper's is not noise-conditioned."""
     logits: Tensor = judge(image, noise) if judge.is_told_noise else judge(image)
     return logits
 

@@ -1,6 +1,6 @@
 """Trainings whose model has not been saved yet: what is needed to go on with them.
 
-Each is a folder with a recipe, the checkpoint, and copies of those images that are no
+Each is a folder with a recipe, the checkpoint, and copies of those images that are not
 files, since they are gone when the viewer is closed. This module alone knows that
 folder. It is listed from when the first checkpoint was written until the model is saved
 or the training is discarded.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     """A recording in memory, or a file, a folder, a pattern."""
 
 LARGEST_COPY = 4 * 2**30
-"""Bytes up to which images that are no files are copied."""
+"""Bytes up to which images that are not files are copied."""
 _RECIPE, _CHECKPOINT = "recipe.json", "checkpoint"
 
 
@@ -114,8 +114,8 @@ def begin(
     known = _read(folder)
     if known is not None and known.checkpoint.exists():
         raise ValueError(
-            f"A training named {recipe.name!r} is unfinished. Resume or discard it, or "
-            f"use another name."
+            f"A training named {recipe.name!r} is unfinished. Resume or discard it, "
+            "or choose another name."
         )
     _check_size([*images, *low_images])
     shutil.rmtree(folder, ignore_errors=True)  # left from one without a checkpoint
@@ -170,6 +170,6 @@ def _kept(source: Source, folder: Path, number: str) -> str:
                 writer.write(index, source.plane(index))
     except StackError as error:
         raise StackError(
-            f"{source.name} cannot be kept for the training: {error}"
+            f"{source.name} cannot be stored for the training: {error}"
         ) from error
     return f"{number}/{path.name}"

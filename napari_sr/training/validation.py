@@ -1,6 +1,6 @@
 """Held-out images: how good a generator in training is, by always the same recordings.
 
-This module alone judges. What it sees was kept back from the training; every generator,
+This module alone judges. Its images are held out from the training; every generator,
 the one it started from and bicubic are given the same recordings.
 """
 
@@ -55,7 +55,7 @@ class Validation:
     lattice: float = 0.0
     """How unequal the sub-pixel positions are, in counts of 20,000."""
     true_lattice: float = 0.0
-    """Of the truth, where chance makes them unequal."""
+    """Of the truth, where they are unequal by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ class HeldOut:
     def groups(self) -> list[int]:
         """Of each image, the number of the file or volume it belongs to.
 
-        Planes of one are not independent: each image is one by itself only where nobody
-        knows what it belongs to.
+        Planes of one are not independent: each image counts by itself only where it is
+        unknown what it belongs to.
         """
         if not self._kept:
             return list(range(self.n_images))

@@ -25,8 +25,8 @@ DIAL_LOSS = 0.15
 """Decibels of PSNR that the recommended dial may cost on the held-out images: half of
 what it may on others (0.3), since a few images are an uncertain judge."""
 NO_TEXTURE = (
-    "No textured end was found that is worth having, so the dial stays at 0: give the "
-    "adversarial stage more time."
+    "The adversarial stage brought no useful textured end, so the dial stays at 0: "
+    "give the stage more time."
 )
 
 
@@ -111,31 +111,35 @@ class Verdict:
             how = "better than"
         within = f"{agreement.low:+.3f} to {agreement.high:+.3f}"
         return (
-            "Judged without truth, on coarser versions of the recordings; their own "
-            f"results agree with independent noise {how} those of the base "
-            f"({agreement.mean:+.3f} dB, {within})."
+            "Evaluated without ground truth, on downsampled recordings; on the "
+            "recordings themselves, the results predict a copy with independent "
+            f"noise {how} those of the base ({agreement.mean:+.3f} dB, {within})."
         )
 
     def _images(self) -> str:
         """Say how few they are, and what follows from it."""
         if self.n_images > 1:
             return f"{self.n_images} held-out images"
-        also = ", which also chose the weights" if self.has_chosen else ""
-        return f"1 held-out image{also} (the range is that of its parts, not of others)"
+        also = ", which also selected the weights" if self.has_chosen else ""
+        return (
+            f"1 held-out image{also} (the interval is over its parts, not over other "
+            "images)"
+        )
 
 
 def _is_above(gain: Gain) -> bool:
     return gain.low > 0 and gain.mean >= NOTICEABLE
 
 
-def _compared(gain: Gain, rival: str) -> str:
+def _compared(gain: Gain, baseline: str) -> str:
     within = f"{gain.low:+.2f} to {gain.high:+.2f}"
     if abs(gain.mean) < NOTICEABLE:
-        return f"equal to {rival} ({gain.mean:+.2f} dB, {within})"
+        return f"equal to {baseline} ({gain.mean:+.2f} dB, {within})"
     if gain.low <= 0 <= gain.high:
-        return f"not surely other than {rival} ({gain.mean:+.2f} dB, {within})"
+        how = f"not significantly different from {baseline}"
+        return f"{how} ({gain.mean:+.2f} dB, {within})"
     how = "better" if gain.mean > 0 else "worse"
-    return f"{how} than {rival} by {abs(gain.mean):.2f} dB ({within})"
+    return f"{how} than {baseline} by {abs(gain.mean):.2f} dB ({within})"
 
 
 def judge(

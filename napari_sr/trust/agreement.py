@@ -1,6 +1,6 @@
 """Whether a result agrees with its recording, where it does not, and in plain words.
 
-A result is recorded again (see `data_consistency`) and compared with what was recorded.
+A result is re-degraded (see `data_consistency`) and compared with what was recorded.
 This module alone knows how large a difference noise may make. Arrays in counts.
 """
 
@@ -38,13 +38,13 @@ class Check:
     """What came of recording a result again."""
 
     residual: NDArray
-    """`(y, x)` float32: the result recorded again, less the recording, in counts."""
+    """`(y, x)` float32: the re-degraded result less the recording, in counts."""
     deviations: NDArray
     """`(y, x)` float32: the same in standard deviations of what noise explains, at the
     scale of `SCALES` where it stands out most; above 0 is more than was recorded."""
     chi_square: float
     """Mean square of residual over expected noise: 1 for the truth, less where the
-    result keeps noise of the recording, more where it says something else."""
+    result keeps noise of the recording, more where it contradicts the recording."""
     share_beyond: float
     """Share of the field that differs by more than `BEYOND` deviations."""
 
@@ -94,7 +94,7 @@ def level_of(chi_square: float, share_beyond: float, agreement_db: float) -> Lev
     chi_square, share_beyond
         Of the check.
     agreement_db
-        PSNR of the result recorded again against the recording.
+        PSNR of the re-degraded result against the recording.
     """
     is_little = share_beyond <= _FEW and chi_square <= _MOST_CHI
     if is_little or agreement_db >= ENOUGH_DB:
@@ -107,7 +107,7 @@ def in_words(level: Level, share_beyond: float, agreement_db: float) -> str:
     if level == "agrees":
         if share_beyond <= _FEW:
             return (
-                "Agrees with the recording: recorded again, the result differs from it "
+                "Agrees with the recording: re-degraded, the result differs from it "
                 "by no more than its noise."
             )
         return (
@@ -117,11 +117,11 @@ def in_words(level: Level, share_beyond: float, agreement_db: float) -> str:
     if level == "mostly":
         return (
             f"Agrees with the recording except at {share_beyond:.1%} of the field, "
-            "where it says something else than noise explains: look there."
+            "where noise does not explain the difference: check these places."
         )
     return (
         f"Differs from the recording at {share_beyond:.1%} of the field by more than "
-        "noise explains: it is not what was recorded."
+        "noise explains: the result contradicts the recording."
     )
 
 

@@ -70,16 +70,17 @@ def artefacts_of(figures: Mapping[str, PlaneFigures]) -> tuple[str, ...]:
     most = most_on_images(SCALE * (beside.lattice_share or 0.0)) / SCALE
     if (own.lattice_share or 0.0) > most:
         named.append(
-            f"The result has a lattice with the period of the recorded pixels, "
-            f"{own.lattice_share:.2%} of the intensity range, which its model made."
+            "The result has a lattice with the period of the recorded pixels, "
+            f"{own.lattice_share:.2%} of the intensity range, an artefact of its "
+            "model."
         )
     for name, words in _NAMES.items():
         strength, before = getattr(own, name) or 0.0, getattr(beside, name) or 0.0
         if strength > _NOTICEABLE:
             whose = (
-                "which the recording has not"
+                "which the recording does not have"
                 if strength > _MORE * before
-                else "which the recording has too"
+                else "which are also in the recording"
             )
             named.append(
                 f"The result has {words}, {strength:.2%} of the intensity range, "

@@ -95,43 +95,44 @@ class Place:
 
 @dataclass(frozen=True, repr=False)
 class Assessment:
-    """What can be said about a result: figures, maps, curves, warnings, origin."""
+    """What is known about a result: metrics, maps, curves, warnings, provenance."""
 
     name: str
     """Of the result."""
     factor: int
     comparison: Comparison
-    """Figures averaged over planes; the result comes first."""
+    """Metrics averaged over planes; the result comes first."""
     level: Level
     badge: str
-    """Whether it agrees with the recording, in a sentence."""
+    """Whether it agrees with the recording (data consistency), in a sentence."""
     remarks: tuple[str, ...]
-    """What to know before believing it; also what could not be found out, and why."""
+    """What to know before trusting it; also what could not be determined, and why."""
     artefacts: tuple[str, ...]
-    """Lattices, stripes and rings that there are, each in a sentence."""
+    """Lattices, stripes and rings that were detected, each in a sentence."""
     figures: Mapping[str, PlaneFigures]
-    """Of one plane: by what was measured; the result comes first."""
+    """Metrics of one plane, by method; the result comes first."""
     pictures: Mapping[str, NDArray]
     """Recording, bicubic, result and reference, `(y, x)` float32 counts."""
     maps: Mapping[str, Map]
     spectra: Mapping[str, Curve]
-    """Power of each picture."""
+    """Power spectrum of each image."""
     rings: Mapping[str, Curve]
     """Fourier ring correlations."""
     interval: Interval | None
-    """How the model is calibrated; `None` where it is not, or is not at hand."""
-    sureness: str
-    """What is promised of intervals, or why there are none, in words."""
+    """How the model is calibrated; `None` where it is not, or is not available."""
+    uncertainty: str
+    """What the intervals guarantee, or why there are none, in a sentence."""
     suitability: Suitability | None
-    """Whether the model is meant for the recording; `None` where nobody can tell."""
+    """Whether the recording resembles the training images of the model; `None` if
+    unknown."""
     place: Place
     pixel: tuple[float, str]
     """Pixel size of the result along x, and its unit."""
     provenance: Mapping[str, Any]
-    """How the result came about, and what it was assessed with."""
+    """How the result was made, and what it was assessed with."""
 
     def rows(self) -> list[list[str]]:
-        """Give a row of text for each figure of the plane: title, then each picture."""
+        """Give a row of text for each metric of the plane: title, then each image."""
         return [
             [PLANE_FIGURES[name].title]
             + [as_text(name, getattr(own, name)) for own in self.figures.values()]
@@ -140,7 +141,7 @@ class Assessment:
 
     @property
     def names(self) -> list[str]:
-        """List the figures of the plane that there are."""
+        """List the metrics that were computed for the plane."""
         return [
             name
             for name in PLANE_FIGURES
@@ -152,17 +153,17 @@ class Assessment:
         return "\n".join([f"{self.name}: {self.badge}", *self.remarks])
 
     def as_markdown(self) -> str:
-        """Write everything that is no picture as Markdown."""
+        """Write everything but the images as Markdown."""
         parts = [f"**{self.badge}**", *self.remarks]
         parts.append(self.comparison.as_markdown().strip())
         parts.append(as_markdown(["figure of the plane", *self.figures], self.rows()))
-        parts.append(self.sureness)
+        parts.append(self.uncertainty)
         if self.suitability is not None:
             parts.append(self.suitability.in_words())
         return "\n\n".join(parts) + "\n"
 
     def as_json(self) -> dict[str, Any]:
-        """Write everything that is no picture in types that JSON has."""
+        """Write everything but the images in the types of JSON."""
         return {
             "name": self.name,
             "factor": self.factor,
@@ -184,7 +185,7 @@ class Assessment:
             },
             "interval": None
             if self.interval is None
-            else {**self.interval.model_dump(), "in_words": self.sureness},
+            else {**self.interval.model_dump(), "in_words": self.uncertainty},
             "suitability": None
             if self.suitability is None
             else self.suitability.model_dump(mode="json"),
@@ -193,7 +194,7 @@ class Assessment:
 
 
 def _plain(figures: Mapping[str, float | None]) -> dict[str, float | str | None]:
-    """Write what is not finite in words, since JSON has no such numbers."""
+    """Write what is not finite as text, since JSON has no such numbers."""
     return {
         name: value if value is None or math.isfinite(value) else str(value)
         for name, value in figures.items()

@@ -1,8 +1,8 @@
 """Flow C: a result, its recording and perhaps a reference → an `Assessment`.
 
 This module alone knows the order of the steps: figures over the planes, then one plane
-taken apart: recorded again, split at the recorded Nyquist, its rings correlated, beside
-the faithful end of the model that made it, and beside what that model has seen.
+in detail: re-degraded, split at the recorded Nyquist, its rings correlated, beside the
+faithful end of the model that made it, and beside what that model has seen.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from napari_sr.upscaling.flow import ModelLike, StackLike
 
 INVENTED = (
-    "Detail that a model invents can look like resolution: only the comparison with a "
-    "reference tells whether it is at its place."
+    "Hallucinated detail can look like resolution: only a comparison with a reference "
+    "shows whether detail is in the right place."
 )
 
 
@@ -61,29 +61,29 @@ def assess(
     reference: StackLike | None = None,
     model: ModelLike | None = None,
 ) -> Assessment:
-    """Find out how far a result can be trusted.
+    """Assess how far a result can be trusted.
 
     Parameters
     ----------
     low
         `(…, y, x)` the recording: a stack, a path or an array.
     high
-        `(…, factor·y, factor·x)` the result. A file of this package says which model
+        `(…, factor·y, factor·x)` the result. A file of this package states which model
         made it, with which noise and blur.
     reference
-        What the result should be, in its shape, if that is known.
+        The ground truth in the shape of the result, if it is known.
     model
-        The model, where the result does not say, or the model is in no catalogue.
+        The model, if the result does not name it, or if it is not in the catalogue.
 
     Returns
     -------
     Assessment
-        Write it with `write_report`, or look at its figures and maps.
+        Write it with `write_report`, or read its metrics and maps.
 
     Raises
     ------
     StackError
-        If the stacks do not fit each other, or hold nothing to compare.
+        If the stacks do not belong together, or have nothing to compare.
     """
     with ExitStack() as stack:
         recording, result = (
@@ -154,7 +154,7 @@ def assess_steps(
         spectra=spectra_of(plane),
         rings=rings_of(plane),
         interval=origin.interval,
-        sureness=origin.sureness,
+        uncertainty=origin.uncertainty,
         suitability=suitability,
         place=Place(plane.index, plane.top, plane.left),
         pixel=(result.axes[-1].spacing, result.axes[-1].unit or "px"),

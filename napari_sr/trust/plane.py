@@ -129,38 +129,39 @@ def maps_of(
     maps = {
         "in_band": Map(
             "In band",
-            "What the recording can confirm: the result up to the recorded Nyquist.",
+            "What the recording can confirm: the result up to the Nyquist frequency "
+            "of the recording.",
             "counts", in_band, kind="picture",
         ),
         "out_of_band": Map(
             "Out of band",
-            "What no recording can confirm: the rest, from what the model has learnt.",
+            "What the recording cannot confirm: the rest, from the prior of the model.",
             "counts", out_of_band,
         ),
         "disagreement": Map(
             "Disagreement with the recording",
-            "The result recorded again, less the recording, in standard deviations of "
-            "noise: beyond ±5 it says something else than was recorded.",
+            "The re-degraded result less the recording, in standard deviations of the "
+            "noise: beyond ±5 the result contradicts the recording.",
             "deviations", own.deviations, plane.factor,
         ),
         "residual": Map(
             "Residual",
-            "The same difference in counts: noise that was removed looks like noise.",
+            "The same difference in counts: removed noise looks like noise.",
             "counts", own.residual, plane.factor,
         ),
     }  # fmt: skip
     if faithful is not None:
         maps["texture"] = Map(
-            "Where the adversarial prior acted",
-            "The result less the faithful end of its model.",
+            "Effect of the adversarial prior",
+            "The result less that of the faithful end (dial 0) of its model.",
             "counts",
             result - faithful,
         )
     truth = plane.fine.get("reference")
     if min(result.shape) >= BLOCK:
         maps["resolution"] = Map(
-            "Where it is resolved",
-            "Pixels per cycle to which the result agrees with "
+            "Local resolution",
+            "Pixels per cycle down to which the result agrees with "
             + ("the reference" if truth is not None else "itself, its pixels split")
             + f", in blocks of {BLOCK} px: the smaller, the finer.",
             "px per cycle",
@@ -207,9 +208,9 @@ def interval_steps(
     if moved is not None:
         half = half + np.abs(_part(moved, plane.factor, (top, left), half.shape))
     return Map(
-        "How sure each pixel is",
-        f"Half the width of the {interval.level:.0%} interval: the result, plus or "
-        "minus this.",
+        "Uncertainty of each pixel",
+        f"Half the width of the {interval.level:.0%} prediction interval: the result, "
+        "plus or minus this.",
         "counts", half, kind="amount", corner=(top, left),
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What is known about how a result was made, as far as it takes part in judging it.
 
-This module alone finds it out: what the result says of itself, else what the model at
-hand makes of the recording, else what the recording shows.
+This module alone finds it out: what the result says of itself, else what the available
+model makes of the recording, else what the recording shows.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ResultOrigin:
 
     plan: Plan | None
     model: SRModel | None
-    """What made it, if it is at hand."""
+    """What made it, if it is available."""
     noise: NoiseLevel
     """Of the recording, in counts."""
     noise_from: str
@@ -72,7 +72,7 @@ class ResultOrigin:
         -------
         ndarray or None
             `(factor·y, factor·x)` float32 counts; `None` where the result is at that
-            end already, or its model is not at hand.
+            end already, or its model is not available.
         """
         if self.plan is None or self.model is None or not self.plan.dial:
             return None
@@ -85,16 +85,13 @@ class ResultOrigin:
         return None if self.card is None else self.card.interval
 
     @property
-    def sureness(self) -> str:
+    def uncertainty(self) -> str:
         """Say what is promised of intervals, or why there are none."""
         if self.interval is not None:
             return self.interval.in_words()
         if self.model is None:
-            return "No intervals: the model that made the result is not at hand."
-        return (
-            f"No intervals: {self.model.name} has not been calibrated, so nobody knows "
-            "how wide they must be."
-        )
+            return "No intervals: the model that made the result is not available."
+        return f"No intervals: {self.model.name} has not been calibrated."
 
 
 def on_cpu(plan: Plan) -> Plan:
@@ -124,17 +121,17 @@ def find_origin(
         # The result is taken for one that was made with the default settings.
         plan = make_plan(recording, trained, UpscaleSettings(device="cpu"))
         remarks.append(
-            "The result does not say how it was made; noise and blur are those that "
-            f"{trained.name} finds in the recording."
+            "The result does not state how it was made; noise and blur are those "
+            f"that {trained.name} estimates from the recording."
         )
-        noise_from = f"what {trained.name} finds in the recording"
+        noise_from = f"the estimate of {trained.name}"
     if plan is not None and plan.noise is not None:
         noise = plan.noise
     else:
         noise, noise_from = NoiseLevel(read=_seen_noise(recording)), "its finest detail"
         remarks.append(
-            "The noise of the recording is estimated from its finest detail, so what "
-            "is said of agreement is approximate."
+            "The noise of the recording is estimated from its finest detail, so the "
+            "test of agreement is approximate."
         )
     return ResultOrigin(
         plan, trained, noise, noise_from, tuple(remarks + _missing(trained))
@@ -154,7 +151,7 @@ def _trained(
 ) -> tuple[SRModel | None, list[str]]:
     """Find the trained model that made the result; say so where there is none."""
     if model is None and plan is None:
-        return None, ["Neither the result nor the user says which model made it."]
+        return None, ["Neither the result nor the user names the model that made it."]
     try:
         upscaler = (
             load_with_options(plan.model, plan.factor, plan.options)
@@ -163,13 +160,13 @@ def _trained(
         )
     except ModelFormatError:
         assert plan is not None
-        return None, [f"The model {plan.model} that made the result is not at hand."]
+        return None, [f"The model {plan.model} that made the result is not available."]
     if not isinstance(upscaler, SRModel):
         return None, []
     if plan is not None and plan.model_sha256 != upscaler.digest:
         return None, [
-            f"The result was made by another version of {plan.model} than the one at "
-            "hand, so what that one says is left out."
+            f"The result was made by another version of {plan.model} than the "
+            "available one, so the information of its card is not used."
         ]
     return upscaler, []
 
@@ -178,8 +175,8 @@ def _missing(model: SRModel | None) -> list[str]:
     if model is None or model.card.training_statistics is not None:
         return []
     return [
-        f"The card of {model.name} does not say what its training images were like, so "
-        "nobody can tell from it whether this recording is of their kind."
+        f"The card of {model.name} has no statistics of its training images, so it is "
+        "unknown whether this recording resembles them."
     ]
 
 

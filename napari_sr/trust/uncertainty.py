@@ -1,4 +1,4 @@
-"""How sure: an interval for each pixel of a result.
+"""Uncertainty: an interval for each pixel of a result.
 
 The eight flips and turns of a recording are recordings as good as itself; where a
 model's results differ between them, it does not know. This module alone knows how their
@@ -139,8 +139,8 @@ def interval_of(model: SRModel) -> Interval:
     """
     if model.card.interval is None:
         raise ValueError(
-            f"Model {model.name!r} has not been calibrated, so nobody knows how wide "
-            f"its intervals must be. Use another model, or leave the interval out."
+            f"Model {model.name!r} has not been calibrated, so it gives no intervals. "
+            "Use another model, or leave the interval out."
         )
     return model.card.interval
 
@@ -148,7 +148,7 @@ def interval_of(model: SRModel) -> Interval:
 def upscale_with_interval(
     stack: StackLike, model: ModelLike, **options: object
 ) -> tuple[NDArray, NDArray[np.float32]]:
-    """Super-resolve a stack in memory, and tell how sure each pixel is.
+    """Super-resolve a stack in memory, with a prediction interval for each pixel.
 
     Nine results are computed instead of one.
 
@@ -163,7 +163,7 @@ def upscale_with_interval(
         As `napari_sr.upscale` gives it.
     half_width : ndarray
         Of its shape, float32 in counts: result ± half_width is the interval. Away from
-        dial 0 it is wider by what the dial changes.
+        dial 0 it is wider by the effect of the dial.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def upscale_with_interval(
     """
     settings = UpscaleSettings.of(options)
     if settings.z is not None:
-        raise ValueError("Intervals are of planes; leave z out.")
+        raise ValueError("Intervals are computed for planes; leave z out.")
     upscaler = load_trained(as_upscaler(model, settings), "have an interval")
     interval, faithful = interval_of(upscaler), upscaler.at_dial(0.0)
     results, widths = [], []

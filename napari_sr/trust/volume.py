@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Volume = NDArray[np.float32]
     """`(z, y, x)` counts."""
 
-RIVALS = ("bilinear", "bicubic", "wiener")
+BASELINES = ("bilinear", "bicubic", "wiener")
 
 
 @dataclass(frozen=True)
@@ -154,13 +154,14 @@ def assess_volume_steps(
     wanted = tuple(side * factor for side in recording.plane_shape)
     if axis is None or rest or result.plane_shape != wanted:
         raise StackError(
-            f"{result.name} is no result of {recording.name} that is finer along z: it "
-            f"has {result.shape} voxels, of {recording.shape}. Give both of one run."
+            f"{result.name} is not a result of {recording.name} that is finer along "
+            f"z: it has {result.shape} voxels, of {recording.shape}. Give the "
+            "recording that it was made from."
         )
     if reference is not None and reference.shape != result.shape:
         raise StackError(
             f"The reference {reference.name} has {reference.shape} voxels, and the "
-            f"result {result.shape}. Give one of the same."
+            f"result {result.shape}. Give one of the same shape."
         )
     ratio = _ratio(recording, result, axis)
     n = min(recording.leading_shape[axis], PLANES)
@@ -172,12 +173,13 @@ def assess_volume_steps(
     last = min(int(np.ceil(edges[-1])), result.leading_shape[axis])
     planes = range(int(np.floor(edges[0])), last)
     fine = {"result": read_part(result, axis, planes, finer)}
-    yield 1, len(RIVALS) + 1
-    for done, rival in enumerate(RIVALS, start=2):
-        made = make_finer(low, load_model(rival, factor=max(2, factor)), ratio, factor)
+    yield 1, len(BASELINES) + 1
+    for done, baseline in enumerate(BASELINES, start=2):
+        method = load_model(baseline, factor=max(2, factor))
+        made = make_finer(low, method, ratio, factor)
         start = planes.start - first * ratio
-        fine[rival] = _on_grid(made, ratio, first, start, planes)
-        yield done, len(RIVALS) + 1
+        fine[baseline] = _on_grid(made, ratio, first, start, planes)
+        yield done, len(BASELINES) + 1
     truth = None
     if reference is not None:
         truth = read_part(reference, axis, planes, finer)
@@ -223,8 +225,8 @@ def _assessment(
     remarks = [f"{note.capitalize()}."] if note else []
     if truth is None:
         remarks.append(
-            "Detail that a model invents is detail too: only the comparison with a "
-            "reference tells whether it is at its place."
+            "Hallucinated detail counts as detail, too: only a comparison with a "
+            "reference shows whether it is in the right place."
         )
     return VolumeAssessment(
         name=result.name,

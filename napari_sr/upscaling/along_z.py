@@ -230,7 +230,7 @@ def _refined(
 def _recorded(
     stack: Stack, along: AlongZ, others: tuple[int, ...], box: Box
 ) -> tuple[Volume, NDArray[np.bool_]]:
-    """Read a box; what holds no number is filled, and told."""
+    """Read a box; what holds no number is filled, and marked."""
     shape = tuple(_length(cut) for cut in box)
     volume, gaps = np.empty(shape, np.float32), np.zeros(shape, np.bool_)
     for number, z in enumerate(range(box[0].start, box[0].stop)):

@@ -60,7 +60,7 @@ def upscale(
     pixels = getattr(stack, "data", None) if is_labelled(stack) else stack
     if options.get("z") is not None and hasattr(pixels, "__dask_graph__"):
         raise ValueError(
-            "A dask array cannot become finer along z lazily. Give it computed (of an "
+            "A dask array cannot become finer along z lazily. Compute it first (with "
             "xarray, array.compute()), or let upscale_file write an .ome.zarr."
         )
     if is_labelled(stack):

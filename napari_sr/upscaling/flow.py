@@ -58,7 +58,7 @@ survive_forks()
 
 
 class PixelTypeWarning(UserWarning):
-    """A result has other pixels than its recording lets one expect."""
+    """A result has another pixel type than expected from its recording."""
 
 
 class BlurAlongZWarning(UserWarning):
@@ -242,8 +242,8 @@ def warn_of_plan(
     said = [f"The result is {plan.dtype_note}."] if plan.dtype_note else []
     if share_clipped and settings.dtype != "same":
         said.append(
-            f"{share_clipped:.2%} of the pixels are beyond the limits of {plan.dtype} "
-            f"and are clipped; dtype='float32' holds them."
+            f"{share_clipped:.2%} of the pixels are outside the range of {plan.dtype} "
+            "and are clipped; dtype='float32' keeps them."
         )
     if said:
         warnings.warn(" ".join(said), PixelTypeWarning, level)

@@ -108,7 +108,7 @@ class Plan(Prepared):
     psf_sigma: float = 0.0
     """Blur with which it agrees, in pixels of the result: as fitted to the stack."""
     dtype_note: str = ""
-    """Why the pixel type is not that of the recording, where nobody asked for one; or
+    """Why the pixel type is not that of the recording, where none was asked for; or
     what is lost in it, where the format of the result has no other."""
 
     z: AlongZ | None = None
@@ -197,8 +197,8 @@ def make_plan(stack: Stack, upscaler: Upscaler, settings: UpscaleSettings) -> Pl
     if settings.factor == 1:
         if along_z is None:
             raise StackError(
-                f"{stack.name} has planes as close as its pixels already, so nothing "
-                f"would become finer. Give z as a number, or leave factor=1 out."
+                f"{stack.name} already has planes as close as its pixels, so nothing "
+                "would become finer. Give z as a number, or leave factor=1 out."
             )
         consistency, reach = "off", 0
     return Plan(
@@ -238,7 +238,7 @@ def planes_along_z(stack: Stack, factor: int, settings: UpscaleSettings) -> floa
     Raises
     ------
     StackError
-        If more planes are asked for where there is no z, or nobody knows its step.
+        If more planes are asked for where there is no z, or its step is unknown.
     """
     if settings.z is None or settings.z == 1:
         return 1.0
@@ -248,8 +248,9 @@ def planes_along_z(stack: Stack, factor: int, settings: UpscaleSettings) -> floa
     step = convert(z.spacing, z.unit, x.unit) if z.unit else None
     if step is None or y.unit != x.unit:
         raise StackError(
-            f"{stack.name} does not say how far its planes are apart and how large its "
-            f"pixels are in one unit, which isotropic needs. Give a number, as z=3.5."
+            f"{stack.name} does not state the distance of its planes and the size of "
+            "its pixels in the same unit, which isotropic needs. Give a number, such "
+            "as z=3.5."
         )
     side = sqrt(x.spacing * y.spacing) / (settings.factor or factor)
     return max(1.0, step / side)
@@ -262,13 +263,12 @@ def axis_z(stack: Stack) -> int:
         names = ["z"]  # pages of a file that does not say what they are
     if "z" not in names or stack.leading_shape[names.index("z")] < 2:
         raise StackError(
-            f"{stack.name} has no axis z of two planes or more, along which there "
-            f"could be finer ones. Leave z out."
+            f"{stack.name} has no z axis with two planes or more. Leave z out."
         )
     if stack.info.is_uneven_along_z:
         raise StackError(
-            f"{stack.name} has planes at uneven distances along z, of which evenly "
-            f"spaced ones are expected. Resample it to one distance, or leave z out."
+            f"{stack.name} has planes at uneven distances along z; expected evenly "
+            "spaced ones. Resample it to one distance, or leave z out."
         )
     return names.index("z")
 
@@ -338,7 +338,10 @@ def _pixel_type(stack: Stack, wanted: PixelType) -> tuple[str, str]:
     loss = f"in whole counts the mean may change by up to {min(share, 1):.2%}"
     if wanted == "same":
         return "float32", f"float32, since {loss}"
-    return dtype, f"{dtype}, though {loss}; float32 in .ome.tif or .ome.zarr keeps it"
+    return (
+        dtype,
+        f"{dtype}, although {loss}; float32 in .ome.tif or .ome.zarr avoids this",
+    )
 
 
 def _device_for(upscaler: Upscaler, wanted: str) -> torch.device:

@@ -20,7 +20,7 @@ def run_to_end(
     steps: Generator[Progress, None, Result],
     tell: Callable[[Progress], object] = lambda _: None,
 ) -> Result:
-    """Take all steps, tell of each, and give what was found.
+    """Take all steps, report each, and give what was found.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ class Part:
     """`(y, x)` counts of the window, without gaps."""
     gaps: NDArray[np.bool_] | None
     padded: Tensor
-    """`(1, c, y + 2·halo, x + 2·halo)`, what the network is told."""
+    """`(1, c, y + 2·halo, x + 2·halo)`, the input of the network."""
     high: NDArray[np.float32] | None = None
     """`(factor·y, factor·x)` in network range, after the last tile."""
     n_repeated: int = 0
@@ -149,7 +149,7 @@ class Tiled:
         self._n_repeated, self._has_warned = 0, False
 
     def inputs(self, recorded: NDArray) -> Tensor:
-        """Give a plane in network range and what is told about it, padded by the halo.
+        """Give a plane in network range with all inputs, padded by the halo.
 
         Parameters
         ----------
@@ -195,8 +195,7 @@ class Tiled:
         if not self._has_warned:
             self._has_warned = True
             logger.warning(
-                "%s cannot hold all values, so some tiles are computed again in "
-                "float32.",
+                "%s cannot hold all values, so some tiles are recomputed in float32.",
                 self._plan.precision,
             )
         self._n_repeated += 1
@@ -230,7 +229,7 @@ class Tiled:
                 f"Out of memory on {self._device} with tiles of {side} px. {advice}."
             ) from error
         logger.warning(
-            "Out of memory with tiles of %d px, going on with %d px.", side, smaller
+            "Out of memory with tiles of %d px, continuing with %d px.", side, smaller
         )
         self.largest = smaller
 

@@ -95,9 +95,9 @@ def test_running_again_does_only_what_is_missing(widget, recordings, qtbot, tmp_
 
     assert list(listed(widget).values()) == [
         "✓ done",
-        "– there already",
+        "– already done",
         "✗ failed",
-        "– there already",
+        "– already done",
     ]
     assert (kept.stat().st_mtime_ns, kept.read_bytes()) == before
 

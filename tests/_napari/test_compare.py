@@ -160,10 +160,10 @@ def test_without_a_reference_nothing_is_called_best(widget, layers, qtbot):
 
     compare(widget, qtbot)
 
-    assert "no figure here says which result is best" in widget.basis.value
+    assert "no metric here ranks the results" in widget.basis.value
     widget.reference.value = layers[1]
     compare(widget, qtbot)
-    assert "best" not in widget.basis.value
+    assert "ranks" not in widget.basis.value
 
 
 def test_the_sheet_enlarges_what_is_in_sight(widget, qtbot, tmp_path, monkeypatch):
@@ -205,7 +205,7 @@ def test_a_refusal_leaves_the_comparison_before_and_says_so(
     assert "reference elsewhere has the shape" in notified[-1]
     assert widget.grid.views
     assert widget.save_button.enabled
-    assert widget.basis.value.startswith("Failed. Shown is what was found before: ")
+    assert widget.basis.value.startswith("Failed. The previous results are shown: ")
 
 
 def test_without_methods_nothing_can_be_compared(widget):

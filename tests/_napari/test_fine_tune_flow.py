@@ -63,7 +63,7 @@ def test_a_training_ends_with_a_model_and_a_verdict():
     assert [len(update.history) - 1 for update in looks] == [*range(1, N_LOOKS + 1)]
     assert all(update.preview is not None for update in looks)
     (begun,) = [update for update in updates if update.notes is not None]
-    assert set(begun.rivals) == {"bicubic", "base"}
+    assert set(begun.baselines) == {"bicubic", "base"}
     assert begun.preview.now.shape == begun.preview.truth.shape
 
 

@@ -250,7 +250,7 @@ def row(stage="fidelity", seconds=6.0, psnr=30.0) -> dict[str, float | str]:
 def test_a_training_is_shown_from_where_its_base_stands(qtbot):
     live = LiveView()
     qtbot.addWidget(live)
-    live.show_update(Update("", rivals={"bicubic": 28.0, "base": 29.0}))
+    live.show_update(Update("", baselines={"bicubic": 28.0, "base": 29.0}))
     live.show_update(Update("", history=(row(), row(seconds=12, psnr=31))))
     live.show_update(Update("", preview=preview()))
 

@@ -79,7 +79,7 @@ def test_a_shipped_model_cannot_be_removed(widget):
     choose(widget, "fluorescence-x2")
 
     assert not widget.remove_button.enabled
-    assert "of your own" in widget.remove_button.tooltip
+    assert "your own models" in widget.remove_button.tooltip
 
 
 def test_an_imported_model_is_chosen_and_offered_everywhere(
@@ -202,4 +202,4 @@ def test_a_file_that_is_no_model_is_told_once(viewer, qtbot, tiny_card, notified
         widget.reset_choices()
 
     (told,) = notified
-    assert "damaged.safetensors is left out" in told
+    assert "damaged.safetensors is skipped" in told

@@ -80,7 +80,7 @@ def test_the_pixel_size_of_the_file_is_taken_and_given_back(
     wanted = [{"Z": STEP}.get(name, PIXEL) for name in axes]
     np.testing.assert_allclose(layer.scale, wanted, rtol=1e-6)
     assert {str(unit) for unit in layer.units} == {"micrometer"}
-    assert row.use_button.text == "Take it back"
+    assert row.use_button.text == "Undo"
     press(row.use_button, qtbot)
     np.testing.assert_array_equal(layer.scale, 1)
     assert {str(unit) for unit in layer.units} == {"pixel"}

@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_told_in_a_sentence(
     assert measured(widget, qtbot) == []
 
     assert len(notified) == 1
-    assert "is no result of" in notified[0]
+    assert "is not a result of" in notified[0]
     assert widget.basis.value == "Failed"
     assert not widget.copy_button.enabled
 

@@ -167,7 +167,7 @@ def test_without_a_rectangle_it_says_what_to_do_and_runs_nothing(
     assert any("Draw one in a Shapes layer" in one for one in notified)
     draw(viewer, bone, (500, 500), (600, 600))
     run(viewer, widget, qtbot)
-    assert "no two pixels of layer 'bone'" in notified[-1]
+    assert "less than two pixels of layer 'bone'" in notified[-1]
 
 
 def test_the_selected_rectangle_counts_and_other_shapes_do_not(viewer):

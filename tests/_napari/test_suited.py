@@ -31,7 +31,7 @@ def test_a_recording_unlike_the_training_is_warned_of_with_the_reason(widget, qt
 
     assert widget.warning.native.isVisible()
     assert "it differs in" in widget.warning.value
-    better = widget.warning.value.partition("It is like the images of: ")[2]
+    better = widget.warning.value.partition("It resembles the training images of: ")[2]
     assert better, "one of the shipped models is meant for it"
 
     widget.model.value = better.strip(".").split(", ")[0]

@@ -318,7 +318,7 @@ def test_agreement_with_the_recording_can_be_left_off(widget, tiny_card):
 
     choose(widget, "bicubic")
     assert not widget.consistency.enabled
-    assert "left as it is" in widget.consistency.tooltip
+    assert "not corrected" in widget.consistency.tooltip
     assert widget.settings.consistency == "auto"
 
 
@@ -468,7 +468,7 @@ def test_memory_that_ran_out_is_said(viewer, widget, qtbot, monkeypatch):
 
     run_to_end(widget, qtbot)
 
-    assert any("memory ran out, so tiles are now 48 px" in one for one in heard)
+    assert any("out of memory, so tiles are now 48 px" in one for one in heard)
 
 
 @pytest.mark.parametrize(

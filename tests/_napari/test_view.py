@@ -99,7 +99,7 @@ def look_elsewhere(viewer, layer) -> None:
     ("turn", "words"),
     [
         (turn_to_3d, "switch the viewer to 2D"),
-        (look_from_the_side, "planes of y and x in view"),
+        (look_from_the_side, "plane of y and x in view"),
         (look_elsewhere, "not in view: move"),
     ],
 )

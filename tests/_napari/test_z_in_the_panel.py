@@ -157,8 +157,8 @@ def test_the_voxel_is_said_before_and_after(viewer, widget, qtbot):
         qtbot.waitUntil(lambda: breakable(widget.voxel.value) == words, timeout=WAIT)
         assert widget.voxel.native.isVisible()
 
-    says("Finer in the plane alone, voxels of 0.2 × 0.2 × 0.7 µm become 7 times as "
-         "long as wide.")  # fmt: skip
+    says("If only the plane becomes finer, voxels of 0.2 × 0.2 × 0.7 µm become 7 "
+         "times as long as wide.")  # fmt: skip
     widget.z.value = "isotropic"
     says("0.2 × 0.2 × 0.7 µm → 0.1 × 0.1 × 0.1 µm")
     widget.z_alone.value = True
@@ -181,7 +181,7 @@ def test_without_a_step_along_z_isotropic_says_what_is_missing(
     run(viewer, widget, qtbot)
 
     assert len(viewer.layers) == 1
-    assert any("does not say how far its planes are apart" in said for said in notified)
+    assert any("does not state the distance of its planes" in said for said in notified)
 
 
 def test_the_preview_shows_the_plane_and_says_so(viewer, widget, qtbot):

@@ -127,7 +127,7 @@ def test_a_training_ends_with_the_interval_of_what_it_held_out():
 
     assert model.card.interval is not None
     assert model.card.interval.n_images == 2  # of three held out one chose the weights
-    assert "too few for a guarantee" in model.card.interval.in_words()
+    assert "too few images for a guarantee" in model.card.interval.in_words()
     low = recorded(next(specimens(1, 5)), 2, 200.0)
     result, half = sr.upscale_with_interval(low, model)
     assert result.shape == half.shape

@@ -165,7 +165,7 @@ def test_what_cannot_be_exported_is_told(tmp_path, monkeypatch, capsys):
         ("tiny", "a.png", (), "expected a name that ends in .onnx, .zip, .pth"),
         ("tiny", "there.onnx", (), "exists"),
         ("tiny", "a.onnx", ("--dial", "0.5"), "no textured end"),
-        ("tiny", "a.pth", (), "no SRResNet of the paper"),
+        ("tiny", "a.pth", (), "not the SRResNet of the paper"),
         ("absent", "a.onnx", (), "There is no model"),
     ):
         code, told = export(name, output, *more)
@@ -177,5 +177,5 @@ def test_what_cannot_be_exported_is_told(tmp_path, monkeypatch, capsys):
 
 def test_what_has_no_network_is_refused_by_name(tmp_path):
     for method in ("bicubic", sr.load_model("bicubic", factor=2)):
-        with pytest.raises(ValueError, match="'bicubic' is no trained model"):
+        with pytest.raises(ValueError, match="'bicubic' is not a trained model"):
             export_model(method, tmp_path / "b.onnx")

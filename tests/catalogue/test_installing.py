@@ -58,7 +58,7 @@ def test_a_damaged_file_does_not_come_in(own, file):
 def test_a_file_that_cannot_be_a_model_does_not_come_in(own, file, name):
     renamed = file.rename(file.with_name(name))
 
-    with pytest.raises(ModelFormatError, match="Choose or rename"):
+    with pytest.raises(ModelFormatError, match="Choose another file or rename it"):
         install_model(renamed)
     assert not own.exists()
 

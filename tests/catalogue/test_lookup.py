@@ -114,7 +114,7 @@ def test_a_damaged_model_is_not_loaded_but_the_shipped_one_of_its_name_is(own):
     (own / "mine.safetensors").write_bytes(b"damaged")
     (own / "common.safetensors").write_bytes(b"damaged")
 
-    with pytest.warns(UnreadableModelWarning, match="common.safetensors is left out"):
+    with pytest.warns(UnreadableModelWarning, match="common.safetensors is skipped"):
         assert load_model("common").factor == 2
     with pytest.raises(ModelFormatError, match="not a safetensors file"):
         load_model("mine")
@@ -132,7 +132,7 @@ def test_the_command_line_lists_what_python_lists(own, capsys):
         listed = list_models()
 
     assert [line.split()[0] for line in out.splitlines()] == [m.name for m in listed]
-    assert "common.safetensors is left out, since it cannot be read" in err
+    assert "common.safetensors is skipped because it cannot be read" in err
     assert "UserWarning" not in err
 
 

@@ -51,7 +51,7 @@ def test_tables_are_printed_and_everything_is_written(here, capsys):
 
 def test_a_method_need_not_be_named(here, capsys):
     assert main(["evaluate", "beads", "-m", "bicubic"]) == 1
-    assert "only such can be measured" in capsys.readouterr().err
+    assert "only those can be measured" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("photons", ["0", "many", "-5"])
@@ -129,12 +129,12 @@ def test_planes_of_one_file_calibrate_nothing(here, capsys):
     command = "evaluate c.tif -m tiny.safetensors --photons 50 --calibrate"
     assert main(command.split()) == 1
 
-    assert "all planes of a file or volume are one" in capsys.readouterr().err
+    assert "all planes of a file or volume count as one" in capsys.readouterr().err
 
 
-def test_a_shipped_model_is_not_calibrated_anew(here, capsys):
+def test_a_shipped_model_is_not_calibrated_again(here, capsys):
     assert main(["evaluate", "beads", "-m", "general-x2", "--calibrate"]) == 1
-    assert "comes with the package" in capsys.readouterr().err
+    assert "is shipped with the package" in capsys.readouterr().err
 
 
 def test_one_image_calibrates_nothing(here, capsys):
@@ -143,5 +143,5 @@ def test_one_image_calibrates_nothing(here, capsys):
 
     assert main(command.split()) == 1
 
-    assert "Give ten or more" in capsys.readouterr().err
+    assert "Give ten images or more" in capsys.readouterr().err
     assert (here / "tiny.safetensors").read_bytes() == before

@@ -24,8 +24,8 @@ def test_a_cpu_agrees_with_itself_and_gets_over_full_memory():
     assert device.text.startswith("CPU, ")
     assert f"torch {torch.__version__}" in software.text
     assert "at most 0e+00 of the range" in cpu.text
-    assert "made to run out with tiles of 52 px" in memory.text
-    assert "s per megapixel of results; busy " in pace.text
+    assert "ran out of memory with tiles of 52 px, as intended" in memory.text
+    assert "s per megapixel of the result; device busy " in pace.text
     assert [one.name for one in training] == [
         "training, fidelity stage",
         "training, adversarial stage",
@@ -85,5 +85,18 @@ def test_the_command(tmp_path, capsys):
     header, rule, *rows = capsys.readouterr().out.splitlines()
     assert rule == "|---|---|---|"
     assert len(rows) == 7
-    assert all(row.endswith("| well |") and row.count("|") == 4 for row in rows)
+    assert all(row.endswith("| passed |") and row.count("|") == 4 for row in rows)
     assert header.count("|") == 4
+
+
+def test_for_an_issue_it_adds_versions_and_no_path(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(selfcheck, "self_check", lambda *_: iter(()))
+    path = save_model(tiny_fast(), tmp_path / "tiny.safetensors")
+
+    assert main(["selfcheck", "--for-issue", "-m", str(path)]) == 0
+
+    text = capsys.readouterr().out
+    assert text.startswith("<details>")
+    assert text.endswith("</details>\n")
+    assert f"torch {torch.__version__.partition('+')[0]}" in text
+    assert str(tmp_path) not in text

@@ -99,7 +99,7 @@ def test_a_damaged_model_is_told_and_can_be_removed_alone(home, capsys):
     out, said = capsys.readouterr()
     assert "cannot be read: 3 items" in out
     assert {"broken.safetensors", "theirs.pth"} <= set(out.split())
-    assert "broken.safetensors is left out, since it cannot be read" in said
+    assert "broken.safetensors is skipped because it cannot be read" in said
 
     assert main(["clean", "damaged", "--only", "broken", "--yes"]) == 0
     assert files_in(home) == before - {"models/broken.safetensors"}

@@ -103,11 +103,11 @@ REFUSED = [
     pytest.param(["-o", "mine.tif"], r"\.safetensors", id="name of the output"),
     pytest.param(
         ["--base", "bicubic"],
-        "only such can be fine-tuned",
+        "only those can be fine-tuned",
         id="base without weights",
     ),
     pytest.param(["--base", "nothing"], "nothing", id="unknown base"),
-    pytest.param(["--resume"], "nothing to resume", id="nothing to resume"),
+    pytest.param(["--resume"], "no training to resume", id="no training to resume"),
     pytest.param(["--device", "tpu"], "tpu", id="device"),
     pytest.param(["--minutes", "-1"], "minutes", id="minutes"),
     pytest.param(["--low", "missing.tif"], "missing.tif", id="missing partner"),
@@ -132,7 +132,7 @@ def test_recordings_alone_are_learnt_from(here, capsys):
     assert main([*alone, *rest, "--psf-sigma", "1.5", "--keep-anyway"]) == 0
 
     card = read_card("mine.safetensors")
-    assert "Judged without truth" in capsys.readouterr().out
+    assert "Evaluated without ground truth" in capsys.readouterr().out
     low, high = card.instrument.psf_sigma
     assert low < 1.5 < high
 
@@ -232,7 +232,7 @@ def test_an_interrupt_loses_no_step(by, here, monkeypatch, capsys):
         patch.setattr("napari_sr.cli.training.describe_step", interrupt_at_the_third)
         assert tune("--keep-anyway", iterations=12) == 130
     assert len(steps) == 3
-    assert "--resume goes on" in capsys.readouterr().err
+    assert "--resume continues" in capsys.readouterr().err
     assert "mine.curves.csv" in names()
 
     assert tune("--resume", "--overwrite", "--keep-anyway", iterations=12) == 0

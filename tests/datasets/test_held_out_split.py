@@ -246,7 +246,7 @@ def test_nothing_cannot_be_held_out():
 
 
 def test_a_plane_too_small_for_two_parts_is_refused():
-    with pytest.raises(ValueError, match="1 × 1 pixels, too few"):
+    with pytest.raises(ValueError, match="1 × 1 pixels, too small"):
         hold_out([images_of((9, 9))[0].cropped(slice(1), slice(1))])
 
 
@@ -258,7 +258,7 @@ def test_a_third_of_the_images_chooses_and_the_others_judge(n, n_choosing):
 
     assert names(choosing) + names(judging) == names(images)
     assert len(choosing) == n_choosing
-    assert how.startswith(f"Of these {choosing[0].name}")
+    assert how.startswith(f"{choosing[0].name}")
 
 
 def test_planes_of_one_file_are_on_one_side():
@@ -282,11 +282,14 @@ def test_of_a_single_plane_parts_are_divided_that_do_not_touch():
 
     assert [one.shape for one in choosing] == [(60, 84)]
     assert [one.shape for one in judging] == [(60, 200)]
-    assert how == "A third of it chooses the weights; the rest judges."
+    assert (
+        how
+        == "A third of it selects the weights (validation); the rest is for the test."
+    )
 
 
 def test_a_plane_too_small_to_be_divided_does_both():
     choosing, judging, how = divide(images_of((60, 150)), [0])
 
     assert choosing is judging
-    assert how.endswith("so it chooses the weights and judges them.")
+    assert how.endswith("so it is both validation and test image.")

@@ -131,11 +131,11 @@ REFUSED = {
     "low and high exchanged": (HIGH, LOW, "are exchanged"),
     "count": ([LOW, LOW], HIGH, "2 low and 1 high images"),
     "number of planes": (LOW[None], HIGH, r"have \(1,\) and \(\) planes"),
-    "unrelated": (LOW, high_of(seed=1), "do not show the same"),
-    "another specimen": (LOW, high_of("texture"), "do not show the same"),
-    "flipped": (LOW, HIGH[::-1], "only once the high one is flipped upside down"),
+    "unrelated": (LOW, high_of(seed=1), "do not match"),
+    "another specimen": (LOW, high_of("texture"), "do not match"),
+    "flipped": (LOW, HIGH[::-1], "only if the high one is flipped upside down"),
     "turned": (LOW, np.rot90(HIGH), "turned by 90° to the right"),
-    "inverted": (LOW, 20_000 - HIGH, "only once the high one is inverted"),
+    "inverted": (LOW, 20_000 - HIGH, "only if the high one is inverted"),
     "shifted too far": (
         low_of(shift=(5.5, 0)),
         HIGH,
@@ -145,7 +145,7 @@ REFUSED = {
     "nothing": ([], HIGH, "No image was given"),
     "missing file": ("nowhere.tif", HIGH, "does not exist"),
     "pixel type": (LOW.astype("int32"), HIGH, "holds int32"),
-    "empty": (FLAT_LOW, FLAT_HIGH, "None of the 1 pairs shows enough"),
+    "empty": (FLAT_LOW, FLAT_HIGH, "None of the 1 pairs has enough"),
 }
 
 
@@ -231,7 +231,7 @@ def test_a_factor_or_shift_that_makes_no_sense_is_refused(factor, largest_shift)
 def test_a_distorted_pair_is_refused():
     magnified = ndimage.zoom(high_of("texture").astype(np.float32), 1.04)[:192, :192]
 
-    with pytest.raises(PairError, match="rotated, distorted or of another magnif"):
+    with pytest.raises(PairError, match="rotated, distorted or of different magnif"):
         gather(low_of("texture").astype(np.float32), magnified)
 
 
@@ -391,7 +391,7 @@ def test_a_plane_that_cannot_be_placed_is_left_out_and_that_is_said():
     check = gather(low, [high_of(), high_of(seed=1)])
 
     assert [pair.stack for pair in check.pairs] == ["image 1"]
-    assert any("image 2: 1 of 1 planes show too little" in one for one in check.notes)
+    assert any("image 2: 1 of 1 planes have too little" in one for one in check.notes)
 
 
 def test_a_shift_that_is_not_known_to_a_tenth_is_not_corrected_by_guess():

@@ -76,7 +76,12 @@ def test_volumes_of_the_same_are_cut_to_what_both_show():
 @pytest.mark.parametrize(
     ("low", "high", "ratio", "message"),
     [
-        (specimen((24, 24, 24)), specimen((48, 48, 48), 1), None, "at no place"),
+        (
+            specimen((24, 24, 24)),
+            specimen((48, 48, 48), 1),
+            None,
+            "matches the coarse one nowhere",
+        ),
         (specimen((24, 24, 24)), specimen((24, 24, 24)), None, "Give the ratio"),
         (specimen((24, 24, 24)), specimen((8, 8, 8)), (2, 2, 2), "are needed to find"),
         (specimen((24, 24, 24))[0], specimen((24, 24, 24)), None, "Two volumes"),
@@ -156,7 +161,7 @@ def test_volumes_of_other_specimens_are_refused_by_name():
     low, _, _ = volumes_of()
     other = specimen((48, 48, 48), 7)
     high = (20_000 + 3_000 * other / other.std()).astype(np.uint16)
-    with pytest.raises(PairError, match=r"image 1 and image 1.*at no place"):
+    with pytest.raises(PairError, match=r"image 1 and image 1.*coarse one nowhere"):
         gather_pairs([low], [high], 2, IntensityPolicy())
 
 

@@ -113,12 +113,12 @@ def test_tables_say_the_same_in_markdown_and_csv():
 @pytest.mark.parametrize(
     ("result", "low", "truth", "words"),
     [
-        ((80, 80), (80, 80), None, "no result of recording.*times as many"),
-        ((80, 81), (40, 40), None, "no result of recording"),
+        ((80, 80), (80, 80), None, "not a result of recording.*times as many"),
+        ((80, 81), (40, 40), None, "not a result of recording"),
         ((200, 200), (40, 40), None, "2, 3, 4 or 8"),
         ((2, 80, 80), (3, 40, 40), None, "as many planes"),
         ((80, 80), (40, 40), (80, 78), "same shape, or none"),
-        ((40, 40), (20, 20), None, "too small for figures"),
+        ((40, 40), (20, 20), None, "too small for metrics"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(result, low, truth, words):

@@ -88,7 +88,7 @@ def test_a_recording_is_the_same_each_time():
     assert np.array_equal(recorded(sharp, 2, 50), recorded(sharp, 2, 50))
 
 
-# ── rivals ──────────────────────────────────────────────────────────────────────────
+# ── baselines ───────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("name", ["Richardson-Lucy", "Wiener"])

@@ -98,7 +98,7 @@ def test_a_sharp_stack_is_recorded_as_all_figures_are_taken():
 
 def test_what_does_not_fit_is_refused(pair):
     low, _ = pair
-    with pytest.raises(StackError, match="in the pixels of the result"):
+    with pytest.raises(StackError, match="on the pixel grid of the result"):
         drain(compare_side_by_side(low, load_methods([]), low))
     small = Stack.from_array(np.zeros((20, 20), np.uint16))
     with pytest.raises(StackError, match="too small"):
@@ -110,7 +110,7 @@ def test_factors_and_options_that_do_not_go_together_are_refused(tmp_path):
     for factor in (2, 3):
         paths.append(str(tmp_path / f"x{factor}.safetensors"))
         save_model(tiny_fast(factor), paths[-1])
-    with pytest.raises(ValueError, match="must have one factor"):
+    with pytest.raises(ValueError, match="must have the same factor"):
         load_methods([(path, {}) for path in paths])
     with pytest.raises(ValueError, match="takes no options, got balance"):
         load_methods([(paths[0], {"balance": 1.0})])

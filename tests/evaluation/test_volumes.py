@@ -99,7 +99,7 @@ def test_models_are_asked_with_the_noise_and_without():
     [
         ((5, 32, 32), None, "need 8 along each axis"),
         ((12, 32, 32), (20, 32, 32), "Give one of the same"),
-        ((32, 32), None, "no axis z"),
+        ((32, 32), None, "no z axis"),
     ],
 )
 def test_what_does_not_fit_is_refused(shape, reference, message):

@@ -43,7 +43,7 @@ def test_the_files_of_a_set_are_one_stack(tmp_path):
     found = look_for([str(tmp_path)])
     assert found.stacks == [tmp_path / "s0.ome.tif", tmp_path / "z.tif"]
     assert found.skipped == {
-        tmp_path / f"s{k}.ome.tif": "is a part of s0.ome.tif" for k in (1, 2)
+        tmp_path / f"s{k}.ome.tif": "belongs to s0.ome.tif" for k in (1, 2)
     }
 
 
@@ -62,7 +62,7 @@ def test_every_other_file_of_a_folder_is_skipped_with_a_reason(tmp_path):
         *("b.png", "notes.txt", "a_mask.tif", "cells_labels.tif", "1.tif"),
     }
     assert "is a picture" in told["b.png"]
-    assert "labels, not intensities" in told["a_mask.tif"] == told["cells_labels.tif"]
+    assert "named like a label image" in told["a_mask.tif"] == told["cells_labels.tif"]
     # What is given by itself is taken.
     assert find_stacks([str(tmp_path / "a_mask.tif")]) == [tmp_path / "a_mask.tif"]
 

@@ -259,8 +259,8 @@ def test_a_process_that_is_stopped_leaves_nothing(tmp_path, name, suffix, delay,
     assert job.output.name not in left
     if name != "SIGKILL":
         assert left == []
-        kept = "what is done is kept, and the same command goes on from there"
-        told = kept if is_gone_on_with(job) else "nothing half-written was left"
+        kept = "what is done is kept, and the same command resumes from there"
+        told = kept if is_gone_on_with(job) else "no incomplete file is left"
         assert said == f"Interrupted; {told}.\n"
     assert main(command(job)) == 0
     assert contents(job.output) == finish(elsewhere(job))

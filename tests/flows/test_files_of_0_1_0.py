@@ -67,7 +67,7 @@ def test_a_result_is_known_to_be_there(files, suffix, capsys):
     code = main(["upscale", *folders, "--model", "tiny", "--device", "cpu"])
 
     assert code == 0
-    assert "there already" in "".join(capsys.readouterr())
+    assert "already done" in "".join(capsys.readouterr())
 
 
 def test_a_stopped_run_is_gone_on_with(files, monkeypatch):

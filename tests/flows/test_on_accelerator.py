@@ -185,16 +185,16 @@ def test_a_report(accelerator, tmp_path):
 
 def test_a_comparison_of_methods(accelerator):
     low = Stack.from_array(PLANES)
-    rivals = {"tiny": tiny_fast(), "bicubic": load_model("bicubic", factor=2)}
+    baselines = {"tiny": tiny_fast(), "bicubic": load_model("bicubic", factor=2)}
 
-    found = run_to_end(compare_side_by_side(low, rivals))
+    found = run_to_end(compare_side_by_side(low, baselines))
 
     assert {plan["device"] for plan in found.plans.values()} == {"pretend"}
     assert accelerator.n_copied_back > 0
     expected = run_to_end(
-        compare_side_by_side(low, rivals, settings=UpscaleSettings(**ON_CPU))
+        compare_side_by_side(low, baselines, settings=UpscaleSettings(**ON_CPU))
     )
-    for name in rivals:
+    for name in baselines:
         assert_alike(found.pictures[name], expected.pictures[name])
 
 

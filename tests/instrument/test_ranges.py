@@ -60,9 +60,9 @@ def test_a_range_that_falls_or_has_no_end_is_refused(wrong):
 
 
 def test_more_than_all_cannot_be_a_share():
-    with pytest.raises(ValidationError, match="share between 0 and 1"):
+    with pytest.raises(ValidationError, match="fraction between 0 and 1"):
         Defects(bad_pixels=(0, 1.5))
-    with pytest.raises(ValidationError, match="share between 0 and 1"):
+    with pytest.raises(ValidationError, match="fraction between 0 and 1"):
         Correlation(sampled=(0, 1.5))
 
 

@@ -340,7 +340,7 @@ def test_what_cannot_be_run_here_ends_in_one_sentence(tmp_path, what, monkeypatc
 def test_a_network_that_gives_no_numbers_or_fails_is_refused(tmp_path):
     made = packages.as_onnx()
     weights = {"onnx": {"source": "w.onnx", "opset_version": 18}}
-    for value, word in ((np.nan, "no numbers"), (None, "cannot be run")):
+    for value, word in ((np.nan, "not numbers"), (None, "cannot be run")):
         held = packages.as_onnx()
         if value is None:
             held.graph.node[1].op_type = "NoSuchLayer"

@@ -102,7 +102,7 @@ def test_a_bank_says_the_same_when_it_is_read_again(banks):
 
 def test_what_is_no_bank_or_another_one_is_refused(banks, tmp_path):
     folder, _ = banks
-    with pytest.raises(ValueError, match="is no bank of images"):
+    with pytest.raises(ValueError, match="is not a bank of images"):
         load_model("retrieval", factor=2, bank=str(folder / "same.tif"))
     path = str(folder / "near.npz")
     with pytest.raises(ValueError, match="not the bank that was used"):

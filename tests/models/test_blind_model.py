@@ -182,7 +182,7 @@ def test_a_file_gives_the_same_blind_model(tmp_path):
 def test_what_a_blind_model_cannot_do_is_refused():
     model, stack = tiny_blind(), recording()
     whole = IntensityRange(0, 10_000)
-    with pytest.raises(ValueError, match="not told the noise"):
+    with pytest.raises(ValueError, match="not noise-conditioned"):
         model.prepare(stack, whole, NoiseLevel(read=5))
     del model.weights["corrector"]
     with pytest.raises(ValueError, match="has no corrector"):

@@ -389,7 +389,9 @@ def test_parts_that_the_card_does_not_list_are_refused(path, change, card):
     save_model(tiny_fast(), path)
     rewrite(path, change, **card)
 
-    with pytest.raises(ModelFormatError, match="parts are not those that its card"):
+    with pytest.raises(
+        ModelFormatError, match="parts are not those listed in its card"
+    ):
         read_model(path)
 
 
@@ -403,8 +405,8 @@ OTHER_CARDS = [
     pytest.param(
         {"arguments": {"channels": 9, "n_blocks": 2}}, "do not fit", id="other size"
     ),
-    pytest.param({"arguments": {"n_blocks": 10**5}}, "says n_blocks 1", id="blocks"),
-    pytest.param({"arguments": {"channels": 3000}}, "says channels 3", id="channels"),
+    pytest.param({"arguments": {"n_blocks": 10**5}}, "states n_blocks 1", id="blocks"),
+    pytest.param({"arguments": {"channels": 3000}}, "states channels 3", id="channels"),
     pytest.param({"halo": 1}, "says a halo of 1", id="halo"),
     pytest.param({"recommended_dial": 0.5}, "no textured end", id="dial"),
     pytest.param({"schema_version": 2}, "version 2", id="version"),
@@ -417,7 +419,7 @@ def test_a_network_is_not_built_larger_than_its_weights(path):
     rewrite(path, lambda t: t.update({"faithful.tail.bias": torch.ones(3000)}),
             redigest=True, arguments=wide)  # fmt: skip
 
-    with pytest.raises(ModelFormatError, match="more numbers than its weights"):
+    with pytest.raises(ModelFormatError, match="more parameters than its weights"):
         read_model(path)
 
 
@@ -427,7 +429,7 @@ def test_a_side_beside_which_there_is_nothing_vouches_for_no_number(path):
     rewrite(path, lambda t: t.update({"faithful.tail.bias": torch.ones(0, 10**9)}),
             redigest=True, arguments=long)  # fmt: skip
 
-    with pytest.raises(ModelFormatError, match="says n_blocks 1000000000"):
+    with pytest.raises(ModelFormatError, match="states n_blocks 1000000000"):
         read_model(path)
 
 

@@ -267,7 +267,9 @@ def test_a_model_that_is_not_told_the_noise():
     assert "noise" not in model.conditions
     assert model.prepare(stack_of(300), SCALE, "auto") == Prepared()
     assert torch.equal(model.inputs(plane, SCALE, Prepared()), plane)
-    with pytest.raises(ValueError, match=r"not told the noise.*Leave noise at 'auto'"):
+    with pytest.raises(
+        ValueError, match=r"not noise-conditioned.*Leave noise at 'auto'"
+    ):
         model.prepare(stack_of(300), SCALE, NoiseLevel())
 
 

@@ -123,10 +123,10 @@ def test_they_are_small():
 
 
 REFUSED_LAYERS = [
-    pytest.param(["2_3"], r"have the layers 1_1, .*4_2; asked were 2_3\.", id="third"),
-    pytest.param(["5_1"], "asked were 5_1", id="block"),
-    pytest.param(["1_1", "conv"], "asked were 1_1, conv", id="one of two"),
-    pytest.param([], "asked were none", id="none"),
+    pytest.param(["2_3"], r"have the layers 1_1, .*4_2; asked for: 2_3\.", id="third"),
+    pytest.param(["5_1"], "asked for: 5_1", id="block"),
+    pytest.param(["1_1", "conv"], "asked for: 1_1, conv", id="one of two"),
+    pytest.param([], "asked for: none", id="none"),
 ]
 
 
@@ -253,9 +253,9 @@ def write_another_network(path):
 
 DAMAGED = [
     pytest.param(lambda path: path.unlink(), "no weight file .*Install", id="missing"),
-    pytest.param(cut_off, "cut off or no file of content features", id="cut off"),
-    pytest.param(write_text, "cut off or no file of content", id="something else"),
-    pytest.param(forget_the_card, "cut off or no file of content", id="no card"),
+    pytest.param(cut_off, "cut off or not a file of content features", id="cut off"),
+    pytest.param(write_text, "cut off or not a file of content", id="something else"),
+    pytest.param(forget_the_card, "cut off or not a file of content", id="no card"),
     pytest.param(flip_a_bit, "have been changed.*Install", id="changed"),
     pytest.param(write_another_network, "do not fit", id="another network"),
 ]
@@ -318,7 +318,7 @@ def test_vgg19_passes_gradients_to_the_image_and_learns_nothing(cached):
 
 @pytest.mark.usefixtures("torchvision")
 def test_weights_that_were_never_fetched_are_not_downloaded(tmp_path):
-    why = rf"need the file .*{FILE}, which is not there.*torchvision\.models\.vgg19\("
+    why = rf"need the file .*{FILE}, which does not exist.*torchvision\.models\.vgg19\("
     with pytest.raises(ValueError, match=why):
         load_features("vgg19", ["2_2"])
 
@@ -367,5 +367,5 @@ def test_a_damaged_weight_file_of_vgg19_is_refused(cached, damage, why):
 
 
 def test_a_layer_that_vgg19_does_not_have_is_refused(cached):
-    with pytest.raises(ValueError, match=r"5_4; asked were 2_3\."):
+    with pytest.raises(ValueError, match=r"5_4; asked for: 2_3\."):
         load_features("vgg19", ["2_3"])

@@ -97,5 +97,5 @@ def test_a_short_training_beats_bicubic_on_the_phantom():
     for _ in training:
         pass
     assert training.held_out.judge(training.model.network).psnr > (
-        training.rivals()["bicubic"] + 0.1
+        training.baselines()["bicubic"] + 0.1
     )

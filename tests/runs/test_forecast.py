@@ -145,7 +145,7 @@ def test_a_plan_is_told_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("2 results, 4 planes or regions\n")
     monkeypatch.setattr(forecasting, "free_disk", lambda _: 100)
     assert main(["upscale", "a.ome.tif", "-o", "r.ome.zarr", *nearest]) == 1
-    assert "The disk cannot hold it" in capsys.readouterr().out
+    assert "The disk is too small" in capsys.readouterr().out
     assert names_in(tmp_path) == ["a.ome.tif", "b.ome.tif"]
 
 

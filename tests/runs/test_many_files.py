@@ -40,7 +40,7 @@ def test_a_report_that_cannot_be_replaced_gets_a_number(tmp_path):
     assert report.path == tmp_path / "report-2.csv"
     skipped, done = rows_of(report.path)
     assert skipped == ["b.png", "", "skipped", "0", "b.png is a picture"]
-    assert done[:3] == ["a.tif", str(JOB.output), "there already"]
+    assert done[:3] == ["a.tif", str(JOB.output), "already done"]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_run(tmp_path):

@@ -98,7 +98,9 @@ OUTPUTS = [  # sources, output, where the results go
 ]
 
 NO_OUTPUTS = [
-    pytest.param(TWO, "r.ome.tif", "2 results cannot be one file", id="one-for-two"),
+    pytest.param(
+        TWO, "r.ome.tif", "2 results cannot be written to one file", id="one-for-two"
+    ),
     pytest.param(TWO, "there.zarr", "2 results cannot be", id="inside-a-zarr"),
     pytest.param(ONE, "r.png", r"expected a name that ends in \.ome\.tif", id="png"),
     pytest.param(TWO, "r.png", r"A folder with a dot .* must exist", id="png-for-two"),
@@ -157,7 +159,7 @@ def test_a_channel_may_be_chosen(tmp_path):
 def test_the_share_of_clipped_pixels_is_that_of_the_whole_stack(tmp_path):
     array = counts((3, 10, 10), high=400, low=0)
     source = write_stack(tmp_path / "a.tif", array)
-    with pytest.warns(PixelTypeWarning, match="beyond the limits of uint8"):
+    with pytest.warns(PixelTypeWarning, match="outside the range of uint8"):
         result = upscale_file(source, tmp_path / "r.ome.tif", NEAREST, dtype="uint8")
     assert result.share_clipped == pytest.approx(np.mean(array > 255))
 
@@ -365,7 +367,7 @@ def test_what_is_there_is_not_taken_for_what_it_is_not(tmp_path, suffix):
         return str(event.error) if isinstance(event, FileFailure) else type(event)
 
     write_stack(job.output, counts((16, 18)))
-    assert "does not say what made it; choose another folder" in told()
+    assert "does not state how it was made; choose another folder" in told()
     shutil.rmtree(job.output) if job.output.is_dir() else job.output.unlink()
     assert type(events_of(job)[-1]) is FileResult
     assert told(tile=16) is told() is FileSkipped  # pixels do not depend on tiles

@@ -202,7 +202,7 @@ def test_a_run_is_not_gone_on_with_for_something_else(tmp_path, small, change, w
     else:
         settings = UpscaleSettings(device="cpu", dtype="float32")
 
-    with pytest.raises(StackError, match=f"begun with another {what}.*remove"):
+    with pytest.raises(StackError, match=f"started with another {what}.*remove"):
         result_of(job, upscaler, settings)
 
     if change != "recording":
@@ -281,7 +281,7 @@ def vanished(source):
 
 @pytest.mark.parametrize(
     ("happens", "words"),
-    [(damaged, "is cut off"), (vanished, "is not there any more")],
+    [(damaged, "is cut off"), (vanished, "does not exist any more")],
 )
 def test_a_recording_that_fails_on_the_way_costs_nothing(tmp_path, happens, words):
     array = counts((6, 20, 24))

@@ -192,7 +192,9 @@ def test_a_run_ends_when_no_worker_is_left_and_goes_on_with_others(tmp_path, cli
         for nanny in lost.cluster.workers.values():
             nanny.instantiate = gives_up
             os.kill(nanny.pid, signal.SIGKILL)
-        with pytest.raises(StackError, match=r"No worker is left.*1 s.*the same again"):
+        with pytest.raises(
+            StackError, match=r"No worker is left.*1 s.*the same command again"
+        ):
             list(steps)
 
     job = FileJob(*rest, workers=Workers(client, upscaler))
@@ -268,7 +270,9 @@ def test_a_run_ends_when_workers_are_killed_with_those_who_restart_them(
         next(steps)
         for nanny in nannies:
             os.killpg(nanny.pid, signal.SIGKILL)
-        with pytest.raises(StackError, match=r"No worker is left.*2 s.*the same again"):
+        with pytest.raises(
+            StackError, match=r"No worker is left.*2 s.*the same command again"
+        ):
             list(steps)
 
         begin("worker", "--no-nanny", "--nthreads", "1")
@@ -293,7 +297,9 @@ def test_a_run_ends_when_the_scheduler_is_gone(tmp_path, apart, begin):
         steps = run_job(job, upscaler, SETTINGS)
         next(steps)
         scheduler.kill()
-        with pytest.raises(StackError, match=r"scheduler .* is gone.*the same again"):
+        with pytest.raises(
+            StackError, match=r"scheduler .* is lost.*the same command again"
+        ):
             list(steps)
 
     *others, _ = run_job(FileJob(source, job.output), NEAREST, SETTINGS)
@@ -354,7 +360,7 @@ def test_ctrl_c_with_workers_is_one_sentence(typed):
         time.sleep(0.02)
 
     assert said_after_ctrl_c(process) == (
-        "Interrupted; what is done is kept, and the same command goes on from there.\n"
+        "Interrupted; what is done is kept, and the same command resumes from there.\n"
     )
     assert process.returncode == 130
 
@@ -385,7 +391,9 @@ def test_a_client_that_closed_by_itself_ends_a_run_in_one_sentence(
         )
         next(steps)
         client.close()  # as it does where a scheduler stays away for too long
-        with pytest.raises(StackError, match=r"scheduler .* is gone.*the same again"):
+        with pytest.raises(
+            StackError, match=r"scheduler .* is lost.*the same command again"
+        ):
             list(steps)
 
 
@@ -436,7 +444,7 @@ def test_a_scheduler_that_is_not_there_is_told():
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(
-            StackError, match=r"No scheduler answers at tcp://127\.0\.0\.1:1"
+            StackError, match=r"No scheduler responds at tcp://127\.0\.0\.1:1"
         ),
         connected(scheduler="tcp://127.0.0.1:1"),
     ):
@@ -494,7 +502,9 @@ def test_jobs_of_slurm_are_workers(tmp_path, sbatch):
 def test_a_wrong_file_of_slurm_is_told(tmp_path, text):
     (tmp_path / "slurm.toml").write_text(text)
     with (
-        pytest.raises(ValueError, match=r"slurm\.toml is not what dask_jobqueue"),
+        pytest.raises(
+            ValueError, match=r"slurm\.toml does not hold arguments of dask_jobqueue"
+        ),
         connected(slurm=tmp_path / "slurm.toml"),
     ):
         pass

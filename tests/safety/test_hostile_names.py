@@ -81,7 +81,7 @@ def test_a_pipe_as_a_part_of_a_set_is_not_waited_for(tmp_path):
     )  # fmt: skip
     os.mkfifo(tmp_path / "b.ome.tif")
 
-    with pytest.raises(StackError, match=r"b\.ome\.tif as a part of it"):
+    with pytest.raises(StackError, match=r"b\.ome\.tif as one of its files"):
         open_stack(path)
 
 

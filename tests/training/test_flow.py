@@ -164,9 +164,9 @@ def test_the_learning_rate_may_fall_in_steps():
 
 
 def test_drops_without_steps_are_refused():
-    with pytest.raises(ValueError, match="drops are shares of a stage"):
+    with pytest.raises(ValueError, match="drops are fractions of a stage"):
         TrainingSettings(drops=(0.5,))
-    with pytest.raises(ValueError, match="drops are shares of a stage"):
+    with pytest.raises(ValueError, match="drops are fractions of a stage"):
         TrainingSettings(
             adversarial=AdversarialSettings(schedule="steps", drops=(1.5,))
         )
@@ -600,6 +600,6 @@ def test_a_training_that_always_runs_away_gives_up_with_what_it_had():
 
     messages = [step.message for step in steps if step.message]
     assert len(messages) == MOST_ROLLBACKS + 1
-    assert "the best that it found" in messages[-1]
+    assert "its best weights" in messages[-1]
     assert state.stage == "done"
     assert all(tensor.isfinite().all() for tensor in state.faithful.values())

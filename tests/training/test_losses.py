@@ -235,7 +235,7 @@ def test_the_lattice_loss_hardly_sees_other_errors():
 
 
 def test_a_lattice_is_not_sought_in_parts_of_blocks():
-    with pytest.raises(ValueError, match=r"4 × 4 px .* whole such blocks"):
+    with pytest.raises(ValueError, match=r"4 × 4 px .* whole blocks"):
         lattice_loss(torch.zeros(1, 1, 8, 10), torch.zeros(1, 1, 8, 10), 4)
 
 

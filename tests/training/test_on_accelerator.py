@@ -315,7 +315,7 @@ def test_a_loss_that_is_no_number_never_reaches_the_best_weights(accelerator):
 
     messages = [step.message for step in steps if step.message]
     assert len(messages) == 1
-    assert messages[0].startswith("A loss was not a number; went back")
+    assert messages[0].startswith("A loss was not a finite number; returned")
     assert all(math.isfinite(row["psnr"]) for row in lesson.state.history)
     for weights in lesson.model.weights["faithful"].values():
         assert weights.isfinite().all()
@@ -339,8 +339,8 @@ def test_a_batch_is_taken_in_parts_where_memory_runs_out(accelerator, second):
     messages = [step.message for step in divided if step.message]
 
     assert messages[0] == (
-        "Memory ran out with 8 patches at a time; went back to the last look and "
-        "takes 4, adding up gradients."
+        "Memory ran out with 8 patches at a time; returned to the last validation and "
+        "takes 4, accumulating gradients."
     )
     assert accelerator.n_emptied > 1
     assert divided.state.n_parts > 1

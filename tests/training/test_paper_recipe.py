@@ -59,7 +59,7 @@ def test_without_torchvision_it_is_refused_before_the_first_step(monkeypatch):
 
 @pytest.mark.usefixtures("torchvision")
 def test_without_the_weights_of_vgg_it_is_refused_before_the_first_step():
-    with pytest.raises(ValueError, match="which is not there"):
+    with pytest.raises(ValueError, match="which does not exist"):
         Training(images(), shortened())
 
 

@@ -114,7 +114,7 @@ def test_a_disk_that_refuses_is_said(monkeypatch):
 
     monkeypatch.setattr(unfinished, "create_stack", refuse)
 
-    with pytest.raises(StackError, match=r"cells: a/b cannot be kept.*no space left"):
+    with pytest.raises(StackError, match=r"cells: a/b cannot be stored.*no space left"):
         begin(recipe(), [stack()])
 
 

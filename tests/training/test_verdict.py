@@ -26,6 +26,10 @@ TO_BICUBIC = Gain(1.25, 1.0, 1.5)
 OVER_BICUBIC = "better than bicubic by 1.25 dB (+1.00 to +1.50)"
 BETTER, WORSE = Gain(0.8, 0.6, 1.0), Gain(-0.4, -0.5, -0.3)
 EQUAL, UNSURE = Gain(0.01, -0.2, 0.22), Gain(0.8, -0.1, 1.7)
+NO_TRUTH = (
+    "Evaluated without ground truth, on downsampled recordings; on the recordings "
+    "themselves, the results predict a copy with independent noise"
+)
 NEW_TEXTURE = Texture(-0.25, (0.762, 0.638))
 OF_TEXTURE = (
     "The textured end brings the spectrum error from 0.76 to 0.64, at -0.25 dB."
@@ -41,24 +45,24 @@ SENTENCES = [
     pytest.param(
         Verdict(TO_BICUBIC, UNSURE, 2),
         False,
-        "Not better: not surely other than the base (+0.80 dB, -0.10 to +1.70) and "
-        f"{OVER_BICUBIC} on 2 held-out images.",
+        "Not better: not significantly different from the base (+0.80 dB, -0.10 to "
+        f"+1.70) and {OVER_BICUBIC} on 2 held-out images.",
         id="not sure",
     ),
     pytest.param(
         Verdict(TO_BICUBIC, WORSE, 1),
         False,
         "Not better: worse than the base by 0.40 dB (-0.50 to -0.30) and "
-        f"{OVER_BICUBIC} on 1 held-out image (the range is that of its parts, not of "
-        "others).",
+        f"{OVER_BICUBIC} on 1 held-out image (the interval is over its parts, not "
+        "over other images).",
         id="worse than the base",
     ),
     pytest.param(
         Verdict(TO_BICUBIC, EQUAL, 1, has_chosen=True),
         False,
         "Not better: equal to the base (+0.01 dB, -0.20 to +0.22) and "
-        f"{OVER_BICUBIC} on 1 held-out image, which also chose the weights (the range "
-        "is that of its parts, not of others).",
+        f"{OVER_BICUBIC} on 1 held-out image, which also selected the weights (the "
+        "interval is over its parts, not over other images).",
         id="equal",
     ),
     pytest.param(
@@ -91,17 +95,17 @@ SENTENCES = [
     pytest.param(
         Verdict(UNSURE, BETTER, 2),
         True,
-        "Better than the base by 0.80 dB (+0.60 to +1.00) and not surely other than "
-        "bicubic (+0.80 dB, -0.10 to +1.70) on 2 held-out images.",
+        "Better than the base by 0.80 dB (+0.60 to +1.00) and not significantly "
+        "different from bicubic (+0.80 dB, -0.10 to +1.70) on 2 held-out images.",
         id="images on which bicubic is unlike",
     ),
     pytest.param(
         Verdict(TO_BICUBIC, BETTER, 2, agreement=Gain(0.01, -0.002, 0.022)),
         True,
         "Better than the base by 0.80 dB (+0.60 to +1.00) and "
-        f"{OVER_BICUBIC} on 2 held-out images. Judged without truth, on coarser "
-        "versions of the recordings; their own results agree with independent noise as "
-        "well as those of the base (+0.010 dB, -0.002 to +0.022).",
+        f"{OVER_BICUBIC} on 2 held-out images. "
+        f"{NO_TRUTH} as well as "
+        "those of the base (+0.010 dB, -0.002 to +0.022).",
         id="without truth",
     ),
     pytest.param(
@@ -110,25 +114,25 @@ SENTENCES = [
         ),
         False,
         "Not better: better than the base by 0.80 dB (+0.60 to +1.00) and "
-        f"{OVER_BICUBIC} on 2 held-out images. Judged without truth, on coarser "
-        "versions of the recordings; their own results agree with independent noise as "
-        "well as those of the base (+0.010 dB, -0.002 to +0.022). Why not.",
+        f"{OVER_BICUBIC} on 2 held-out images. "
+        f"{NO_TRUTH} as well as "
+        "those of the base (+0.010 dB, -0.002 to +0.022). Why not.",
         id="without truth, and in doubt",
     ),
     pytest.param(
         Verdict(TO_BICUBIC, BETTER, 2, agreement=Gain(-0.02, -0.08, 0.04)),
         False,
         "Not better: better than the base by 0.80 dB (+0.60 to +1.00) and "
-        f"{OVER_BICUBIC} on 2 held-out images. Judged without truth, on coarser "
-        "versions of the recordings; their own results agree with independent noise "
-        "less well than those of the base (-0.020 dB, -0.080 to +0.040).",
+        f"{OVER_BICUBIC} on 2 held-out images. "
+        f"{NO_TRUTH} less well than "
+        "those of the base (-0.020 dB, -0.080 to +0.040).",
         id="without truth, and against the recordings",
     ),
     pytest.param(
         Verdict(UNSURE, None, 2),
         False,
-        "Not better: not surely other than bicubic (+0.80 dB, -0.10 to +1.70) on 2 "
-        "held-out images.",
+        "Not better: not significantly different from bicubic (+0.80 dB, -0.10 to "
+        "+1.70) on 2 held-out images.",
         id="not sure, no base",
     ),
 ]

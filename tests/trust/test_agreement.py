@@ -111,8 +111,8 @@ def test_without_noise_rounding_alone_is_no_difference():
         (0.9, 0.0, 30, "agrees", "no more than its noise"),
         (9.0, 0.3, 51, "agrees", "51.0 dB; at 30.0%"),
         (0.9, 0.02, 30, "mostly", "at 2.0% of the field"),
-        (2.0, 0.0, 30, "mostly", "look there"),
-        (3.0, 0.4, 30, "differs", "not what was recorded"),
+        (2.0, 0.0, 30, "mostly", "check these places"),
+        (3.0, 0.4, 30, "differs", "contradicts the recording"),
     ],
 )
 def test_the_badge_says_it_in_words(chi_square, share, db, level, words):

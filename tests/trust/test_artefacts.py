@@ -46,7 +46,7 @@ def test_what_the_result_alone_has_is_named_as_its_own(kind):
 
     (said,) = found.artefacts
     assert f"The result has {'a lattice' if kind == 'lattice' else kind}" in said
-    assert "its model made" in said or "which the recording has not" in said
+    assert "of its model" in said or "the recording does not have" in said
     assert said in found.remarks
     (section,) = [s for s in sections_of(found) if s["title"] == "Periodic artefacts"]
     assert said in section["text"]
@@ -58,7 +58,7 @@ def test_what_the_recording_has_is_named_as_the_recordings(kind):
 
     (said,) = found.artefacts
     assert kind in said
-    assert said.endswith("which the recording has too.")
+    assert said.endswith("which are also in the recording.")
 
 
 def test_where_there_is_none_the_report_says_that_it_was_looked_for():
@@ -66,6 +66,6 @@ def test_where_there_is_none_the_report_says_that_it_was_looked_for():
 
     assert found.artefacts == ()
     (section,) = [s for s in sections_of(found) if s["title"] == "Periodic artefacts"]
-    assert "none stands out" in section["text"]
+    assert "none was detected" in section["text"]
     assert found.figures["result"].rings == 0
     assert found.figures["recording"].lattice_share is None

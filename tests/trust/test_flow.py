@@ -160,7 +160,7 @@ def test_intervals_are_those_of_the_model_at_the_dial(made, found):
     assert own.held == pytest.approx(np.mean(error <= half.pixels), abs=1e-3)
     assert found.figures["bicubic"].half_width is None
     assert found.interval == INTERVAL
-    assert "calibrated on 20 images" in found.sureness
+    assert "calibrated on 20 images" in found.uncertainty
     assert found.as_json()["interval"]["coverage"] == 0.93
 
 
@@ -184,8 +184,8 @@ def test_a_model_without_calibration_has_no_intervals_and_that_is_said():
 
     assert "interval" not in found.maps
     assert found.interval is None
-    assert "has not been calibrated" in found.sureness
-    assert found.sureness in found.as_markdown()
+    assert "has not been calibrated" in found.uncertainty
+    assert found.uncertainty in found.as_markdown()
 
 
 def test_provenance_says_model_dial_settings_version_and_notice(made, found):
@@ -231,7 +231,7 @@ def test_without_model_and_settings_noise_is_estimated_and_that_is_said():
 
     assert found.suitability is None
     assert found.level == "agrees"
-    assert any("says which model" in one for one in found.remarks)
+    assert any("names the model" in one for one in found.remarks)
     assert any("estimated from its finest detail" in one for one in found.remarks)
 
 
@@ -242,7 +242,7 @@ def test_a_model_by_hand_finds_the_settings(made):
     found = sr.assess(low, array, model="tiny")
 
     assert found.suitability is not None
-    assert any("does not say how it was made" in one for one in found.remarks)
+    assert any("does not state how it was made" in one for one in found.remarks)
 
 
 def test_another_version_of_the_model_is_not_asked(made):
@@ -261,7 +261,9 @@ def test_a_card_without_statistics_is_a_stated_absence(made):
     found = sr.assess(array, sr.upscale(array, tiny_fast()), model=tiny_fast())
 
     assert found.suitability is None
-    assert any("does not say what its training images" in one for one in found.remarks)
+    assert any(
+        "has no statistics of its training images" in one for one in found.remarks
+    )
 
 
 def test_heights_have_roughness_and_slopes(made):
@@ -279,7 +281,7 @@ def test_heights_have_roughness_and_slopes(made):
 
 def test_stacks_that_do_not_fit_are_refused():
     low, _ = specimen()
-    with pytest.raises(StackError, match="no result of"):
+    with pytest.raises(StackError, match="not a result of"):
         sr.assess(low, low)
 
 

@@ -80,13 +80,13 @@ def test_every_tag_is_closed_and_names_are_escaped(page):
 
 def test_every_question_has_its_section(page):
     assert {
-        "Where it comes from",
+        "Measured detail and prior",
         "Agreement with the recording",
-        "Where the adversarial prior acted",
+        "Effect of the adversarial prior",
         "Resolution",
         "Against the reference",
-        "How sure the model is",
-        "Is the model meant for this image?",
+        "Uncertainty",
+        "Does the image match the training images?",
         "Methods, ready to paste",
     } <= set(read(page).headings)
 
@@ -119,8 +119,8 @@ def test_reports_are_written_by_their_suffix_and_always_the_same(found, page, tm
     assert {one.name for one in tmp_path.iterdir()} == {"r.html", "r.json"}
 
 
-def test_the_page_says_how_sure_the_model_is_or_why_nobody_knows(found):
-    assert "No intervals: the model that made the result is not at hand" in as_html(
+def test_the_page_gives_the_uncertainty_or_why_it_is_unknown(found):
+    assert "No intervals: the model that made the result is not available" in as_html(
         found
     )
     known = Interval(
@@ -129,7 +129,7 @@ def test_the_page_says_how_sure_the_model_is_or_why_nobody_knows(found):
     )  # fmt: skip
     own = found.figures["result"].model_copy(update={"half_width": 123.0, "held": 0.9})
     sure = replace(
-        found, interval=known, sureness=known.in_words(),
+        found, interval=known, uncertainty=known.in_words(),
         figures={**found.figures, "result": own},
     )  # fmt: skip
 
@@ -164,7 +164,7 @@ def test_the_recording_is_found_by_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["a_x2.ome.tif"], "there is none. Say which"),
+        (["a_x2.ome.tif"], "there is none. Name it"),
         (["a_x2.ome.tif", "a.tif", "a.ome.zarr"], "a.ome.zarr and a.tif"),
         (["a_x2.ome.tif", "a_x2.report.html"], "there is none"),
     ],

@@ -101,7 +101,7 @@ def test_without_calibration_no_interval_is_made_up():
 
 
 def test_an_interpolation_has_no_interval():
-    with pytest.raises(ValueError, match="only such can have an interval"):
+    with pytest.raises(ValueError, match="only those can have an interval"):
         upscale_with_interval(recording(8, 8), sr.load_model("bicubic", factor=2))
 
 
@@ -196,4 +196,4 @@ def test_what_is_promised_is_said(is_guaranteed):
 
     assert "calibrated on 20 images" in said
     assert "held 93.5%" in said
-    assert ("too few for a guarantee" in said) != is_guaranteed
+    assert ("too few images for a guarantee" in said) != is_guaranteed

@@ -228,12 +228,12 @@ def test_the_command_line_takes_z(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("array", "options", "message"),
     [
-        (smooth()[0], {"z": 2}, "no axis z of two planes"),
-        (smooth()[:1], {"z": 2}, "no axis z of two planes"),
+        (smooth()[0], {"z": 2}, "no z axis with two planes"),
+        (smooth()[:1], {"z": 2}, "no z axis with two planes"),
         (smooth(), {"z": "isotropic"}, "Give a number"),
         (smooth(), {"z": 0.5}, "from 1 to 64"),
         (smooth(), {"factor": 1}, "it needs z"),
-        (smooth(), {"factor": 2}, r"^factor: 1 leaves .* load_model\('bicubic'"),
+        (smooth(), {"factor": 2}, r"^factor: 1 keeps .* load_model\('bicubic'"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(array, options, message):
@@ -248,7 +248,7 @@ def test_pages_that_nobody_named_are_planes_along_z_but_times_are_none():
             plan = make_plan(stack, CUBIC, UpscaleSettings(z=2, device="cpu"))
             assert plan.shape_of(stack) == (18, 48, 40)
             continue
-        with pytest.raises(StackError, match="no axis z"):
+        with pytest.raises(StackError, match="no z axis"):
             make_plan(stack, CUBIC, UpscaleSettings(z=2, device="cpu"))
 
 

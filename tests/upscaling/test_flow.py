@@ -70,7 +70,7 @@ REFUSED = [  # (model, options, words of the sentence)
     ),
     pytest.param(tiny_fast(), {"noise": 3}, r"NoiseLevel\(read=3\)", id="noise-number"),
     pytest.param(
-        tiny_srresnet(), {"noise": 0}, "is not told the noise", id="noise-not-told"
+        tiny_srresnet(), {"noise": 0}, "is not noise-conditioned", id="noise-not-told"
     ),
     pytest.param(tiny_srresnet(), {"dial": 0.5}, "no textured end", id="one-end"),
     pytest.param(
@@ -461,13 +461,15 @@ def test_what_a_pixel_type_cannot_hold_is_told_in_python():
         result = upscale(array, Interpolation("nearest", 2), dtype="uint8")
     assert result.dtype == np.uint8
     (only,) = (str(one.message) for one in told)
-    assert "uint8, though in whole counts the mean may change by up to 99" in only
-    assert "100.00% of the pixels are beyond the limits of uint8" in only
+    assert "uint8, although in whole counts the mean may change by up to 99" in only
+    assert "100.00% of the pixels are outside the range of uint8" in only
 
 
 def test_what_rounding_that_was_asked_for_takes_from_the_mean_is_told():
     few = np.random.default_rng(0).poisson(0.2, (64, 64)).astype("uint16")
-    with pytest.warns(PixelTypeWarning, match=r"uint16, though .* float32 .* keeps it"):
+    with pytest.warns(
+        PixelTypeWarning, match=r"uint16, although .* float32 .* avoids this"
+    ):
         upscale(few, Interpolation("bicubic", 2), dtype="uint16")
 
 
@@ -626,7 +628,7 @@ def test_out_of_memory_halves_an_automatic_tile(monkeypatch, caplog, error):
     assert model.tried.count(104) == 1  # the size that failed is not tried again
     assert max(model.done) <= 52
     assert [record.getMessage() for record in caplog.records] == [
-        "Out of memory with tiles of 104 px, going on with 52 px."
+        "Out of memory with tiles of 104 px, continuing with 52 px."
     ]
     expected = upscale(array, Interpolation("bicubic", 2), tile=1000)
     assert np.abs(result.astype(int) - expected.astype(int)).max() <= 1

@@ -201,7 +201,7 @@ def test_what_half_precision_cannot_hold_is_computed_again(
         done
     )
     (warning,) = [one for one in caplog.messages if "float16" in one]
-    assert "computed again in float32" in warning
+    assert "recomputed in float32" in warning
     exact = sr.upscale(PLANES, loud(), device="cpu")
     assert np.abs(read_stack(output).astype(int) - exact).max() <= 1
 

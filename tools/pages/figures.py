@@ -45,8 +45,8 @@ GALLERY = {
     "tissue": "general-x2",
     "filaments": "fluorescence-x2",
     "nuclei": "fluorescence-x2",
-    "foam": "xray-x2",
-    "mammogram": "xray-x2",
+    "foam": "general-x2",
+    "mammogram": "general-x2",
     "surface": "general-x2",
 }
 """What is shown, and by which model."""

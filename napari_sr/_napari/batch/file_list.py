@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NUMBER = Qt.ItemDataRole.UserRole
 _TEXT = Qt.ItemDataRole.UserRole + 1
 WAITING = "waiting"
-_MARKS = {"done": "✓ done", "there already": "– there already", "failed": "✗ failed"}
+_MARKS = {"done": "✓ done", "already done": "– already done", "failed": "✗ failed"}
 
 
 class BatchList(QTreeWidget):

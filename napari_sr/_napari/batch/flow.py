@@ -1,7 +1,7 @@
 """Many recordings, one after the other, as a flow for a thread.
 
 This module alone knows how files, folders and layers become jobs, and what the widget
-is told of each.
+is to show of each.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Ended:
 
     number: int
     status: str
-    """"done", "there already" or "failed"."""
+    """"done", "already done" or "failed"."""
     text: str
     """One line about it."""
 
@@ -100,7 +100,7 @@ def take_layer(layer: Image, factors: Sequence[int]) -> LayerSource:
 def run_batch(
     request: BatchRequest,
 ) -> Generator[FilesListed | Progress | Ended, None, None]:
-    """Do one job after the other; what fails is told, and the rest goes on.
+    """Do one job after the other; a failure is reported, and the rest goes on.
 
     Parameters
     ----------
@@ -189,5 +189,5 @@ def _told(number: int, event: TileStep | Outcome) -> Progress | Ended:
     elif isinstance(event, FileFailure):
         text = describe_failure(event)
     else:
-        text = f"{event.path} was there already."
+        text = f"{event.path} was already done."
     return Ended(number, status_of(event), text)

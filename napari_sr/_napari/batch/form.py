@@ -59,7 +59,7 @@ class BatchForm(Form):
         self.first = SettingsForm(UpscaleSettings, FIRST)
         self.noise, self.device = (self.first.rows[name] for name in FIRST)
         self.noise.tooltip = (
-            "To remove: auto estimates it for each file, 0 keeps the grain, or "
+            "Noise to remove: auto estimates it for each file, 0 keeps all noise, or "
             "gain=2,read=5,offset=100 in counts, correlation=0.5 in pixels."
         )
         self.compression = ComboBox(

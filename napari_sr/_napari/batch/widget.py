@@ -93,9 +93,9 @@ class Batch(Panel):
         """Gather what the user wants; a ValueError says what is missing."""
         form = self.form
         if form.folder is None:
-            raise ValueError("There is no folder for the results; choose one.")
+            raise ValueError("No folder for the results is chosen; choose one.")
         if not (form.takes_layers or form.patterns):
-            raise ValueError("There are no recordings; choose files or a folder.")
+            raise ValueError("No recordings are chosen; choose files or a folder.")
         layers = self._layers() if form.takes_layers else ()
         if form.takes_layers and not layers:
             raise ValueError("There are no image layers; open one, or choose files.")
@@ -135,7 +135,7 @@ class Batch(Panel):
         self._background.show_progress(done, _BAR)
 
     def _end(self, outcome: str) -> None:
-        names = ("done", "there already", "failed")
+        names = ("done", "already done", "failed")
         counts = [
             f"{self._ended[name]} {name}" for name in names if name in self._ended
         ]

@@ -48,7 +48,9 @@ class CompareChoice(LayersForm):
         )
         self.methods = TickList(_ROWS)
         self.methods.setAccessibleName("Methods")
-        self.methods.setToolTip("Ticked ones are compared, bicubic always with them.")
+        self.methods.setToolTip(
+            "The ticked methods are compared; bicubic is always included."
+        )
         super().__init__(viewer, self.recording, self.factor)
         self._offer_methods()
         self.recording.changed.connect(self._guess)

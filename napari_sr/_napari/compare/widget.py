@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 TOLD = ("psnr", "ssim", "spectrum_error", "agreement")
 """Figures that stand in the table, where they were taken; a file has all."""
 AGREES_ONLY = (
-    "There is no reference, so no figure here says which result is best. Agreement "
-    "says that a result, recorded again, is the recording, noise included: an "
-    "interpolation, which keeps the noise, agrees most. Judge by looking."
+    "Without a reference, no metric here ranks the results. Agreement compares the "
+    "re-degraded result with the recording, noise included, so an interpolation, "
+    "which keeps the noise, scores highest. Judge by eye."
 )
 
 
@@ -52,8 +52,8 @@ class Compare(Findings):
     """
 
     WORD = "Compare"
-    TIP = "Super-resolve up to four planes by each method, and measure."
-    DO_FIRST = "Choose a recording of one channel and tick at least one method."
+    TIP = "Super-resolve up to four planes with each method, and measure."
+    DO_FIRST = "Choose a single-channel recording and tick at least one method."
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self._source: Image | None = None
@@ -100,7 +100,7 @@ class Compare(Findings):
         recording, reference = self.chosen.stacks()
         self._source = self.chosen.recording.value
         how = (self.chosen.named, self.chosen.factor.value, preferred_settings())
-        title = f"Methods on {recording.name}"
+        title = f"Methods compared on {recording.name}"
         return title, _comparing, recording, reference, *how
 
     def _show(self, found: tuple[SideBySide, Part]) -> None:

@@ -57,10 +57,10 @@ class ExamplesPanel(QWidget):
         self.kind = ShortenedBox()
         self.kind.setAccessibleName("What to learn from")
         self.kind.setToolTip(
-            "Sharp images are enough: what your instrument would have recorded of them "
-            "is simulated. With recordings of the same fields, learn from those. Where "
-            "nothing is sharp, learn from recordings alone: a blur or a noise that the "
-            "base was not trained for."
+            "Sharp images are enough: their recordings are simulated with a "
+            "degradation model of your instrument. If you have recordings of the same "
+            "fields, use measured pairs. If nothing is sharp, learn from recordings "
+            "alone: a blur or a noise that the base was not trained for."
         )
         self.kind.addItems([SIMULATED, MEASURED, ALONE])
         self.images, self.recordings = SourcePicker(viewer), SourcePicker(viewer)
@@ -148,36 +148,36 @@ class ExamplesPanel(QWidget):
         if alone:
             self.images.describe(
                 "Recordings",
-                "As your instrument gives them; ten are better than a few. The noise "
-                "is found in them. Some are kept back to judge by.",
+                "As your instrument gives them; ten are better than a few. Their noise "
+                "is estimated. Some are held out to evaluate the model.",
             )
         else:
             self.images.describe(
                 "Sharp images",
-                "Images as sharp as the results are to be, of your own kind of "
-                "specimen; a few are enough, ten are better. Some are kept back to "
-                "judge by.",
+                "Images as sharp as the results should be, of your own kind of "
+                "specimen; a few are enough, ten are better. Some are held out to "
+                "evaluate the model.",
             )
         for part in (self.recordings, self.ask):
             part.setVisible(not alone)
         if measured:
             self.recordings.describe(
                 "Recordings of them",
-                "The same fields as your instrument records them, with larger pixels. "
+                "The same fields as recorded by your instrument, with larger pixels. "
                 "Files are matched by name, layers by order.",
             )
             self.ask.setText("Check the pairs")
-            self.ask.setToolTip("Register them: measure how far they are shifted.")
+            self.ask.setToolTip("Register the pairs and report their shifts.")
         else:
             self.recordings.describe(
                 "Recordings (optional)",
-                "Recordings of your instrument, of any fields. Its blur and noise are "
-                "estimated from them.",
+                "Recordings made with your instrument, of any fields. Its blur and "
+                "noise are estimated from them.",
             )
             self.ask.setText("Estimate …")
             self.ask.setToolTip(
-                "Find blur and noise with which the sharp images look like the "
-                "recordings; takes a minute."
+                "Estimate the blur and noise for which the degraded sharp images "
+                "match the recordings; takes a minute."
             )
         self.instrument_panel.setVisible(not measured)
         self.instrument_panel.show_noise(not alone)
@@ -247,7 +247,7 @@ class ExamplesPanel(QWidget):
             task,
             *chosen,
             self._card,
-            title=f"Look at the {what}",
+            title=f"Show the {what}",
             result=show,  # type: ignore[arg-type]
             end=self._end,
         )

@@ -1,6 +1,6 @@
 """From images to a fine-tuned model, in a thread.
 
-This module alone knows what the widget asks for, and what it is told while a training
+This module alone knows what the widget asks for, and what it receives while a training
 goes on: as much as a person can follow, not every step. torch is loaded here, when a
 flow begins. Closing a flow leaves a checkpoint from which `resume` goes on.
 """
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     Source = Stack | str
 
 LOOK_EVERY = {"cpu": 10}
-"""Steps between two looks at the held-out images, so that there is something to see."""
+"""Steps between two validations on the held-out images, so that there is something to
+see."""
 LOOK_EVERY_OTHERWISE = 100
 PATIENCE = 2000
 """Steps without a gain after which a stage ends; as by default."""
@@ -71,7 +72,7 @@ class Update:
     """Of the time to spend."""
     notes: tuple[str, ...] | None = None
     """What was found about the images."""
-    rivals: Mapping[str, float] | None = None
+    baselines: Mapping[str, float] | None = None
     """PSNR on the held-out images, by name."""
     history: tuple[Mapping[str, float | str], ...] | None = None
     """Rows as `TrainingState.history` has them."""
@@ -111,7 +112,7 @@ def train(
     TrainingOutcome
         The best model, with the verdict.
     """
-    yield Update("Keeping what is needed to go on later …")
+    yield Update("Saving what is needed to resume later …")
     load("napari_sr.training.presets")
     from napari_sr.device import choose_device
     from napari_sr.training.presets import settings_for
@@ -184,7 +185,7 @@ def _follow(
             training.state.save(unfinished.checkpoint)
             raise
         training.state.save(unfinished.checkpoint)
-        yield Update("Judging what was found …", 1.0)
+        yield Update("Evaluating on the test images …", 1.0)
         model = calibrated_model(training)
     card = model.card
     return TrainingOutcome(model, card.verdict, bool(card.is_better), unfinished)
@@ -196,14 +197,14 @@ def _first_look(training: Training) -> Update:
         text="Starting …",
         share=_share_spent(training),
         notes=tuple(training.notes),
-        rivals=training.rivals(),
+        baselines=training.baselines(),
         history=tuple(training.state.history),
         preview=training.held_out.preview(training.state.trained_generator),
     )
 
 
 def _told(training: Training, stop: Event) -> Generator[Update, None, None]:
-    """Tell of the steps that a person can follow."""
+    """Report steps at a pace that a person can follow."""
     last_shown, message = monotonic(), ""
     for step in training:
         message = step.message or message

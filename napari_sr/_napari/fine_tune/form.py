@@ -55,7 +55,7 @@ class TrainingForm(Form):
             otherwise=_usual,
             name="base",
             label="Base",
-            tooltip="The model to start from; one for similar images is best.",
+            tooltip="The model to start from; best one for similar images.",
         )
         asked = rows_of(NewModel)
         self.minutes, self.model_name, self.texture = asked.values()

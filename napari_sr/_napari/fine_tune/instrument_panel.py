@@ -29,23 +29,22 @@ class InstrumentPanel(QWidget):
         self.rows = {
             "psf_sigma": RangeRow(
                 "Blur: σ of the PSF / sharp pixels",
-                "Width of the point-spread function, a Gaussian, beside the blur of "
-                "the recorded pixel itself. 0: none.",
+                "Width of the Gaussian point-spread function, in addition to the blur "
+                "by the area of a recorded pixel. 0: none.",
                 (0.0, 4.0),
                 decimals=2,
             ),
             "photons": RangeRow(
                 "Photons in a bright pixel",
-                "Fewer photons, more noise. For each patch a number is drawn from "
-                "this range.",
+                "Fewer photons mean more noise. The number is drawn from this range "
+                "for each patch.",
                 (5.0, 100_000.0),
                 decimals=0,
                 is_logarithmic=True,
             ),
             "read": RangeRow(
                 "Read noise / share of the brightness",
-                "Noise that is there without light: 0.01 is a hundredth of a bright "
-                "pixel.",
+                "Noise without light: 0.01 is a hundredth of a bright pixel.",
                 (0.0001, 0.2),
                 decimals=4,
                 is_logarithmic=True,

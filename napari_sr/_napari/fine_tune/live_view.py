@@ -28,7 +28,7 @@ class LiveView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rivals: Mapping[str, float] = {}
+        self._baselines: Mapping[str, float] = {}
         self._are_drawn = False
         self.patch = LinkedViews(("recorded", "now", "truth"))
         column = QVBoxLayout(self)
@@ -42,15 +42,16 @@ class LiveView(QWidget):
         self._are_drawn = True
         self.quality = CurvePlot("PSNR on held-out images / dB")
         self.quality.setToolTip(
-            "How near the model comes to the truth on images it does not learn from; "
-            "higher is better."
+            "Accuracy on images that the model does not learn from; higher is better."
         )
         self.losses = CurvePlot("Loss")
-        self.losses.setToolTip("What the training lowers: mean difference of pixels.")
+        self.losses.setToolTip(
+            "The loss that the training minimises: mean difference of pixels."
+        )
         self.texture = CurvePlot("Spectrum error on held-out images")
         self.texture.setToolTip(
-            "How much of the fine texture is missing or too much; lower is better. By "
-            "this the textured end is chosen."
+            "How much fine texture is missing or in excess; lower is better. The "
+            "textured end of the dial is chosen by this."
         )
         for part in (self.quality, self.losses, self.texture):
             self.layout().addWidget(part)
@@ -58,7 +59,7 @@ class LiveView(QWidget):
 
     def clear(self) -> None:
         """Forget the training before."""
-        self._rivals = {}
+        self._baselines = {}
         if self._are_drawn:
             self._show_history(())
         for view in self.patch.views:
@@ -68,8 +69,8 @@ class LiveView(QWidget):
         """Show what is new."""
         if update.history is not None and not self._are_drawn:
             self._draw_plots()
-        if update.rivals is not None:
-            self._rivals = update.rivals
+        if update.baselines is not None:
+            self._baselines = update.baselines
         if update.history is not None:
             self._show_history(update.history)
         if update.preview is not None:
@@ -77,9 +78,13 @@ class LiveView(QWidget):
 
     def _show_history(self, history: Sequence[Row]) -> None:
         last = max((float(row["seconds"]) / 60 for row in history), default=0.0)
-        start = [{"seconds": 0.0, "psnr": self._rivals["base"]}] if self._rivals else []
+        start = (
+            [{"seconds": 0.0, "psnr": self._baselines["base"]}]
+            if self._baselines
+            else []
+        )
         now = _curve([*start, *history], "psnr", "now", BLUE)
-        self.quality.show_curves([now], self._rivals, last)
+        self.quality.show_curves([now], self._baselines, last)
         pixels = _curve(history, "pixels", "pixels", ORANGE)
         self.losses.show_curves([pixels], until=last)
         spectrum = _curve(history, "spectrum_error", "now", GREEN)

@@ -86,14 +86,14 @@ class FineTune(Panel):
             lambda _: [(one.recipe.name, one) for one in unsaved_trainings()],
             name="unfinished",
             label="Not finished",
-            tooltip="Trainings that were begun and not saved yet.",
+            tooltip="Trainings that are not saved yet.",
         )
         go_on, forget = (
             button("Resume", self.resume),
             button("Discard", self.discard_unfinished),
         )
         self.unfinished_bar = Form(self.unfinished, Buttons(go_on, forget))
-        tip = "What the model is called where models are chosen."
+        tip = "The name of the model in the lists of models."
         self.verdict = text()
         self.saved_name = LineEdit(name="saved_name", label="Name", tooltip=tip)
         self.save_button = button("Save", self.save)
@@ -135,7 +135,7 @@ class FineTune(Panel):
     # ── what the user does ──────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Train with these images."""
+        """Train on these images."""
         if not self._is_idle:
             return
         try:
@@ -295,7 +295,7 @@ class FineTune(Panel):
         self.form.enabled = self.form.more.enabled = idle
         self.form.texture.enabled = idle and not self.examples.is_alone
         self.start_button.enabled = not why_not and not is_running
-        self.start_button.tooltip = why_not or "Train with these images."
+        self.start_button.tooltip = why_not or "Train on these images."
         if why_not != self._why_not:
             self.status.value = why_not
         self._why_not = why_not

@@ -107,8 +107,8 @@ def part_in_view(layer: Image, viewer: ViewerModel, most: float | None = None) -
     shown = {axis - offset for axis in viewer.dims.displayed}
     if shown != {layer.ndim - 2, layer.ndim - 1}:
         raise NotInViewError(
-            "This needs planes of y and x in view: switch the viewer to 2D and its "
-            "first axis order (buttons below the layer list)."
+            "This needs a plane of y and x in view: switch the viewer to 2D and to "
+            "its first axis order (buttons below the layer list)."
         )
     corners = np.array(layer.corner_pixels, dtype=float)
     if layer.multiscale:
@@ -168,8 +168,8 @@ def rectangle_on(layer: Image, viewer: ViewerModel) -> View:
     high = np.ceil(np.max(places, axis=0) + 0.5 - _ON_EDGE).clip(0, shape)
     if (high - low).min() < 2:
         raise NotInViewError(
-            f"The rectangle has no two pixels of layer {layer.name!r}: draw it larger, "
-            f"or over the layer."
+            f"The rectangle covers less than two pixels of layer {layer.name!r}: draw "
+            "it larger, or over the layer."
         )
     rows, columns = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     return View(plane_in_view(layer, viewer), rows, columns)

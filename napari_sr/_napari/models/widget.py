@@ -47,7 +47,7 @@ class Models(Panel):
     Parameters
     ----------
     napari_viewer
-        Whose other widgets are told when models come and go.
+        Whose other widgets are updated when models come and go.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -64,8 +64,8 @@ class Models(Panel):
         self.card.setAccessibleName("Card of the model")
         self.card.setOpenExternalLinks(True)
         self.card.setToolTip(
-            "From the model's card. Gains are in dB of PSNR over bicubic, for noise "
-            "that is given and noise that is estimated (auto)."
+            "From the model's card. Gains are in dB of PSNR over bicubic, with the "
+            "noise level given and with the noise level estimated (auto)."
         )
         self.import_button = button("Import file …", self.import_file)
         self.remove_button = button("Remove …", self.delete)
@@ -110,9 +110,9 @@ class Models(Panel):
         self.table.horizontalHeader().setMaximumSectionSize(_WIDEST * letter)
 
     def import_file(self, path: str | Path | None = None) -> None:
-        """Check a model file, or a network made elsewhere, and copy it to your own.
+        """Check a model file, or a third-party network, and copy it to your own.
 
-        Networks made elsewhere are checkpoints and packages of bioimage.io.
+        Third-party networks are checkpoints and packages of bioimage.io.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class Models(Panel):
         answer = QMessageBox.question(
             self.native,
             "Remove a model",
-            f"Delete {entry.path}?\n\nIt cannot be brought back from here.",
+            f"Delete {entry.path}?\n\nThis cannot be undone.",
         )
         return bool(answer == QMessageBox.StandardButton.Yes)
 
@@ -182,7 +182,7 @@ class Models(Panel):
         self.remove_button.tooltip = (
             "Delete the file of this model."
             if is_own
-            else "Only models of your own can be removed."
+            else "Only your own models can be removed."
         )
 
     def _connect(self) -> None:

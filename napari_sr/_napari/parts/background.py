@@ -79,8 +79,8 @@ class Background:
         step, result
             Called with each value that it yields, and with what it returns.
         end
-            Called last, with "done", "stopped" or "failed". The user has been told of
-            an error by then.
+            Called last, with "done", "stopped" or "failed". The user has seen an error
+            message by then.
         """
         if self.is_busy:
             return

@@ -142,7 +142,7 @@ class Findings(Panel):
         """Leave what was found before where nothing came of it, and say so."""
         if outcome != "done":
             words = self._words if self._found is not None else ""
-            rest = f". Shown is what was found before: {words}" if words else ""
+            rest = f". The previous results are shown: {words}" if words else ""
             self.basis.value = f"{outcome.capitalize()}{rest}"
 
     def _refresh(self) -> None:

@@ -1,7 +1,7 @@
-"""What the user is asked and told.
+"""Questions and messages to the user.
 
 This module alone knows which errors say it all in their one sentence, and opens the
-dialog for a file that is no image.
+dialog for a file that is not an image.
 """
 
 from __future__ import annotations

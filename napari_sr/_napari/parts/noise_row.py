@@ -26,8 +26,10 @@ _LEVEL = {
     "gain": "Variance per count: photon noise.",
     "read": "Standard deviation without light, in counts.",
     "offset": "Counts without light: the detector's dark level.",
-    "correlation": "Pixels by which the noise was blurred, as in reconstructed, "
-    "registered or resized stacks; 0: white noise.",
+    "correlation": (
+        "Correlation length of the noise in pixels, as in reconstructed, registered "
+        "or resized stacks; 0: white noise."
+    ),
 }
 _ABOUT = str(UpscaleSettings.model_fields["noise"].description).replace("`", "")
 
@@ -68,9 +70,11 @@ class NoiseRow(Form):
         self.strength = FloatSlider(
             name="strength",
             label="Noise σ",
-            tooltip="Of the noise that is removed: its standard deviation in counts, "
-            "at a signal between dark and bright. As found, until you drag it; the "
-            "preview follows.",
+            tooltip=(
+                "Standard deviation of the noise to remove, in counts, at medium "
+                "signal. The estimate is used until you drag the slider; the preview "
+                "follows."
+            ),
         )
         self.auto_button = button("Back to auto", self.remove_what_is_found)
         self.kind = Choice([AUTO, NONE, GIVEN], name="kind", label="Noise")
@@ -114,13 +118,16 @@ class NoiseRow(Form):
             self._show(noise)
 
     def show_told(self, is_told: bool) -> None:
-        """Let a level be chosen for a model that is told the noise."""
+        """Let a level be chosen for a noise-conditioned model."""
         self.kind.enabled = is_told
         self.kind.tooltip = (
-            f"{_ABOUT} A given level begins with what was found in the last preview or "
-            f"run."
+            f"{_ABOUT} A given level starts from the estimate of the last preview or "
+            "run."
             if is_told
-            else "This model is not told the noise, so it cannot remove a given level."
+            else (
+                "This model is not noise-conditioned, so it cannot remove a given "
+                "noise level."
+            )
         )
         self._show_rows()
 

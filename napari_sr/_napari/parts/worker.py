@@ -1,6 +1,6 @@
 """A flow in a thread of its own, so that the viewer stays alive.
 
-This module alone knows two traps of napari's generator workers and mends them:
+This module alone knows two traps of napari's generator workers and corrects them:
 
 - A `RuntimeError` inside the generator is taken for a deleted worker and swallowed: no
   `errored`, no `finished`. torch reports exhausted memory and misshapen tensors that

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 NO_REFERENCE = "none"
 REFERENCE_TIP = (
-    "What it should be, in the pixels of a result: a sharper recording, or the truth "
-    "of a synthetic sample. Without one, only what needs none is measured."
+    "The ground truth on the pixel grid of the result: a sharper recording, or the "
+    "truth of a synthetic sample. Without one, only metrics that need none are "
+    "computed."
 )
 
 
@@ -80,7 +81,7 @@ class QualityChoice(LayersForm):
             otherwise=_nothing,
             name="recording",
             label="Recording",
-            tooltip="What the result was made from.",
+            tooltip="The recording that the result was made from.",
         )
         super().__init__(viewer, self.result, self.recording)
         self.result.changed.connect(self._guess)

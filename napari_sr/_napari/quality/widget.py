@@ -40,7 +40,7 @@ class QualityTable(Findings):
         The viewer whose layers can be chosen.
     """
 
-    TIP = "Take the figures of the result."
+    TIP = "Compute the metrics of the result."
     DO_FIRST = "Choose a result and the recording that it was made from."
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -59,7 +59,7 @@ class QualityTable(Findings):
             table = self._comparison.as_csv()
             ask_and_write(
                 self.native,
-                ("Save figures", "quality.csv", "CSV (*.csv)"),
+                ("Save metrics", "quality.csv", "CSV (*.csv)"),
                 lambda path: Path(path).write_text(table, "utf-8", newline=""),
             )
 
@@ -67,8 +67,8 @@ class QualityTable(Findings):
         """Add layers that show what can be believed; they follow the plane in view.
 
         They show where the result disagrees with the recording, what no recording can
-        confirm, how sure each pixel is, what the textured end added, and the error
-        where there is a reference.
+        confirm, the uncertainty of each pixel, what the textured end added, and the
+        error where there is a reference.
         """
         if self._found is not None and self._about is not None:
             recording, stacks = self._about
@@ -77,7 +77,7 @@ class QualityTable(Findings):
     def write_report(self) -> None:
         """Write one page with everything, to read, print and keep."""
         if self._found is not None:
-            kinds = "Page (*.html);;All figures (*.json)"
+            kinds = "Page (*.html);;All metrics (*.json)"
             ask_and_write(
                 self.native,
                 ("Write report", "report.html", kinds),
@@ -114,7 +114,7 @@ class QualityTable(Findings):
     @property
     def _words(self) -> str:
         found = self._found
-        about = (found.badge, found.sureness, found.comparison.basis, *found.remarks)
+        about = (found.badge, found.uncertainty, found.comparison.basis, *found.remarks)
         return "\n\n".join(about)
 
     def _say_of_maps(self, words: str) -> None:

@@ -85,7 +85,7 @@ class Choices(Form):
             otherwise=self._likely,
             name="layer",
             label="Layer",
-            tooltip="The recording: one channel; any number of planes.",
+            tooltip="The recording: one channel, any number of planes.",
         )
         self.layer.native.setPlaceholderText("open or choose a recording")
         self.reach = SettingsForm(Reach, Reach.model_fields)
@@ -261,10 +261,13 @@ class Choices(Form):
             self.dial.value = recommended
         self.dial.enabled = "textured" in parts
         self.dial.tooltip = (
-            "From faithful, the smallest error, to textured, the grain of a real "
-            f"image; {recommended:.2f} is recommended for this model."
+            "From faithful (smallest error) to textured (the texture of real "
+            f"images); {recommended:.2f} is recommended for this model."
             if "textured" in parts
-            else "This model has no textured end: it was trained to be faithful."
+            else (
+                "This model has no textured end: it was trained for the smallest "
+                "error only."
+            )
             if is_trained
             else "A method without weights has no dial."
         )
@@ -273,7 +276,10 @@ class Choices(Form):
         self.consistency.tooltip = (
             self._about_consistency
             if is_trained
-            else "What this method makes of a recording is left as it is."
+            else (
+                "The results of this method are not corrected for agreement with the "
+                "recording."
+            )
         )
         self._show_models()
         chosen = METHODS[model] if isinstance(model, str) else model

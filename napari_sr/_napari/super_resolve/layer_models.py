@@ -37,7 +37,7 @@ class OwnModel(ModelChoice):
         self.of = layer.name
         name = self.of if len(self.of) <= _LETTERS else f"{self.of[: _LETTERS - 1]}…"
         super().__init__(lambda offered: offered[0], label=name)
-        self.tooltip = f"Model for {self.of}, or the one that is chosen above."
+        self.tooltip = f"Model for {self.of}; by default the one chosen above."
 
     def _offered(self, _widget: Any = None) -> list[tuple[str, str]]:  # noqa: ANN401
         offered, cards = super()._offered(), self._cards

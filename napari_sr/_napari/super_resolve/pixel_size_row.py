@@ -57,11 +57,11 @@ class PixelSizeRow(Form):
         size = size_in_words(lengths_of(self._axes)) if self._axes else ""
         self.about.value = f"Pixel size in the file: {size}"
         self.use_button.text, self.use_button.tooltip = (
-            ("Take it back", "Let one pixel be one unit of the viewer again.")
+            ("Undo", "Set the pixel size back to one unit of the viewer.")
             if is_used
             else (
                 "Split its channels",
-                "Each as a layer with pixel size, name and colour.",
+                "One layer for each channel, with pixel size, name and colour.",
             )
             if self._has_channels
             else ("Use it", "Set scale and units, which napari's reader leaves out.")

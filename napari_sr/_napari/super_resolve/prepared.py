@@ -149,7 +149,11 @@ class Preparer:
             and card.training_statistics is not None
             and suitability_of(described, card.training_statistics).is_suited
         ]
-        better = f" It is like the images of: {', '.join(suited)}." if suited else ""
+        better = (
+            f" It resembles the training images of: {', '.join(suited)}."
+            if suited
+            else ""
+        )
         return found.in_words() + better
 
     def _tile(

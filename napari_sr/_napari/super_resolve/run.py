@@ -100,7 +100,7 @@ class Running:
         if not self.is_on:
             for layer in self.last:
                 self._viewer.layers.remove(layer)
-            self.sentence = "Undone: what the last run has made is gone."
+            self.sentence = "Undone: the result of the last run is removed."
             self._last = []
             self._changed()
 
@@ -200,7 +200,7 @@ class Running:
             each = (now[0] - began) / (step.tiles_done - first)
             parts.append(describe_time_left(each * (step.n_tiles - step.tiles_done)))
         if step.tile is not None and step.tile < result.plan.tile:
-            parts.append(f"memory ran out, so tiles are now {step.tile} px")
+            parts.append(f"out of memory, so tiles are now {step.tile} px")
         return ", ".join(parts)
 
     def _redraw(self) -> None:

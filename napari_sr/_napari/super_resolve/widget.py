@@ -89,8 +89,10 @@ class SuperResolve(Panel):
     def _lay_out(self) -> None:
         self.preview_button = PushButton(
             text="Preview",
-            tooltip="Super-resolve what is in view, with the pixels that Run would "
-            "give. Follows the view, the plane and the choices above.",
+            tooltip=(
+                "Super-resolve what is in view, with the same pixels as Run. Follows "
+                "the view, the plane and the choices above."
+            ),
         )
         self.preview_button.native.setCheckable(True)
         self.before_button = PushButton(
@@ -103,8 +105,10 @@ class SuperResolve(Panel):
             step=0.005,
             readout=False,
             label="Recording | result",
-            tooltip="Left of it the preview shows the recording, right of it the "
-            "result.",
+            tooltip=(
+                "The preview shows the recording on its left and the result on its "
+                "right."
+            ),
         )
         self.curtain.native.setAccessibleName("Curtain between recording and result")
         self.run_button = button("Run", self.run, is_main=True)
@@ -190,7 +194,7 @@ class SuperResolve(Panel):
         if asked is not None:
             QApplication.clipboard().setText(python_script(*asked))
             what = "the same" if self._is_whole else "the same of whole planes"
-            show_info(f"A Python script that does {what} is in the clipboard.")
+            show_info(f"A Python script that does {what} is on the clipboard.")
 
     def save_as_recipe(self) -> None:
         """Write a file for `napari-sr upscale --recipe FILE` that does the same."""
@@ -343,9 +347,9 @@ class SuperResolve(Panel):
         if self.run_button.text != words:
             self.run_button.text = words
         self.run_button.tooltip = (
-            f"Do the {n_missing} planes that are missing, into the same layer."
+            f"Compute the {n_missing} missing planes of the same layer."
             if n_missing
-            else "Super-resolve what is chosen; planes appear as they are done."
+            else "Super-resolve the chosen layer; planes appear as they finish."
         )
 
     def _connect(self) -> None:

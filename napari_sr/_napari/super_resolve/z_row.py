@@ -32,7 +32,7 @@ class AlongZ(Asked):
     does it; the preview shows the plane."""
     z_planes: float = Field(2.0, ge=1, le=MOST_ALONG_Z, title="Planes for each")
     """Of the result, for each recorded one: 2, 3.5, ..."""
-    z_alone: bool = Field(False, title="Keep the plane")
+    z_alone: bool = Field(False, title="Keep the pixel size in the plane")
     """Finer along z alone: the result has the pixels of the recording."""
 
 
@@ -102,8 +102,8 @@ def voxel_in_words(stack: Stack, factor: int, settings: UpscaleSettings) -> str:
     before = [stack.axes[place], *stack.axes[-2:]]
     if not asked:
         return (
-            f"Finer in the plane alone, voxels of {size_in_words(before)} become "
-            f"{ratio:.3g} times as long as wide."
+            f"If only the plane becomes finer, voxels of {size_in_words(before)} "
+            f"become {ratio:.3g} times as long as wide."
             if ratio > _NOT_AT_ALL
             else ""
         )

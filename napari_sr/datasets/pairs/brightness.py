@@ -1,8 +1,8 @@
 """The gain and offset between two recordings of one specimen.
 
-This module alone knows how brightness is told from sharpness: the gain is that of ever
-coarser structure, since a blur that dims a filament leaves the light of an area as it
-is.
+This module alone knows how brightness is separated from sharpness: the gain is that of
+ever coarser structure, since a blur that dims a filament leaves the light of an area as
+it is.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def fit_brightness(stack: StackPair, placement: Placement) -> Brightness:
     if min(follows, gain) <= 0:
         raise PairError(
             f"The brightness of the low image of pair {stack.low.name!r} does not "
-            f"follow that of the high one (correlation {follows:.2f}). Check what was "
-            f"recorded."
+            f"follow that of the high one (correlation {follows:.2f}). Check the "
+            "recordings."
         )
     return Brightness(gain, float(means[0] - gain * means[1]), follows)
 

@@ -54,8 +54,8 @@ def check_kind(pair: StackPair) -> None:
     names = f"Low image {pair.low.name!r} and its high image {pair.high.name!r}"
     if low.dtype != high.dtype:
         raise PairError(
-            f"{names} are {low.dtype} and {high.dtype}; one of them was converted. "
-            f"Export both with the same pixel type."
+            f"{names} are {low.dtype} and {high.dtype}; expected the same pixel type. "
+            "Export both with the same one."
         )
     if low.leading_shape != high.leading_shape:
         raise PairError(
@@ -175,10 +175,9 @@ def _is_placed(name: str, registration: Registration, largest_shift: float) -> b
     """Say whether a shift is known well enough; refuse one that is not allowed."""
     if registration.variation > _VARIATION:
         raise PairError(
-            f"The images of pair {name!r} are rotated, distorted or of another "
-            f"magnification: their shift differs by "
-            f"{registration.variation:.1f} low pixels "
-            f"across the field. Align them first."
+            f"The images of pair {name!r} are rotated, distorted or of different "
+            f"magnification: their shift differs by {registration.variation:.1f} low "
+            "pixels across the field. Align them first."
         )
     y, x = registration.shift
     is_known = registration.uncertainty <= _PRECISION

@@ -132,8 +132,8 @@ def gather_pairs(
     pairs = [pair for of_recording, _ in gathered for pair in of_recording]
     if not pairs:
         raise PairError(
-            f"None of the {len(stacks)} pairs shows enough to be registered to a tenth "
-            f"of a pixel. Record less noisy images or larger fields."
+            f"None of the {len(stacks)} pairs has enough detail to be registered to a "
+            "tenth of a pixel. Record less noisy images or larger fields."
         )
     return PairCheck(pairs, [how, *(note for _, notes in gathered for note in notes)])
 
@@ -155,7 +155,7 @@ def _matched(
             [recording.name for recording in low],
             [recording.name for recording in high],
         )
-    return match_order(len(low), len(high), "which are not all files with names")
+    return match_order(len(low), len(high), "not all of which are named files")
 
 
 def _pairs_of(
@@ -165,8 +165,8 @@ def _pairs_of(
     name, n_planes = stack.low.name, stack.low.stack.n_planes
     n_left_out = n_planes - len(placement.shifts)
     left_out = (
-        f"{name}: {n_left_out} of {n_planes} planes show too little to be registered "
-        f"to a tenth of a pixel and were left out."
+        f"{name}: {n_left_out} of {n_planes} planes have too little detail to be "
+        "registered to a tenth of a pixel and were left out."
     )
     notes = [left_out] if n_left_out else []
     if not placement.shifts:
@@ -175,8 +175,8 @@ def _pairs_of(
     fit = fit_brightness(stack, placement)
     if fit.correlation < _FOLLOWS:
         notes.append(
-            f"{name}: the brightness of both images agrees only loosely (correlation "
-            f"{fit.correlation:.2f})."
+            f"{name}: the brightness of both images is only loosely related "
+            f"(correlation {fit.correlation:.2f})."
         )
     ends = [(end - fit.offset) / fit.gain for end in (intensity.low, intensity.high)]
     scaled = IntensityRange(*ends)

@@ -97,8 +97,9 @@ class MixUpSearch:
         if alike > max(_MIXED_UP, _BETTER * own, _BETTER * its_own):
             self.mistake = PairError(
                 f"The low image {look.low_name!r} fits the high image "
-                f"{another.high_name!r} better (correlation {alike:.2f}) than its own, "
-                f"{look.high_name!r} ({own:.2f}). Check which belongs to which."
+                f"{another.high_name!r} better (correlation {alike:.2f}) than its "
+                f"own, {look.high_name!r} ({own:.2f}). Check which images belong "
+                "together."
             )
 
 
@@ -128,12 +129,12 @@ def describe_mix_up(
             continue
         if likeness(seen.low, phase_spectrum(high), reach) > _MIXED_UP:
             return PairError(
-                f"The images of pair {name!r} show the same only once the high one is "
-                f"{way}. Do that first."
+                f"The images of pair {name!r} match only if the high one is {way}. Do "
+                "that first."
             )
     return PairError(
-        f"The low and the high image of pair {name!r} do not show the same "
-        f"(correlation {correlation:.2f}). Check which belongs to which."
+        f"The low and the high image of pair {name!r} do not match (correlation "
+        f"{correlation:.2f}). Check which images belong together."
     )
 
 

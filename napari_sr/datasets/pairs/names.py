@@ -56,8 +56,9 @@ def match_names(
         ]
         have = "has" if len(alone) == 1 else "have"
         raise PairError(
-            f"Every low image needs the high image of its name, but {_listed(alone)} "
-            f"{have} no partner. Add what is missing or take it out."
+            "Every low image needs a high image of the same name, but "
+            f"{_listed(alone)} {have} no partner. Add the missing images or remove "
+            "these."
         )
     return match_order(len(low), len(high), "whose names have nothing in common")
 
@@ -79,8 +80,8 @@ def match_order(n_low: int, n_high: int, why: str) -> tuple[list[tuple[int, int]
     """
     if n_low != n_high:
         raise PairError(
-            f"{n_low} low and {n_high} high images were given, {why}. Give as many of "
-            f"one as of the other."
+            f"{n_low} low and {n_high} high images were given, {why}. Give the same "
+            "number of both."
         )
     pairs = [(i, i) for i in range(n_low)]
     return pairs, f"{n_low} low and high images, {why}, were matched in their order."

@@ -32,7 +32,7 @@ _CORE = 0.6
 """Share of each side of the fine volume, in its middle, that is looked for: the rest
 may lie outside the coarse one."""
 _SMALLEST = 6
-"""Coarse voxels a side, of which a place can be told."""
+"""Coarse voxels a side that are enough to find a place."""
 _FEWEST = ceil(_SMALLEST / _CORE)
 _ALIKE = 0.5
 """Correlation below which two volumes are not taken for one specimen."""
@@ -116,8 +116,8 @@ def match_volumes(
     low, high = (np.asarray(volume, np.float32) for volume in (low, high))
     if low.ndim != 3 or high.ndim != 3:
         raise PairError(
-            f"Two volumes (z, y, x) are expected, but {low.ndim} and {high.ndim} axes "
-            f"came. Give one channel and one time."
+            f"Two volumes (z, y, x) are expected, but arrays with {low.ndim} and "
+            f"{high.ndim} axes were given. Give one channel and one time point."
         )
     shapes = zip(high.shape, low.shape, strict=True)
     times = [h / n for h, n in shapes] if ratio is None else list(map(float, ratio))
@@ -132,8 +132,9 @@ def match_volumes(
     place, correlation = _placed(low, high, times)
     if correlation < _ALIKE:
         raise PairError(
-            f"The fine volume is like the coarse one at no place (correlation "
-            f"{correlation:.2f}). Check that both show one specimen, turned alike."
+            "The fine volume matches the coarse one nowhere (correlation "
+            f"{correlation:.2f}). Check that both show the same specimen in the same "
+            "orientation."
         )
     factor = factor or round(min(times[1:]))
     return _cut(low, high, times, factor, place, correlation)
@@ -195,7 +196,7 @@ def _cut(
     if min(e - f for f, e in zip(first, ends, strict=True)) < 2:
         raise PairError(
             "The fine volume covers no two voxels of the coarse one along each axis. "
-            "Give volumes that share more."
+            "Give volumes with a larger overlap."
         )
     fine = (1, factor, factor)
     starts = (np.array(first) - place) * fine

@@ -1,8 +1,8 @@
 """What the header of a DICOM image says about its pixels, and where they are.
 
 This module alone reads DICOM headers, classic and enhanced (multi-frame functional
-groups). Whom an image shows is never kept: a header is read, looked at and forgotten,
-and nothing of its words goes into an error, a warning or a log.
+groups). Patient data are never kept: a header is read, looked at and forgotten, and
+nothing of its words goes into an error, a warning or a log.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def value_of(header: Dataset, frame: int, *keywords: str) -> Any:  # noqa: ANN40
 
 
 def read_dataset(path: Path, **options: Any) -> Dataset:  # noqa: ANN401
-    """Read a file; one without the preamble of DICOM is told how it is encoded.
+    """Read a file; one without the preamble of DICOM gets a default encoding.
 
     Parameters
     ----------
@@ -275,13 +275,14 @@ def _refuse_unusable(path: Path, header: Dataset) -> None:
         )
     if int(header.HighBit) != stored - 1:
         raise StackError(
-            f"{path} keeps its values in upper bits (high bit {int(header.HighBit)} of "
-            f"{stored}); have it converted to a present-day DICOM."
+            f"{path} keeps its values in the upper bits (high bit "
+            f"{int(header.HighBit)} of {stored}); convert it to a current DICOM "
+            "format."
         )
     if header.get("ModalityLUTSequence"):
         raise StackError(
-            f"{path} turns stored values into others by a table (Modality LUT), which "
-            "cannot be undone in a result; export it with rescale slope and intercept."
+            f"{path} maps its stored values by a table (Modality LUT), which cannot "
+            "be inverted for a result; export it with rescale slope and intercept."
         )
     if not header.file_meta.get("TransferSyntaxUID"):
         raise StackError(
@@ -303,7 +304,9 @@ def _looked_at(path: Path, header: Dataset) -> DicomImage:
         float(value_of(header, i, "RescaleIntercept") or 0) for i in frames
     )
     if not all(map(math.isfinite, (*slopes, *intercepts))):
-        raise StackError(f"{path} has a rescale that is no number; correct its header.")
+        raise StackError(
+            f"{path} has a rescale that is not a number; correct its header."
+        )
     spacings = [_numbers(value_of(header, i, *SPACINGS), 2) for i in frames]
     orientations = [
         _numbers(value_of(header, i, "ImageOrientationPatient"), 6) for i in frames

@@ -2,8 +2,8 @@
 
 This module alone knows how stored values become counts and how frames become planes.
 Counts are the values after rescale; what was not recorded (pixel padding) is a gap. A
-stack holds nothing of whom it shows. Results are computed, not measured, and not for
-diagnosis; the files that are written say so.
+stack holds no patient data. Results are computed, not measured, and not for diagnosis;
+the files that are written say so.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def create_file(
     """
     if made_from is None or not (made_from.is_dir() or is_dicom(made_from)):
         raise StackError(
-            f"{path} cannot be written: a DICOM is written only of what was read from "
-            "one DICOM file or series, since it tells whom it shows. Choose .ome.tif."
+            f"{path} cannot be written: a DICOM file can be written only from one "
+            "DICOM file or series, which holds the patient data. Choose .ome.tif."
         )
     images = _images_at(made_from)
     finer = _finer(path, images, content)
@@ -210,12 +210,12 @@ def _finer(path: Path, images: Sequence[DicomImage], content: Content) -> Finer:
     if leading != expected:
         raise StackError(
             f"{path} cannot be written: {' x '.join(map(str, content.shape))} pixels "
-            f"are no result of {n_planes} x {rows} x {columns} recorded ones."
+            f"are not a result of {n_planes} x {rows} x {columns} recorded ones."
         )
     if z != 1 and len(images) == 1:
         raise StackError(
             f"{path} cannot be finer along z: {images[0].path.name} has its frames in "
-            f"one file, whose table of frames would have to be made anew. Choose "
-            f".ome.tif or .ome.zarr, or split it into a series."
+            "one file, whose table of frames would have to be rewritten. Choose "
+            ".ome.tif or .ome.zarr, or split it into a series."
         )
     return Finer(factor, z)

@@ -82,9 +82,9 @@ def _refuse_differing(
     others = [image for image in images if not _is_same(of(image), of(first))]
     if others:
         raise StackError(
-            f"{label} is no single series: {others[0].path.name} and {len(others) - 1} "
-            f"more differ from {first.path.name} in their {what}. Put each series in a "
-            "folder of its own, or give the files one by one."
+            f"{label} is not a single series: {others[0].path.name} and "
+            f"{len(others) - 1} more differ from {first.path.name} in their {what}. "
+            "Put each series in a folder of its own, or give the files one by one."
         )
 
 
@@ -134,7 +134,7 @@ def _by_position(label: str, images: list[DicomImage]) -> list[DicomImage]:
         raise StackError(
             f"{label} has several images at one place, such as "
             f"{ordered[wrong].path.name} and {ordered[wrong + 1].path.name}. Keep one "
-            "of each in a folder of its own, or give the files one by one."
+            "image for each place, or give the files one by one."
         )
     raise StackError(
         f"{label} has a gap: {before} and {behind} lie {steps[wrong]:.4g} mm apart, "

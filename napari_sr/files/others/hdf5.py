@@ -75,7 +75,7 @@ def _find_array(name: str, location: Path, file: h5py.File) -> h5py.Dataset:
         return images[0]
     held = f"{len(images)} arrays" if images else "no array"
     raise StackError(
-        f"{location} holds {held} that may be an image.{_examples(file, location)}"
+        f"{location} holds {held} that can be an image.{_examples(file, location)}"
     )
 
 

@@ -98,7 +98,7 @@ def _unsaid_depth(unit: object) -> float:
 
 
 def _alike(pair: tuple[float, float]) -> tuple[float, float]:
-    """Take pixels as square where only one of their sides is told."""
+    """Take pixels as square where only one of their sides is given."""
     return (max(pair), max(pair)) if min(pair) == 0 else pair
 
 

@@ -32,7 +32,7 @@ _AXES, _VALUES = "axes", "values"
 _SIZE = {"z": "PhysicalSizeZ", "y": "PhysicalSizeY", "x": "PhysicalSizeX"}
 _POSITION = {"z": "PositionZ", "y": "PositionY", "x": "PositionX"}
 _STAGE = 0.1
-"""Share of a step by which a stage misses the place that it is told."""
+"""Share of a step by which a stage misses its target position."""
 _DEFAULT_UNIT = {"t": "s", "z": "um", "y": "um", "x": "um"}
 """What the schema says a size without a unit is in."""
 
@@ -267,7 +267,7 @@ def _read_axis(name: str, pixels: Mapping[str, str], plane: Mapping[str, str]) -
 
 
 def _origin(name: str, plane: Mapping[str, str], unit: str | None) -> float:
-    """Read where the first plane is; 0 where that is not told in a usable unit."""
+    """Read where the first plane is; 0 where that is not given in a usable unit."""
     key = _POSITION.get(name, "DeltaT")
     position = _number(plane.get(key))
     default = _DEFAULT_UNIT[name] if name == "t" else "reference frame"

@@ -170,7 +170,7 @@ def choose_series(path: str, tif: TiffFile, name: str = "") -> list[TiffPageSeri
     Raises
     ------
     StackError
-        If the file is incomplete, or holds several images that are no stack.
+        If the file is incomplete, or holds several images that do not form a stack.
     """
     check_headers(path, tif)
     if tif.is_ome:
@@ -252,8 +252,8 @@ def _refuse_what_is_no_file(path: str, xml: str) -> None:
         part = Path(path).with_name(Path(unescape(quoted)).name)
         if part.exists() and not part.is_file():
             raise StackError(
-                f"{path} names {part.name} as a part of it, which is a pipe, a socket "
-                "or a device and is not read; put the file there."
+                f"{path} names {part.name} as one of its files, which is a pipe, a "
+                "socket or a device and is not read; put the file there."
             )
 
 

@@ -20,9 +20,9 @@ def set_of(path: Path) -> tuple[str, ...]:
     Parameters
     ----------
     path
-        A TIFF. Empty for one that is no part of a set, only points at the file that
-        describes it, or cannot be read. Of several positions, each in a file of its
-        own, the others are none of it.
+        A TIFF. Empty for one that does not belong to a set, only points at the file
+        that describes it, or cannot be read. Of several positions, each in a file of
+        its own, the others are none of it.
     """
     if not path.is_file():  # to open a pipe is to wait for who writes into it
         return ()

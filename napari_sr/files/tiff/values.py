@@ -67,7 +67,7 @@ def read_values(tif: TiffFile, stored: np.dtype) -> Values | None:
 
 
 def read_shown(path: str, tif: TiffFile, page: TiffPage) -> ImageInfo:
-    """Read how pixels are meant to be shown; refuse what is no gray value.
+    """Read how pixels are meant to be shown; refuse anything but gray values.
 
     Parameters
     ----------

@@ -200,7 +200,7 @@ class _WholeChunks(WrapperStore[Store]):
         is_chunk = not key.endswith(_METADATA_FILES)
         if value is None and is_chunk and self._is_gone():
             # A chunk that is not there is one of zeros, unless nothing is there.
-            raise FileNotFoundError(f"{self._store} is not there any more")
+            raise FileNotFoundError(f"{self._store} does not exist any more")
         if value is not None and self.is_blosc and is_chunk and byte_range is None:
             held = value.to_bytes()
             declared = held[_BLOSC_HEADER - 4 : _BLOSC_HEADER]

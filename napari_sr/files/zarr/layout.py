@@ -22,7 +22,7 @@ def images_in(path: Path) -> list[Path]:
     Parameters
     ----------
     path
-        Any file or folder; what is no such folder is taken as one image.
+        Any file or folder; any other folder is taken as one image.
     """
     attributes = attributes_of(path)
     wells = (attributes.get("plate") or {}).get("wells") or []

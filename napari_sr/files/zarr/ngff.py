@@ -184,7 +184,7 @@ def _shown(content: Content) -> dict[str, Any]:
 
 
 def _contrast(channel: Channel, limits: Mapping[str, float]) -> dict[str, float]:
-    """Say from which counts to which a viewer is to show; all where nobody knows."""
+    """Say from which counts to which a viewer is to show; all if unknown."""
     start, end = channel.shown or (limits["min"], limits["max"])
     return {"start": start, "end": end}
 
@@ -225,7 +225,7 @@ def _multiscales(label: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     metadata = attributes.get("ome", attributes)
     if "image-label" in metadata:
         raise StackError(
-            f"{label} is a label image: its numbers name objects and are no "
+            f"{label} is a label image: its values are object numbers, not "
             "intensities. Give the image that it belongs to."
         )
     images = metadata.get("multiscales")

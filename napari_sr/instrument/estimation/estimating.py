@@ -53,40 +53,41 @@ def estimate_instrument(
     black: float | None = None,
     intensity: IntensityRange | None = None,
 ) -> InstrumentEstimate:
-    """Find the instrument that makes sharp images look like a lab's recordings.
+    """Estimate the degradation model that makes sharp images match a lab's recordings.
 
     Parameters
     ----------
     low_images
         Recordings of the instrument: `(y, x)` counts of any real dtype, NaN for gaps,
         or stacks, files, folders, patterns. A few planes are enough; of many, a sample
-        is looked at.
+        is used.
     sharp_images
         Images of the same kind of specimen, but not of the same places, at pixels
         `factor` times smaller; as many as there are. Their counts need not be those of
-        the recordings. Noise of their own is recorded with them: what is found is the
-        noise to add.
+        the recordings. Their own noise is degraded with them: the estimate is the noise
+        to add.
     factor
         Recorded pixel size over that of the sharp images.
     photon_noise
-        Whether light is counted; False for heights, where all noise is alike.
+        Whether there is photon noise; False for heights, whose noise does not depend on
+        the signal.
     black
-        Counts of the recordings without light, where that is known: it separates read
-        noise from photon noise of the dark.
+        Counts of the recordings without light, if known: it separates read noise from
+        photon noise of a dark signal.
     intensity
-        Counts of the recordings that stand for 0 and 1 of the network range; found by
-        comparing the brightness of recordings and sharp images when not given.
+        Counts of the recordings that stand for 0 and 1 of the network range; estimated
+        from the brightness of recordings and sharp images when not given.
 
     Returns
     -------
     InstrumentEstimate
-        Figures with intervals of 90 %, whether the images determine them, the range to
-        train for, and the curves behind it.
+        Values with 90 % intervals, whether the images determine them, the range to
+        train for, and the underlying curves.
 
     Raises
     ------
     ValueError
-        If there is too little in the images to compare.
+        If the images have too little detail to compare.
     """
     return InstrumentEstimator(sharp_images, factor=factor).estimate(
         low_images, photon_noise=photon_noise, black=black, intensity=intensity
@@ -206,7 +207,7 @@ def _range_of(blocks: Blocks) -> IntensityRange:
     low, high = np.percentile(blocks.level, _LEVELS)
     if high - low <= 1e-6 * max(1.0, abs(high)):
         raise ValueError(
-            "All fields of the images are equally bright, which tells nothing of noise "
-            "that rises with light. Give images with darker and brighter parts."
+            "All fields of the images are equally bright, so noise that rises with "
+            "the signal cannot be estimated. Give images with dark and bright parts."
         )
     return IntensityRange(float(low), float(high))

@@ -122,13 +122,13 @@ class InstrumentEstimate:
         if not self.same_kind:
             sentences.insert(
                 0,
-                f"No instrument makes these sharp images look like these recordings "
-                f"(misfit {self.misfit:.1f}). Check that they show the same kind of "
-                f"specimen at {self.factor} times finer sampling.",
+                "No degradation model makes these sharp images match these "
+                f"recordings (misfit {self.misfit:.1f}). Check that they show the "
+                f"same kind of specimen at {self.factor} times finer sampling.",
             )
         if self.n_sharp < _FEW_SHARP:
             sentences.append(
-                f"With {self.n_sharp} sharp image(s) there is little to tell how much "
+                f"{self.n_sharp} sharp image(s) are too few to know how much "
                 f"specimens differ. Give at least {_FEW_SHARP}."
             )
         return "\n".join(sentences)
@@ -147,19 +147,19 @@ class InstrumentEstimate:
 
     def _why_no_sigma(self) -> str:
         if not self.same_kind:
-            return "the images do not fit each other"
+            return "the images do not match"
         sigma = self.psf_sigma
         between = (sigma.high**2 - sigma.low**2) / (self.factor / 2) ** 2
         if self.sharp_spread > between / 4:
-            return "the sharp images differ too much from each other to tell"
+            return "the sharp images differ too much from each other"
         if self.noise_share > _HIDDEN:
-            return "noise hides the detail that would tell"
-        return "the recordings hold too little detail to tell"
+            return "noise hides the fine detail"
+        return "the recordings have too little fine detail"
 
     def _say_photons(self) -> str:
         found = self.photons
         if found.low == math.inf:
-            return "Photon noise: not looked for."
+            return "Photon noise: not estimated."
         if found.determined:
             return (
                 f"Photons: {found.value:.3g} at white ({found.low:.3g} to "
@@ -167,12 +167,13 @@ class InstrumentEstimate:
             )
         if found.high >= _MOST_PHOTONS:
             return (
-                f"Photons: not determined, at least {found.low:.3g} at white; noise "
-                f"hardly rises with light, for want of noise or of a range of light."
+                f"Photons: not determined, at least {found.low:.3g} at white; the "
+                "noise hardly rises with the signal, or the range of signals is too "
+                "small."
             )
         return (
-            f"Photons: not determined, between {found.low:.3g} and {found.high:.3g} at "
-            f"white; how much of the finest detail is noise stays open."
+            f"Photons: not determined, between {found.low:.3g} and {found.high:.3g} "
+            "at white; noise and finest detail cannot be separated."
         )
 
     def _say_read(self) -> str:
@@ -184,5 +185,5 @@ class InstrumentEstimate:
             return f"Read noise: {text}."
         return (
             f"Noise in the dark, at {self.black:.5g} counts: {text}. It is read noise "
-            f"if no light arrives there; give the counts without light to know."
+            "if no light arrives there; give the counts without light to make sure."
         )

@@ -71,7 +71,7 @@ def read_description(package: Package) -> Described:
     Raises
     ------
     ModelFormatError
-        If it is no valid description of a model of one image in and one out, or the
+        If it is not a valid description of a model of one image in and one out, or the
         library that reads it is missing.
     """
     content = _parsed(package)
@@ -113,13 +113,13 @@ def _parsed(package: Package) -> dict[str, Any]:
         content = YAML(typ="safe", pure=True).load(text.decode())
     except Exception as error:  # whatever is no YAML
         raise ModelFormatError(
-            f"{package.name}: its description is no plain YAML "
+            f"{package.name}: its description is not plain YAML "
             f"({type(error).__name__}). Get the package again."
         ) from error
     if not isinstance(content, dict) or not _is_moderate(content):
         raise ModelFormatError(
-            f"{package.name}: its description is no mapping of a moderate number of "
-            "values. Get the package again."
+            f"{package.name}: its description is not a mapping of a moderate number "
+            "of values. Get the package again."
         )
     # The library would look for that model elsewhere.
     if any(
@@ -128,7 +128,7 @@ def _parsed(package: Package) -> dict[str, Any]:
         if isinstance(tensor, dict)
     ):
         raise ModelFormatError(
-            f"{package.name}: takes the output of another model, expected an image. "
+            f"{package.name}: takes the output of another model; expected an image. "
             "Choose another model."
         )
     return content

@@ -2,8 +2,8 @@
 
 This module alone knows the model description of bioimage.io (version 0.5). The network
 is in it as ONNX, so no code of this package is needed to run it. Its test image is
-synthetic. Where it is told the noise, that is one number for the image: a second image
-would get no halo from those tools.
+synthetic. Where it is noise-conditioned, that is one number for the image: a second
+image would get no halo from those tools.
 """
 
 from __future__ import annotations
@@ -195,7 +195,8 @@ def _preprocessing(model: SRModel) -> list[dict[str, Any]]:
 def _output(model: SRModel, tensor: dict[str, str]) -> dict[str, Any]:
     return {
         "id": OUTPUT,
-        "description": "the image, finer; 0 and 1 are the ends of the image's range",
+        "description": "the super-resolved image; 0 and 1 are the ends of the image's "
+        "range",
         "axes": [
             {"type": "batch"},
             {"type": "channel", "channel_names": [OUTPUT]},
@@ -224,7 +225,7 @@ def _documentation(model: SRModel) -> str:
     measured = (
         f"{card.quality_protocol}\n\n{summary_table(card.quality)}"
         if card.quality
-        else "It has not been measured."
+        else "It has not been evaluated."
     )
     noise = (
         "`noise` is the standard deviation of the noise that the result should not "
@@ -241,15 +242,15 @@ images like those it was trained on usually show.
 
 ## Use
 
-`image` is a plane of one channel. The result is {model.factor} times finer, in units of
-the image's range (0 and 1 are its ends, see `preprocessing`); pixel areas are aligned,
-so its first pixel lies half a pixel less half a finer one nearer to the corner.
-{noise}
-In napari-sr, which measures the range once for a stack, estimates the noise, makes
-results agree with the recording and keeps counts: `napari-sr upscale`.
+`image` is a plane of one channel. The result has {model.factor} times as many rows and
+columns, in units of the image's range (0 and 1 are its ends, see `preprocessing`);
+pixel areas are aligned, so its first pixel lies half a pixel less half a finer one
+nearer to the corner. {noise} In napari-sr, which measures the range once for a stack,
+estimates the noise, makes results agree with the recording and keeps counts: `napari-sr
+upscale`.
 
-Place of the dial between faithful (0) and textured (1): {model.dial:g}.
-Licence: {card.licence}. Trained on images of: {"; ".join(sources) or "not known"}.
+Dial between faithful (0) and textured (1): {model.dial:g}. Licence: {card.licence}.
+Trained on images of: {"; ".join(sources) or "not known"}.
 
 ## Validation
 

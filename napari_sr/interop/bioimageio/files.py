@@ -47,7 +47,7 @@ class Package:
             raise ModelFormatError(f"There is no package {self._path}. Check the path.")
         self._folder = self._path if self._path.is_dir() else None
         if not (self._folder or self._path.is_file()):
-            raise ModelFormatError(f"{self.name}: is no file. Choose a package.")
+            raise ModelFormatError(f"{self.name}: is not a file. Choose a package.")
         wanted: tuple[str, ...] = DESCRIPTIONS
         if self._path.suffix.lower() in DESCRIBED and self._path.is_file():
             self._folder, wanted = self._path.parent, (self._path.name,)

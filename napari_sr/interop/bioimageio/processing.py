@@ -193,5 +193,5 @@ class _Reader:
     def _refuse(self, step: Any, how: str = "") -> None:  # noqa: ANN401
         raise ModelFormatError(
             f"{self._name}: its processing has {step.id!r}{how and ' ' + how}, which "
-            f"cannot be met once per stack; {_MET} can. Choose another model."
+            f"cannot be applied once per stack; {_MET} can. Choose another model."
         )

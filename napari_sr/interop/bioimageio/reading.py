@@ -195,7 +195,7 @@ def _tried(name: str, described: Described, run: Runner) -> PackagedNetwork:
             "the package again."
         )
     if not network.is_finite:
-        raise ModelFormatError(f"{came} that are no numbers. Choose another model.")
+        raise ModelFormatError(f"{came} that are not numbers. Choose another model.")
     return network
 
 

@@ -1,8 +1,8 @@
 """Whether an ONNX network is harmless to begin: found out in a process of its own.
 
-This module alone bounds what a network of others takes. A few bytes of ONNX can ask for
-any memory and for a loop without end, and ONNX Runtime obeys within the process that
-loads it.
+This module alone limits the resources of a third-party network. A few bytes of ONNX can
+ask for any memory and for a loop without end, and ONNX Runtime obeys within the process
+that loads it.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ try:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
+    network = onnxruntime.InferenceSession(
         open("network", "rb").read(), options, providers=["CPUExecutionProvider"]
     )
-    (taken,) = session.get_inputs()
+    (taken,) = network.get_inputs()
     types = {{"tensor(float16)": "float16", "tensor(double)": "float64"}}
     for shape in json.loads(sys.argv[1]):
         image = numpy.full(shape, 0.5, types.get(taken.type, "float32"))
-        session.run(None, {{taken.name: image}})
+        network.run(None, {{taken.name: image}})
 except Exception:
     sys.exit({_RAISED})
 """

@@ -97,8 +97,8 @@ def choose_weights(package: Package, weights: Any, *, trust: bool) -> Runner:  #
     if kind in _CODE and not trust:
         raise ModelFormatError(
             f"{package.name}: its weights are {_WORDS[kind]}, which is code and was "
-            "not run. If you trust who made it, use `napari-sr models import --trust`, "
-            "or in Python load_model(…, trust=True)."
+            "not run. If you trust its authors, use `napari-sr models import "
+            "--trust`, or in Python load_model(…, trust=True)."
         )
     entry = available[kind]
     if getattr(entry, "external_data", None) is not None:

@@ -28,7 +28,7 @@ NOISE_GAIN = 10.0
 
 
 def image_of(batch: Tensor) -> Tensor:
-    """Take the image from what a network is told, `(n, c, h, w)` to `(n, 1, h, w)`.
+    """Take the image from the inputs of a network, `(n, c, h, w)` to `(n, 1, h, w)`.
 
     In memory of its own: some versions of PyTorch compute convolutions of single
     channels of a channels-last tensor wrongly on Apple's GPUs, without a word.
@@ -51,7 +51,7 @@ class FastBlock(nn.Module):
 
 
 class Fast(Generator):
-    """Purely local generator that is told the noise.
+    """Purely local, noise-conditioned generator.
 
     Parameters
     ----------

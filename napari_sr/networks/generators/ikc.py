@@ -1,11 +1,11 @@
-"""A generator that is told the blur, and two networks that find it out.
+"""A generator that is conditioned on the blur, and two networks that estimate it.
 
 Gu et al., "Blind Super-Resolution With Iterative Kernel Correction", CVPR 2019: the
 generator SFTMD, whose features are scaled and shifted by layers that see the code of
 the blur (SFT); the predictor, which guesses that code from the recording; the
 corrector, which sees what was made with a code and says how to change it. It alone
 knows how a blur is a code: its principal components among Gaussians of all widths,
-shapes and directions. What differs from the paper: the result is added to bicubic, so
+shapes and directions. Differences from the paper: the result is added to bicubic, so
 that a training begins there, and brightness is taken out of what the two others see.
 """
 
@@ -80,7 +80,7 @@ class TransformedBlock(nn.Module):
 
 
 class Sftmd(Generator):
-    """The generator that is told the code of the blur.
+    """The generator, which is conditioned on the code of the blur.
 
     Parameters
     ----------

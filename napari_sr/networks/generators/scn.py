@@ -4,8 +4,8 @@ Wang et al., "Deep Networks for Image Super-Resolution with Sparse Prior", ICCV 
 one iteration of sparse coding (LISTA), unrolled into layers, on the bicubic image; a
 network of factor 2 is repeated for larger factors (CSCN). It alone knows their layers:
 nine-by-nine features brought to unit length, a code of 128 atoms with thresholds of 1,
-patches of five by five, overlapped. What differs from the paper is where a training
-starts: not from dictionaries learnt before, but from an identity, which interpolates.
+patches of five by five, overlapped. The difference from the paper is the start of a
+training: not from dictionaries learnt before, but from an identity, which interpolates.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative
 Adversarial Network", CVPR 2017, figure 4: 9×9 head, sixteen residual blocks with batch
 norm, long skip, one sub-pixel block for each factor of two, 9×9 tail, no activation at
-the output. The paper's output lies in [−1, 1] (its input in [0, 1]): a network that is
-built anew has the step from there to network range, a model's card may hold another.
-With two input channels, which the paper does not have, it is told the noise.
+the output. The paper's output lies in [−1, 1] (its input in [0, 1]): a newly built
+network has the step from there to network range, a model's card may hold another. With
+two input channels, which the paper does not have, it is noise-conditioned.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class SRResNet(Generator):
         batch
             `(n, in_channels, h, w)` float: the image in network range, [0, 1] for
             typical counts, and the standard deviation of the noise that the result
-            should not contain where the network is told.
+            should not contain, if the network is noise-conditioned.
 
         Returns
         -------

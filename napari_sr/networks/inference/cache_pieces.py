@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = {"cpu": 2**23}
 """Largest intermediate result of a stage: a share of a processor's cache."""
 PIECE_BYTES_OF_A_GPU = 2**28
-"""There, pieces only bound the memory. Chosen without one at hand."""
+"""There, pieces only bound the memory. Chosen without a measurement on one."""
 
 LOWEST_STRIP = 16
 """Rows, below which the rows that strips share cost more than copies of squares."""

@@ -106,7 +106,7 @@ class FeatureTraining:
         self.iteration = 0
 
     def recording_loss(self, features: dict[str, Tensor], recorded: Tensor) -> Tensor:
-        """Compare the told difference of the first and second half with the true one.
+        """Compare the predicted difference of both halves with the true one.
 
         Parameters
         ----------

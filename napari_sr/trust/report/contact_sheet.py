@@ -144,7 +144,7 @@ def check_sheet(path: str | os.PathLike[str]) -> Path:
             f"A contact sheet ends in .png (its table then in .csv), got {path.name!r}."
         )
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent}. Make it first.")
+        raise ValueError(f"There is no folder {path.parent}. Create it first.")
     return path
 
 

@@ -29,7 +29,7 @@ COLORS = {
     "recording": "#0369a1",
     "reference": "#15803d",
 }
-"""One colour for each picture, in all curves; told apart in grey by their dashes."""
+"""One colour for each image, in all curves; distinguished in grey by their dashes."""
 _DASHES = {"result": "-", "bicubic": "--", "recording": ":", "reference": "-."}
 _CLOSE_UP = 96
 """Side of what is shown enlarged, in pixels of the result."""
@@ -113,7 +113,7 @@ def draw_histograms(assessment: Assessment) -> Figure:
         axes.step(edges[:-1], share, where="post", label=name, **style)
         if name in ("recording", "result"):
             axes.axvline(bright_share(picture)[1], linewidth=0.8, **style)
-    axes.set(yscale="log", xlabel="counts (upright: Otsu's threshold)")
+    axes.set(yscale="log", xlabel="counts (vertical line: Otsu's threshold)")
     axes.set_ylabel("share of the pixels")
     return _tidy(figure, axes)
 
@@ -145,7 +145,7 @@ def _tidy(figure: Figure, axes: Axes) -> Figure:
 def _mark_nyquist(axes: Axes, factor: int) -> None:
     axes.axvline(0.5 / factor, color="0.5", linewidth=0.8, linestyle="--")
     axes.text(
-        0.5 / factor, 1.01, "recorded Nyquist: beyond, the model's prior",
+        0.5 / factor, 1.01, "Nyquist of the recording: beyond, the model's prior",
         color="0.4", fontsize=8, va="bottom", transform=axes.get_xaxis_transform(),
     )  # fmt: skip
 

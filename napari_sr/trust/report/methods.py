@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from napari_sr.trust.assessment import Assessment
 
 _CONSISTENCY = {
-    "auto": "Results were made to agree with the recording wherever noise does not "
-    "explain a difference.",
-    "mean": "Results were given the mean of the recording, as a whole and in parts.",
-    "exact": "Results were made to agree with the recording exactly, noise included.",
-    "off": "Results were not made to agree with the recording.",
+    "auto": "Data consistency was enforced wherever noise did not explain a difference "
+    "from the recording.",
+    "mean": "The global and local means of the results were set to those of the "
+    "recording.",
+    "exact": "Exact data consistency was enforced, including the noise of the "
+    "recording.",
+    "off": "Data consistency with the recording was not enforced.",
 }
 
 
@@ -31,8 +33,8 @@ def methods_paragraph(assessment: Assessment) -> str:
     """
     sentences = [*_making(assessment), *_checking(assessment)]
     sentences.append(
-        "The images shown are computed, not measured, and detail beyond the recorded "
-        "Nyquist frequency is an estimate."
+        "The images shown are computed, not measured, and detail beyond the Nyquist "
+        "frequency of the recording is an estimate."
     )
     return " ".join(sentences)
 
@@ -51,15 +53,15 @@ def _making(assessment: Assessment) -> list[str]:
     sentences = [
         f"Images were super-resolved {plan['factor']} times along x and y with "
         f"{software}, {model}{at}.",
-        f"Counts from {ends['low']:g} to {ends['high']:g} were taken as the intensity "
+        f"Counts from {ends['low']:g} to {ends['high']:g} were used as the intensity "
         "range of the whole stack.",
     ]
     if plan.get("noise"):
-        sentences.append(_noise("The noise to remove was taken as", plan["noise"]))
+        sentences.append(_noise("The noise to remove was modelled as", plan["noise"]))
     if plan.get("psf_sigma"):
         sentences.append(
             f"A Gaussian blur of {plan['psf_sigma']:.2g} pixels of the result "
-            "(standard deviation) was taken into account."
+            "(standard deviation) was included in the degradation model."
         )
     sentences.append(_CONSISTENCY[plan.get("consistency", "off")])
     return sentences
@@ -70,20 +72,20 @@ def _checking(assessment: Assessment) -> list[str]:
     own = assessment.figures["result"]
     beside = assessment.comparison.figures["result"]
     sentences = [
-        f"Recorded again by binning, the result agreed with the recording to "
+        "Binned to the recorded pixels, the result agreed with the recording to "
         f"{beside.agreement:.1f} dB over a data range of "
         f"{assessment.comparison.data_range:,.0f} counts (reduced χ² "
-        f"{own.chi_square:.2f}; "
-        f"{own.share_beyond:.2%} of the field beyond 5 standard deviations of noise).",
-        f"{own.out_of_band:.2%} of its variance lay beyond the recorded Nyquist "
-        "frequency.",
+        f"{own.chi_square:.2f}; {own.share_beyond:.2%} of the field beyond 5 standard "
+        "deviations of noise).",
+        f"{own.out_of_band:.2%} of its variance lay beyond the Nyquist frequency of "
+        "the recording.",
     ]
     if own.half_width is not None and assessment.interval is not None:
         sentences.append(
-            f"Intervals at {assessment.interval.level:.0%} from the spread over flips "
-            f"and turns, calibrated by conformal risk control on "
-            f"{assessment.interval.n_images} images, are ± {own.half_width:.4g} counts "
-            f"on average."
+            f"Intervals at {assessment.interval.level:.0%} from the spread over eight "
+            "flips and rotations, calibrated by conformal risk control on "
+            f"{assessment.interval.n_images} images, are ± {own.half_width:.4g} "
+            "counts on average."
         )
     psnr, ssim = (getattr(beside, name, None) for name in ("psnr", "ssim"))
     if psnr is not None and ssim is not None:

@@ -19,7 +19,7 @@ def sections_of(assessment: Assessment) -> list[dict[str, Any]]:
     """Write the sections of a report: title, text, names of curves, maps, a table."""
     sections = [
         _section(
-            "Where it comes from",
+            "Measured detail and prior",
             _bands(assessment),
             maps=("in_band", "out_of_band"),
             curves=("spectra",),
@@ -30,9 +30,9 @@ def sections_of(assessment: Assessment) -> list[dict[str, Any]]:
             maps=("disagreement", "residual"),
         ),
         _section(
-            "Where the adversarial prior acted", _texture(assessment), maps=("texture",)
+            "Effect of the adversarial prior", _texture(assessment), maps=("texture",)
         ),
-        _section("How sure the model is", _sureness(assessment), maps=("interval",)),
+        _section("Uncertainty", _uncertainty(assessment), maps=("interval",)),
         _section(
             "Resolution",
             _resolution(assessment),
@@ -45,8 +45,8 @@ def sections_of(assessment: Assessment) -> list[dict[str, Any]]:
         sections.append(
             _section(
                 "Against the reference",
-                "The figures above that need a reference, pixel by pixel: both "
-                "pictures on one scale of counts, nothing fitted.",
+                "The metrics above that need a reference, pixel by pixel: both images "
+                "on one scale of counts, without any fit.",
                 maps=("error",),
             )
         )
@@ -79,10 +79,11 @@ def _bands(assessment: Assessment) -> str:
     share = assessment.figures["result"].out_of_band or 0.0
     return (
         "Up to the Nyquist frequency of the recording (in band) the result can be "
-        "checked against what was recorded. What lies beyond comes from what the model "
-        f"has learnt of images like these: {as_text('out_of_band', share)} of the "
-        "variance of this result. Blur and the area of a pixel weaken fine detail "
-        "below that frequency too, and noise hides it, so the border is not a wall."
+        "checked against the recording. What lies beyond comes from the prior that "
+        "the model has learnt from its training images: "
+        f"{as_text('out_of_band', share)} of the variance of this result. Blur and "
+        "the area of a pixel also weaken fine detail below that frequency, and noise "
+        "hides it, so the transition is gradual."
     )
 
 
@@ -94,47 +95,48 @@ def _agreement(assessment: Assessment) -> str:
     )  # fmt: skip
     own = assessment.figures["result"]
     return (
-        f"The result was {through} and compared with what was recorded. Its reduced χ² "
-        f"is {own.chi_square:.2f}, with noise from {assessed['noise_from']}. A result "
-        "that agrees can still be wrong beyond the recorded Nyquist; one that does not "
-        "is wrong."
+        f"The result was {through} and compared with the recording. Its reduced χ² is "
+        f"{own.chi_square:.2f}, with noise from {assessed['noise_from']}. A result "
+        "that agrees can still be wrong beyond the Nyquist frequency of the "
+        "recording; one that does not agree is wrong."
     )
 
 
 def _texture(assessment: Assessment) -> str:
     if "texture" in assessment.maps:
         return (
-            "The dial lets a model add texture that images of its kind usually have. "
-            "This is what it added to the faithful result; where it is strong, detail "
-            "is likely rather than measured."
+            "The dial lets a model add the texture that images of this kind usually "
+            "have. The map shows what was added to the faithful result; where it is "
+            "strong, detail is plausible rather than measured."
         )
     plan = assessment.provenance.get("plan")
     if isinstance(plan, dict) and plan.get("dial") == 0:
         return "The result is at the faithful end of the dial: no texture was added."
     return (
-        "Not shown: it needs the model that made the result, and one that has a "
+        "Not shown: the model that made the result is needed, and it must have a "
         "textured end."
     )
 
 
-def _sureness(assessment: Assessment) -> str:
+def _uncertainty(assessment: Assessment) -> str:
     own = assessment.figures["result"]
     if own.half_width is None or assessment.interval is None:
-        return assessment.sureness
+        return assessment.uncertainty
     known = assessment.interval
     text = (
-        "The eight flips and turns of a recording are recordings as good as itself; "
-        "where the results for them differ, the model does not know. Scaled so that "
-        "it keeps what it promises, this gives an interval for each pixel. "
-        f"{assessment.sureness}"
+        "The recording is super-resolved in eight orientations (flips and "
+        "rotations); the spread of the results is a measure of uncertainty. Scaled "
+        "by conformal calibration, it gives a prediction interval for each pixel. "
+        f"{assessment.uncertainty}"
     )
     if known.mean_width is not None and known.constant_width is not None:
         text += (
-            f" Their mean width there was {known.mean_width:.1%} of the intensity "
-            f"range; one width for all pixels would be {known.constant_width:.1%}."
+            f" Their mean width on those images was {known.mean_width:.1%} of the "
+            "intensity range; a constant width for all pixels would be "
+            f"{known.constant_width:.1%}."
         )
     text += (
-        f" In the part shown, half a width is {own.half_width:,.0f} counts on average"
+        f" In the part shown, half the width is {own.half_width:,.0f} counts on average"
     )
     if own.held is None:
         return f"{text}."
@@ -145,33 +147,33 @@ def _resolution(assessment: Assessment) -> str:
     own = assessment.figures["result"].own_resolution or 0.0
     before = assessment.figures["recording"].own_resolution or 0.0
     text = (
-        "Split into two halves by pixels, the ring correlation falls below 1/7 at "
-        f"{_length(assessment, own)} in the result and "
+        "With the image split into two halves by pixels, the ring correlation falls "
+        f"below 1/7 at {_length(assessment, own)} in the result and "
         f"{_length(assessment, before)} in the recording; nothing finer than four "
-        "pixels can be found that way. Texture "
-        "that a model invents, and noise that it smooths, correlate in both halves "
-        "and raise the curve: it says how fine the picture is, not how true. "
+        "pixels can be found in this way. Hallucinated texture and smoothed noise "
+        "correlate in both halves and raise the curve, so it measures how fine the "
+        "image is, not how correct. "
     )
     true = assessment.figures["result"].true_resolution
     if true is None:
-        return text + "Only a reference tells whether detail is at its place."
+        return text + "Only a reference shows whether detail is in the right place."
     beside = assessment.figures["bicubic"].true_resolution or 0.0
     return text + (
-        f"With the reference, detail is at its place down to "
+        "Compared with the reference, detail is in the right place down to "
         f"{_length(assessment, true)} (bicubic: {_length(assessment, beside)})."
     )
 
 
 def _artefacts(assessment: Assessment) -> str:
     looked_for = (
-        "Looked for were a lattice with the period of the recorded pixels, stripes "
-        "across the whole picture along y and along x, and rings around its middle: "
+        "Tested were a lattice with the period of the recorded pixels, stripes across "
+        "the whole image along y and along x, and rings around its middle: "
     )
     found = " ".join(assessment.artefacts)
     return looked_for + (
-        f"{found} A specimen can be periodic as well."
+        f"{found} A specimen can be periodic, too."
         if found
-        else "none stands out. Weak ones hide in what is seen."
+        else "none was detected. Weak artefacts can be hidden by the specimen."
     )
 
 
@@ -187,22 +189,21 @@ def _shares(assessment: Assessment) -> str:
         assessment.figures[name].bright_share or 0.0 for name in ("recording", "result")
     )
     return (
-        "Above the threshold of Otsu, found in each picture by itself, lie "
-        f"{before:.2%} of the recording and {after:.2%} of the result: a porosity, or "
-        f"any share of a phase, moves by {abs(after - before) * 100:.2f} percentage "
-        "points. The histogram may become sharper, since pixels at edges are no longer "
-        "mixed; its "
-        "peaks should stay where they are."
+        f"Above Otsu's threshold, computed for each image, lie {before:.2%} of the "
+        f"recording and {after:.2%} of the result: a porosity, or the share of any "
+        f"phase, changes by {abs(after - before) * 100:.2f} percentage points. The "
+        "histogram may become sharper, since fewer pixels at edges are mixed; its "
+        "peaks should not move."
     )
 
 
 def _suitability(assessment: Assessment) -> dict[str, Any]:
-    title = "Is the model meant for this image?"
+    title = "Does the image match the training images?"
     if assessment.suitability is None:
         return _section(
             title,
-            "Nobody can tell: the model is not at hand, or its card does not say what "
-            "its training images were like.",
+            "Unknown: the model is not available, or its card has no statistics of "
+            "its training images.",
         )
     return _section(
         title,
@@ -223,7 +224,7 @@ def _plan_of(assessment: Assessment) -> Iterator[tuple[str, str]]:
         yield "made by", str(provenance["software"])
     plan = provenance.get("plan")
     if not isinstance(plan, dict):
-        yield "settings", "the result does not say how it was made"
+        yield "settings", "the result does not state how it was made"
         return
     for name, value in plan.items():
         if value in ({}, None, ""):

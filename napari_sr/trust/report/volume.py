@@ -96,7 +96,7 @@ def _page(assessment: VolumeAssessment) -> str:
         f"</title><style>{_STYLE}</style></head><body><h1>{name}</h1>"
         f"<p>{NOTICE.capitalize()}.</p>"
         f"<p>{assessment.ratio:.4g} planes for each recorded one, pixels "
-        f"×{assessment.factor} in the plane. Figures are of the middle.</p>"
+        f"×{assessment.factor} in the plane. Metrics are of the middle.</p>"
         f"<ul>{remarks}</ul><table><thead>"
         f"{_row(['', *assessment.figures], 'th')}</thead><tbody>{rows}</tbody></table>"
         f"{figures}</body></html>"

@@ -47,7 +47,7 @@ def write_report(assessment: Assessment, path: str | os.PathLike[str]) -> Path:
         From `napari_sr.assess`.
     path
         Ends in `.html`: one page that holds everything, to be read, printed and kept.
-        Ends in `.json`: every figure and curve, without pictures. An existing file is
+        Ends in `.json`: all metrics and curves, without images. An existing file is
         replaced.
 
     Returns
@@ -125,8 +125,8 @@ def _contents(assessment: Assessment) -> dict[str, Any]:
         "remarks": assessment.remarks,
         "pictures": _picture(
             draw_pictures(assessment),
-            meaning="The whole plane, and where the result has most detail; all on one "
-            "scale of counts.",
+            meaning="The whole plane, and the region in which the result has most "
+            "detail; all on one scale of counts.",
         ),
         "means": {
             "head": assessment.comparison.figures,
@@ -170,7 +170,7 @@ def _curve(figure: Figure, meaning: str) -> dict[str, str]:
 
 _CURVES = {
     "spectra": lambda assessment: _curve(
-        draw_spectra(assessment), "Radial power spectrum of every picture."
+        draw_spectra(assessment), "Radial power spectrum of each image."
     ),
     "rings": lambda assessment: _curve(
         draw_rings(assessment), "Fourier ring correlation."
