@@ -55,7 +55,7 @@ class Recipe(BaseModel):
     low_images: tuple[str, ...] = ()
     """Recordings of the same fields, for measured pairs."""
     recordings_only: bool = False
-    """Whether `images` are recordings, and there is nothing sharp."""
+    """Whether `images` are recordings, without sharp images (self-supervised)."""
     base: str | None = None
     """Name or path of the model to start from."""
     settings: TrainingSettings = TrainingSettings()

@@ -395,9 +395,9 @@ def _read(name: str, trust: bool) -> SRModel | Foreign:
         return read_model(name)
     if name in REPLACED:
         warnings.warn(
-            f"{name} is not shipped any more: {REPLACED[name]}, which is at least as "
-            f"good on images of its kind, is used instead. Name that one; {name!r} is "
-            f"understood until version 0.3.",
+            f"{name} is no longer shipped: {REPLACED[name]}, which is at least as "
+            f"good on images of its kind, is used instead. Use that name; {name!r} is "
+            "understood until version 0.3.",
             ReplacedModelWarning,
             stacklevel=2,
         )

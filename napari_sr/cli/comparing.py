@@ -29,10 +29,10 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
             "general-x2:dial=1; bicubic is always included")  # fmt: skip
     add("--factor", type=int,
         help="2, 3, 4 or 8; that of the models when not given; with --z also 1, which "
-            "leaves the plane as it is")  # fmt: skip
+            "keeps the pixel size in the plane")  # fmt: skip
     add("--z", type=read_along_z, metavar="RATIO",
-        help="compare along z: planes of the result for each recorded one, or "
-            "isotropic")  # fmt: skip
+        help="compare the results for a volume along z: planes for each recorded one, "
+            "or isotropic")  # fmt: skip
     add("--reference", type=Path, metavar="FILE",
         help="ground truth on the pixel grid of the results, if it is "
             "known")  # fmt: skip
@@ -131,12 +131,12 @@ def _compare_along_z(arguments: argparse.Namespace, output: Path) -> int:
 
     _check_record(arguments)
     if arguments.zoom is not None:
-        raise ValueError("--zoom is of planes. Leave it out with --z.")
+        raise ValueError("--zoom is only for planes. Leave it out with --z.")
     z, alone = arguments.z, arguments.factor == 1
     if arguments.record is not None and (z == "isotropic" or z % 1):
         raise ValueError(
-            f"--record makes one plane of a whole number of planes, but --z is {z}. "
-            f"Give a whole number."
+            f"--record averages a whole number of planes into one, but --z is {z}. "
+            "Give a whole number."
         )
     named = arguments.methods or _usual(None if alone else arguments.factor)
     upscalers = load_methods(named, None if alone else arguments.factor)

@@ -53,7 +53,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         ),
     )
     add("--z", type=_read_ratio, metavar="RATIO",
-        help="evaluate along z instead: sharp volumes are recorded with a z step so "
+        help="measure along z instead, on sharp volumes that are degraded to a step so "
             "many times as long")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="also write all metrics to this file")
     parser.set_defaults(run=_evaluate)
@@ -84,7 +84,7 @@ def _evaluate_along_z(arguments: argparse.Namespace) -> int:
     from napari_sr.files import open_stack
 
     if arguments.calibrate:
-        raise ValueError("--calibrate is of planes. Leave it out with --z.")
+        raise ValueError("--calibrate is only for planes. Leave it out with --z.")
     files = find_stacks(arguments.images)
     for name in arguments.model:
         load_trained(name, "be measured")

@@ -68,9 +68,9 @@ class VolumeComparison:
             ["figure", *self.figures], figure_rows(self.figures, self.unit)
         )
         return (
-            f"{table}\n\n{self.name}: {self.ratio:.4g} planes for each, pixels "
-            f"×{self.factor} in the plane; of the middle of at most {PLANES} planes of "
-            f"{SIDE} px a side.\n"
+            f"{table}\n\n{self.name}: {self.ratio:.4g} planes for each recorded one, "
+            f"pixels ×{self.factor} in the plane; of the middle of at most {PLANES} "
+            f"planes of {SIDE} px a side.\n"
         )
 
     def as_csv(self) -> str:
@@ -164,7 +164,7 @@ def _read(
     if min(n, *recording.plane_shape) < _FEWEST:
         raise StackError(
             f"{recording.name} has {n} planes of "
-            f"{' × '.join(map(str, recording.plane_shape))} px; figures of a volume "
+            f"{' × '.join(map(str, recording.plane_shape))} px; metrics of a volume "
             f"need {_FEWEST} along each axis. Give a larger one."
         )
     first = (recording.leading_shape[axis] - n) // 2 if ratio % 1 == 0 else 0
@@ -217,8 +217,8 @@ def record_volume(
     sides = [min(side // factor, SIDE) * factor for side in sharp.plane_shape]
     if n < _FEWEST * ratio:
         raise StackError(
-            f"{sharp.name} has {sharp.leading_shape[axis]} planes; to be recorded with "
-            f"a step {ratio} times as long it needs {_FEWEST * ratio}."
+            f"{sharp.name} has {sharp.leading_shape[axis]} planes; to simulate a step "
+            f"{ratio} times as long it needs {_FEWEST * ratio}."
         )
     first = (sharp.leading_shape[axis] - n) // 2
     cuts = [
@@ -326,6 +326,6 @@ def _check_shape(
     wanted = (*leading, *(side * factor for side in recording.plane_shape))
     if reference.shape != wanted:
         raise StackError(
-            f"The reference {reference.name} has {reference.shape} voxels, and results "
-            f"have {wanted}. Give one of the same."
+            f"The reference {reference.name} has {reference.shape} voxels, and "
+            f"results have {wanted}. Give one of the same shape."
         )

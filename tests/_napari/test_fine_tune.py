@@ -398,7 +398,7 @@ def test_recordings_alone_are_learnt_from(widget, sharp, qtbot, learn):
     widget.start()
     run_to_end(widget, qtbot)
 
-    assert "Judged without truth" in widget.verdict.value
+    assert "Evaluated without ground truth" in widget.verdict.value
     assert widget._outcome.unfinished.recipe.recordings_only  # as it is gone on with
     later = FineTune(widget._viewer)
     assert later.examples.is_alone

@@ -98,7 +98,7 @@ def test_models_are_asked_with_the_noise_and_without():
     ("shape", "reference", "message"),
     [
         ((5, 32, 32), None, "need 8 along each axis"),
-        ((12, 32, 32), (20, 32, 32), "Give one of the same"),
+        ((12, 32, 32), (20, 32, 32), "Give one of the same shape"),
         ((32, 32), None, "no z axis"),
     ],
 )
@@ -151,9 +151,12 @@ def test_the_command_evaluates_along_z(here, capsys):
     [
         ("compare sharp.ome.tif --z 0.5", "isotropic or a number above 1"),
         ("compare sharp.ome.tif --z 2.5 --record", "whole number"),
-        ("compare sharp.ome.tif --z 2 --zoom 1 1 8", "--zoom is of planes"),
+        ("compare sharp.ome.tif --z 2 --zoom 1 1 8", "--zoom is only for planes"),
         ("evaluate sharp.ome.tif -m general-x2 --z 2.5", "whole number"),
-        ("evaluate sharp.ome.tif -m general-x2 --z 2 --calibrate", "is of planes"),
+        (
+            "evaluate sharp.ome.tif -m general-x2 --z 2 --calibrate",
+            "is only for planes",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(words, message, here, capsys):

@@ -59,7 +59,7 @@ class ExamplesPanel(QWidget):
         self.kind.setToolTip(
             "Sharp images are enough: their recordings are simulated with a "
             "degradation model of your instrument. If you have recordings of the same "
-            "fields, use measured pairs. If nothing is sharp, learn from recordings "
+            "fields, use measured pairs. Without sharp images, learn from recordings "
             "alone: a blur or a noise that the base was not trained for."
         )
         self.kind.addItems([SIMULATED, MEASURED, ALONE])
@@ -106,7 +106,7 @@ class ExamplesPanel(QWidget):
 
     @property
     def is_alone(self) -> bool:
-        """Whether there is nothing sharp."""
+        """Whether there are no sharp images."""
         return bool(self.kind.currentText() == ALONE)
 
     @property
@@ -148,8 +148,8 @@ class ExamplesPanel(QWidget):
         if alone:
             self.images.describe(
                 "Recordings",
-                "As your instrument gives them; ten are better than a few. Their noise "
-                "is estimated. Some are held out to evaluate the model.",
+                "Made with your instrument; ten are better than a few. The noise is "
+                "estimated from them. Some are held out to evaluate the model.",
             )
         else:
             self.images.describe(

@@ -213,9 +213,9 @@ def _pairs_of_volumes(
     placed = dict.fromkeys(cut.low.stack.indices(), there)
     place = ", ".join(f"{at:.2f}" for at in found.place)
     note = (
-        f"{low.name}: {high.name} begins at ({place}) of its voxels (z, y, x); "
+        f"{low.name}: {high.name} starts at ({place}) of its voxels (z, y, x); "
         f"correlation {found.correlation:.2f}, {len(found.low)} planes of "
-        f"{' × '.join(map(str, found.low.shape[1:]))} px are in both."
+        f"{' × '.join(map(str, found.low.shape[1:]))} px are shared."
     )
     placement = Placement(dict.fromkeys(placed, there.shift), placed)
     pairs, notes = _pairs_of(cut, placement, policy)
@@ -245,9 +245,9 @@ def _check_memory(stack: StackPair) -> None:
     free = psutil.virtual_memory().available
     if n_bytes > free:
         raise PairError(
-            f"{stack.low.name} and {stack.high.name} are found in each other as "
-            f"volumes, which needs {n_bytes / 1e9:.3g} GB of memory; {free / 1e9:.3g} "
-            f"GB are free. Give a part of each."
+            f"{stack.low.name} and {stack.high.name} are registered as volumes, which "
+            f"needs {n_bytes / 1e9:.3g} GB of memory; {free / 1e9:.3g} GB are free. "
+            "Give a part of each."
         )
 
 
