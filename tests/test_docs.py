@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from page_blocks import blocks, run, write_examples
 
+import napari_sr as sr
 from tools.pages import figures, notebooks
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +112,13 @@ def test_few_blocks_are_spared_and_each_says_why():
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     assert {page for page in PAGES if page not in navigation} == set()
+
+
+def test_every_public_name_is_in_the_reference():
+    pages = TEXTS["reference/python.md"] + TEXTS["reference/model_card.md"]
+    public = [name for name in sr.__all__ if not name.startswith("_")]
+    named = re.findall(r"^::: napari_sr\.\S*?(\w+)$", pages, flags=re.MULTILINE)
+    assert set(public) - set(named) == set()
 
 
 def test_every_tutorial_is_listed_and_in_the_navigation():

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, get_args
 from mkdocs.structure.files import File
 from pydantic_core import PydanticUndefined
 
-from napari_sr.cli.commands import _parser
+from napari_sr.cli.commands import build_parser
 from napari_sr.instrument.ranges import Instrument
-from napari_sr.recipes import Recipe, UpscaleRecipe
+from napari_sr.recipes import Recipe, UpscaleRecipe, schema_of
 from napari_sr.settings import (
     AdversarialSettings,
     TrainingSettings,
@@ -40,7 +40,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "Adversarial stage": AdversarialSettings,
     "Degradation model": Instrument,
 }
-SCHEMAS: dict[str, type[BaseModel]] = {"upscale": UpscaleRecipe, "training": Recipe}
+SCHEMAS: dict[str, type[BaseModel]] = {"upscale": UpscaleRecipe, "train": Recipe}
 
 
 def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401
@@ -53,8 +53,8 @@ def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401
         path = ROOT / name
         files.append(File.generated(config, name.lower(), abs_src_path=str(path)))
     for name, recipe in SCHEMAS.items():
-        schema = json.dumps(recipe.model_json_schema(), indent=1)
-        place = f"reference/{name}.schema.json"
+        schema = json.dumps(schema_of(recipe), indent=1)
+        place = f"reference/{name}.json"
         files.append(File.generated(config, place, content=schema))
     for path in sorted(FOLDER.glob("*.ipynb")):
         page, pictures = as_page(path)
@@ -87,7 +87,7 @@ def on_post_template(output_content: str, **_: Any) -> str:  # noqa: ANN401
 
 def commands() -> str:
     """Write the help of every command."""
-    parser = _parser()
+    parser = build_parser()
     parts = [_help_of(parser)]
     for name, command in _commands(parser).items():
         parts += [f"## napari-sr {name}", _help_of(command)]
