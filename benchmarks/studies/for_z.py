@@ -47,7 +47,7 @@ def rows(root: Path, iterations: int) -> Iterator[str]:
             gaussian_filter1d(volume, blur, axis=0) if blur else volume, ratio, None
         )
         axes = (Axis("z", ratio, "um"), Axis("y", 1, "um"), Axis("x", 1, "um"))
-        found = for_z_of(Stack.from_array(low, axes=axes))
+        found = for_z_of(Stack.from_array(low, axes=axes), blur="auto")
         model = sr.finetune(
             low,
             MODEL,

@@ -91,6 +91,9 @@ class ModelCard(BaseModel):
     """Statistics of recordings of them; `None` if unknown."""
     imported: dict[str, str | float] = Field(default_factory=dict)
     """Of a third-party network: its layout, what was changed, what a test found."""
+    from_pairs: bool = False
+    """Whether it was trained on measured pairs: what blur it undoes is not known, so
+    its results need not equal the recording once they are binned."""
     base: str = ""
     """The model that this one was fine-tuned from, with the start of its digest."""
     verdict: str = ""

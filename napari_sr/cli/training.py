@@ -78,10 +78,10 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
         help="learn from the planes of one volume to super-resolve it along z; RATIO "
             "is the step along z over the pixel size, by default that of the "
             "file")  # fmt: skip
-    add("--blur-along-z", type=float, metavar="PIXELS",
-        help="standard deviation of the blur along z, in pixels of the plane, in "
-            "addition to the thickness of a plane; estimated when not "
-            "given")  # fmt: skip
+    add("--blur-along-z", type=_read_blur, metavar="PIXELS",
+        help="standard deviation of the blur along z to undo, in pixels of the plane, "
+            "in addition to the thickness of a plane (0); auto estimates it, for a "
+            "specimen that is alike in all directions")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--seed", type=int, default=0)
     _add_common(parser)
@@ -200,12 +200,23 @@ def _for_z(arguments: argparse.Namespace) -> ForZ | None:
             "--for-z learns from one volume, the one to be super-resolved; got "
             f"{len(arguments.images)}. Train for each separately."
         )
-    from napari_sr.training.presets import for_z_of
+    from napari_sr.training.presets import estimated_blur_along_z, for_z_of
 
     ratio = None if arguments.for_z is True else arguments.for_z
-    found = for_z_of(arguments.images[0], ratio, arguments.blur_along_z)
+    volume, asked = arguments.images[0], arguments.blur_along_z
+    found = for_z_of(volume, ratio, 0.0 if asked is None else asked)
     say(f"Along z: a step of {found.ratio:.3g} pixels, blur {found.blur:g} pixels.")
+    if asked is None and (blur := estimated_blur_along_z(volume, found.ratio)):
+        say(
+            f"If the specimen is alike in all directions, it is blurred along z by "
+            f"{blur:g} pixels, which --blur-along-z {blur:g} learns to undo. Results "
+            f"are far worse where that blur is not there."
+        )
     return found
+
+
+def _read_blur(text: str) -> float | str:
+    return text if text == "auto" else float(text)
 
 
 def _follow(

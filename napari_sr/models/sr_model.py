@@ -116,6 +116,7 @@ class SRModel(Upscaler):
         self.intensity_policy, self.instrument = card.intensity, card.instrument
         for_z = card.training_settings.get("for_z") or {}
         self.undoes_blur_along_z = for_z.get("blur", 0.0) > 0
+        self.from_pairs = card.from_pairs
         self.weights = weights
         self.dial = card.recommended_dial if dial is None else dial
         self.device = torch.device(device)

@@ -110,6 +110,8 @@ class Upscaler(ABC):
     undoes_blur_along_z: bool = False
     """Whether it was trained to, so that its result, binned along z again, is sharper
     than the recording."""
+    from_pairs: bool = False
+    """Whether it was trained on measured pairs, whose blur is not known."""
     device: torch.device | None = None
     """Where its weights lie; `None` if it computes wherever its input is."""
 

@@ -21,8 +21,8 @@ ROUND = 0.95
 def describe_share(shared: FileShared) -> str:
     """Say in one line what others still have to do."""
     left = (
-        f"{shared.n_missing} region{'s are' if shared.n_missing > 1 else ' is'} left to "
-        f"the other shares"
+        f"{shared.n_missing} region{'s' if shared.n_missing > 1 else ''} left to the "
+        f"other shares"
         if shared.n_missing
         else (
             "another share finishes the result; if it was stopped, run this without "

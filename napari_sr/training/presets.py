@@ -5,7 +5,7 @@ This module alone knows what is sensible when little is said: how long, how fast
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sr.image.stack import StackError
 from napari_sr.instrument.ranges import Instrument, with_psf_sigma
@@ -104,7 +104,9 @@ def settings_for(
 
 
 def for_z_of(
-    recording: StackLike, ratio: float | None = None, blur: float | None = None
+    recording: StackLike,
+    ratio: float | None = None,
+    blur: float | Literal["auto"] = 0.0,
 ) -> ForZ:
     """Find out how a volume is recorded along z, to train for it.
 
@@ -116,9 +118,8 @@ def for_z_of(
         Step along z over pixel in the plane; from the size of a voxel when not given.
     blur
         Standard deviation of a Gaussian along z beside the box of the step, in pixels
-        of the plane; estimated from the spectra along z and in the plane when not
-        given, for a specimen that is alike in all directions; 0 where it is less than
-        half a step, or cannot be determined.
+        of the plane; see `estimated_blur_along_z` for `auto`. A blur that is not there
+        makes results far worse (16 dB on bone), so none is assumed.
 
     Raises
     ------
@@ -133,13 +134,35 @@ def for_z_of(
                 f"{stack.name} already has planes as close as its pixels, so there is "
                 "nothing to learn for z. Give the ratio of step to pixel as a number."
             )
-        if blur is None:
-            names = [axis.name for axis in stack.axes[:-2]]
-            axis = names.index("z") if "z" in names else 0
-            volume, _ = middle_of(stack, axis)
-            blur = width_along_z(volume, (found, 1.0, 1.0)) or 0.0
-            blur = blur if blur > _NOTABLE * found else 0.0
+        if blur == "auto":
+            blur = estimated_blur_along_z(stack, found)
     return ForZ(ratio=found, blur=round(blur, 2))
+
+
+def estimated_blur_along_z(recording: StackLike, ratio: float) -> float:
+    """Estimate the blur of a volume along z from its spectra along z and in the plane.
+
+    Only right for a specimen that looks alike in all directions: layers and fibres that
+    lie in the plane hold less detail along z without any blur.
+
+    Parameters
+    ----------
+    recording
+        A volume, as `sr.upscale` takes it.
+    ratio
+        Step along z over pixel in the plane.
+
+    Returns
+    -------
+    float
+        Standard deviation of a Gaussian in pixels of the plane; 0 where it is less than
+        half a step, or cannot be determined.
+    """
+    with opened(recording) as stack:
+        names = [axis.name for axis in stack.axes[:-2]]
+        volume, _ = middle_of(stack, names.index("z") if "z" in names else 0)
+    blur = width_along_z(volume, (ratio, 1.0, 1.0)) or 0.0
+    return round(blur, 2) if blur > _NOTABLE * ratio else 0.0
 
 
 def train(

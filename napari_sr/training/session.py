@@ -467,6 +467,7 @@ class Training:
                 TrainingImage(file=image.name, licence="not stated", source="the user")
                 for image in self._images
             ),
+            from_pairs=isinstance(self.examples, MeasuredExamples),
             verdict=str(verdict),
             is_better=verdict.is_better,
             base=f"{base.name} {base.digest[:12]}" if base else "",

@@ -95,10 +95,17 @@ class Verdict:
         if self.over_base is not None:
             parts.insert(0, _compared(self.over_base, "the base"))
         text = f"{' and '.join(parts)} on {self._images()}."
-        text = text[0].upper() + text[1:] if self.is_better else f"Not better: {text}"
+        if self.doubt:
+            text = f"Not reliable: {self.doubt} In numbers: {text}"
+        else:
+            text = (
+                f"{text[0].upper()}{text[1:]}"
+                if self.is_better
+                else f"Not better: {text}"
+            )
         if self.agreement is not None:
             without_truth = self._without_truth(self.agreement)
-            return " ".join(filter(None, [text, without_truth, self.doubt]))
+            return f"{text} {without_truth}"
         if self.is_texture_missed:
             return f"{text} {NO_TEXTURE}"
         return text if self.texture is None else f"{text} {self.texture}"

@@ -366,11 +366,15 @@ def _is_same(first: torch.device, other: torch.device) -> bool:
 def _consistency(
     settings: UpscaleSettings, upscaler: Upscaler, prepared: Prepared
 ) -> Literal["auto", "mean", "off", "exact"]:
-    """Ask for the mean only where noise is not known, or the blur is of any shape."""
+    """Ask for the mean only where the noise or the blur is not known.
+
+    A model of measured pairs has learnt to undo the blur between both instruments,
+    whatever it is; to bring its results back to the recording would undo that.
+    """
     if settings.consistency != "auto":
         return settings.consistency
     if upscaler.instrument is None:
         return "off"
-    if prepared.noise is None or upscaler.instrument.psf_image:
+    if prepared.noise is None or upscaler.instrument.psf_image or upscaler.from_pairs:
         return "mean"
     return "auto"

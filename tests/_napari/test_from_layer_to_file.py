@@ -107,6 +107,59 @@ def press_save(widget, qtbot):
     qtbot.waitUntil(lambda: not widget._saving.is_busy, timeout=WAIT)
 
 
+@pytest.fixture
+def channels(viewer):
+    """Two channels of one recording, added to each other."""
+    pixels = np.random.default_rng(0).integers(100, 5_000, (2, 3, 20, 24), np.uint16)
+    look = {"blending": "additive", "scale": (2, 0.5, 0.5), "units": "um"}
+    return [
+        viewer.add_image(one, name=f"cells [{name}]", colormap=colour, **look)
+        for one, name, colour in zip(
+            pixels, ("DAPI", "GFP"), ("blue", "green"), strict=True
+        )
+    ]
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_all_channels_of_a_run_are_saved_as_one_image(
+    viewer, widget, qtbot, tmp_path, notified, answer, channels, suffix
+):
+    widget.reset_choices()
+    widget.layer.value, widget.channels.value = channels[0], True
+    widget.run_button.native.click()
+    qtbot.waitUntil(lambda: len(widget._running.last) == 2, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+    asked = answer(tmp_path / f"both{suffix}", suffix)
+
+    press_save(widget, qtbot)
+
+    assert asked == ["cells.ome.tif"]
+    assert any(told.endswith(f"both{suffix}, 2 channels") for told in notified)
+    for number, source in enumerate(channels):
+        with open_stack(tmp_path / f"both{suffix}", channel=number) as stack:
+            (said,) = stack.info.channels
+            assert said.name == ("DAPI", "GFP")[number]
+            assert said.colour == ("#0000ff", "#00ff00")[number]
+            assert [axis.spacing for axis in stack.axes] == [2, 0.25, 0.25]
+            seen = np.stack([stack.plane((i,)) for i in range(3)])
+        expected = source.data.repeat(FACTOR, -2).repeat(FACTOR, -1)
+        np.testing.assert_array_equal(seen, expected)
+
+
+def test_recordings_do_not_shine_through_results_that_are_added(
+    viewer, widget, qtbot, channels
+):
+    kept = viewer.add_image(np.zeros((3, 20, 24)), name="gray")  # covers by itself
+    for source in (channels[1], kept):
+        upscaled(viewer, widget, qtbot, source)
+    assert [layer.visible for layer in (*channels, kept)] == [True, False, True]
+
+    upscaled(viewer, widget, qtbot, channels[0])
+    assert not channels[0].visible
+    widget.undo()
+    assert channels[0].visible
+
+
 @pytest.mark.parametrize("suffix", WRITERS)
 @pytest.mark.parametrize("typed", [True, False], ids=["typed", "not typed"])
 def test_a_saved_result_keeps_its_place(

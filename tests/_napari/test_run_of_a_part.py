@@ -11,7 +11,7 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from qtpy.QtCore import Qt
 
 from napari_sr._napari.layers.view import NotInViewError, rectangle_on
-from napari_sr._napari.layers.writer import save_layer
+from napari_sr._napari.layers.writer import save_layers
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.files import open_stack
 
@@ -112,7 +112,7 @@ def test_a_saved_part_begins_where_it_lies(viewer, widget, qtbot, tmp_path):
     part = run(viewer, widget, qtbot)
 
     for kind, name in (("OME-TIFF (*.ome.tif)", "a"), ("OME-Zarr (*.ome.zarr)", "b")):
-        written = save_layer(part, str(tmp_path / name), kind)
+        written = save_layers([part], str(tmp_path / name), kind)
         with open_stack(written) as stack:
             origins = [axis.origin for axis in stack.axes]
             # The outer border of pixel 20 is that of its first new pixel.

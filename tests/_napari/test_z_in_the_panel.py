@@ -11,7 +11,7 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from qtpy.QtCore import Qt
 
 import napari_sr as sr
-from napari_sr._napari.layers.writer import save_layer
+from napari_sr._napari.layers.writer import save_layers
 from napari_sr._napari.super_resolve.as_script import python_script
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.files import open_stack
@@ -88,7 +88,7 @@ def test_the_pixels_are_those_of_python_and_lie_where_the_recording_does(
     if asked["z"] != "isotropic":  # of which the last plane may reach beyond
         np.testing.assert_allclose(corners(result)[1], corners(bone)[1], rtol=1e-12)
     assert "partial" not in result.metadata["napari_sr"]
-    written = save_layer(result, str(tmp_path / "a"), "OME-TIFF (*.ome.tif)")
+    written = save_layers([result], str(tmp_path / "a"), "OME-TIFF (*.ome.tif)")
     with open_stack(written) as saved:
         assert [axis.spacing for axis in saved.axes] == pytest.approx(scale)
         assert [axis.origin for axis in saved.axes] == pytest.approx(result.translate)

@@ -92,6 +92,12 @@ def test_what_is_no_pair_is_refused(low, high, ratio, message):
         match_volumes(low, high, ratio)
 
 
+def test_a_place_that_is_hardly_better_than_others_is_no_pair():
+    low, high = (gaussian_filter(specimen((96, 96, 96), seed), 7.4) for seed in (2, 1))
+    with pytest.raises(PairError, match="hardly better at its best place"):
+        match_volumes(binned(low, (4, 4, 4)), high, (4, 4, 4))
+
+
 def test_real_pairs_are_where_their_makers_put_them():
     if "NAPARI_SR_DATA" not in os.environ:
         pytest.skip("NAPARI_SR_DATA does not name the folder of the test images")

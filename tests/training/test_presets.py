@@ -266,6 +266,23 @@ def test_measured_pairs_are_learnt_from():
     assert model.card.is_better
 
 
+def test_what_was_learnt_from_pairs_is_not_undone_by_data_consistency(tmp_path):
+    base = tiny_fast(tail=0.0)
+    sharp = [texture((96, 96), seed=seed, sigma=1.5) for seed in range(4)]
+    low = [binned(ndimage.gaussian_filter(one, 1.2)) for one in sharp]
+    settings = quick(base, iterations=150, learning_rate=0.01, validate_every=50)
+    model = finetune(sharp, base, low_images=low, settings=settings)
+    again = sr.load_model(sr.save_model(model, tmp_path / "mine.safetensors"))
+
+    def error(upscaler, **options):
+        result = sr.upscale(low[0], upscaler, dtype="float32", noise=0, **options)
+        return float(np.sqrt(np.mean((result - sharp[0])[8:-8, 8:-8] ** 2)))
+
+    as_used, without = error(again), error(again, consistency="off")
+    assert as_used < 1.05 * without < error(base)
+    assert error(again, consistency="exact") > 1.1 * without
+
+
 # ── going on later ──────────────────────────────────────────────────────────────────
 
 
@@ -385,7 +402,8 @@ def volume(ratio=2, blur=0.0, n=48):
 
 def test_how_a_volume_is_recorded_along_z_is_found_out():
     assert for_z_of(volume()) == ForZ(ratio=2, blur=0)
-    found = for_z_of(volume(blur=2.5))
+    assert for_z_of(volume(blur=2.5)).blur == 0  # nobody said that it is alike
+    found = for_z_of(volume(blur=2.5), blur="auto")
     assert found.ratio == pytest.approx(2)
     assert found.blur == pytest.approx(2.5, rel=0.15)
     assert for_z_of(volume(), 3.5, 1.0) == ForZ(ratio=3.5, blur=1)

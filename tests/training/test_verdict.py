@@ -113,10 +113,10 @@ SENTENCES = [
             TO_BICUBIC, BETTER, 2, agreement=Gain(0.01, -0.002, 0.022), doubt="Why not."
         ),
         False,
-        "Not better: better than the base by 0.80 dB (+0.60 to +1.00) and "
-        f"{OVER_BICUBIC} on 2 held-out images. "
+        "Not reliable: Why not. In numbers: better than the base by 0.80 dB (+0.60 to "
+        f"+1.00) and {OVER_BICUBIC} on 2 held-out images. "
         f"{NO_TRUTH} as well as "
-        "those of the base (+0.010 dB, -0.002 to +0.022). Why not.",
+        "those of the base (+0.010 dB, -0.002 to +0.022).",
         id="without truth, and in doubt",
     ),
     pytest.param(

@@ -23,6 +23,7 @@ from napari_sr._napari.layers.view import (
 )
 from napari_sr._napari.parts.background import Background
 from napari_sr._napari.super_resolve.preview_pixels import Sight, preview_steps
+from napari_sr._napari.super_resolve.result_layer import HiddenRecordings
 from napari_sr.settings import explain
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Preview:
         self._again = False
         self._shown: tuple[UpscaleRequest, Sight] | None = None
         self._source: Image | None = None
+        self._covered = HiddenRecordings(viewer)
         self._placed: tuple[Image, int, tuple[int, ...]] | None = None
         self._curtain = 0.0
         self._is_held = False
@@ -115,6 +117,7 @@ class Preview:
         self._shown = None
         if (layer := self._kept()) is not None:
             layer.visible = False  # and not removed: some drivers crash at it
+        self._covered.show()
 
     def leave(self) -> None:
         """Take the layer away, and say nothing more: nobody is there to listen."""
@@ -228,11 +231,13 @@ class Preview:
             layers = self._viewer.layers
             layers.move(layers.index(layer), len(layers))
             layer.visible = True
+        self._covered.hide(self._source)
 
     def _look_like_source(self, layer: Image, source: Image) -> None:
         """Let the layer of another recording look as this one from now on."""
         if self._placed is None or self._placed[0] is source:
             return
+        self._covered.show()
         unlink_layers([self._placed[0], layer], LOOK)
         for name in LOOK:
             setattr(layer, name, getattr(source, name))

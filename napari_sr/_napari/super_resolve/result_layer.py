@@ -16,6 +16,36 @@ if TYPE_CHECKING:
 
     from napari_sr._napari.super_resolve.flow import Result
 
+SUMMED = ("additive", "minimum", "multiplicative")
+"""Ways of blending in which a layer does not cover what lies below it."""
+
+
+class HiddenRecordings:
+    """Recordings that would shine through what was made of them.
+
+    Parameters
+    ----------
+    viewer
+        Where they are shown again.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._hidden: list[Image] = []
+
+    def hide(self, source: Image) -> None:
+        """Hide a recording, if its result is added to what lies below."""
+        if source.blending in SUMMED and source.visible:
+            source.visible = False
+            self._hidden.append(source)
+
+    def show(self) -> None:
+        """Show again what was hidden, and is still there."""
+        for layer in self._hidden:
+            if layer in self._viewer.layers:
+                layer.visible = True
+        self._hidden = []
+
 
 class ResultLayer:
     """A result in the viewer; to be used in the main thread.

@@ -16,7 +16,7 @@ from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import Background
 from napari_sr._napari.super_resolve.flow import Result, run
 from napari_sr._napari.super_resolve.request import UpscaleRequest
-from napari_sr._napari.super_resolve.result_layer import ResultLayer
+from napari_sr._napari.super_resolve.result_layer import HiddenRecordings, ResultLayer
 from napari_sr.runs.summary import _as_typed
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Running:
         self._waiting: list[tuple[Image, UpscaleRequest]] = []
         self._only = False
         self._last: list[Image] = []
+        self._covered = HiddenRecordings(viewer)
         self._began = 0.0
         self._is_adding = False
         self._is_sourceless = False  # the recording was removed meanwhile
@@ -100,6 +101,7 @@ class Running:
         if not self.is_on:
             for layer in self.last:
                 self._viewer.layers.remove(layer)
+            self._covered.show()
             self.sentence = "Undone: the result of the last run is removed."
             self._last = []
             self._changed()
@@ -118,6 +120,7 @@ class Running:
         """
         if asked and not self.is_on:
             self._waiting, self._only, self._last = asked[1:], only, []
+            self._covered = HiddenRecordings(self._viewer)
             self._began = monotonic()
             self.start(*asked[0])
 
@@ -188,6 +191,8 @@ class Running:
             result.is_shown.set()
             self._unfinished.append(self._current)
             self._last.append(self._current.layer)
+            if result.request.part is None:
+                self._covered.hide(source)
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
         n_planes = result.n_planes

@@ -22,7 +22,7 @@ from napari_sr._napari.layers.pixel_size import file_behind
 from napari_sr._napari.layers.place import as_stack, size_of
 from napari_sr._napari.layers.roles import result_to_save
 from napari_sr._napari.layers.view import NotInViewError
-from napari_sr._napari.layers.writer import KINDS, save_layer
+from napari_sr._napari.layers.writer import KINDS, are_channels, save_layers
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.noise_row import FoundNoise
 from napari_sr._napari.parts.panel import (
@@ -162,12 +162,18 @@ class SuperResolve(Panel):
     def save_result(self) -> None:
         """Write the selected result, or the newest one, into a file.
 
-        With its pixel size, and how it was made.
+        With its pixel size, and how it was made; where a run made several channels of
+        one recording, all of them.
         """
         layer = self._result
         if layer is None or self._saving.is_busy:
             return
-        name = f"{layer.name}.ome.tif".replace("/", "_")
+        layers, name = [layer], layer.name
+        if layer in self._running.last and are_channels(self._running.last):
+            layers = self._running.last
+        if len(layers) > 1:  # "cells [DAPI] [model]": what stands before the channel
+            name = name.rpartition(" [")[0].rpartition(" [")[0] or name
+        name = f"{name}.ome.tif".replace("/", "_")
         kinds = ";;".join(KINDS)
         path, kind = QFileDialog.getSaveFileName(
             self.native, "Save result", name, kinds
@@ -175,12 +181,12 @@ class SuperResolve(Panel):
         if path:
             self._saving.start(
                 once,
-                save_layer,
-                layer,
+                save_layers,
+                layers,
                 path,
                 kind or next(iter(KINDS)),
-                title=f"Save {layer.name}",
-                result=lambda written: show_info(f"Saved: {written}"),
+                title=f"Save {name}",
+                result=lambda written: show_info(f"Saved: {written}{_count(layers)}"),
             )
 
     @property
@@ -377,3 +383,7 @@ def _leave(parts: tuple[Preview, Running, Background, Choices]) -> None:
     """Let go of the viewer, and end what is under way."""
     for part in parts:
         part.leave()
+
+
+def _count(layers: list[Image]) -> str:
+    return f", {len(layers)} channels" if len(layers) > 1 else ""

@@ -36,6 +36,13 @@ _SMALLEST = 6
 _FEWEST = ceil(_SMALLEST / _CORE)
 _ALIKE = 0.5
 """Correlation below which two volumes are not taken for one specimen."""
+_BESIDE = 3
+"""Coarse voxels around the best place that are that place."""
+_CERTAIN, _DISTINCT = 0.7, 0.25
+"""Correlation from which two volumes are of one specimen, and by how much that of the
+best place must be above all others below it, by the transformation of Fisher: of 14
+real pairs it was 0.76 to 0.88, of their halves exchanged up to 0.66, hardly above that
+of other places."""
 _UNEVEN = 0.5
 """By how much the ratio in the plane may fall short of the factor: sizes of voxels are
 rounded, and a magnification is never exact."""
@@ -175,8 +182,24 @@ def _placed(
         if np.abs(change).max() < _ENOUGH:
             break
     core = _means(high, times, margins + shift, inner)
-    correlation = float(np.corrcoef(core.ravel(), part.ravel())[0, 1])
-    return np.array(best) - margins - shift, np.nan_to_num(correlation)
+    correlation = float(np.nan_to_num(np.corrcoef(core.ravel(), part.ravel())[0, 1]))
+    if _ALIKE <= correlation < _CERTAIN and (other := _next_best(scores, best)):
+        raise PairError(
+            f"The fine volume matches the coarse one hardly better at its best place "
+            f"(correlation {correlation:.2f}) than elsewhere ({other:.2f}). Check that "
+            f"both show the same specimen in the same orientation."
+        )
+    return np.array(best) - margins - shift, correlation
+
+
+def _next_best(scores: NDArray, best: Sequence[np.intp]) -> float:
+    """Give the score of another place that is nearly as good; 0 if there is none."""
+    elsewhere = np.ones(scores.shape, bool)
+    elsewhere[tuple(slice(max(0, b - _BESIDE), b + _BESIDE + 1) for b in best)] = False
+    if not elsewhere.any():
+        return 0.0
+    own, other = float(scores[tuple(best)]), float(scores[elsewhere].max())
+    return other if np.arctanh(own) - np.arctanh(other) < _DISTINCT else 0.0
 
 
 def _cut(
