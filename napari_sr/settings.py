@@ -54,8 +54,12 @@ def explain(error: Exception, flag: str = "") -> str:
         return str(error)
     # Of the alternatives of a setting the last is the one with an explanation.
     wrong = error.errors()[-1]
-    name = str(wrong["loc"][0]) if wrong["loc"] else "settings"
     what = wrong["msg"].removeprefix("Value error, ")
+    if not wrong["loc"]:  # of several settings together
+        return what if flag else f"settings: {what}"
+    name = str(wrong["loc"][0])
+    if name == "z" and wrong["type"] == "float_parsing":
+        what = f"expected isotropic or a number above 1, got {wrong['input']!r}"
     if what.startswith("Input should be "):
         what = f"expected {what.removeprefix('Input should be ')}, got {wrong['input']}"
     return f"{flag}{name.replace('_', '-') if flag else name}: {what}"

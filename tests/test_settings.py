@@ -15,6 +15,7 @@ from napari_sr.settings import (
     AdversarialSettings,
     TrainingSettings,
     UpscaleSettings,
+    explain,
 )
 
 UNDERSTOOD = [
@@ -165,3 +166,19 @@ def test_white_noise_is_written_as_before_it_could_be_correlated():
     assert written("auto") == "auto"
     assert written(NoiseLevel(2, 3, 4)) == {"gain": 2, "read": 3, "offset": 4}
     assert written(NoiseLevel(correlation=0.5))["correlation"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"z": "isotropc"},
+            "--z: expected isotropic or a number above 1, got 'isotropc'",
+        ),
+        ({"factor": 1}, "factor=1 keeps the pixel size in the plane, so it needs z"),
+    ],
+)
+def test_what_is_wrong_along_z_is_said_as_it_was_typed(options, said):
+    with pytest.raises(ValidationError) as raised:
+        UpscaleSettings(**options)
+    assert explain(raised.value, "--").startswith(said)

@@ -147,8 +147,8 @@ def divide(
         rest = [item for item, does in zip(kept, chooses, strict=True) if not does]
         names = _listed(list(dict.fromkeys(item.name for item in first)))
         how = (
-            f"{names} of these selects the weights (validation); the rest is for the "
-            f"test."
+            f"The weights are selected by {names} of these (validation); the rest is "
+            f"for the test."
         )
         return first, rest, how
     return _divided_strip(kept[0])
