@@ -96,6 +96,23 @@ def test_it_lies_over_what_is_in_view(viewer, source, preview, qtbot):
     assert layer.contrast_limits == source.contrast_limits
 
 
+def test_a_recording_that_would_shine_through_is_hidden_for_as_long(
+    viewer, source, preview, qtbot
+):
+    source.blending = "additive"
+    layer = show(preview, qtbot)
+    assert (layer.visible, source.visible) == (True, False)
+    preview.hold(True)  # the recording, in the preview's own layer
+    assert not source.visible
+    preview.stop()
+    assert (layer.visible, source.visible) == (False, True)
+
+
+def test_a_recording_that_is_covered_stays_as_it_is(source, preview, qtbot):
+    show(preview, qtbot)
+    assert source.visible
+
+
 def test_it_leaves_the_selection_as_it_is(viewer, source, preview, qtbot):
     show(preview, qtbot)
 
