@@ -13,6 +13,7 @@ from magicgui.widgets import FloatSlider
 from pydantic import Field
 
 from napari_sr._napari.batch.widget import Batch
+from napari_sr._napari.parts.panel import weakly
 from napari_sr._napari.parts.settings_form import SettingsForm, others
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.settings import UpscaleSettings
@@ -68,3 +69,22 @@ def test_every_setting_is_in_the_panel_and_follows_the_console(panel_of, viewer,
         assert getattr(panel, name).name == name
     with pytest.raises(ValueError, match="not a valid choice"):
         panel.model.value = "chalk"
+
+
+def test_what_a_garbage_collection_has_emptied_is_called_without_harm():
+    class Owner:
+        def __init__(self):
+            self.called = 0
+
+        def act(self):
+            self.called += 1
+
+    owner = Owner()
+    call = weakly(owner.act)
+    call()
+    assert owner.called == 1
+    # As a collection leaves it, before Qt destroys what it is connected to.
+    del call.known
+    assert call() is None
+    gone = weakly(Owner().act)
+    assert gone() is None

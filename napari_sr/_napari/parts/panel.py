@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import cleandoc
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakMethod
 
 from magicgui.application import use_app
@@ -528,15 +528,24 @@ def _let_narrow(widget: QWidget, arrange: Callable[[], object]) -> None:
     _Watching(widget, QEvent.Type.LayoutRequest, arrange)  # as when fonts change
 
 
-def weakly(act: Callable[..., T]) -> Callable[..., T | None]:
-    """Give a method to Qt so that Qt does not keep alive whose method it is.
+class _Weakly(Generic[T]):
+    """Calls a method for as long as there is somebody whose method it is.
 
-    PySide keeps functions as long as what they are connected to, which the panel holds.
+    No closure: a garbage collection empties one before Qt destroys what it is connected
+    to, and Python does not survive that it is called then.
     """
-    known = WeakMethod(act)
 
-    def call(*args: object) -> T | None:
-        method = known()
+    __slots__ = ("__weakref__", "known")
+
+    def __init__(self, act: Callable[..., T]) -> None:
+        self.known = WeakMethod(act)
+
+    def __call__(self, *args: object) -> T | None:
+        """Call it; do nothing where it is gone, or half collected."""
+        try:
+            method = self.known()
+        except AttributeError:
+            return None
         if method is None:
             return None
         # An owner that is let go in here would be destroyed in the middle of its own
@@ -544,7 +553,13 @@ def weakly(act: Callable[..., T]) -> Callable[..., T | None]:
         QTimer.singleShot(0, partial(id, getattr(method, "__self__", None)))
         return method(*args)
 
-    return call
+
+def weakly(act: Callable[..., T]) -> Callable[..., T | None]:
+    """Give a method to Qt so that Qt does not keep alive whose method it is.
+
+    PySide keeps functions as long as what they are connected to, which the panel holds.
+    """
+    return _Weakly(act)
 
 
 def when(widget: QWidget, kind: QEvent.Type, act: Callable[[], object]) -> None:
