@@ -732,7 +732,7 @@ def test_an_interrupt_that_is_made_something_else_of_is_one(begun, capsys, monke
     def parser():
         return SimpleNamespace(parse_args=lambda _: argparse.Namespace(run=begun))
 
-    monkeypatch.setattr("napari_sr.cli.commands._parser", parser)
+    monkeypatch.setattr("napari_sr.cli.commands.build_parser", parser)
 
     assert main(["models"]) == 130
     assert capsys.readouterr().err == "Interrupted; no incomplete file is left.\n"
@@ -743,7 +743,7 @@ def test_an_interrupt_while_arguments_are_read_is_one_sentence(capsys, monkeypat
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_sr.cli.commands._parser", interrupt)
+    monkeypatch.setattr("napari_sr.cli.commands.build_parser", interrupt)
 
     assert main(["models"]) == 130
     assert capsys.readouterr().err == "Interrupted; no incomplete file is left.\n"

@@ -258,7 +258,7 @@ def test_a_third_of_the_images_chooses_and_the_others_judge(n, n_choosing):
 
     assert names(choosing) + names(judging) == names(images)
     assert len(choosing) == n_choosing
-    assert how.startswith(f"{choosing[0].name}")
+    assert how.startswith(f"The weights are selected by {choosing[0].name}")
 
 
 def test_planes_of_one_file_are_on_one_side():
