@@ -227,7 +227,7 @@ def test_what_chooses_the_weights_does_not_give_the_verdict(n):
     assert judging
     assert not set(choosing) & set(judging)
     assert "also selected" not in training.model.card.verdict
-    assert any("weights are selected by" in note for note in training.notes)
+    assert any("(validation)" in note for note in training.notes)
 
 
 def test_an_image_that_is_too_small_to_be_divided_says_that_it_did_both():
