@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
+from argparse import ArgumentTypeError
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -216,7 +217,10 @@ def _for_z(arguments: argparse.Namespace) -> ForZ | None:
 
 
 def _read_blur(text: str) -> float | str:
-    return text if text == "auto" else float(text)
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"expected auto or a number, got {text!r}") from None
 
 
 def _follow(

@@ -220,7 +220,7 @@ def finetune(
         As for `settings_for`.
     for_z
         Learn from the planes of one volume (`images`) to super-resolve it along z. Its
-        degradation along z is estimated (`for_z_of`), or given.
+        step along z is that of its voxels (`for_z_of`); a blur along z is to be given.
     settings
         All settings at once, instead of these five.
     **options

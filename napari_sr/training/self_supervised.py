@@ -218,7 +218,7 @@ def doubt_about(base: SRModel, instrument: Instrument, fields: Sequence[Field]) 
 
     Where a base was trained for such recordings, its results, seen coarser, are no
     better a teacher than the sharp images that it has seen: in tests such trainings
-    gained up to 0.3 dB and lost up to 0.2, and no metric without ground truth showed
+    gained up to 0.4 dB and lost up to 0.8, and no metric without ground truth showed
     which. Where correlated noise is estimated far too weak, noise is taken for detail,
     by the training and by what judges it.
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_sr._napari.layers.place import describe_unheld, unheld
 from napari_sr._napari.layers.reader import read_layers
-from napari_sr._napari.layers.writer import write_tiff, write_zarr
+from napari_sr._napari.layers.writer import are_channels, write_tiff, write_zarr
 from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.files import open_stack
@@ -139,11 +139,35 @@ def test_all_channels_of_a_run_are_saved_as_one_image(
         with open_stack(tmp_path / f"both{suffix}", channel=number) as stack:
             (said,) = stack.info.channels
             assert said.name == ("DAPI", "GFP")[number]
+            made = widget._running.last[number].metadata["napari_sr"]["plan"]
+            assert stack.provenance["plan"]["intensity"] == made["intensity"]
             assert said.colour == ("#0000ff", "#00ff00")[number]
             assert [axis.spacing for axis in stack.axes] == [2, 0.25, 0.25]
             seen = np.stack([stack.plane((i,)) for i in range(3)])
         expected = source.data.repeat(FACTOR, -2).repeat(FACTOR, -1)
         np.testing.assert_array_equal(seen, expected)
+
+
+def test_other_recordings_of_the_same_grid_are_no_channels(
+    viewer, widget, qtbot, tmp_path, answer
+):
+    pixels = np.random.default_rng(0).integers(0, 9_000, (2, 3, 20, 24), np.uint16)
+    scans = [viewer.add_image(one, name=f"scan {n}") for n, one in enumerate(pixels)]
+    widget.reset_choices()
+    viewer.layers.selection = set(scans)
+    widget.selected.value = True
+    widget.run_button.native.click()
+    qtbot.waitUntil(lambda: len(widget._running.last) == 2, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+    assert not are_channels(widget._running.last)
+    asked = answer(tmp_path / "one.ome.tif", ".ome.tif")
+
+    press_save(widget, qtbot)
+
+    assert asked[0].startswith("scan ")
+    assert asked[0].endswith("[nearest].ome.tif")
+    with open_stack(tmp_path / "one.ome.tif") as stack:
+        assert stack.shape == (3, 40, 48)
 
 
 def test_recordings_do_not_shine_through_results_that_are_added(

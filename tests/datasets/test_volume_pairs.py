@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_sr.datasets.pairs import gather_pairs
 from napari_sr.datasets.pairs.names import PairError
-from napari_sr.datasets.pairs.volumes import match_volumes
+from napari_sr.datasets.pairs.volumes import are_volumes, match_volumes, ratio_of
 from napari_sr.files import open_stack
 from napari_sr.image.axis import Axis
 from napari_sr.image.intensity import IntensityPolicy
@@ -155,6 +155,34 @@ def test_without_sizes_both_are_taken_to_show_the_same():
     high = (20_000 + 3_000 * binned(truth, (2, 2, 2)) / truth.std()).astype(np.uint16)
     check = gather_pairs([low], [high], 2, IntensityPolicy())
     assert len(check.pairs) >= 22  # a plane at the border may be cut
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "name", "message"),
+    [
+        ((20, 32, 32), (20, 60, 64), "z", "Crop both to the same field"),
+        ((20, 64, 64), (20, 32, 32), "z", "are exchanged"),
+        ((20, 32, 32), (40, 64, 64), "t", "Give the same planes of both"),
+    ],
+    ids=["of one plane each", "exchanged", "time"],
+)
+def test_what_is_no_volume_gets_the_words_for_planes(low, high, name, message):
+    stacks = [
+        Stack.from_array(
+            np.zeros(shape, np.uint16), axes=[Axis(n) for n in (name, *"yx")]
+        )
+        for shape in (low, high)
+    ]
+    with pytest.raises(PairError, match=message):
+        gather_pairs([stacks[0]], [stacks[1]], 2, IntensityPolicy())
+
+
+def test_a_ratio_of_one_is_one_in_whatever_unit():
+    low = Stack.from_array(np.zeros((20, 32, 32)), axes=cell_of((0.3, 0.6, 0.6)))
+    fine = cell_of((300.0000000001, 300, 300), "nm")
+    high = Stack.from_array(np.zeros((20, 60, 60)), axes=fine)
+    assert ratio_of(low, high) == (1, 2, 2)
+    assert are_volumes(low, high, 2)
 
 
 def test_few_planes_are_no_volumes_and_get_the_words_for_planes():

@@ -69,8 +69,19 @@ def save_layers(layers: Sequence[Image], path: str, kind: str) -> str:
 
 
 def are_channels(layers: Sequence[Image]) -> bool:
-    """Tell whether layers have one grid and one pixel type, as channels do."""
+    """Tell whether layers are results of channels of one recording, complete.
+
+    Their names say so ("cells [DAPI] [model]"): other recordings may have the same
+    grid. Grid and pixel type must be one as well, to be one image.
+    """
     first, *others = layers
+    named = [_OF_RESULT.search(layer.name) for layer in layers]
+    recordings = {
+        layer.name[: name.start()] if name else None
+        for layer, name in zip(layers, named, strict=True)
+    }
+    if len(recordings) > 1 or None in recordings:
+        return False
     return all(
         layer.data.shape == first.data.shape
         and layer.dtype == first.dtype
@@ -149,6 +160,9 @@ def write_layer(
     ours = (meta.get("metadata") or {}).get("napari_sr")
     provenance = {**ours} if isinstance(ours, dict) else {}
     several = layers if len(layers) > 1 else ()
+    if several:  # as files of several channels have them
+        made = [dict(one.metadata.get("napari_sr", {})) for one in several]
+        provenance["plans"] = [one.get("plan", {}) for one in made]
     with create_stack(
         target,
         shape=stack.shape,

@@ -69,12 +69,19 @@ def are_volumes(low: Stack, high: Stack, factor: int) -> bool:
     """Tell whether two stacks are to be found in each other as volumes.
 
     Planes that belong to each other one by one are pairs of planes, whatever they are
-    planes of; so are stacks of more than three axes, and of a few planes.
+    planes of; so are stacks along another axis than z, and of a few planes. Where no
+    size of a voxel is known, as many planes are taken for planes.
     """
-    shapes = [stack.shape for stack in (low, high)]
-    if any(len(shape) != 3 or shape[0] < _FEWEST for shape in shapes):
+    for stack in (low, high):
+        if len(stack.shape) != 3 or stack.axes[0].name != "z":
+            return False
+        if stack.shape[0] < _FEWEST:
+            return False
+    (n, y, x), (n_fine, *_) = low.shape, high.shape
+    if high.shape == (n, factor * y, factor * x):
         return False
-    return shapes[1] != (shapes[0][0], factor * shapes[0][1], factor * shapes[0][2])
+    ratio = ratio_of(low, high)
+    return n_fine > n if ratio is None else min(ratio) >= 1
 
 
 def ratio_of(low: Stack, high: Stack) -> tuple[float, ...] | None:
@@ -84,7 +91,7 @@ def ratio_of(low: Stack, high: Stack) -> tuple[float, ...] | None:
         own = convert(fine.spacing, fine.unit, coarse.unit) if fine.unit else None
         if not own:
             return None
-        ratio.append(coarse.spacing / own)
+        ratio.append(round(coarse.spacing / own, 6))  # 1 is 1, in whatever unit
     return tuple(ratio)
 
 
