@@ -185,6 +185,14 @@ def test_a_ratio_of_one_is_one_in_whatever_unit():
     assert are_volumes(low, high, 2)
 
 
+def test_pages_of_a_file_that_does_not_say_what_they_are_may_lie_along_z():
+    low, high = (
+        Stack.from_array(np.zeros(shape), axes=[Axis("i"), Axis("y"), Axis("x")])
+        for shape in ((20, 32, 32), (40, 64, 64))
+    )
+    assert are_volumes(low, high, 2)
+
+
 def test_few_planes_are_no_volumes_and_get_the_words_for_planes():
     planes = np.zeros((3, 32, 32), np.uint16), np.zeros((5, 64, 64), np.uint16)
     with pytest.raises(PairError, match="Give the same planes of both"):

@@ -69,11 +69,12 @@ def are_volumes(low: Stack, high: Stack, factor: int) -> bool:
     """Tell whether two stacks are to be found in each other as volumes.
 
     Planes that belong to each other one by one are pairs of planes, whatever they are
-    planes of; so are stacks along another axis than z, and of a few planes. Where no
-    size of a voxel is known, as many planes are taken for planes.
+    planes of; so are stacks along time, and of a few planes. Pages of a file that does
+    not say what they are may lie along z. Where no size of a voxel is known, as many
+    planes are taken for planes.
     """
     for stack in (low, high):
-        if len(stack.shape) != 3 or stack.axes[0].name != "z":
+        if len(stack.shape) != 3 or stack.axes[0].name == "t":
             return False
         if stack.shape[0] < _FEWEST:
             return False
