@@ -6,6 +6,7 @@ This module alone decides what of a file is read at once and what when it is loo
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -40,6 +41,8 @@ PART = 4096
 _TWO = ("magenta", "green")
 _MORE = ("cyan", "magenta", "yellow", "red", "green", "blue")
 """Colours of channels that lie over each other."""
+_A_NUMBER = re.compile(r"((channel|ch|c)?[ _:-]*\d+(:\d+)*)?", re.I)
+"""What programs call a channel that nobody has named."""
 
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
@@ -120,6 +123,9 @@ def _layer(levels: list[Stack], channel: int = 0, n_channels: int = 1) -> LayerD
         **placed(stack.axes, stack.provenance),
     }
     known = (*stack.info.channels, Channel())[0]
+    called = f"[{known.name}]"
+    if not _A_NUMBER.fullmatch(known.name) and called not in stack.name:
+        keywords["name"] = f"{stack.name} {called}"
     if n_channels > 1:
         colours = _TWO if n_channels == 2 else _MORE
         keywords |= {
