@@ -60,6 +60,8 @@ def test_widgets_are_where_one_looks_for_them(manifest):
         "Super-resolve",
         "Fine-tune",
     ]
+    first = manifest.contributions.menus["napari/layers/filter"][0]
+    assert first.group == "navigation"  # before those of other plugins
     assert found["napari/layers/measure"] == ["Quality", "Compare"]
     assert found["napari/file/io_utilities"] == ["Batch", "Models"]
 

@@ -123,6 +123,7 @@ def test_three_clicks_from_the_menu_to_a_preview(viewer, qtbot):
     assert widget.layer.value.data.dtype == np.uint16
     qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
     assert widget._preview.layer.visible
+    assert "move the dial (Faithful … textured)" in widget.next_step.value
     click(widget.preview_button.native)
 
 
