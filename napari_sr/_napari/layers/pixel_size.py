@@ -6,6 +6,7 @@ alone knows which layers lack what their file says, and which axis of it is whic
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
+    from napari_sr.image.stack import Stack
+
 _SPACE = "\u00a0"
 """At which no line is broken."""
 _TIMES = f"{_SPACE}×{_SPACE}"
@@ -30,11 +33,46 @@ OURS = "napari-sr"
 
 def file_behind(layer: Image) -> str | None:
     """Find the file that may know the pixel size that a layer lacks."""
-    source = layer.source
     has_size = any(str(unit) != NOT_CALIBRATED for unit in layer.units)
-    if source.reader_plugin == OURS or has_size or not np.all(layer.scale == 1):
-        return None
-    return source.path if source.path and Path(source.path).exists() else None
+    return None if has_size or not np.all(layer.scale == 1) else _file_of(layer)
+
+
+def _file_of(layer: Image) -> str | None:
+    """Find the file of a layer that another reader made."""
+    source = layer.source
+    is_there = source.path and Path(source.path).exists()
+    return source.path if is_there and source.reader_plugin != OURS else None
+
+
+def channels_along_an_axis(layer: Image) -> int:
+    """Count the channels that lie along an axis of a layer, by what its file says.
+
+    Parameters
+    ----------
+    layer
+        Of any reader.
+
+    Returns
+    -------
+    int
+        0 where the file has one channel, or the layer is one of several.
+    """
+    path = _file_of(layer)
+    stacks = _stacks_in(path) if path and not layer.rgb else []
+    held = layer.data[0].shape if layer.multiscale else layer.data.shape
+    n_pixels = sum(math.prod(stack.shape) for stack in stacks)
+    return len(stacks) if len(stacks) > 1 and math.prod(held) == n_pixels else 0
+
+
+def _stacks_in(path: str) -> list[Stack]:
+    """Look at the channels of a file, closed again; none where it is not an image."""
+    try:
+        stacks = open_channels(path)
+    except (StackError, OSError):
+        return []
+    for stack in stacks:
+        stack.close()
+    return stacks
 
 
 def axes_in_file(path: str, shape: Sequence[int]) -> tuple[Axis, ...]:
@@ -53,12 +91,9 @@ def axes_in_file(path: str, shape: Sequence[int]) -> tuple[Axis, ...]:
         One per dimension of the layer; empty where the file does not say how large its
         pixels are, or the layer is not what is in the file.
     """
-    try:
-        stacks = open_channels(path)
-    except (StackError, OSError):
+    stacks = _stacks_in(path)
+    if not stacks:
         return ()
-    for stack in stacks:
-        stack.close()
     axes, wanted = stacks[0].axes, tuple(shape)
     lengths = stacks[0].shape
     if any(axis.unit is None for axis in axes[-2:]):

@@ -75,7 +75,7 @@ class PixelSizeRow(Form):
         if chosen is None or not self._axes:
             return
         if self._has_channels:
-            self._split(str(chosen.source.path), chosen)
+            self.split(chosen)
             return
         if chosen in self._before:
             for layer, (scale, units) in self._before.items():
@@ -95,12 +95,12 @@ class PixelSizeRow(Form):
     def _has_channels(self) -> bool:
         return any(axis.name == "c" for axis in self._axes)
 
-    def _split(self, path: str, together: Image) -> None:
+    def split(self, together: Image) -> None:
         """Put its channels in the place of a layer, by the reader that keeps it all.
 
         napari's own way to split it loses units, names and colours.
         """
-        layers = self._viewer.open(path, plugin=OURS)
+        layers = self._viewer.open(str(together.source.path), plugin=OURS)
         self._viewer.layers.remove(together)
         self._viewer.reset_view()
         self._choose(layers[0])

@@ -42,6 +42,7 @@ from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
 from napari_sr._napari.super_resolve.closing import ask_before_closing
 from napari_sr._napari.super_resolve.controls import IN_VIEW, WHOLE, Choices
+from napari_sr._napari.super_resolve.mixed_channels import MixedChannels
 from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview
 from napari_sr._napari.super_resolve.request import UpscaleRequest
@@ -79,6 +80,7 @@ class SuperResolve(Panel):
             self._end_preview,
         )
         self.choices = Choices(napari_viewer, weakly(self._noise_found))
+        self._mixed = MixedChannels(self.choices.pixel_size.split)
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
@@ -140,6 +142,8 @@ class SuperResolve(Panel):
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
         layers = self.choices.layers
+        if not all(self._mixed.may_run(layer, self.native) for layer in layers):
+            return
         asked = self._ask_for_all(show_error)
         if asked and len(asked) == len(layers):
             self.preview_button.native.setChecked(False)
