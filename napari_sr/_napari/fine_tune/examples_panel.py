@@ -64,6 +64,11 @@ class ExamplesPanel(QWidget):
         )
         self.kind.addItems([SIMULATED, MEASURED, ALONE])
         self.images, self.recordings = SourcePicker(viewer), SourcePicker(viewer)
+        self.images.describe(
+            "Sharp images",
+            "Images as sharp as the results should be, of your own kind of specimen; a "
+            "few are enough, ten are better. Some are held out to evaluate the model.",
+        )
         self.ask = QPushButton()
         self.instrument_panel = InstrumentPanel()
         self.views = LinkedViews(("simulated", "recorded"))
@@ -112,7 +117,7 @@ class ExamplesPanel(QWidget):
     @property
     def what_is_missing(self) -> str:
         """Say what is to be chosen before there is something to learn from."""
-        if self.images.is_empty():
+        if self._learnt_from.is_empty():
             what = "recordings" if self.is_alone else "sharp images"
             return f"Tick {what} to learn from, or add files."
         if self.is_measured and self.recordings.is_empty():
@@ -122,7 +127,12 @@ class ExamplesPanel(QWidget):
     def sources(self) -> tuple[tuple[Stack | str, ...], tuple[Stack | str, ...]]:
         """Give what is learnt from and, for measured pairs, the recordings of it."""
         low = self.recordings.sources() if self.is_measured else ()
-        return self.images.sources(), low
+        return self._learnt_from.sources(), low
+
+    @property
+    def _learnt_from(self) -> SourcePicker:
+        """Where it is ticked what is learnt from: recordings are not sharp images."""
+        return self.recordings if self.is_alone else self.images
 
     @property
     def instrument(self) -> Instrument | None:
@@ -145,22 +155,15 @@ class ExamplesPanel(QWidget):
 
     def _choose_kind(self) -> None:
         measured, alone = self.is_measured, self.is_alone
+        for part in (self.images, self.ask):
+            part.setVisible(not alone)
         if alone:
-            self.images.describe(
+            self.recordings.describe(
                 "Recordings",
                 "Made with your instrument; ten are better than a few. The noise is "
                 "estimated from them. Some are held out to evaluate the model.",
             )
-        else:
-            self.images.describe(
-                "Sharp images",
-                "Images as sharp as the results should be, of your own kind of "
-                "specimen; a few are enough, ten are better. Some are held out to "
-                "evaluate the model.",
-            )
-        for part in (self.recordings, self.ask):
-            part.setVisible(not alone)
-        if measured:
+        elif measured:
             self.recordings.describe(
                 "Recordings of them",
                 "The same fields as recorded by your instrument, with larger pixels. "
