@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from magicgui.widgets import FloatSlider, PushButton
+from magicgui.widgets import PushButton, Slider
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
@@ -102,11 +102,9 @@ class SuperResolve(Panel):
             text=f"Before ({KEY})",
             tooltip=f"Hold it, or the {KEY} key on the canvas, to see the recording.",
         )
-        self.curtain = FloatSlider(
+        self.curtain = Slider(
             name="curtain",
-            min=0,
             max=100,
-            step=0.5,
             label="Recording on the left / %",
             tooltip=(
                 "The curtain: how much of the width shows the recording, on the left; "
