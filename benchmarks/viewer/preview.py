@@ -20,7 +20,7 @@ import numpy as np
 from qtpy.QtCore import QSettings
 
 from benchmarks.viewer.heartbeat import close_viewer, wait_until
-from napari_sr._napari.parts.heavy_imports import load
+from napari_sr.interactive.heavy_imports import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable

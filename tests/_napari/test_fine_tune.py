@@ -21,12 +21,12 @@ from tiny_models import tiny_fast
 import napari_sr as sr
 from napari_sr._napari.fine_tune import widget as fine_tune
 from napari_sr._napari.fine_tune.examples_panel import ALONE, MEASURED
-from napari_sr._napari.fine_tune.flow import Update
 from napari_sr._napari.fine_tune.form import TrainingForm
 from napari_sr._napari.fine_tune.widget import FineTune
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, remember
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
+from napari_sr.interactive.fine_tuning import Update
 from napari_sr.training.schedule import N_LOOKS
 from napari_sr.training.unsaved import unsaved_trainings
 

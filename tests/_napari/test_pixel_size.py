@@ -15,14 +15,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_sr._napari.layers.pixel_size import (
-    axes_in_file,
-    channels_along_an_axis,
-    lengths_of,
-    size_in_words,
-)
+from napari_sr._napari.layers.pixel_size import channels_along_an_axis
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.image.stack import Axis
+from napari_sr.interactive.pixel_size import axes_in_file, lengths_of, size_in_words
 
 WAIT = 60_000
 PIXEL, STEP = 0.2, 0.7

@@ -27,6 +27,7 @@ from napari_sr._napari.parts.preferences import Preferences
 from napari_sr.files import create_stack, open_stack
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import Stack, StackError
+from napari_sr.interactive import lazy_pixels
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.runs.one_file import upscale_file
 
@@ -216,7 +217,7 @@ def test_each_channel_is_a_layer_of_its_own(tmp_path):
 def test_a_large_stack_is_read_when_it_is_looked_at(tmp_path, suffix, monkeypatch):
     pixels = counts((3, 9, 7))
     save(Image(pixels), tmp_path / f"a{suffix}")
-    monkeypatch.setattr(reader, "IN_MEMORY", 100)
+    monkeypatch.setattr(lazy_pixels, "IN_MEMORY", 100)
     closed = []
     real = Stack.close
     monkeypatch.setattr(
@@ -242,7 +243,7 @@ def test_a_large_stack_is_read_when_it_is_looked_at(tmp_path, suffix, monkeypatc
 def test_a_large_ome_zarr_opens_with_all_its_levels_where_they_lie(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(reader, "IN_MEMORY", 100)
+    monkeypatch.setattr(lazy_pixels, "IN_MEMORY", 100)
     monkeypatch.setattr(reader, "PART", 700)
     source = write_stack(tmp_path / "a.ome.tif", counts((2, 1024, 1280)), "zyx")
     path = upscale_file(source, tmp_path / "r.ome.zarr", NEAREST).path

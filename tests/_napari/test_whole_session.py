@@ -27,8 +27,8 @@ from qtpy.QtTest import QTest
 import napari_sr
 from napari_sr._napari.fine_tune.widget import FineTune
 from napari_sr._napari.super_resolve import run as running
-from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.interactive.in_memory import run
 
 WAIT = 180_000
 """Milliseconds within which what was asked for must have come."""

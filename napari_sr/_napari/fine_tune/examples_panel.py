@@ -11,26 +11,27 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_sr._napari.fine_tune import instrument_flow
 from napari_sr._napari.fine_tune.image_sources import SourcePicker
 from napari_sr._napari.fine_tune.instrument_panel import InstrumentPanel
 from napari_sr._napari.parts.background import Background
 from napari_sr._napari.parts.image_view import LinkedViews
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.panel import ShortenedBox
+from napari_sr._napari.parts.plain import caption, fill
 from napari_sr._napari.parts.worker import once
+from napari_sr.interactive import instrument as instrument_flow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
-    from napari_sr._napari.fine_tune.instrument_flow import Patches
     from napari_sr.cards.model_card import ModelCard
     from napari_sr.image.stack import Stack
     from napari_sr.instrument.estimation import InstrumentEstimate
     from napari_sr.instrument.ranges import Instrument
+    from napari_sr.interactive.instrument import Patches
 
 SIMULATED, MEASURED = "Sharp images alone", "Measured pairs"
 ALONE = "Only recordings"
@@ -72,16 +73,10 @@ class ExamplesPanel(QWidget):
         self.ask = QPushButton()
         self.instrument_panel = InstrumentPanel()
         self.views = LinkedViews(("simulated", "recorded"))
-        self.notes = QLabel()
-        self.notes.setWordWrap(True)
-        for part in (self.ask, self.notes):
-            part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(5)
-        chosen = (self.kind, self.images, self.recordings, self.ask)
-        for part in (*chosen, self.notes, self.instrument_panel, self.views):
-            column.addWidget(part)
+        self.notes = caption()
+        self.ask.setSizePolicy(self.notes.sizePolicy())
+        chosen = (self.kind, self.images, self.recordings, self.ask, self.notes)
+        fill(self, *chosen, self.instrument_panel, self.views, spacing=5)
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLED)

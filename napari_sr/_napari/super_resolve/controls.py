@@ -25,13 +25,14 @@ from napari_sr._napari.layers.view import part_in_view, rectangle_on
 from napari_sr._napari.parts.model_choice import FactorChoice, ModelChoice
 from napari_sr._napari.parts.noise_row import NoiseRow
 from napari_sr._napari.parts.panel import Choice, Form, connect, text
-from napari_sr._napari.parts.preferences import DEVICES, preferred_settings
+from napari_sr._napari.parts.preferences import preferred_settings
 from napari_sr._napari.parts.settings_form import Asked, SettingsForm, others
 from napari_sr._napari.super_resolve.layer_models import LayerModels
 from napari_sr._napari.super_resolve.pixel_size_row import PixelSizeRow
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.z_row import ZRow
 from napari_sr.cards.model_card import ModelCard
+from napari_sr.interactive.prepared import DEVICES
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.methods.names import METHODS
 from napari_sr.settings import UpscaleSettings
 
@@ -41,9 +42,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_sr._napari.parts.noise_row import FoundNoise
-    from napari_sr._napari.super_resolve.prepared import Machine
     from napari_sr.image.stack import Stack
+    from napari_sr.interactive.prepared import FoundNoise, Machine
 
 IN_VIEW, WHOLE, RECTANGLE = "the one in view", "whole plane", "a rectangle"
 FIRST = ("dial", "consistency", "device", "tile")

@@ -8,15 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari_sr._napari.layers.pixel_size import (
-    OURS,
-    file_behind,
-    lengths_of,
-    size_in_words,
-    use_axes,
-)
+from napari_sr._napari.layers.pixel_size import OURS, file_behind, use_axes
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.panel import Form, button, text
+from napari_sr.interactive.pixel_size import lengths_of, size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ are unfinished, what is said on the way, what ends it, and what takes it back.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,10 @@ from superqt.utils import QSignalThrottler
 
 from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import Background
-from napari_sr._napari.super_resolve.flow import Result, run
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.result_layer import HiddenRecordings, ResultLayer
-from napari_sr.runs.summary import _as_typed
+from napari_sr.interactive.in_memory import Result, run
+from napari_sr.interactive.request import UpscaleRequest
+from napari_sr.interactive.telling import describe_time_left, facts_of, how_far
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from napari_sr._napari.super_resolve.prepared import Preparer
+    from napari_sr.interactive.prepared import Preparer
     from napari_sr.upscaling.flow import TileStep
 
     Asked = tuple[Image, UpscaleRequest]
@@ -162,7 +162,7 @@ class Running:
         self._only, self._left, self._began = only, [], monotonic()
         self._waiting = rest or asked
         self._n_asked = len(self._waiting)
-        self.start(*self._waiting.pop(0))
+        self._start(*self._waiting.pop(0))
 
     def _go_on_with(self, rest: list[Asked]) -> None:
         """Let the run that left something be the last again."""
@@ -174,10 +174,9 @@ class Running:
                 self._made.append(made)
                 return
 
-    def start(self, source: Image, request: UpscaleRequest) -> None:
+    def _start(self, source: Image, request: UpscaleRequest) -> None:
         """Super-resolve a layer, or what is missing of it."""
-        if self.is_on:
-            return
+        self._made[-1].told.pop(source.name, None)
         self._source, self._request = source, request
         self._current = self._find(request)
         self._first, self._is_sourceless = None, False
@@ -293,7 +292,7 @@ class Running:
         self._current = self._source = self._request = None
         self.progress = (0, 0)
         if self._waiting:
-            self.start(*self._waiting.pop(0))
+            self._start(*self._waiting.pop(0))
 
     def _keep_what_is_left(self) -> None:
         """Leave what was not begun to *Run the rest*, if there is anything to go on."""
@@ -316,14 +315,14 @@ class Running:
             )
         told = self._made[-1].told
         if outcome == "done" and result is not None and self._source is not None:
-            told[self._source.name] = _facts(result)
+            told[self._source.name] = facts_of(result)
         several = "; ".join(f"{name} ({facts})" for name, facts in told.items())
         is_one = len(told) == 1 and self._n_asked == 1
         done = "".join(told.values()) if is_one else several
         parts = [f"Done: {done}."] if told else []
         if outcome != "done":
             failed = outcome == "failed"
-            parts.append(f"{self._whose}{'Failed' if failed else _how_far(result)}")
+            parts.append(f"{self._whose}{'Failed' if failed else how_far(result)}")
         return " ".join(parts)
 
     def _on_removed(self, event: object) -> None:
@@ -337,53 +336,5 @@ class Running:
             self.stop()
 
 
-def describe_time_left(seconds: float) -> str:
-    """Say how long something will take, as exactly as can be known.
-
-    Parameters
-    ----------
-    seconds
-        Estimated.
-
-    Returns
-    -------
-    str
-        Such as "about 40 s left".
-    """
-    if seconds < 10:
-        return "a few seconds left"
-    if seconds < 90:
-        return f"about {round(seconds, -1):.0f} s left"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} min left"
-    return f"about {seconds / 3600:.1f} h left"
-
-
 def _listed(layers: list[Image]) -> str:
     return ", ".join(layer.name for layer in layers)
-
-
-def _how_far(result: Result | None) -> str:
-    """Say how far a run came that was stopped."""
-    if result is None:
-        return "Stopped before the first plane was done."
-    return f"Stopped with {_counts(result)} done; Run does the rest."
-
-
-def _counts(result: Result) -> str:
-    return f"{len(result.done)} of {result.n_planes} planes"
-
-
-def _facts(result: Result) -> str:
-    """Say what was made, as far as it was asked for."""
-    if not result.is_complete:
-        return f"{_counts(result)}, as asked for; Run can do all"
-    shape = " × ".join(map(str, result.levels[0].shape))
-    parts = [f"{shape} px"]
-    if result.plan.noise is not None:
-        parts.append(f"noise {_as_typed(asdict(result.plan.noise))}")
-    if result.share_clipped:
-        parts.append(f"{result.share_clipped:.2%} of pixels clipped")
-    if result.plan.dtype_note:
-        parts.append(result.plan.dtype_note)
-    return ", ".join(parts)

@@ -18,13 +18,13 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_sr._napari.layers.pixel_size import file_behind
+from napari_sr._napari.layers.pixel_size import file_behind, file_of
 from napari_sr._napari.layers.place import as_stack, size_of
 from napari_sr._napari.layers.roles import name_of_channel, result_to_save
 from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, are_channels, save_layers
 from napari_sr._napari.parts.background import Background, when_closed
-from napari_sr._napari.parts.noise_row import FoundNoise
+from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.parts.panel import (
     Buttons,
     Form,
@@ -39,15 +39,15 @@ from napari_sr._napari.parts.panel import (
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
-from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
 from napari_sr._napari.super_resolve.closing import ask_before_closing
 from napari_sr._napari.super_resolve.controls import IN_VIEW, WHOLE, Choices
 from napari_sr._napari.super_resolve.mixed_channels import MixedChannels
-from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.run import Running
 from napari_sr.image.stack import Stack, StackError
+from napari_sr.interactive.as_script import python_script, recipe_of
+from napari_sr.interactive.prepared import FoundNoise, Preparer
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.settings import UpscaleSettings, explain
 
@@ -202,7 +202,8 @@ class SuperResolve(Panel):
         """Put a script that does the same into the clipboard."""
         asked = self._ask(show_error)
         if asked is not None:
-            QApplication.clipboard().setText(python_script(*asked))
+            script = python_script(file_of(asked[0]), asked[1])
+            QApplication.clipboard().setText(script)
             what = "the same" if self._is_whole else "the same of whole planes"
             show_info(f"A Python script that does {what} is on the clipboard.")
 
@@ -212,13 +213,14 @@ class SuperResolve(Panel):
         if asked is None:
             return
         name = f"{asked[0].name}.toml".replace("/", "_")
-        path, _ = QFileDialog.getSaveFileName(
-            self.native, "Save as recipe", name, "Recipe (*.toml)"
-        )
-        if path:
-            Path(path).write_text(upscale_recipe_text(recipe_of(*asked)), "utf-8")
-            what = "" if self._is_whole else ", of whole planes"
-            show_info(f"Saved{what}. Run it with: napari-sr upscale --recipe {path}")
+        words = ("Save as recipe", name, "Recipe (*.toml)")
+        recipe = upscale_recipe_text(recipe_of(file_of(asked[0]), asked[1]))
+        ask_and_write(self.native, words, partial(self._write_recipe, recipe))
+
+    def _write_recipe(self, recipe: str, path: str) -> None:
+        Path(path).write_text(recipe, "utf-8")
+        what = "" if self._is_whole else ", of whole planes"
+        show_info(f"Saved{what}. Run it with: napari-sr upscale --recipe {path}")
 
     @property
     def _is_whole(self) -> bool:
