@@ -11,6 +11,7 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from napari.layers import Image
 from napari.layers._source import layer_source
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -42,15 +43,28 @@ def opened(viewer, path, pixels, reader="napari"):
 
 
 @pytest.fixture
-def widget(viewer, qtbot):
-    widget = SuperResolve(viewer)
-    qtbot.addWidget(widget.native)
-    viewer.layers.events.inserted.connect(widget.reset_choices)
-    widget.model.value = "nearest"
-    widget.native.show()
-    yield widget
-    widget._looking.leave()
-    widget._running.leave()
+def open_on(viewer, qtbot):
+    """Open the widget on a viewer."""
+    opened_ones = []
+
+    def open_it(given) -> SuperResolve:
+        widget = SuperResolve(given)
+        qtbot.addWidget(widget.native)
+        viewer.layers.events.inserted.connect(widget.reset_choices)
+        widget.model.value = "nearest"
+        widget.native.show()
+        opened_ones.append(widget)
+        return widget
+
+    yield open_it
+    for widget in opened_ones:
+        widget._looking.leave()
+        widget._running.leave()
+
+
+@pytest.fixture
+def widget(viewer, open_on):
+    return open_on(viewer)
 
 
 def breakable(words) -> str:
@@ -208,9 +222,11 @@ def test_run_does_not_mix_channels_before_the_user_has_answered(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("wrap", [lambda one: one, PublicOnlyProxy])
 def test_planes_that_the_file_calls_channels_are_asked_about_once(
-    viewer, widget, qtbot, tmp_path
+    viewer, open_on, qtbot, tmp_path, wrap
 ):
+    widget = open_on(wrap(viewer))  # napari gives it so to widgets of some menus
     mixed(viewer, tmp_path, (3, 20, 24), "CYX")
 
     for answer in ("Run as it is", "z or time"):

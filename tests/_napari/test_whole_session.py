@@ -115,7 +115,10 @@ def test_from_a_sample_to_a_saved_result(
 
 
 def test_three_clicks_from_the_menu_to_a_preview(viewer, qtbot):
-    choose_in_menu(viewer.window.layers_menu, "Filter", "Get started")
+    menu = viewer.window.layers_menu
+    (filters,) = (one.menu() for one in menu.actions() if one.text() == "Filter")
+    assert filters.actions()[0].text().startswith("Get started")
+    choose_in_menu(menu, "Filter", "Get started")
 
     docked = viewer.window.dock_widgets.values()
     (widget,) = (one for one in docked if isinstance(one, SuperResolve))
