@@ -1,4 +1,4 @@
-"""How large pixels are: what a file says, in words, and after a run.
+"""How large pixels are: by their file, as text, and after a run.
 
 This module alone knows which axis of an array is which of the file it is from.
 """

@@ -31,7 +31,7 @@ _TWO = ("magenta", "green")
 _MORE = ("cyan", "magenta", "yellow", "red", "green", "blue")
 """Colours of channels that lie over each other."""
 _A_NUMBER = re.compile(r"((channel|ch|c)?[ _:-]*\d+(:\d+)*)?", re.I)
-"""What programs call a channel that nobody has named."""
+"""What programs call a channel without a name of its own."""
 
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:

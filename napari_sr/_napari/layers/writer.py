@@ -104,7 +104,7 @@ def _channel_of(meta: dict[str, Any]) -> Channel | None:
 
 
 def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401
-    """Write a layer; a refusal is no ValueError.
+    """Write a layer; raise another error than ValueError if that is refused.
 
     napari takes those to mean that no plugin could be found, and says that instead.
     """
@@ -128,7 +128,7 @@ def write_layers(
     ----------
     path
         As the user named it. If it lacks the suffix of the format, it gets one, and a
-        file of that name is not replaced: nobody was asked about it.
+        file of that name is not replaced, since the user was not asked.
     channels
         One layer, or several of one size: data and keywords, as napari hands them over;
         of several levels the finest is written.

@@ -1,4 +1,4 @@
-"""Texts and columns of Qt alone, for parts that are no forms of magicgui."""
+"""Texts and columns of Qt alone, for parts other than the forms of magicgui."""
 
 from __future__ import annotations
 
