@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPTIMIZERS = "torch._dynamo"
-"""The first optimizer of torch loads it, unasked."""
-PLOTS = "matplotlib.backends.backend_qtagg"
-"""What draws curves in a widget."""
+"""The first optimizer of torch loads it."""
 
 
 def load(*names: str) -> None:
@@ -28,7 +26,7 @@ def load(*names: str) -> None:
     Parameters
     ----------
     *names
-        Of modules. Those that are there already cost nothing.
+        Of modules. Those that are loaded cost nothing.
     """
     if not all(name in sys.modules for name in names):
         with _collector_at_rest():
