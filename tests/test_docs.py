@@ -12,6 +12,8 @@ import pytest
 from page_blocks import blocks, run, write_examples
 
 import napari_sr as sr
+from napari_sr.cards.model_card import read_card
+from napari_sr.catalogue.lookup import SHIPPED
 from tools.pages import figures, notebooks
 
 ROOT = Path(__file__).parents[1]
@@ -137,3 +139,20 @@ def test_every_model_and_method_that_is_recommended_is_there():
     named = set(re.findall(r"`([a-z][a-z0-9-]*)`", table))
     assert named <= {card.name for card in list_cards()} | set(METHODS)
     assert "general-x2" in named
+
+
+@pytest.mark.parametrize("name", ["general-x2", "general-x4"])
+def test_the_page_on_trust_states_the_coverage_of_the_card(name):
+    interval = read_card(SHIPPED / f"{name}.safetensors").interval
+    by_share = sorted((share, of) for of, share in interval.coverage_by_dataset.items())
+    (least, worst), (most, best) = by_share[0], by_share[-1]
+    text = " ".join(TEXTS["trust.md"].replace(" %", "%").split())
+    _, _, said = text.partition(f"of `{name}` contain")
+
+    found = re.match(
+        r"\s*(\S+)[^;]*?from (\S+) \([^)]*`(\w+)`\) to (\S+) \(`(\w+)`", said
+    )
+
+    shares = (f"{interval.coverage:.0%}", f"{least:.0%}", f"{most:.0%}")
+    assert found.group(1, 2, 4) == shares
+    assert found.group(3, 5) == (worst, best)
