@@ -27,9 +27,9 @@ _BRIGHT = "1 is nearly the brightest pixel of a sharp image"
 _SENSIBLE: dict[str, tuple[float, float, str]] = {
     "psf_sigma": (0, 8 * WIDEST, "at most 8 of the sharp pixels make a recorded one"),
     "psf_ratio": (1 / 16, 16, "a wider Gaussian is a line"),
-    "photons": (0.01, 1e9, "fewer show nothing, and more no noise"),
+    "photons": (0.01, 1e9, "fewer show nothing, and more have a negligible noise"),
     "read": (0, 10, _BRIGHT),
-    "counts": (1, 1e9, "fewer are no image, and no digitiser has more"),
+    "counts": (1, 1e9, "fewer cannot show an image, and digitisers have less"),
     "ring": (0, 10, _BRIGHT),
     "stripes": (0, 10, _BRIGHT),
     "sigma": (0, 16, "it is in recorded pixels, and noise is correlated over a few"),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SIMULATED, MEASURED = "Sharp images alone", "Measured pairs"
 ALONE = "Only recordings"
 SETTLED = 250
-"""Milliseconds after the last change when the patch is simulated anew."""
+"""Milliseconds after the last change when the patch is simulated again."""
 
 
 class ExamplesPanel(QWidget):

@@ -162,7 +162,7 @@ def resume(
 def _follow(
     unfinished: UnsavedTraining, stop: Event
 ) -> Generator[Update, None, TrainingOutcome]:
-    """Train until it is over, told to stop, or closed."""
+    """Train to the end, or until it is stopped or closed."""
     from napari_sr.training.calibration import calibrated_model
     from napari_sr.training.session import Training
 

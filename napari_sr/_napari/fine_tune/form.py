@@ -72,7 +72,7 @@ class TrainingForm(Form):
         return self._cards.get(self.base.value)
 
     def further_settings(self) -> dict[str, Any]:
-        """Give what differs from the defaults, as fields of `TrainingSettings`."""
+        """Give what is not as by default, as fields of `TrainingSettings`."""
         return {k: v for k, v in self.more.values.items() if k != "device"}
 
     def choices(self) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class RangeRow(QWidget):
             number.setFixedWidth(number.fontMetrics().horizontalAdvance(widest) + 12)
 
     def set_value(self, value: Range) -> None:
-        """Show a range; nobody is told."""
+        """Show a range, without emitting `changed`."""
         self._value = value
         parts = (self.low, self.high, self.slider)
         for part in parts:

@@ -1,4 +1,4 @@
-"""The pixel size of a layer, in words, and from its file where the layer lacks it.
+"""The pixel size of a layer as text, and from its file where the layer lacks it.
 
 napari's own reader takes the pixels of a TIFF and leaves its pixel size. This module
 alone knows which layers lack what their file says, and which axis of it is which.

@@ -190,7 +190,7 @@ def placed(axes: Sequence[Axis], provenance: Mapping[str, Any]) -> dict[str, Any
 
 
 def _known(unit: str) -> str:
-    """Give a unit that napari can use: one that it does not know is no unit."""
+    """Give a unit that napari knows; any other is left out."""
     try:
         Image(np.zeros((2, 2)), units=(unit, unit))
     except Exception:  # whatever its registry of units raises

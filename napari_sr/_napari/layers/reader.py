@@ -155,7 +155,7 @@ def _pixels(stack: Stack) -> NDArray | Array:
 def _lazily(stack: Stack, side: int | None = None) -> Array:
     """Give a dask array of planes, or of parts of them of some side.
 
-    The file is closed when nobody holds it any more.
+    The file is closed once nothing refers to it.
     """
     import dask.array
 

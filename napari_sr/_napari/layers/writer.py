@@ -105,7 +105,7 @@ def _channel_of(layer: Image) -> Channel:
 
 
 def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401
-    """Write a layer; a refusal is no ValueError.
+    """Write a layer; raise another error than ValueError if that is refused.
 
     napari takes those to mean that no plugin could be found, and says that instead.
     """
@@ -131,7 +131,7 @@ def write_layer(
     ----------
     path
         As the user named it. If it lacks the suffix of the format, it gets one, and a
-        file of that name is not replaced: nobody was asked about it.
+        file of that name is not replaced, since the user was not asked.
     data, meta
         Of the layer, as napari hands them over; of several levels the finest is
         written.

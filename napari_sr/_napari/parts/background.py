@@ -25,7 +25,7 @@ _SIGNALS = ("yielded", "returned", "errored", "paused", "resumed", "finished")
 
 
 def _ignore(*_: object) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""
 
 
 class Background:
@@ -55,7 +55,7 @@ class Background:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the flow was told to stop and has not ended yet."""
+        """Whether the flow was asked to stop and has not ended yet."""
         return self._worker is not None and bool(self._worker.abort_requested)
 
     def start(

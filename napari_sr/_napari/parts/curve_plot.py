@@ -72,7 +72,7 @@ class CurvePlot(FigureCanvasQTAgg):
             self._plot()
 
     def _plot(self) -> None:
-        """Draw everything anew; it is little."""
+        """Draw everything again; it is little."""
         palette, size = self.palette(), max(7.0, self.font().pointSizeF() * 0.85)
         ink = palette.color(QPalette.ColorRole.WindowText).name()
         self.figure.clear()

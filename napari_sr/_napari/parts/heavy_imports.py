@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPTIMIZERS = "torch._dynamo"
-"""The first optimizer of torch loads it, unasked."""
+"""The first optimizer of torch loads it."""
 PLOTS = "matplotlib.backends.backend_qtagg"
 """What draws curves in a widget."""
 
@@ -28,7 +28,7 @@ def load(*names: str) -> None:
     Parameters
     ----------
     *names
-        Of modules. Those that are there already cost nothing.
+        Of modules. Those that are loaded cost nothing.
     """
     if not all(name in sys.modules for name in names):
         with _collector_at_rest():

@@ -115,7 +115,7 @@ class QualityChoice(LayersForm):
         )
 
     def _guess(self, *_: object) -> None:
-        """Choose what belongs to the result, as far as it can be told."""
+        """Choose what belongs to the result, as far as that is known."""
         result, images = self.result.value, self._images()
         if result is not None:
             self.recording.offer(guess_recording(result, images))

@@ -93,7 +93,7 @@ class MapLayers:
         self._background.stop()
 
     def leave(self) -> None:
-        """Follow no longer; nobody is there to listen."""
+        """Follow no longer: the widget is closed."""
         self.forget()
         self._background.leave()
 
@@ -101,7 +101,7 @@ class MapLayers:
         self._debouncer.throttle()
 
     def _follow(self) -> None:
-        """Map the plane in view, unless it is mapped, or nobody looks at maps."""
+        """Map the plane in view, unless it is mapped, or no map is shown."""
         if self._about is None:
             return
         recording, _, (result, recorded, reference) = self._about

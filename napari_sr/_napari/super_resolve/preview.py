@@ -120,7 +120,7 @@ class Preview:
         self._covered.show()
 
     def leave(self) -> None:
-        """Take the layer away, and say nothing more: nobody is there to listen."""
+        """Remove the layer, and emit nothing more: the panel is closed."""
         self.stop()
         self._ask = _nothing_is_asked
         self._forget_layer()
@@ -294,7 +294,7 @@ class Preview:
 
 
 def _nothing_is_asked() -> None:
-    """Nobody is there to ask for anything."""
+    """Ask for nothing: the panel is closed."""
 
 
 def _sentence(view: View, request: UpscaleRequest) -> str:

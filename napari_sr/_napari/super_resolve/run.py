@@ -151,7 +151,7 @@ class Running:
             self._changed()
 
     def leave(self) -> None:
-        """Stop and say nothing more: nobody is there to listen."""
+        """Stop, and emit nothing more: the panel is closed."""
         self._background.leave()
         self._waiting = []
         self._viewer.layers.events.removed.disconnect(self._on_removed)
