@@ -57,9 +57,10 @@ class Comparison:
     def scope(self) -> str:
         """Say of which planes the figures are."""
         measured, there = self.n_planes
-        return (
-            "the only plane" if there == 1 else f"mean of {measured} of {there} planes"
-        )
+        if there == 1:
+            return "the only plane"
+        some = f"{measured} of {there}" if measured < there else f"all {there}"
+        return f"mean of {some} planes"
 
     @property
     def names(self) -> list[str]:

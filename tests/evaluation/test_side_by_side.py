@@ -142,7 +142,7 @@ def test_the_sheet_and_the_table_say_the_same(pair, tmp_path):
     wanted = (found.pictures["lanczos"] - found.pictures["reference"])[16:48, :32]
     np.testing.assert_array_equal(error, wanted)
     assert [bool(axes.images) for axes in below] == [False, False, True, True, False]
-    scope = "Pictures: plane 0. Figures: mean of 2 of 2 planes."
+    scope = "Pictures: plane 0. Figures: mean of all 2 planes."
     assert figure.get_supxlabel() == scope
     with pytest.raises(ValueError, match="not inside"):
         draw_contact_sheet(found, (slice(0, 16), slice(70, 90)))
