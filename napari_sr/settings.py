@@ -91,7 +91,7 @@ class UpscaleSettings(BaseModel):
     recording."""
     dtype: PixelType = Field(default="same", title="Pixel type")
     """Pixel type of the result; `same` as the recording."""
-    dial: float | None = Field(default=None, ge=0, le=1)
+    dial: float | None = Field(default=None, ge=0, le=1, title="Faithful … textured")
     """From 0 (faithful) to 1 (textured); as the model's card recommends when not
     given."""
 

@@ -32,6 +32,22 @@ def _no_models_of_the_user(tmp_path_factory) -> Iterator[None]:
 
 
 @pytest.fixture
+def tiny_card(tmp_path, monkeypatch):
+    """Put a small model that is told the noise into the catalogue; give its card."""
+    from tiny_models import tiny_fast
+
+    from napari_sr.catalogue.lookup import list_cards
+    from napari_sr.models.sr_model import save_model
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setenv("NAPARI_SR_MODELS", str(folder))
+    save_model(tiny_fast(), folder / "tiny.safetensors")
+    (card,) = (card for card in list_cards() if card.name == "tiny")
+    return card
+
+
+@pytest.fixture
 def accelerator(monkeypatch) -> Iterator[pretend_device.Machine]:
     """A pretend accelerator, which `auto` finds; see `pretend_device`."""
     if pretend_device.WHY_NOT:

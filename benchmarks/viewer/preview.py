@@ -20,7 +20,7 @@ import numpy as np
 from qtpy.QtCore import QSettings
 
 from benchmarks.viewer.heartbeat import close_viewer, wait_until
-from napari_sr._napari.parts.heavy_imports import load
+from napari_sr.interactive.heavy_imports import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def measure(viewer: napari.Viewer, widget: SuperResolve) -> None:
     print(f"| another plane, median | {np.median(planes):.2f} s |", flush=True)
     began = thread_time()
     for step in range(N_STEPS):
-        widget.curtain.value = (step + 1) / (N_STEPS + 1)
+        widget.curtain.value = 100 * (step + 1) // (N_STEPS + 1)
     each = (thread_time() - began) / N_STEPS
     print(f"| a step of the curtain, main thread | {1000 * each:.1f} ms |", flush=True)
 

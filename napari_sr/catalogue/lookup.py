@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 FOR_ALL_KINDS = "general-x2"
 """The model for whoever has not chosen one."""
+_FIRST = "general-"
+"""Models of all kinds of images are listed first."""
 REPLACED = {"xray-x2": "general-x2"}
 """Models that were shipped before → what is loaded instead, until version 0.3."""
 SHIPPED = Path(__file__).parents[1] / "zoo"
@@ -176,7 +178,8 @@ def _found() -> tuple[dict[str, Entry], dict[Path, str]]:
                 continue
             card = card.model_copy(update={"name": path.stem})
             entries[path.stem] = Entry(path, card)
-    return entries, unreadable
+    first = sorted(entries, key=lambda name: not name.startswith(_FIRST))
+    return {name: entries[name] for name in first}, unreadable
 
 
 def _left_out(path: Path, error: Exception) -> str:

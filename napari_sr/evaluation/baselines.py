@@ -6,6 +6,7 @@ counts. They know as much about the recording as a model does.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +26,14 @@ if TYPE_CHECKING:
     """A recorded plane `(y, x)` and its noise, to `(factor·y, factor·x)` float32."""
 
 
+BM3D = "BM3D + Lanczos"
+
+
 def baselines(factor: int) -> dict[str, Method]:
     """Give every baseline by name.
+
+    BM3D is among them where the package `bm3d` is installed. Its licence allows
+    non-commercial use only, so that nothing depends on it.
 
     Parameters
     ----------
@@ -37,17 +44,26 @@ def baselines(factor: int) -> dict[str, Method]:
     def made_by(low: NDArray, method: str) -> NDArray:
         return upscale(low, load_model(method, factor=factor), dtype="float32")
 
-    return {
+    methods: dict[str, Method] = {
         "bicubic": lambda low, _noise: made_by(low, "bicubic"),
         "lanczos": lambda low, _noise: made_by(low, "lanczos"),
         "Richardson-Lucy": lambda low, _noise: made_by(low, "richardson-lucy"),
         "Wiener": lambda low, _noise: made_by(low, "wiener"),
-        "non-local means": lambda low, noise: made_by(denoised(low, noise), "bicubic"),
+        "non-local means": lambda low, noise: made_by(
+            denoised(low, noise, non_local_means), "bicubic"
+        ),
     }
+    if find_spec("bm3d"):
+        methods[BM3D] = lambda low, noise: made_by(
+            denoised(low, noise, bm3d), "lanczos"
+        )
+    return methods
 
 
-def denoised(low: NDArray, noise: NoiseLevel) -> NDArray:
-    """Remove noise of a known level by non-local means (Buades et al., CVPR 2005).
+def denoised(
+    low: NDArray, noise: NoiseLevel, denoise: Callable[[NDArray], NDArray]
+) -> NDArray:
+    """Remove noise of a known level by a method for white noise.
 
     Photon noise is first given the same size everywhere (Anscombe, Biometrika 1948).
 
@@ -57,6 +73,8 @@ def denoised(low: NDArray, noise: NoiseLevel) -> NDArray:
         `(y, x)` in counts.
     noise
         Its level in counts; none leaves the plane as it is.
+    denoise
+        Removes white noise of deviation 1: `non_local_means` or `bm3d`.
 
     Returns
     -------
@@ -67,11 +85,12 @@ def denoised(low: NDArray, noise: NoiseLevel) -> NDArray:
     if noise.gain == 0 and noise.read == 0:
         return counts
     if noise.gain == 0:
-        return _averaged_alike(counts / noise.read) * noise.read
+        result: NDArray = denoise(counts / noise.read) * noise.read
+        return result.astype(np.float32)
     gain = noise.gain
     photons = (counts - noise.offset) / gain
     constant = 3 / 8 + (noise.read / gain) ** 2
-    level = _averaged_alike(2 * np.sqrt(np.maximum(photons + constant, 0)))
+    level = denoise(2 * np.sqrt(np.maximum(photons + constant, 0)))
     # Of the mean of a root: the closed form of Mäkitalo and Foi (IEEE TIP 2011).
     level = np.maximum(level, 2 * np.sqrt(3 / 8))
     root = np.sqrt(1.5)
@@ -83,13 +102,38 @@ def denoised(low: NDArray, noise: NoiseLevel) -> NDArray:
         - 1 / 8
         - (noise.read / gain) ** 2
     )
-    result: NDArray = photons * gain + noise.offset
+    result = photons * gain + noise.offset
     return result.astype(np.float32)
 
 
-def _averaged_alike(image: NDArray) -> NDArray:
-    """Average patches that look alike, in an image with noise of deviation 1."""
+def non_local_means(image: NDArray) -> NDArray:
+    """Average patches that look alike (Buades et al., CVPR 2005).
+
+    Parameters
+    ----------
+    image
+        `(y, x)` with white noise of deviation 1.
+    """
     result: NDArray = denoise_nl_means(
         image, patch_size=5, patch_distance=7, h=0.8, sigma=1.0, fast_mode=True
     )
+    return result
+
+
+def bm3d(image: NDArray) -> NDArray:
+    """Filter groups of patches that look alike (Dabov et al., IEEE TIP 2007).
+
+    Parameters
+    ----------
+    image
+        `(y, x)` with white noise of deviation 1.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the package `bm3d` is not installed.
+    """
+    import bm3d as package
+
+    result: NDArray = package.bm3d(image, 1.0)
     return result

@@ -12,17 +12,18 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from napari.layers import Image
 from napari.layers._source import layer_source
 
+from napari_sr._napari.layers.pixel_size import file_of
 from napari_sr._napari.layers.place import as_stack
-from napari_sr._napari.super_resolve.as_script import (
+from napari_sr.cli import main
+from napari_sr.image.intensity import NoiseLevel
+from napari_sr.interactive.as_script import (
     PLACEHOLDER,
     python_script,
     recipe_of,
 )
-from napari_sr._napari.super_resolve.flow import run
-from napari_sr._napari.super_resolve.prepared import Preparer
-from napari_sr._napari.super_resolve.request import UpscaleRequest
-from napari_sr.cli import main
-from napari_sr.image.intensity import NoiseLevel
+from napari_sr.interactive.in_memory import run
+from napari_sr.interactive.prepared import Preparer
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.settings import UpscaleSettings
 
@@ -60,7 +61,7 @@ def test_the_script_gives_the_same_pixels(
 ):
     monkeypatch.chdir(tmp_path)
 
-    exec(python_script(layer, asked), {})
+    exec(python_script(file_of(layer), asked), {})
 
     assert capsys.readouterr().out.split() == ["bone_x2.ome.tif"]
     came = tifffile.imread("bone_x2.ome.tif")
@@ -69,7 +70,7 @@ def test_the_script_gives_the_same_pixels(
 
 def test_the_recipe_gives_the_same_pixels(layer, asked, in_napari, tmp_path, capsys):
     recipe = tmp_path / "bone.toml"
-    recipe.write_text(upscale_recipe_text(recipe_of(layer, asked)), "utf-8")
+    recipe.write_text(upscale_recipe_text(recipe_of(file_of(layer), asked)), "utf-8")
 
     assert main(["upscale", "--recipe", str(recipe)]) == 0
 
@@ -80,7 +81,7 @@ def test_the_recipe_gives_the_same_pixels(layer, asked, in_napari, tmp_path, cap
 def test_a_script_says_only_what_is_not_as_by_default(layer):
     asked = UpscaleRequest(as_stack(layer), "bicubic", 3, UpscaleSettings())
 
-    lines = python_script(layer, asked).splitlines()
+    lines = python_script(file_of(layer), asked).splitlines()
 
     assert lines[2] == "result = upscale_file("
     assert lines[3].endswith("bone.ome.tif',")
@@ -95,7 +96,10 @@ def test_without_a_file_there_is_a_place_for_its_path(pixels):
     layer = Image(pixels, name="drawn")
     asked = UpscaleRequest(as_stack(layer), "bicubic", 3, UpscaleSettings())
 
-    script, recipe = python_script(layer, asked), recipe_of(layer, asked)
+    script, recipe = (
+        python_script(file_of(layer), asked),
+        recipe_of(file_of(layer), asked),
+    )
 
     assert PLACEHOLDER in script
     assert "save it and write its path below" in script
@@ -120,5 +124,7 @@ def test_the_widget_copies_and_saves(layer, viewer, qtbot, tmp_path, monkeypatch
     widget.save_as_recipe()
 
     asked = widget._ask(pytest.fail)
-    assert QApplication.clipboard().text() == python_script(*asked)
-    assert path.read_text("utf-8") == upscale_recipe_text(recipe_of(*asked))
+    assert QApplication.clipboard().text() == python_script(file_of(asked[0]), asked[1])
+    assert path.read_text("utf-8") == upscale_recipe_text(
+        recipe_of(file_of(asked[0]), asked[1])
+    )

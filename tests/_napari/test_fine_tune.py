@@ -14,18 +14,19 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox, QWidget
 from tiny_models import tiny_fast
 
 import napari_sr as sr
 from napari_sr._napari.fine_tune import widget as fine_tune
 from napari_sr._napari.fine_tune.examples_panel import ALONE, MEASURED
-from napari_sr._napari.fine_tune.flow import Update
 from napari_sr._napari.fine_tune.form import TrainingForm
 from napari_sr._napari.fine_tune.widget import FineTune
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, remember
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
+from napari_sr.interactive.fine_tuning import Update
 from napari_sr.training.schedule import N_LOOKS
 from napari_sr.training.unsaved import unsaved_trainings
 
@@ -386,7 +387,8 @@ def test_recordings_alone_are_learnt_from(widget, sharp, qtbot, learn):
     rows = widget.examples.instrument_panel.rows
     assert rows["photons"].isHidden()  # the noise is found in the recordings
     assert not rows["psf_sigma"].isHidden()
-    assert widget.examples.recordings.isHidden()
+    assert widget.examples.images.isHidden()
+    widget.examples.recordings.take(*sharp)
     assert not widget.form.texture.enabled  # nothing sharp shows it
     learn({**QUICK, "iterations": 2})
     for end in (rows["psf_sigma"].low, rows["psf_sigma"].high):
@@ -403,6 +405,23 @@ def test_recordings_alone_are_learnt_from(widget, sharp, qtbot, learn):
     later = FineTune(widget._viewer)
     assert later.examples.is_alone
     later.native.close()
+
+
+def test_ticks_of_sharp_images_are_none_of_recordings(opened, sharp):
+    widget = opened()
+    widget.native.show()
+    images = widget.examples.images._list
+    images.setFocus()
+    images.setCurrentRow(0)
+    QTest.keyClick(images, Qt.Key.Key_Space)
+    assert widget.start_button.enabled
+
+    box = widget.examples.kind
+    for key, kind, expected in (("End", ALONE, 0), ("Up", MEASURED, 1)):
+        QTest.keyClick(box, Qt.Key[f"Key_{key}"])
+        assert box.currentText() == kind
+        assert len(widget.examples.sources()[0]) == expected
+    assert not widget.start_button.enabled
 
 
 def test_no_recording_is_said_as_such(opened):

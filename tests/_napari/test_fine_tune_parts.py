@@ -13,7 +13,6 @@ from scipy import ndimage
 from tiny_models import tiny_fast
 
 from napari_sr._napari.fine_tune.examples_panel import MEASURED, ExamplesPanel
-from napari_sr._napari.fine_tune.flow import Update
 from napari_sr._napari.fine_tune.image_sources import SourcePicker
 from napari_sr._napari.fine_tune.instrument_panel import InstrumentPanel
 from napari_sr._napari.fine_tune.live_view import LiveView
@@ -23,6 +22,7 @@ from napari_sr._napari.parts.image_view import LinkedViews
 from napari_sr._napari.parts.remembered import recall, remember
 from napari_sr.image.stack import StackError
 from napari_sr.instrument.ranges import Instrument
+from napari_sr.interactive.fine_tuning import Update
 from napari_sr.training.validation import PatchPreview
 
 WAIT = 60_000

@@ -10,10 +10,10 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 from napari.layers import Image
 
 from napari_sr._napari.layers.place import as_stack
-from napari_sr._napari.super_resolve.flow import run
-from napari_sr._napari.super_resolve.prepared import Preparer
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr.image.stack import StackError
+from napari_sr.interactive.in_memory import run
+from napari_sr.interactive.prepared import Preparer
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.settings import UpscaleSettings
 
 

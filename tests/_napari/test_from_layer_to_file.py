@@ -174,7 +174,9 @@ def test_recordings_do_not_shine_through_results_that_are_added(
     viewer, widget, qtbot, channels
 ):
     kept = viewer.add_image(np.zeros((3, 20, 24)), name="gray")  # covers by itself
+    widget.reset_choices()
     for source in (channels[1], kept):
+        widget.layer.value, widget.channels.value = source, False
         upscaled(viewer, widget, qtbot, source)
     assert [layer.visible for layer in (*channels, kept)] == [True, False, True]
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("napari.layers", reason="napari is not installed")
 
 from napari_sr._napari.layers.samples import open_phantom
-from napari_sr._napari.parts.heavy_imports import load
+from napari_sr.interactive.heavy_imports import load
 from napari_sr.phantoms import make_phantom
 
 MANY = "kept = [[number] for number in range(20_000)]\n"

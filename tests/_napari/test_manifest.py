@@ -60,6 +60,9 @@ def test_widgets_are_where_one_looks_for_them(manifest):
         "Super-resolve",
         "Fine-tune",
     ]
+    # In one group, in which napari keeps the order and puts commands before widgets.
+    entries = manifest.contributions.menus["napari/layers/filter"]
+    assert {entry.group for entry in entries} == {None}
     assert found["napari/layers/measure"] == ["Quality", "Compare"]
     assert found["napari/file/io_utilities"] == ["Batch", "Models"]
 

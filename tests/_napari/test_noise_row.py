@@ -15,8 +15,9 @@ from tiny_models import tiny_fast
 
 import napari_sr
 from napari_sr import NoiseLevel
-from napari_sr._napari.parts.noise_row import FoundNoise, NoiseRow
+from napari_sr._napari.parts.noise_row import NoiseRow
 from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.interactive.prepared import FoundNoise
 
 WAIT = 60_000
 LEVEL = NoiseLevel(gain=4, read=30, offset=100, correlation=0.5)

@@ -21,13 +21,13 @@ from napari_sr._napari.batch.widget import Batch
 from napari_sr._napari.compare.widget import Compare
 from napari_sr._napari.fine_tune.widget import FineTune
 from napari_sr._napari.models.widget import Models
-from napari_sr._napari.parts.noise_row import FoundNoise
 from napari_sr._napari.parts.panel import in_order
 from napari_sr._napari.parts.section import Section
 from napari_sr._napari.quality.widget import QualityTable
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.image.axis import Axis
 from napari_sr.image.intensity import NoiseLevel
+from napari_sr.interactive.prepared import FoundNoise
 from tools.screenshots.panels import FONTS, HEIGHT, WIDTH, faults_of
 
 PANELS = (SuperResolve, FineTune, QualityTable, Compare, Batch, Models)

@@ -11,11 +11,15 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from napari.layers import Image
 from napari.layers._source import layer_source
-from qtpy.QtCore import Qt
+from napari.utils._proxies import PublicOnlyProxy
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
-from napari_sr._napari.layers.pixel_size import axes_in_file, lengths_of, size_in_words
+from napari_sr._napari.layers.pixel_size import channels_along_an_axis
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.image.stack import Axis
+from napari_sr.interactive.pixel_size import axes_in_file, lengths_of, size_in_words
 
 WAIT = 60_000
 PIXEL, STEP = 0.2, 0.7
@@ -39,15 +43,28 @@ def opened(viewer, path, pixels, reader="napari"):
 
 
 @pytest.fixture
-def widget(viewer, qtbot):
-    widget = SuperResolve(viewer)
-    qtbot.addWidget(widget.native)
-    viewer.layers.events.inserted.connect(widget.reset_choices)
-    widget.model.value = "nearest"
-    widget.native.show()
-    yield widget
-    widget._looking.leave()
-    widget._running.leave()
+def open_on(viewer, qtbot):
+    """Open the widget on a viewer."""
+    opened_ones = []
+
+    def open_it(given) -> SuperResolve:
+        widget = SuperResolve(given)
+        qtbot.addWidget(widget.native)
+        viewer.layers.events.inserted.connect(widget.reset_choices)
+        widget.model.value = "nearest"
+        widget.native.show()
+        opened_ones.append(widget)
+        return widget
+
+    yield open_it
+    for widget in opened_ones:
+        widget._looking.leave()
+        widget._running.leave()
+
+
+@pytest.fixture
+def widget(viewer, open_on):
+    return open_on(viewer)
 
 
 def breakable(words) -> str:
@@ -160,3 +177,73 @@ def test_sizes_are_said_as_they_are():
     voxel = [Axis("z", 300, "nm"), y, x]
     assert breakable(size_in_words(voxel)) == "0.2 µm × 0.1 µm × 300 nm"
     assert breakable(size_in_words(lengths_of([Axis("t", 3, "s"), y, y]))) == "0.1 µm"
+
+
+def answer_with(words) -> list[str]:
+    """Click a button of the next question; give what it asks."""
+    asked = []
+
+    def click() -> None:
+        box = QApplication.activeModalWidget()
+        asked.append(box.informativeText())
+        (button,) = (one for one in box.buttons() if words in one.text())
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    QTimer.singleShot(0, click)
+    return asked
+
+
+def mixed(viewer, folder, shape=(5, 2, 20, 24), axes="ZCYX"):
+    """Open channels along an axis of one layer, as napari's reader does."""
+    pixels = write(folder / "a.tif", shape, axes)
+    return opened(viewer, folder / "a.tif", pixels)
+
+
+def test_run_does_not_mix_channels_before_the_user_has_answered(
+    viewer, widget, qtbot, tmp_path
+):
+    layer = mixed(viewer, tmp_path)
+
+    asked = answer_with("Cancel")
+    press(widget.run_button, qtbot)
+    assert "has 2 channels" in asked[0]
+    assert not widget._running.is_on
+    assert list(viewer.layers) == [layer]
+
+    answer_with("Split channels")
+    press(widget.run_button, qtbot)
+    assert not widget._running.is_on
+    assert [one.name for one in viewer.layers] == ["a [0]", "a [1]"]
+    assert widget.channels.value
+    press(widget.run_button, qtbot)  # and now nothing is to be asked
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+    assert [one.name for one in viewer.layers[2:]] == [
+        "a [0] [nearest]", "a [1] [nearest]",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, PublicOnlyProxy])
+def test_planes_that_the_file_calls_channels_are_asked_about_once(
+    viewer, open_on, qtbot, tmp_path, wrap
+):
+    widget = open_on(wrap(viewer))  # napari gives it so to widgets of some menus
+    mixed(viewer, tmp_path, (3, 20, 24), "CYX")
+
+    for answer in ("Run as it is", "z or time"):
+        asked = answer_with(answer)
+        press(widget.run_button, qtbot)
+        assert asked, "what is run as it is, is asked about again"
+        qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+    press(widget.run_button, qtbot)
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+
+    assert len(viewer.layers) == 4
+
+
+def test_a_z_stack_and_one_of_split_channels_are_not_asked_about(viewer, tmp_path):
+    stack = mixed(viewer, tmp_path, (5, 20, 24), "ZYX")
+    assert channels_along_an_axis(stack) == 0
+    pixels = write(tmp_path / "b.tif", (5, 2, 20, 24), "ZCYX")
+    assert channels_along_an_axis(opened(viewer, tmp_path / "b.tif", pixels)) == 2
+    channel = opened(viewer, tmp_path / "b.tif", pixels[:, 0])
+    assert channels_along_an_axis(channel) == 0

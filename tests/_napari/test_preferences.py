@@ -18,7 +18,6 @@ from napari_sr._napari.activation import KEY
 from napari_sr._napari.batch.form import BatchForm
 from napari_sr._napari.parts import preferences as module
 from napari_sr._napari.parts.preferences import (
-    DEVICES,
     Preferences,
     follow_preferences,
     preferences,
@@ -28,6 +27,7 @@ from napari_sr._napari.super_resolve.preview_here import preview_here
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.catalogue import lookup as catalogue
 from napari_sr.files.formats import COMPRESSIONS
+from napari_sr.interactive.prepared import DEVICES
 from napari_sr.settings import UpscaleSettings
 
 newer = pytest.mark.skipif(

@@ -11,9 +11,9 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from napari_sr._napari.layers import view
 from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import is_only_looked_at
-from napari_sr._napari.super_resolve.prepared import Preparer
 from napari_sr._napari.super_resolve.preview import KEY, Preview
-from napari_sr._napari.super_resolve.request import UpscaleRequest
+from napari_sr.interactive.prepared import Preparer
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.settings import UpscaleSettings
 
 WAIT = 30_000

@@ -27,6 +27,7 @@ from napari_sr._napari.parts.preferences import Preferences
 from napari_sr.files import create_stack, open_stack
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import Stack, StackError
+from napari_sr.interactive import lazy_pixels
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.runs.one_file import upscale_file
 
@@ -216,7 +217,7 @@ def test_each_channel_is_a_layer_of_its_own(tmp_path):
 def test_a_large_stack_is_read_when_it_is_looked_at(tmp_path, suffix, monkeypatch):
     pixels = counts((3, 9, 7))
     save(Image(pixels), tmp_path / f"a{suffix}")
-    monkeypatch.setattr(reader, "IN_MEMORY", 100)
+    monkeypatch.setattr(lazy_pixels, "IN_MEMORY", 100)
     closed = []
     real = Stack.close
     monkeypatch.setattr(
@@ -242,7 +243,7 @@ def test_a_large_stack_is_read_when_it_is_looked_at(tmp_path, suffix, monkeypatc
 def test_a_large_ome_zarr_opens_with_all_its_levels_where_they_lie(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(reader, "IN_MEMORY", 100)
+    monkeypatch.setattr(lazy_pixels, "IN_MEMORY", 100)
     monkeypatch.setattr(reader, "PART", 700)
     source = write_stack(tmp_path / "a.ome.tif", counts((2, 1024, 1280)), "zyx")
     path = upscale_file(source, tmp_path / "r.ome.zarr", NEAREST).path
@@ -346,3 +347,54 @@ def test_a_damaged_file_is_refused_in_a_sentence(tmp_path):
 
     with pytest.raises(StackError, match=r"a\.ome\.tif"):
         opened(tmp_path / "a.ome.tif")
+
+
+OME = {"axes": "ZYX", "Channel": {"Name": "DAPI", "Color": 65535}}
+LABELS = {"axes": "ZYX", "Labels": ["DAPI"] * 2}
+"""What OME-XML and ImageJ say of the only channel of a file."""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("a.ome.tif", {"metadata": OME}, ("a [DAPI]", "#0000ff")),
+        ("a.tif", {"metadata": LABELS, "imagej": True}, ("a [DAPI]", None)),
+        # An ImageJ label of the file, those of slices, and what is only a number.
+        ("a.tif", {"metadata": LABELS | {"Labels": ["a.tif"] * 2}, "imagej": True},
+         ("a", None)),
+        ("a.tif", {"metadata": LABELS | {"Labels": ["z1", "z2"]}, "imagej": True},
+         ("a", None)),
+        ("a.ome.tif", {"metadata": {"axes": "ZYX", "Channel": {"Name": "Channel:0:0"}}},
+         ("a", None)),
+    ],
+)  # fmt: skip
+def test_the_only_channel_is_called_as_in_its_file(tmp_path, name, options, expected):
+    pixels = counts((2, 20, 24))
+    imwrite(tmp_path / name, pixels, photometric="minisblack", **options)
+
+    ((data, keywords, _),) = read_layers(str(tmp_path / name))
+
+    assert (keywords["name"], keywords.get("colormap")) == expected
+    assert np.array_equal(data, pixels)
+
+
+def test_the_labels_of_imagej_name_each_of_several_channels(tmp_path):
+    metadata = {"axes": "ZCYX", "Labels": ["DAPI", "GFP"] * 3}
+    pixels = counts((3, 2, 20, 24))
+    imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata=metadata)
+
+    layers = read_layers(str(tmp_path / "a.tif"))
+
+    assert [k["name"] for _, k, _ in layers] == ["a [DAPI]", "a [GFP]"]
+
+
+@formats
+def test_the_name_of_the_only_channel_is_saved_with_its_result(tmp_path, suffix):
+    path = tmp_path / f"a [DAPI] [nearest]{suffix}"
+    save(Image(counts((9, 7)), name="a [DAPI] [nearest]", colormap="blue"), path)
+
+    with open_stack(path) as stack:
+        assert [c.name for c in stack.info.channels] == ["DAPI"]
+        assert stack.info.channels[0].colour == "#0000ff"
+    (again,) = opened(path)
+    assert again.name == "a [DAPI] [nearest]"

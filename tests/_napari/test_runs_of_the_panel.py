@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import numpy as np
 import pytest
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
-from qtpy.QtCore import Qt
+from napari.layers import Image
+from napari.layers._source import layer_source
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QMainWindow, QMessageBox
 
 import napari_sr as sr
@@ -17,6 +21,8 @@ from napari_sr._napari.super_resolve.run import Running
 from napari_sr._napari.super_resolve.widget import SuperResolve
 
 WAIT = 30_000
+TICK = QPoint(8, 8)
+"""In a box to tick."""
 
 
 def counts(seed=0, shape=(3, 10, 12)) -> np.ndarray:
@@ -211,3 +217,165 @@ def test_all_selected_layers_are_run_with_one_click(viewer, widget, qtbot):
     viewer.layers.selection = set(viewer.layers[3:])
     assert widget.selected.native.isHidden()
     assert widget.choices.layers == [widget.layer.value]
+
+
+def test_what_is_done_names_all_that_were_run(viewer, widget, qtbot):
+    for seed, name in enumerate(("DAPI", "GFP")):
+        viewer.add_image(counts(seed), name=name)
+    widget.channels.value = True
+
+    press(widget, "run", qtbot)
+
+    facts = "(3 × 20 × 24 px)"
+    assert widget.status.value == f"Done: DAPI {facts}; GFP {facts}."
+
+
+def test_runs_are_undone_one_by_one_the_newest_first(viewer, widget, qtbot):
+    bone = viewer.add_image(counts(), name="bone")
+    for name in ("DAPI", "GFP"):
+        viewer.add_image(counts(shape=(8, 9)), name=name)
+    press(widget, "run", qtbot)
+    widget.layer.value, widget.channels.value = viewer.layers["DAPI"], True
+    press(widget, "run", qtbot)
+    widget.layer.value, widget.model.value = bone, "bicubic"
+    press(widget, "run", qtbot)
+    first, *channels, last = viewer.layers[3:]
+    assert len(channels) == 2
+
+    press(widget, "undo", qtbot)
+    assert last not in viewer.layers
+    assert widget.status.value == "Undone, and removed: bone [bicubic]."
+    press(widget, "undo", qtbot)
+    assert list(viewer.layers[3:]) == [first]
+    assert "DAPI [nearest], GFP [nearest]" in widget.status.value
+    press(widget, "undo", qtbot)
+    assert len(viewer.layers) == 3
+    assert not widget.undo_button.enabled
+
+
+def test_a_run_whose_result_was_removed_is_no_run_to_undo(viewer, widget, qtbot):
+    viewer.add_image(counts(), name="bone")
+    press(widget, "run", qtbot)
+    widget.model.value = "bicubic"
+    press(widget, "run", qtbot)
+    viewer.layers.remove("bone [bicubic]")
+
+    press(widget, "undo", qtbot)
+
+    assert [layer.name for layer in viewer.layers] == ["bone"]
+
+
+def test_of_several_channels_the_rest_is_what_is_missing(
+    viewer, widget, qtbot, monkeypatch
+):
+    gate, run = Event(), running.run
+
+    def gated(request, *rest):
+        steps = run(request, *rest)
+        yield next(steps)
+        if request.stack.name == "GFP":
+            gate.wait(WAIT / 1000)
+        return (yield from steps)
+
+    monkeypatch.setattr(running, "run", gated)
+    for seed, name in enumerate(("DAPI", "GFP", "Cy5")):
+        viewer.add_image(counts(seed), name=name)
+    widget.channels.value = True
+    widget.run()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=WAIT)
+    assert widget.status.value.startswith("GFP (2 of 3): Plane")
+    widget.stop()
+    gate.set()
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+
+    said = widget.status.value
+    assert said.startswith("Done: DAPI (3 × 20 × 24 px). GFP (2 of 3): Stopped with")
+    assert widget.run_button.text == "Run the rest"
+    assert widget.run_button.tooltip == "Compute what is missing of GFP, Cy5."
+    press(widget, "run", qtbot)
+
+    names = ["DAPI [nearest]", "GFP [nearest]", "Cy5 [nearest]"]
+    assert [layer.name for layer in viewer.layers[3:]] == names
+    for seed, layer in enumerate(viewer.layers[3:]):
+        np.testing.assert_array_equal(layer.data[:, ::2, ::2], counts(seed))
+    assert all(name in widget.status.value for name in ("DAPI", "GFP", "Cy5"))
+    assert widget.run_button.text == "Run"
+    press(widget, "undo", qtbot)
+    assert len(viewer.layers) == 3
+
+
+def add_channels(viewer, recording="cells"):
+    """Add what the reader makes of a file of several channels."""
+    names = [f"{recording} [{channel}]" for channel in ("DAPI", "GFP")]
+    with layer_source(path=f"{recording}.ome.tif", reader_plugin="napari-sr"):
+        made = [Image(counts(seed), name=name) for seed, name in enumerate(names)]
+    return [viewer.add_layer(layer) for layer in made]
+
+
+def test_a_recording_that_was_split_into_channels_is_run_whole(viewer, widget, qtbot):
+    add_channels(viewer)
+    viewer.add_image(counts(7), name="another of the same grid")
+
+    assert widget.channels.value
+    assert widget.channels.text == "All 2 channels"
+    assert "Run for 2 layers: DAPI, GFP (untick All channels" in next_step(widget)
+    press(widget, "run", qtbot)
+
+    names = ["cells [DAPI] [nearest]", "cells [GFP] [nearest]"]
+    assert [layer.name for layer in viewer.layers[3:]] == names
+    assert "Save result" in next_step(widget)
+
+
+def test_one_click_takes_one_channel_alone_until_another_recording_comes(
+    viewer, widget, qtbot
+):
+    _, gfp = add_channels(viewer)
+    widget.native.show()
+    qtbot.mouseClick(widget.channels.native, Qt.MouseButton.LeftButton, pos=TICK)
+    assert not widget.channels.value
+
+    widget.layer.value = gfp
+    assert not widget.channels.value
+    press(widget, "run", qtbot)
+    assert [layer.name for layer in viewer.layers[2:]] == ["cells [GFP] [nearest]"]
+
+    (first, _) = add_channels(viewer, recording="more")
+    widget.layer.value = first
+    assert widget.channels.value
+    assert [layer.name for layer in widget.choices.layers] == [
+        "more [DAPI]", "more [GFP]",
+    ]  # fmt: skip
+
+
+def test_channels_are_run_in_the_order_of_their_file(viewer, widget):
+    dapi, gfp = add_channels(viewer)
+
+    widget.layer.value = gfp
+
+    assert widget.choices.layers == [dapi, gfp]
+
+
+def test_layers_that_merely_lie_over_each_other_are_not_run_together(viewer, widget):
+    for seed in range(2):
+        viewer.add_image(counts(seed), name=f"field {seed}")
+
+    assert not widget.channels.native.isHidden()
+    assert not widget.channels.value
+
+
+def test_the_next_step_is_said_from_an_empty_viewer_to_a_saved_result(
+    viewer, widget, qtbot
+):
+    assert "Get started" in next_step(widget)
+    viewer.add_image(counts(), name="bone")
+    assert next_step(widget).startswith("Next: press Preview")
+
+    qtbot.mouseClick(widget.preview_button.native, Qt.MouseButton.LeftButton)
+    assert next_step(widget) == "Next: zoom, pan, then press Run."
+    press(widget, "run", qtbot)
+
+    assert next_step(widget).startswith("Next: Save result …")
+
+
+def next_step(widget) -> str:
+    return widget.next_step.value

@@ -22,9 +22,9 @@ from napari_sr._napari.layers.geometry import upscaled_placement
 from napari_sr._napari.parts import model_choice
 from napari_sr._napari.parts.panel import in_order
 from napari_sr._napari.super_resolve import run as running
-from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.cards.model_card import ModelCard
+from napari_sr.interactive.in_memory import run
 from napari_sr.methods.names import METHODS
 from napari_sr.upscaling.flow import TileStep
 
@@ -196,7 +196,7 @@ def test_layers_of_every_kind_are_taken(viewer, widget, qtbot, tmp_path, kind):
 
 
 def test_a_very_large_result_gets_a_pyramid(viewer, widget, qtbot, monkeypatch):
-    from napari_sr._napari.layers import pyramid
+    from napari_sr.image import pyramid
 
     monkeypatch.setattr(pyramid, "LARGEST_SIDE", 64)
     monkeypatch.setattr(pyramid, "COARSE_ENOUGH", 32)

@@ -15,8 +15,8 @@ from qtpy.QtCore import Qt
 from napari_sr._napari.layers.roles import guess_source
 from napari_sr._napari.layers.samples import open_phantom
 from napari_sr._napari.super_resolve import run as running
-from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.interactive.in_memory import run
 
 WAIT = 30_000
 RESULT = {"napari_sr": {"model": "bicubic", "factor": 2}}

@@ -27,8 +27,8 @@ from qtpy.QtTest import QTest
 import napari_sr
 from napari_sr._napari.fine_tune.widget import FineTune
 from napari_sr._napari.super_resolve import run as running
-from napari_sr._napari.super_resolve.flow import run
 from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.interactive.in_memory import run
 
 WAIT = 180_000
 """Milliseconds within which what was asked for must have come."""
@@ -115,7 +115,10 @@ def test_from_a_sample_to_a_saved_result(
 
 
 def test_three_clicks_from_the_menu_to_a_preview(viewer, qtbot):
-    choose_in_menu(viewer.window.layers_menu, "Filter", "Get started")
+    menu = viewer.window.layers_menu
+    (filters,) = (one.menu() for one in menu.actions() if one.text() == "Filter")
+    assert filters.actions()[0].text().startswith("Get started")
+    choose_in_menu(menu, "Filter", "Get started")
 
     docked = viewer.window.dock_widgets.values()
     (widget,) = (one for one in docked if isinstance(one, SuperResolve))
@@ -123,6 +126,7 @@ def test_three_clicks_from_the_menu_to_a_preview(viewer, qtbot):
     assert widget.layer.value.data.dtype == np.uint16
     qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
     assert widget._preview.layer.visible
+    assert "move the dial (Faithful … textured)" in widget.next_step.value
     click(widget.preview_button.native)
 
 

@@ -12,9 +12,9 @@ from qtpy.QtCore import Qt
 
 import napari_sr as sr
 from napari_sr._napari.layers.writer import save_layers
-from napari_sr._napari.super_resolve.as_script import python_script
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.files import open_stack
+from napari_sr.interactive.as_script import python_script
 
 WAIT = 60_000
 VOXEL = {
@@ -201,6 +201,6 @@ def test_a_script_asks_for_the_same(viewer, widget):
     bone = viewer.add_image(counts(), name="bone", **VOXEL)
     widget.z.value, widget.z_alone.value = "isotropic", True
 
-    script = python_script(*widget._ask(pytest.fail, bone))
+    script = python_script(None, widget._ask(pytest.fail, bone)[1])
 
     assert "    z='isotropic',\n    factor=1,\n" in script

@@ -70,6 +70,13 @@ def test_shipped_and_own_models_are_listed_with_what_one_chooses_by():
 
 
 @both
+def test_models_for_all_kinds_of_images_are_listed_first(own):
+    save_model(tiny_fast(seed=3, name="general-x9"), own / "general-x9.safetensors")
+
+    assert names() == ["general-x9", "common", "mine"]
+
+
+@both
 def test_every_listed_name_can_be_loaded():
     for listed in list_models():
         for factor in listed.factors:

@@ -57,7 +57,7 @@ def preview(viewer: napari.Viewer, widget: QWidget) -> None:
 def curtain(viewer: napari.Viewer, widget: QWidget) -> None:
     """Show the recording on the left and the preview on the right."""
     preview(viewer, widget)
-    widget.curtain.value = 0.5
+    widget.curtain.value = 50
 
 
 def running(viewer: napari.Viewer, widget: QWidget) -> None:

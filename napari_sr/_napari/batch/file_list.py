@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 from napari_sr._napari.parts.tables import TABLE_STYLE
 
 if TYPE_CHECKING:
-    from napari_sr._napari.batch.flow import Ended, FilesListed, Progress
+    from napari_sr.interactive.batch import Ended, FilesListed, Progress
 
 _NUMBER = Qt.ItemDataRole.UserRole
 _TEXT = Qt.ItemDataRole.UserRole + 1

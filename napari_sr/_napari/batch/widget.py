@@ -7,25 +7,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from napari.layers import Image
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
 from napari_sr._napari.batch.file_list import BatchList
-from napari_sr._napari.batch.flow import (
+from napari_sr._napari.batch.form import BatchForm
+from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr._napari.layers.place import KEPT, as_stack, unheld
+from napari_sr._napari.layers.roles import images_in
+from napari_sr._napari.parts.background import Background, when_closed
+from napari_sr._napari.parts.messages import tell_error
+from napari_sr._napari.parts.model_choice import FACTORS
+from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text, weakly
+from napari_sr.interactive.batch import (
     BatchRequest,
     Ended,
     FilesListed,
     LayerSource,
     Progress,
     run_batch,
-    take_layer,
 )
-from napari_sr._napari.batch.form import BatchForm
-from napari_sr._napari.layers.roles import images_in
-from napari_sr._napari.parts.background import Background, when_closed
-from napari_sr._napari.parts.messages import tell_error
-from napari_sr._napari.parts.model_choice import FACTORS
-from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text, weakly
 from napari_sr.settings import explain
 
 NOT_READY = "Choose recordings and a folder for the results."
@@ -112,7 +114,7 @@ class Batch(Panel):
 
     def _layers(self) -> tuple[LayerSource, ...]:
         images = images_in(self._viewer.layers, colours=True)
-        return tuple(take_layer(layer, FACTORS) for layer in images)
+        return tuple(_take(layer) for layer in images)
 
     def _show_event(self, event: FilesListed | Progress | Ended) -> None:
         if isinstance(event, FilesListed):
@@ -169,3 +171,19 @@ class Batch(Panel):
         self.stop_button.enabled = is_on and not self._background.is_stopping
         if not is_on:
             self._say(self._outcome or ("" if ready else NOT_READY))
+
+
+def _take(layer: Image) -> LayerSource:
+    """Take a layer as a source, with what a file cannot hold of its place.
+
+    Raises
+    ------
+    StackError
+        If its pixels are not usable, in one sentence.
+    """
+    placed = {factor: upscaled_placement(layer, factor) for factor in FACTORS}
+    kept = {factor: unheld(place, layer.ndim) for factor, place in placed.items()}
+    notes: dict[int, dict[str, object]] = {
+        factor: {KEPT: held} if held else {} for factor, held in kept.items()
+    }
+    return LayerSource(as_stack(layer), notes)

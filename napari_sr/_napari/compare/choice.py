@@ -1,7 +1,6 @@
 """What is compared: a recording, a reference if there is one, a factor and methods.
 
-This module alone knows which methods are offered for a factor, and which are ticked at
-first.
+This module alone knows which methods are ticked at first.
 """
 
 from __future__ import annotations
@@ -14,13 +13,9 @@ from napari_sr._napari.parts.model_choice import FactorChoice
 from napari_sr._napari.parts.panel import Choice, weakly
 from napari_sr._napari.parts.tables import TickList
 from napari_sr._napari.quality.choice import NO_REFERENCE, LayersForm
-from napari_sr.catalogue.lookup import list_cards
-from napari_sr.methods.names import METHODS
-from napari_sr.metrics.quality import BASELINE
+from napari_sr.interactive.judging import comparable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari.components import ViewerModel
     from napari.layers import Image
 
@@ -116,32 +111,11 @@ class CompareChoice(LayersForm):
     def _offer_methods(self) -> None:
         """List what there is for the factor; what was ticked or not stays so."""
         known, before = self.methods.entries, self.methods.ticked
-        offered = _offered(self.factor.value)
+        offered = comparable(self.factor.value)
+        offered.sort(key=lambda one: one[2][0] not in TICKED)
         ticked = [
             named
             for _, _, named in offered
             if (named in before if named in known else named[0] in TICKED)
         ]
         self.methods.offer(offered, ticked)
-
-
-def _offered(factor: int) -> Sequence[tuple[str, str, Named]]:
-    """Give text, explanation, and name with options; a model's ends are two.
-
-    Those that are ticked at first come first.
-    """
-    offered: list[tuple[str, str, Named]] = []
-    for card in list_cards():
-        if card.factor != factor:
-            continue
-        about = card.description
-        dials: list[tuple[str, dict[str, float | str]]] = [("", {})]
-        if "textured" in card.digests:
-            dials = [(", dial 0", {"dial": 0.0}), (", dial 1", {"dial": 1.0})]
-        offered += [(card.name + end, about, (card.name, on)) for end, on in dials]
-    offered += [
-        (name, method.description, (name, {}))
-        for name, method in METHODS.items()
-        if name != BASELINE and not method.needs_file
-    ]
-    return sorted(offered, key=lambda choice: choice[2][0] not in TICKED)

@@ -16,20 +16,16 @@ from napari_sr._napari.compare.choice import CompareChoice
 from napari_sr._napari.compare.views import PictureGrid
 from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
 from napari_sr._napari.parts.findings import Findings
-from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.parts.panel import Buttons, button, weakly
 from napari_sr._napari.parts.preferences import preferred_settings
 from napari_sr._napari.parts.tables import share_room, show_rows
+from napari_sr.interactive.judging import compare
 from napari_sr.metrics.descriptions import FIGURES, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from napari_sr._napari.parts.worker import Flow
-    from napari_sr.evaluation.side_by_side import Named, SideBySide
-    from napari_sr.image.stack import Stack
-    from napari_sr.settings import UpscaleSettings
+    from napari_sr.evaluation.side_by_side import SideBySide
 
     Part = tuple[slice, slice]
 
@@ -101,7 +97,7 @@ class Compare(Findings):
         self._source = self.chosen.recording.value
         how = (self.chosen.named, self.chosen.factor.value, preferred_settings())
         title = f"Methods compared on {recording.name}"
-        return title, _comparing, recording, reference, *how
+        return title, compare, recording, reference, *how
 
     def _show(self, found: tuple[SideBySide, Part]) -> None:
         self._found, part = found
@@ -131,25 +127,6 @@ class Compare(Findings):
 
 def _texts(figures: object, names: list[str]) -> list[str]:
     return [as_text(name, getattr(figures, name)) for name in names]
-
-
-def _comparing(
-    recording: Stack,
-    reference: Stack | None,
-    named: list[Named],
-    factor: int,
-    settings: UpscaleSettings,
-) -> Generator[tuple[int, int], None, tuple[SideBySide, Part]]:
-    """Compare in a thread, where torch and matplotlib are loaded."""
-    load("napari_sr.evaluation.side_by_side", "napari_sr.trust.report.contact_sheet")
-    from napari_sr.evaluation.side_by_side import compare_side_by_side, load_methods
-    from napari_sr.trust.report.contact_sheet import most_detailed
-
-    upscalers = load_methods(named, factor)
-    compared = yield from compare_side_by_side(
-        recording, upscalers, reference, settings
-    )
-    return compared, most_detailed(compared)
 
 
 def _write(side_by_side: SideBySide, path: str, part: Part) -> None:

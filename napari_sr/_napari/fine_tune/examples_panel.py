@@ -11,26 +11,27 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_sr._napari.fine_tune import instrument_flow
 from napari_sr._napari.fine_tune.image_sources import SourcePicker
 from napari_sr._napari.fine_tune.instrument_panel import InstrumentPanel
 from napari_sr._napari.parts.background import Background
 from napari_sr._napari.parts.image_view import LinkedViews
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.panel import ShortenedBox
+from napari_sr._napari.parts.plain import caption, fill
 from napari_sr._napari.parts.worker import once
+from napari_sr.interactive import instrument as instrument_flow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
-    from napari_sr._napari.fine_tune.instrument_flow import Patches
     from napari_sr.cards.model_card import ModelCard
     from napari_sr.image.stack import Stack
     from napari_sr.instrument.estimation import InstrumentEstimate
     from napari_sr.instrument.ranges import Instrument
+    from napari_sr.interactive.instrument import Patches
 
 SIMULATED, MEASURED = "Sharp images alone", "Measured pairs"
 ALONE = "Only recordings"
@@ -64,19 +65,18 @@ class ExamplesPanel(QWidget):
         )
         self.kind.addItems([SIMULATED, MEASURED, ALONE])
         self.images, self.recordings = SourcePicker(viewer), SourcePicker(viewer)
+        self.images.describe(
+            "Sharp images",
+            "Images as sharp as the results should be, of your own kind of specimen; a "
+            "few are enough, ten are better. Some are held out to evaluate the model.",
+        )
         self.ask = QPushButton()
         self.instrument_panel = InstrumentPanel()
         self.views = LinkedViews(("simulated", "recorded"))
-        self.notes = QLabel()
-        self.notes.setWordWrap(True)
-        for part in (self.ask, self.notes):
-            part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(5)
-        chosen = (self.kind, self.images, self.recordings, self.ask)
-        for part in (*chosen, self.notes, self.instrument_panel, self.views):
-            column.addWidget(part)
+        self.notes = caption()
+        self.ask.setSizePolicy(self.notes.sizePolicy())
+        chosen = (self.kind, self.images, self.recordings, self.ask, self.notes)
+        fill(self, *chosen, self.instrument_panel, self.views, spacing=5)
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLED)
@@ -112,7 +112,7 @@ class ExamplesPanel(QWidget):
     @property
     def what_is_missing(self) -> str:
         """Say what is to be chosen before there is something to learn from."""
-        if self.images.is_empty():
+        if self._learnt_from.is_empty():
             what = "recordings" if self.is_alone else "sharp images"
             return f"Tick {what} to learn from, or add files."
         if self.is_measured and self.recordings.is_empty():
@@ -122,7 +122,12 @@ class ExamplesPanel(QWidget):
     def sources(self) -> tuple[tuple[Stack | str, ...], tuple[Stack | str, ...]]:
         """Give what is learnt from and, for measured pairs, the recordings of it."""
         low = self.recordings.sources() if self.is_measured else ()
-        return self.images.sources(), low
+        return self._learnt_from.sources(), low
+
+    @property
+    def _learnt_from(self) -> SourcePicker:
+        """Where it is ticked what is learnt from: recordings are not sharp images."""
+        return self.recordings if self.is_alone else self.images
 
     @property
     def instrument(self) -> Instrument | None:
@@ -145,22 +150,15 @@ class ExamplesPanel(QWidget):
 
     def _choose_kind(self) -> None:
         measured, alone = self.is_measured, self.is_alone
+        for part in (self.images, self.ask):
+            part.setVisible(not alone)
         if alone:
-            self.images.describe(
+            self.recordings.describe(
                 "Recordings",
                 "Made with your instrument; ten are better than a few. The noise is "
                 "estimated from them. Some are held out to evaluate the model.",
             )
-        else:
-            self.images.describe(
-                "Sharp images",
-                "Images as sharp as the results should be, of your own kind of "
-                "specimen; a few are enough, ten are better. Some are held out to "
-                "evaluate the model.",
-            )
-        for part in (self.recordings, self.ask):
-            part.setVisible(not alone)
-        if measured:
+        elif measured:
             self.recordings.describe(
                 "Recordings of them",
                 "The same fields as recorded by your instrument, with larger pixels. "

@@ -13,16 +13,14 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QMenu,
-    QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_sr._napari.layers.place import as_stack
 from napari_sr._napari.layers.roles import images_in
+from napari_sr._napari.parts.plain import caption, fill
 from napari_sr._napari.parts.tables import TickList
 
 if TYPE_CHECKING:
@@ -52,21 +50,12 @@ class SourcePicker(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._title = QLabel()
-        self._title.setWordWrap(True)
-        self._title.setSizePolicy(
-            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
-        )
-        self._list = TickList(ROWS)
+        self._title, self._list = caption(), TickList(ROWS)
         self._title.setBuddy(self._list)
         top = QHBoxLayout()
         top.addWidget(self._title, 1)
         top.addWidget(self._adding())
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(top)
-        column.addWidget(self._list)
+        fill(self, top, self._list, spacing=2)
         self._list.itemChanged.connect(self.changed)
         self.refresh()
 

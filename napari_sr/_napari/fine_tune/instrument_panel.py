@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_sr._napari.fine_tune.range_row import RangeRow
+from napari_sr._napari.parts.plain import fill
 from napari_sr.instrument.ranges import Instrument
 
 if TYPE_CHECKING:
@@ -50,11 +51,8 @@ class InstrumentPanel(QWidget):
                 is_logarithmic=True,
             ),
         }
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(3)
+        fill(self, *self.rows.values(), spacing=3)
         for row in self.rows.values():
-            column.addWidget(row)
             row.changed.connect(self._take)
         self.set_instrument(self._instrument)
 

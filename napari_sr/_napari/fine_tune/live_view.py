@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_sr._napari.parts.image_view import LinkedViews, limits_of
+from napari_sr._napari.parts.plain import fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_sr._napari.fine_tune.flow import Update
     from napari_sr._napari.parts.curve_plot import PlottedCurve
+    from napari_sr.interactive.fine_tuning import Update
     from napari_sr.training.validation import PatchPreview
 
     Row = Mapping[str, float | str]
@@ -31,9 +32,7 @@ class LiveView(QWidget):
         self._baselines: Mapping[str, float] = {}
         self._are_drawn = False
         self.patch = LinkedViews(("recorded", "now", "truth"))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.patch)
+        fill(self, self.patch, spacing=6)
 
     def _draw_plots(self) -> None:
         """Make the plots with the first update: what draws them is loaded by then."""

@@ -9,15 +9,10 @@ import math
 
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QWidget
 from superqt import QRangeSlider
+
+from napari_sr._napari.parts.plain import caption, fill
 
 Range = tuple[float, float]
 STEPS = 1000
@@ -63,16 +58,9 @@ class RangeRow(QWidget):
         row.addWidget(self.low)
         row.addWidget(self.slider, 1)
         row.addWidget(self.high)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        self._title = QLabel(title)
-        self._title.setWordWrap(True)
-        policy = QSizePolicy.Policy
-        self._title.setSizePolicy(policy.Ignored, policy.Minimum)
+        self._title = caption(title)
         self.slider.setMinimumWidth(1)
-        column.addWidget(self._title)
-        column.addLayout(row)
+        fill(self, self._title, row, spacing=0)
         self.setToolTip(tip)
         self.set_value(ends)
         self.slider.valueChanged.connect(self._slid)

@@ -6,6 +6,7 @@ in `live_view`, what is computed in `flow`. napari reads annotations here, so th
 not postponed.
 """
 
+from collections.abc import Generator
 from pathlib import Path
 from threading import Event
 
@@ -16,14 +17,6 @@ from qtpy.QtWidgets import QMessageBox
 from napari_sr._napari.fine_tune.examples_panel import (
     SIMULATED,
     ExamplesPanel,
-)
-from napari_sr._napari.fine_tune.flow import (
-    TrainingOutcome,
-    TrainingRequest,
-    Update,
-    resume,
-    save,
-    train,
 )
 from napari_sr._napari.fine_tune.form import TrainingForm
 from napari_sr._napari.fine_tune.live_view import LiveView
@@ -42,9 +35,18 @@ from napari_sr._napari.parts.panel import (
 )
 from napari_sr._napari.parts.remembered import recall, remember
 from napari_sr._napari.parts.section import Section
-from napari_sr._napari.parts.worker import once
+from napari_sr._napari.parts.worker import Flow, once
 from napari_sr._napari.super_resolve.preview_here import open_widget
 from napari_sr.catalogue.lookup import list_cards, new_model_path
+from napari_sr.interactive.fine_tuning import (
+    TrainingOutcome,
+    TrainingRequest,
+    Update,
+    resume,
+    save,
+    train,
+)
+from napari_sr.interactive.heavy_imports import load
 from napari_sr.training.unsaved import UnsavedTraining, unsaved_trainings
 
 STEPS = 1000
@@ -227,7 +229,7 @@ class FineTune(Panel):
         )
 
     def _follow(
-        self, flow: object, what: TrainingRequest | UnsavedTraining, name: str
+        self, flow: Flow, what: TrainingRequest | UnsavedTraining, name: str
     ) -> None:
         self._stop = Event()
         self.live.clear()
@@ -236,7 +238,8 @@ class FineTune(Panel):
         self._show_share(0)
         self.status.value = "Preparing …"
         self._background.start(
-            flow,  # type: ignore[arg-type]
+            _with_plots,
+            flow,
             what,
             self._stop,
             title=f"Fine-tune {name}",
@@ -333,3 +336,10 @@ class FineTune(Panel):
 
     def _may_replace(self, name: str) -> bool:
         return self._is_sure(f"There is a model named {name!r}. Replace it?")
+
+
+def _with_plots(flow: Flow, *args: object) -> Generator[Update, None, TrainingOutcome]:
+    """Load what draws curves, in the thread of a training and before it begins."""
+    load("matplotlib.backends.backend_qtagg")
+    outcome: TrainingOutcome = yield from flow(*args)
+    return outcome

@@ -5,6 +5,7 @@ This module alone guesses; the user can choose otherwise.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 0.02
 """Of the extent, by which the fields of two layers may differ."""
+_CHANNEL = re.compile(r" \[([^\[\]]+)\]$")
+"""What the name of a channel ends in: "cells [GFP]"."""
 
 
 def guess_result(layers: Sequence[Image]) -> Image | None:
@@ -42,9 +45,12 @@ def guess_source(layers: Sequence[Image], active: object = None) -> Image | None
 
 
 def channels_of(layer: Image, layers: Iterable[Layer]) -> list[Image]:
-    """List the other channels of a recording: the same pixels, elsewhere coloured."""
+    """List the other channels of a recording: the same pixels, elsewhere coloured.
+
+    Those of which it is known, else all layers of the same size and place.
+    """
     images = images_in(layers)
-    return [
+    alike = [
         other
         for other in images
         if other is not layer
@@ -54,6 +60,23 @@ def channels_of(layer: Image, layers: Iterable[Layer]) -> list[Image]:
         and _same_field(other, layer)
         and not is_truth(other, images)
     ]
+    return [other for other in alike if are_of_one_recording(layer, other)] or alike
+
+
+def are_of_one_recording(layer: Image, other: Image) -> bool:
+    """Tell channels of one recording by their file, or else by their names."""
+    paths = {one.source.path for one in (layer, other)}
+    if None not in paths:
+        return len(paths) == 1
+    named = [_CHANNEL.search(one.name) for one in (layer, other)]
+    stems = {one.string[: one.start()] for one in named if one}
+    return None not in named and len(stems) == 1
+
+
+def name_of_channel(layer: Image) -> str:
+    """Give what a channel is called: "cells [GFP]" is GFP."""
+    named = _CHANNEL.search(layer.name)
+    return named[1] if named else layer.name
 
 
 def result_to_save(layers: Iterable[Layer], active: object) -> Image | None:

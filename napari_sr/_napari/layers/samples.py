@@ -6,13 +6,14 @@ nothing is loaded before that.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sr._napari.layers.geometry import placement_of
-from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.waiting import wait_for
+from napari_sr.interactive.heavy_imports import load
 
 if TYPE_CHECKING:
     from napari_sr.phantoms import Phantom
@@ -62,26 +63,8 @@ def _draw(name: str) -> Phantom:
     return make_phantom(name)
 
 
-def filaments() -> list[SampleLayer]:
-    """Open fluorescent filaments, a confocal z stack."""
-    return open_phantom("filaments")
-
-
-def nuclei() -> list[SampleLayer]:
-    """Open stained nuclei, a widefield time series."""
-    return open_phantom("nuclei")
-
-
-def foam() -> list[SampleLayer]:
-    """Open a polymer foam, slices of a micro-CT."""
-    return open_phantom("foam")
-
-
-def mammogram() -> list[SampleLayer]:
-    """Open a patch of a mammogram."""
-    return open_phantom("mammogram")
-
-
-def surface() -> list[SampleLayer]:
-    """Open height maps of a surface at three stages of wear."""
-    return open_phantom("surface")
+filaments, nuclei, foam, mammogram, surface = (
+    partial(open_phantom, name)
+    for name in ("filaments", "nuclei", "foam", "mammogram", "surface")
+)
+"""As the manifest names them."""

@@ -6,11 +6,12 @@ and how much of a view a preview takes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Shapes
+
+from napari_sr.interactive.preview_pixels import View
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -26,31 +27,6 @@ _ON_EDGE = 1e-6
 
 class NotInViewError(ValueError):
     """Nothing is in view or drawn, in one sentence that says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A part of one plane, in recorded pixels."""
-
-    index: tuple[int, ...]
-    """Which plane, over the leading axes."""
-    rows: slice
-    columns: slice
-    is_middle: bool = False
-    """Whether it is only the middle of what is on the screen."""
-
-    @property
-    def first(self) -> tuple[int, ...]:
-        """Give the pixel with which it begins, one index per dimension."""
-        return (*self.index, self.rows.start, self.columns.start)
-
-    def covers(self, other: View) -> bool:
-        """Tell whether another part lies within this one."""
-        return (
-            self.index == other.index
-            and _within(other.rows, self.rows)
-            and _within(other.columns, self.columns)
-        )
 
 
 def changes_of_view(viewer: ViewerModel) -> list[Any]:
@@ -196,7 +172,3 @@ def _middle(start: int, stop: int, share: float) -> slice:
 def _finest(layer: Image) -> tuple[int, ...]:
     shape = layer.data[0].shape if layer.multiscale else layer.data.shape
     return tuple(shape)
-
-
-def _within(inner: slice, outer: slice) -> bool:
-    return bool(outer.start <= inner.start and inner.stop <= outer.stop)

@@ -34,13 +34,13 @@ KINDS = {"OME-TIFF (*.ome.tif)": "TIFF", "OME-Zarr (*.ome.zarr)": "OME-Zarr"}
 
 
 def write_tiff(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
-    """Write an image layer to an OME-TIFF; see `write_layer`."""
-    return _as_napari_hears(path, data, meta, _SUFFIXES["TIFF"], ".ome.tif")
+    """Write an image layer to an OME-TIFF; see `write_layers`."""
+    return _as_napari_hears(path, [(data, meta)], _SUFFIXES["TIFF"], ".ome.tif")
 
 
 def write_zarr(path: str, data: Pixels, meta: dict[str, Any]) -> list[str]:
-    """Write an image layer to an OME-Zarr; see `write_layer`."""
-    return _as_napari_hears(path, data, meta, _SUFFIXES["OME-Zarr"], ".ome.zarr")
+    """Write an image layer to an OME-Zarr; see `write_layers`."""
+    return _as_napari_hears(path, [(data, meta)], _SUFFIXES["OME-Zarr"], ".ome.zarr")
 
 
 def save_layers(layers: Sequence[Image], path: str, kind: str) -> str:
@@ -58,13 +58,13 @@ def save_layers(layers: Sequence[Image], path: str, kind: str) -> str:
     Returns
     -------
     str
-        The file; see `write_layer`.
+        The file; see `write_layers`.
     """
-    data, meta, _ = layers[0].as_layer_data_tuple()
     named = [one for one in KINDS.values() if path.lower().endswith(_SUFFIXES[one])]
     suffixes = _SUFFIXES[next(iter(named), KINDS[kind])]
     default = kind.split("*")[1].rstrip(")")
-    (written,) = write_layer(path, data, meta, suffixes, default, layers)
+    channels = [layer.as_layer_data_tuple()[:2] for layer in layers]
+    (written,) = write_layers(path, channels, suffixes, default)
     return written
 
 
@@ -92,16 +92,15 @@ def are_channels(layers: Sequence[Image]) -> bool:
     )
 
 
-def _channel_of(layer: Image) -> Channel:
-    """Say of a layer what a file says of a channel; "cells [GFP] [model]" is GFP."""
-    named = _OF_RESULT.search(layer.name)
-    colour = (255 * np.asarray(layer.colormap.map(1.0)).ravel()[:3]).round().astype(int)
-    low, high = map(float, layer.contrast_limits)
-    return Channel(
-        named[1] if named else layer.name,
-        "#" + "".join(f"{value:02x}" for value in colour.tolist()),
-        (low, high),
-    )
+def _channel_of(meta: dict[str, Any]) -> Channel | None:
+    """Say what a file says of a channel: "cells [GFP] [model]" is GFP."""
+    named = _OF_RESULT.search(str(meta.get("name", "")))
+    if named is None:
+        return None
+    top = np.asarray(meta["colormap"]["colors"])[-1, :3]
+    colour = "".join(f"{round(255 * float(share)):02x}" for share in top)
+    low, high = map(float, meta["contrast_limits"])
+    return Channel(named[1], f"#{colour}", (low, high))
 
 
 def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401
@@ -110,38 +109,33 @@ def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401
     napari takes those to mean that no plugin could be found, and says that instead.
     """
     try:
-        return write_layer(path, *rest)
+        return write_layers(path, *rest)
     except ValueError as error:
         is_of_system = isinstance(error.__cause__, OSError)
         kind = OSError if is_of_system else RuntimeError
         raise kind(str(error)) from error
 
 
-def write_layer(
+def write_layers(
     path: str,
-    data: Pixels,
-    meta: dict[str, Any],
+    channels: Sequence[tuple[Pixels, dict[str, Any]]],
     suffixes: tuple[str, ...],
     default: str,
-    layers: Sequence[Image] = (),
 ) -> list[str]:
-    """Write an image layer plane by plane; the file is complete or absent.
+    """Write image layers plane by plane; the file is complete or absent.
 
     Parameters
     ----------
     path
         As the user named it. If it lacks the suffix of the format, it gets one, and a
         file of that name is not replaced, since the user was not asked.
-    data, meta
-        Of the layer, as napari hands them over; of several levels the finest is
-        written.
+    channels
+        One layer, or several of one size: data and keywords, as napari hands them over;
+        of several levels the finest is written.
     suffixes
         Those of the format.
     default
         The suffix that is added.
-    layers
-        All that are written as channels, where it is not one layer alone; the first is
-        that of `data`.
 
     Returns
     -------
@@ -151,34 +145,31 @@ def write_layer(
     Raises
     ------
     StackError
-        If the layer or the place is not usable, in one sentence.
+        If a layer or the place is not usable, in one sentence.
     """
     is_agreed = path.lower().endswith(suffixes)
     target = Path(path if is_agreed else f"{path}{default}")
-    stack = stack_of(data, meta)
-    kept = unheld(meta, len(stack.shape))
-    ours = (meta.get("metadata") or {}).get("napari_sr")
-    provenance = {**ours} if isinstance(ours, dict) else {}
-    several = layers if len(layers) > 1 else ()
-    if several:  # as files of several channels have them
-        made = [dict(one.metadata.get("napari_sr", {})) for one in several]
+    stacks, meta = [stack_of(*channel) for channel in channels], channels[0][1]
+    kept = unheld(meta, len(stacks[0].shape))
+    said = [(one.get("metadata") or {}).get("napari_sr") for _, one in channels]
+    made = [{**one} if isinstance(one, dict) else {} for one in said]
+    provenance = made[0] | ({KEPT: kept} if kept else {})
+    if len(stacks) > 1:  # as files of several channels have them
         provenance["plans"] = [one.get("plan", {}) for one in made]
     with create_stack(
         target,
-        shape=stack.shape,
-        dtype=stack.dtype,
-        axes=stack.axes,
-        provenance=provenance | ({KEPT: kept} if kept else {}),
-        info=ImageInfo(channels=tuple(map(_channel_of, several))),
+        shape=stacks[0].shape,
+        dtype=stacks[0].dtype,
+        axes=stacks[0].axes,
+        provenance=provenance,
+        info=ImageInfo(tuple(filter(None, (_channel_of(one) for _, one in channels)))),
         compression=preferences().compression,
         overwrite=is_agreed,
     ) as writer:
-        for index in stack.indices() if not several else ():
-            writer.write(index, stack.plane(index))
-        for number, layer in enumerate(several):
-            channel = stack_of(*layer.as_layer_data_tuple()[:2])
-            for index in channel.indices():
-                writer.write((number, *index), channel.plane(index))
+        for number, stack in enumerate(stacks):
+            for index in stack.indices():
+                place = (number, *index) if len(stacks) > 1 else index
+                writer.write(place, stack.plane(index))
     if kept:
         show_info(
             f"{target.name}: the format cannot hold the {describe_unheld(kept)} of "

@@ -5,8 +5,8 @@ This module alone knows how a level of noise is chosen, and when it can be.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from math import floor, log10, sqrt
+from dataclasses import fields
+from math import floor, log10
 from typing import TYPE_CHECKING, Any, Literal
 
 from magicgui.widgets import FloatSlider, FloatSpinBox, Widget
@@ -17,6 +17,8 @@ from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from napari_sr.interactive.prepared import FoundNoise
 
 AUTO, NONE, GIVEN = "auto", "none", "given"
 _MOST, _DECIMALS = 1e9, 3
@@ -32,26 +34,6 @@ _LEVEL = {
     ),
 }
 _ABOUT = str(UpscaleSettings.model_fields["noise"].description).replace("`", "")
-
-
-@dataclass(frozen=True, slots=True)
-class FoundNoise:
-    """A level as it was estimated."""
-
-    level: NoiseLevel
-    signal: float
-    """Counts between the darkest and the brightest, at which its strength is said."""
-
-    def strength_of(self, level: NoiseLevel) -> float:
-        """Give the standard deviation of some noise at that signal."""
-        photons = level.gain * max(0.0, self.signal - level.offset)
-        return sqrt(photons + level.read**2)
-
-    def as_strong_as(self, strength: float) -> NoiseLevel:
-        """Give the same kind of noise with another standard deviation."""
-        times = strength / self.strength_of(self.level)
-        gain, read = self.level.gain * times**2, self.level.read * times
-        return replace(self.level, gain=gain, read=read)
 
 
 class NoiseRow(Form):

@@ -17,8 +17,6 @@ from napari_sr.settings import SHARE_OF_MEMORY, UpscaleSettings
 if TYPE_CHECKING:
     from napari.settings._plugin_settings import PluginSettings
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
 
 @dataclass(frozen=True, slots=True)
 class Preferences:

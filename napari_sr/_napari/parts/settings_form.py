@@ -9,14 +9,20 @@ from __future__ import annotations
 from math import floor, log10
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from magicgui.widgets import CheckBox, FloatSlider, create_widget
+from magicgui.widgets import (
+    CheckBox,
+    FloatSlider,
+    FloatSpinBox,
+    LineEdit,
+    SpinBox,
+)
 from magicgui.widgets.bases import ValueWidget
 from pydantic import BaseModel, ConfigDict
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_sr._napari.parts.numbers import as_typed
 from napari_sr._napari.parts.panel import Choice, Form
-from napari_sr._napari.parts.preferences import DEVICES
+from napari_sr.interactive.prepared import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,12 +94,6 @@ def row_of(name: str, field: FieldInfo) -> ValueWidget[Any]:
         "label": field.title or name.replace("_", " ").capitalize(),
         "tooltip": (field.description or "").replace("`", ""),
     }
-    bounds = {
-        option: getattr(bound, word)
-        for bound in field.metadata
-        for word, option in _BOUNDS.items()
-        if hasattr(bound, word)
-    }
     row: Any
     if name == "device":
         row = Choice([*DEVICES], **options)
@@ -103,37 +103,46 @@ def row_of(name: str, field: FieldInfo) -> ValueWidget[Any]:
         row.offer(default)
     elif kinds == [bool]:
         row = CheckBox(value=bool(default), text=options.pop("label"), **options)
-    elif kinds == [float] and len(bounds) == 2:
-        n_decimals = max(2, len(f"{default or 0:g}".partition(".")[2]))
-        options |= {"step": 10**-n_decimals, **bounds}
-        row = FloatSlider(value=default or 0.0, **options)
     elif kinds[0] in (int, float) and (len(kinds) == 1 or default == AUTO):
-        # Of these two only the box of floats can show a word for its lowest value.
-        number = float if default == AUTO else kinds[0]
-        bounds = {"min": 0 if default == AUTO else -_MOST, "max": _MOST} | bounds
-        bounds["max"] = min(bounds["max"], 2**31 - 1)
-        value = 0 if default in (AUTO, None) else default
-        step = 1 if kinds[0] is int else min(0.05, 10 ** floor(log10(value or 1)) / 10)
-        options |= {"step": step, **bounds}
-        label, tip = options.pop("label"), options.pop("tooltip")
-        row = create_widget(
-            value, number, name=options.pop("name"), label=label,
-            options={"tooltip": tip, **options},
-        )  # fmt: skip
-        if default == AUTO:
-            row.native.setDecimals(0)
-            row.native.setSpecialValueText(AUTO)
-        row.native.setKeyboardTracking(False)
+        row = _number_row(field, kinds, default, options)
     else:
         is_pair = any(get_origin(kind) is tuple for kind in kinds)
         options["tooltip"] += " Numbers with ; between them." if is_pair else ""
-        label = options.pop("label")
-        row = create_widget(
-            "" if default is None else str(default), str, name=options.pop("name"),
-            label=label, options=options,
-        )  # fmt: skip
+        row = LineEdit(value="" if default is None else str(default), **options)
         row.native.setPlaceholderText("".join(field.examples or ()))
     row.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return row  # type: ignore[no-any-return]
+
+
+def _number_row(
+    field: FieldInfo,
+    kinds: list[Any],
+    default: Any,  # noqa: ANN401
+    options: dict[str, Any],
+) -> ValueWidget[Any]:
+    """Make a slider where there are two bounds, else a box; auto is the lowest."""
+    bounds = {
+        option: getattr(bound, word)
+        for bound in field.metadata
+        for word, option in _BOUNDS.items()
+        if hasattr(bound, word)
+    }
+    if kinds == [float] and len(bounds) == 2:
+        n_decimals = max(2, len(f"{default or 0:g}".partition(".")[2]))
+        options |= {"step": 10**-n_decimals, **bounds}
+        return FloatSlider(value=default or 0.0, **options)
+    is_auto = default == AUTO
+    bounds = {"min": 0 if is_auto else -_MOST, "max": _MOST} | bounds
+    bounds["max"] = min(bounds["max"], 2**31 - 1)
+    value = default or 0 if not is_auto else 0
+    step = 1 if kinds[0] is int else min(0.05, 10 ** floor(log10(value or 1)) / 10)
+    # Of these two only the box of floats can show a word for its lowest value.
+    box: Any = FloatSpinBox if is_auto or kinds[0] is float else SpinBox
+    row = box(value=value, step=step, **bounds, **options)
+    if is_auto:
+        row.native.setDecimals(0)
+        row.native.setSpecialValueText(AUTO)
+    row.native.setKeyboardTracking(False)
     return row  # type: ignore[no-any-return]
 
 

@@ -11,16 +11,13 @@ This module alone knows two traps of napari's generator workers and corrects the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    Flow = Callable[..., Generator[Any, None, Any]]
-
+Flow = Callable[..., Generator[Any, None, Any]]
 
 REDRAW_S = 0.2
 """The bar in the activity dock is drawn at most so often: it draws all that waits."""

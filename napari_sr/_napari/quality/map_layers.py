@@ -14,9 +14,10 @@ from superqt.utils import QSignalDebouncer
 from napari_sr._napari.layers.geometry import upscaled_placement
 from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import Background
+from napari_sr.interactive.judging import map_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -118,7 +119,7 @@ class MapLayers:
             return
         self._tell(f"Mapping plane {', '.join(map(str, index))} …")
         self._background.start(
-            _mapping,
+            map_plane,
             recorded,
             result,
             reference,
@@ -186,12 +187,3 @@ def _placement_of(
     top, left = quality_map.corner
     start = (*place.index, place.top + top, place.left + left)
     return upscaled_placement(recording, factor // quality_map.factor, start)
-
-
-def _mapping(
-    *args: Any,  # noqa: ANN401
-) -> Generator[int, None, tuple[Mapping[str, Map], Place]]:
-    """Map another plane in a thread, where torch is loaded."""
-    from napari_sr.trust.flow import map_steps
-
-    return (yield from map_steps(*args))

@@ -15,17 +15,15 @@ from napari.viewer import Viewer
 from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import when_closed
 from napari_sr._napari.parts.findings import Findings
-from napari_sr._napari.parts.heavy_imports import load
 from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.parts.panel import Buttons, button
 from napari_sr._napari.parts.tables import share_room, show_rows
 from napari_sr._napari.quality.choice import QualityChoice
 from napari_sr._napari.quality.map_layers import MapLayers
+from napari_sr.interactive.judging import assess
 from napari_sr.metrics.descriptions import FIGURES
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from napari_sr._napari.parts.worker import Flow
     from napari_sr.image.stack import Stack
     from napari_sr.trust.assessment import Assessment
@@ -96,7 +94,7 @@ class QualityTable(Findings):
         self._forget()
         self._about = (recording, stacks)
         index = plane_in_view(recording, self._viewer)
-        return f"Quality of {stacks[0].name}", _assessing, *stacks, index
+        return f"Quality of {stacks[0].name}", assess, *stacks, index
 
     def _show(self, found: Assessment) -> None:
         self._found = found
@@ -134,13 +132,3 @@ def _write_report(assessment: Assessment, path: str) -> None:
     from napari_sr.trust.report import write_report
 
     write_report(assessment, path)
-
-
-def _assessing(
-    result: Stack, recording: Stack, reference: Stack | None, index: tuple[int, ...]
-) -> Generator[tuple[int, int], None, Assessment]:
-    """Assess in a thread, where torch is loaded."""
-    load("napari_sr.trust.flow")
-    from napari_sr.trust.flow import assess_steps
-
-    return (yield from assess_steps(recording, result, reference, None, index))

@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt
 
 from napari_sr._napari.layers.pixel_size import file_behind
 from napari_sr._napari.layers.roles import (
+    are_of_one_recording,
     channels_of,
     guess_source,
     images_in,
@@ -24,13 +25,14 @@ from napari_sr._napari.layers.view import part_in_view, rectangle_on
 from napari_sr._napari.parts.model_choice import FactorChoice, ModelChoice
 from napari_sr._napari.parts.noise_row import NoiseRow
 from napari_sr._napari.parts.panel import Choice, Form, connect, text
-from napari_sr._napari.parts.preferences import DEVICES, preferred_settings
+from napari_sr._napari.parts.preferences import preferred_settings
 from napari_sr._napari.parts.settings_form import Asked, SettingsForm, others
 from napari_sr._napari.super_resolve.layer_models import LayerModels
 from napari_sr._napari.super_resolve.pixel_size_row import PixelSizeRow
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.z_row import ZRow
 from napari_sr.cards.model_card import ModelCard
+from napari_sr.interactive.prepared import DEVICES
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.methods.names import METHODS
 from napari_sr.settings import UpscaleSettings
 
@@ -40,9 +42,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_sr._napari.parts.noise_row import FoundNoise
-    from napari_sr._napari.super_resolve.prepared import Machine
     from napari_sr.image.stack import Stack
+    from napari_sr.interactive.prepared import FoundNoise, Machine
 
 IN_VIEW, WHOLE, RECTANGLE = "the one in view", "whole plane", "a rectangle"
 FIRST = ("dial", "consistency", "device", "tile")
@@ -53,8 +54,8 @@ class Reach(Asked):
     """How much one click runs."""
 
     channels: bool = Field(False, title="All channels")
-    """Run takes the other channels of this recording as well: layers of the same pixels
-    in the same place."""
+    """Run takes the other channels of this recording as well: layers of the same file,
+    or of the same pixels in the same place. Untick it to run this one alone."""
     selected: bool = Field(False, title="All selected layers")
     """Run takes all recordings that are selected in the layer list."""
     planes: Literal["all", "the one in view"] = "all"
@@ -80,6 +81,7 @@ class Choices(Form):
         self, viewer: ViewerModel, found: Callable[[], FoundNoise | None]
     ) -> None:
         self._viewer = viewer
+        self._channels: list[Image] = []
         self.layer = Choice(
             self._layers,
             otherwise=self._likely,
@@ -176,8 +178,8 @@ class Choices(Form):
             return []
         if self.selected.value and len(self._selected) > 1:
             return self._selected
-        others = channels_of(layer, self._viewer.layers) if self.channels.value else []
-        return [layer, *others]
+        own = self._channels if self.channels.value else []
+        return own if layer in own else [layer]
 
     @property
     def _selected(self) -> list[Image]:
@@ -212,11 +214,24 @@ class Choices(Form):
         has_planes = layer is not None and not layer.rgb and layer.ndim > 2
         self.show_row(self.planes, has_planes)
         self.z.offer(has_planes)
-        has_more = layer is not None and bool(channels_of(layer, self._viewer.layers))
-        self.show_row(self.channels, has_more)
+        self._offer_channels(layer)
         self.show_row(self.selected, len(self._selected) > 1)
         self._show_models()
         self.pixel_size.offer(layer)
+
+    def _offer_channels(self, layer: Image | None) -> None:
+        """Offer to run all channels; they are where they were split from one file.
+
+        What the user has chosen stays, for as long as it is this recording.
+        """
+        others = [] if layer is None else channels_of(layer, self._viewer.layers)
+        own = [one for one in self._viewer.layers if one == layer or one in others]
+        self.show_row(self.channels, bool(others))
+        self.channels.text = f"All {len(own)} channels"
+        known, self._channels = self._channels, own
+        is_split = any(are_of_one_recording(layer, other) for other in others)
+        if layer not in known or (is_split and any(one not in known for one in own)):
+            self.channels.value = is_split
 
     def _show_models(self) -> None:
         """Offer a model for each layer where there are several to be run."""

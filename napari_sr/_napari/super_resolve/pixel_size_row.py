@@ -8,15 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari_sr._napari.layers.pixel_size import (
-    OURS,
-    file_behind,
-    lengths_of,
-    size_in_words,
-    use_axes,
-)
+from napari_sr._napari.layers.pixel_size import OURS, file_behind, use_axes
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.panel import Form, button, text
+from napari_sr.interactive.pixel_size import lengths_of, size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,7 +70,7 @@ class PixelSizeRow(Form):
         if chosen is None or not self._axes:
             return
         if self._has_channels:
-            self._split(str(chosen.source.path), chosen)
+            self.split(chosen)
             return
         if chosen in self._before:
             for layer, (scale, units) in self._before.items():
@@ -95,12 +90,12 @@ class PixelSizeRow(Form):
     def _has_channels(self) -> bool:
         return any(axis.name == "c" for axis in self._axes)
 
-    def _split(self, path: str, together: Image) -> None:
+    def split(self, together: Image) -> None:
         """Put its channels in the place of a layer, by the reader that keeps it all.
 
         napari's own way to split it loses units, names and colours.
         """
-        layers = self._viewer.open(path, plugin=OURS)
+        layers = self._viewer.open(str(together.source.path), plugin=OURS)
         self._viewer.layers.remove(together)
         self._viewer.reset_view()
         self._choose(layers[0])

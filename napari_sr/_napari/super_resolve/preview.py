@@ -17,13 +17,13 @@ from superqt.utils import QSignalDebouncer
 from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
 from napari_sr._napari.layers.view import (
     NotInViewError,
-    View,
     changes_of_view,
     part_in_view,
 )
 from napari_sr._napari.parts.background import Background
-from napari_sr._napari.super_resolve.preview_pixels import Sight, preview_steps
 from napari_sr._napari.super_resolve.result_layer import HiddenRecordings
+from napari_sr.interactive.preview_pixels import Sight, View, preview_steps
+from napari_sr.interactive.telling import preview_in_words
 from napari_sr.settings import explain
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_sr._napari.super_resolve.prepared import Preparer
-    from napari_sr._napari.super_resolve.request import UpscaleRequest
+    from napari_sr.interactive.prepared import Preparer
+    from napari_sr.interactive.request import UpscaleRequest
 
 KEY = "B"
 """Held down on the canvas, it shows the recording."""
@@ -285,7 +285,7 @@ class Preview:
 
     def _sentence(self, view: View, request: UpscaleRequest) -> str:
         rest = " Run makes it finer along z." if self._is_plane_alone else ""
-        return _sentence(view, request) + rest
+        return preview_in_words(view, request) + rest
 
     def _while_held(self, _viewer: object) -> Generator[None, None, None]:
         self.hold(True)
@@ -295,16 +295,3 @@ class Preview:
 
 def _nothing_is_asked() -> None:
     """Ask for nothing: the panel is closed."""
-
-
-def _sentence(view: View, request: UpscaleRequest) -> str:
-    model = request.model
-    factor = (request.factor or 1) if isinstance(model, str) else model.factor
-    sides = (view.rows, view.columns)
-    height, width = (factor * (side.stop - side.start) for side in sides)
-    if view.is_middle:
-        return (
-            f"Preview of the middle of the view, {height} × {width} px, in the frame: "
-            f"zoom in to see all that is in view."
-        )
-    return f"Preview of what is in view, {height} × {width} px."

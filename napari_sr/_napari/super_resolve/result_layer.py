@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
+from napari_sr.interactive.telling import counts_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from napari_sr._napari.super_resolve.flow import Result
+    from napari_sr.interactive.in_memory import Result
 
 SUMMED = ("additive", "minimum", "multiplicative")
 """Ways of blending in which a layer does not cover what lies below it."""
@@ -90,11 +91,8 @@ class ResultLayer:
         """Draw everything that is done, and say in the name what is missing."""
         self.layer.refresh(extent=False)
         self._mark()
-        result = self.result
-        counts = f"{len(result.done)} of {result.n_planes} planes"
-        self.layer.name = (
-            self._name if result.is_complete else f"{self._name} ({counts})"
-        )
+        missing = "" if self.result.is_complete else f" ({counts_of(self.result)})"
+        self.layer.name = f"{self._name}{missing}"
 
     def _mark(self) -> None:
         """Say which planes are done for as long as some are missing."""

@@ -1,12 +1,12 @@
 """A run: planes appear as they are done; what is stopped can be completed.
 
 This module alone knows how a run goes on from one request to the next: which results
-are unfinished, what is said on the way, and what ends it.
+are unfinished, what is said on the way, what ends it, and what takes it back.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,10 @@ from superqt.utils import QSignalThrottler
 
 from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import Background
-from napari_sr._napari.super_resolve.flow import Result, run
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.result_layer import HiddenRecordings, ResultLayer
-from napari_sr.runs.summary import _as_typed
+from napari_sr.interactive.in_memory import Result, run
+from napari_sr.interactive.request import UpscaleRequest
+from napari_sr.interactive.telling import describe_time_left, facts_of, how_far
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +25,26 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from napari_sr._napari.super_resolve.prepared import Preparer
+    from napari_sr.interactive.prepared import Preparer
     from napari_sr.upscaling.flow import TileStep
+
+    Asked = tuple[Image, UpscaleRequest]
+    """A layer, with what is asked for of it."""
 
 LONG_S = 60
 """A run of so many seconds is not thrown away without a question."""
 REDRAW_MS = 250
 """The layer is drawn again at most so often while planes come in."""
+
+
+@dataclass(eq=False, slots=True)
+class _Made:
+    """What a click on Run has made."""
+
+    covered: HiddenRecordings
+    layers: list[Image] = field(default_factory=list)
+    told: dict[str, str] = field(default_factory=dict)
+    """By recording: what came of those that are done."""
 
 
 class Running:
@@ -61,13 +74,15 @@ class Running:
         self.progress = (0, 0)
         """Tiles done, and all; (0, 0) as long as that is not known."""
         self._source: Image | None = None
+        self._request: UpscaleRequest | None = None
         self._current: ResultLayer | None = None
         self._unfinished: list[ResultLayer] = []
         self._first: tuple[float, int] | None = None
-        self._waiting: list[tuple[Image, UpscaleRequest]] = []
+        self._waiting: list[Asked] = []
+        self._left: list[UpscaleRequest] = []  # not begun when the run was stopped
+        self._n_asked = 0
         self._only = False
-        self._last: list[Image] = []
-        self._covered = HiddenRecordings(viewer)
+        self._made: list[_Made] = []
         self._began = 0.0
         self._is_adding = False
         self._is_sourceless = False  # the recording was removed meanwhile
@@ -81,10 +96,13 @@ class Running:
         """Whether something is being computed."""
         return self._background.is_busy
 
-    def missing_of(self, request: UpscaleRequest) -> int:
-        """Count the planes that are missing in the unfinished result of a request."""
-        known = self._find(request)
-        return len(known.result.missing(())) if known else 0
+    def rest_of(self, asked: list[Asked]) -> list[Asked]:
+        """List what a run that was stopped has left of what is asked for."""
+        return [
+            (source, request)
+            for source, request in asked
+            if self._find(request) is not None or request in self._left
+        ]
 
     @property
     def is_long(self) -> bool:
@@ -94,22 +112,37 @@ class Running:
     @property
     def last(self) -> list[Image]:
         """List the layers of the last run that are in the viewer."""
-        return [layer for layer in self._last if layer in self._viewer.layers]
+        runs = [self._there(made) for made in self._made]
+        return next(filter(None, reversed(runs)), [])
+
+    def made_with(self, layer: Image) -> list[Image]:
+        """List the layers that one run made, this one among them; or it alone."""
+        runs = (self._there(made) for made in self._made)
+        return next((layers for layers in runs if layer in layers), [layer])
+
+    def _there(self, made: _Made) -> list[Image]:
+        return [layer for layer in made.layers if layer in self._viewer.layers]
 
     def undo(self) -> None:
         """Take the layers of the last run away; the recordings are as they were."""
-        if not self.is_on:
-            for layer in self.last:
-                self._viewer.layers.remove(layer)
-            self._covered.show()
-            self.sentence = "Undone: the result of the last run is removed."
-            self._last = []
-            self._changed()
+        self._forget_what_is_gone()
+        if self.is_on or not self._made:
+            return
+        removed = self.last
+        made = self._made.pop()
+        for layer in removed:
+            self._viewer.layers.remove(layer)
+        made.covered.show()
+        self._left = []
+        self.sentence = f"Undone, and removed: {_listed(removed)}."
+        self._changed()
 
-    def start_all(
-        self, asked: list[tuple[Image, UpscaleRequest]], *, only: bool = False
-    ) -> None:
-        """Super-resolve layers one after the other, or what is missing of each.
+    def _forget_what_is_gone(self) -> None:
+        """Forget runs of which the user has removed every layer."""
+        self._made = [made for made in self._made if self._there(made)]
+
+    def start_all(self, asked: list[Asked], *, only: bool = False) -> None:
+        """Super-resolve layers one after the other, or what is missing of them.
 
         Parameters
         ----------
@@ -118,17 +151,34 @@ class Running:
         only
             Whether the plane in view is all that is done.
         """
-        if asked and not self.is_on:
-            self._waiting, self._only, self._last = asked[1:], only, []
-            self._covered = HiddenRecordings(self._viewer)
-            self._began = monotonic()
-            self.start(*asked[0])
-
-    def start(self, source: Image, request: UpscaleRequest) -> None:
-        """Super-resolve a layer, or what is missing of it."""
-        if self.is_on:
+        if self.is_on or not asked:
             return
-        self._source, self._current = source, self._find(request)
+        rest = [] if only else self.rest_of(asked)
+        self._forget_what_is_gone()
+        if rest and self._made:
+            self._go_on_with(rest)
+        else:
+            self._made.append(_Made(HiddenRecordings(self._viewer)))
+        self._only, self._left, self._began = only, [], monotonic()
+        self._waiting = rest or asked
+        self._n_asked = len(self._waiting)
+        self._start(*self._waiting.pop(0))
+
+    def _go_on_with(self, rest: list[Asked]) -> None:
+        """Let the run that left something be the last again."""
+        known = filter(None, (self._find(request) for _, request in rest))
+        begun = [one.layer for one in known]
+        for made in self._made:
+            if any(layer in begun for layer in made.layers):
+                self._made.remove(made)
+                self._made.append(made)
+                return
+
+    def _start(self, source: Image, request: UpscaleRequest) -> None:
+        """Super-resolve a layer, or what is missing of it."""
+        self._made[-1].told.pop(source.name, None)
+        self._source, self._request = source, request
+        self._current = self._find(request)
         self._first, self._is_sourceless = None, False
         self.progress, self.sentence = (0, 0), "Preparing: measuring the stack …"
         self._background.start(
@@ -154,6 +204,7 @@ class Running:
         """Stop, and emit nothing more: the panel is closed."""
         self._background.leave()
         self._waiting = []
+        self._made.clear()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._throttler.cancel()
         self._settle()
@@ -190,14 +241,14 @@ class Running:
             self._is_adding = False
             result.is_shown.set()
             self._unfinished.append(self._current)
-            self._last.append(self._current.layer)
+            self._made[-1].layers.append(self._current.layer)
             if result.request.part is None:
-                self._covered.hide(source)
+                self._made[-1].covered.hide(source)
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
         n_planes = result.n_planes
         number = min(n_planes, len(result.done) + 1)
-        parts = [f"Plane {number} of {n_planes}"]
+        parts = [f"{self._whose}Plane {number} of {n_planes}"]
         now = (monotonic(), step.tiles_done)
         # From the first tile on: what comes before it, such as loading, comes once.
         began, first = self._first = self._first or now
@@ -221,30 +272,58 @@ class Running:
         layer = self._current.layer if self._current is not None else None
         return layer is not None and layer not in self._viewer.layers
 
+    @property
+    def _whose(self) -> str:
+        """Name the recording where several are run, and say which of them it is."""
+        if self._source is None or self._n_asked < 2:
+            return ""
+        number = self._n_asked - len(self._waiting)
+        return f"{self._source.name} ({number} of {self._n_asked}): "
+
     def _end(self, outcome: str) -> None:
         """Say what came of it, and be ready for the next run."""
         self._throttler.cancel()
         self._settle()
         result = self._current.result if self._current else None
+        self.sentence = self._what_came(result, outcome)
+        self._unfinished = [u for u in self._unfinished if not u.result.is_complete]
+        if outcome != "done":
+            self._keep_what_is_left()
+        self._current = self._source = self._request = None
+        self.progress = (0, 0)
+        if self._waiting:
+            self._start(*self._waiting.pop(0))
+
+    def _keep_what_is_left(self) -> None:
+        """Leave what was not begun to *Run the rest*, if there is anything to go on."""
+        left = [request for _, request in self._waiting]
+        is_begun = self._current is not None or self._is_sourceless
+        if self._request is not None and not is_begun:
+            left.insert(0, self._request)
+        self._left = left if self._there(self._made[-1]) else []
+        self._waiting = []
+
+    def _what_came(self, result: Result | None, outcome: str) -> str:
+        """Say what came of it, and of all recordings of this run that are done."""
         if self._is_gone():
-            self.sentence = "Stopped: the layer was removed."
-        elif self._is_sourceless:
+            return "Stopped: the layer was removed."
+        if self._is_sourceless:
             n_done = len(result.done) if result else 0
-            self.sentence = (
+            return (
                 f"Stopped: the recording was removed. Planes done: {n_done}; the "
                 f"others cannot be done without it."
             )
-        elif outcome == "failed":
-            self.sentence = "Failed"
-        else:
-            self.sentence = _outcome(result, outcome)
-        self._unfinished = [u for u in self._unfinished if not u.result.is_complete]
-        self._current = self._source = None
-        self.progress = (0, 0)
+        told = self._made[-1].told
+        if outcome == "done" and result is not None and self._source is not None:
+            told[self._source.name] = facts_of(result)
+        several = "; ".join(f"{name} ({facts})" for name, facts in told.items())
+        is_one = len(told) == 1 and self._n_asked == 1
+        done = "".join(told.values()) if is_one else several
+        parts = [f"Done: {done}."] if told else []
         if outcome != "done":
-            self._waiting = []
-        elif self._waiting:
-            self.start(*self._waiting.pop(0))
+            failed = outcome == "failed"
+            parts.append(f"{self._whose}{'Failed' if failed else how_far(result)}")
+        return " ".join(parts)
 
     def _on_removed(self, event: object) -> None:
         """End the run of a layer that is gone, be it the recording or the result."""
@@ -257,42 +336,5 @@ class Running:
             self.stop()
 
 
-def describe_time_left(seconds: float) -> str:
-    """Say how long something will take, as exactly as can be known.
-
-    Parameters
-    ----------
-    seconds
-        Estimated.
-
-    Returns
-    -------
-    str
-        Such as "about 40 s left".
-    """
-    if seconds < 10:
-        return "a few seconds left"
-    if seconds < 90:
-        return f"about {round(seconds, -1):.0f} s left"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} min left"
-    return f"about {seconds / 3600:.1f} h left"
-
-
-def _outcome(result: Result | None, outcome: str) -> str:
-    if result is None:
-        return "Stopped before the first plane was done."
-    if not result.is_complete:
-        counts = f"{len(result.done)} of {result.n_planes} planes"
-        if outcome == "done":  # no more were asked for
-            return f"Done: {counts}, as asked for; Run can do all."
-        return f"Stopped with {counts} done; Run does the rest."
-    shape = " × ".join(map(str, result.levels[0].shape))
-    parts = [f"Done: {shape} px"]
-    if result.plan.noise is not None:
-        parts.append(f"noise {_as_typed(asdict(result.plan.noise))}")
-    if result.share_clipped:
-        parts.append(f"{result.share_clipped:.2%} of pixels clipped")
-    if result.plan.dtype_note:
-        parts.append(result.plan.dtype_note)
-    return f"{', '.join(parts)}."
+def _listed(layers: list[Image]) -> str:
+    return ", ".join(layer.name for layer in layers)

@@ -11,22 +11,23 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from magicgui.widgets import FloatSlider, PushButton
+from magicgui.widgets import PushButton, Slider
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_sr._napari.layers.pixel_size import file_behind
+from napari_sr._napari.layers.pixel_size import file_behind, file_of
 from napari_sr._napari.layers.place import as_stack, size_of
-from napari_sr._napari.layers.roles import result_to_save
+from napari_sr._napari.layers.roles import name_of_channel, result_to_save
 from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, are_channels, save_layers
 from napari_sr._napari.parts.background import Background, when_closed
-from napari_sr._napari.parts.noise_row import FoundNoise
+from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.parts.panel import (
     Buttons,
+    Form,
     Panel,
     bar,
     button,
@@ -38,14 +39,15 @@ from napari_sr._napari.parts.panel import (
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
-from napari_sr._napari.super_resolve.as_script import python_script, recipe_of
 from napari_sr._napari.super_resolve.closing import ask_before_closing
 from napari_sr._napari.super_resolve.controls import IN_VIEW, WHOLE, Choices
-from napari_sr._napari.super_resolve.prepared import Preparer
+from napari_sr._napari.super_resolve.mixed_channels import MixedChannels
 from napari_sr._napari.super_resolve.preview import KEY, Preview
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr._napari.super_resolve.run import Running
 from napari_sr.image.stack import Stack, StackError
+from napari_sr.interactive.as_script import python_script, recipe_of
+from napari_sr.interactive.prepared import FoundNoise, Preparer
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.settings import UpscaleSettings, explain
 
@@ -78,6 +80,7 @@ class SuperResolve(Panel):
             self._end_preview,
         )
         self.choices = Choices(napari_viewer, weakly(self._noise_found))
+        self._mixed = MixedChannels(self.choices.pixel_size.split)
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
@@ -99,21 +102,19 @@ class SuperResolve(Panel):
             text=f"Before ({KEY})",
             tooltip=f"Hold it, or the {KEY} key on the canvas, to see the recording.",
         )
-        self.curtain = FloatSlider(
-            min=0,
-            max=1,
-            step=0.005,
-            readout=False,
-            label="Recording | result",
+        self.curtain = Slider(
+            name="curtain",
+            max=100,
+            label="Recording on the left / %",
             tooltip=(
-                "The preview shows the recording on its left and the result on its "
-                "right."
+                "The curtain: how much of the width shows the recording, on the left; "
+                "the rest shows the result."
             ),
         )
-        self.curtain.native.setAccessibleName("Curtain between recording and result")
+        self._curtain_row = Form(self.curtain)
         self.run_button = button("Run", self.run, is_main=True)
         self.stop_button = button("Stop", self.stop)
-        self.bar, self.status = bar(), text()
+        self.bar, self.status, self.next_step = bar(), text(), text(name="next_step")
         # Room for two lines from the start, so that nothing jumps.
         self.status.least = 2
         self.save_result_button = button("Save result …", self.save_result)
@@ -121,14 +122,15 @@ class SuperResolve(Panel):
         self.copy_button = button("Copy as Python", self.copy_as_python)
         self.recipe_button = button("Save as recipe …", self.save_as_recipe)
         self.put(self.choices, self.fold("More settings", self.choices.more))
-        self.put(Buttons(self.preview_button, self.before_button), self.curtain)
+        self.put(Buttons(self.preview_button, self.before_button), self._curtain_row)
         self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
+        self.put(self.next_step)
         self.put(
             Buttons(self.save_result_button, self.undo_button),
             Buttons(self.copy_button, self.recipe_button),
         )
         self.end()
-        self.curtain.visible = False
+        self._curtain_row.visible = False
 
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now."""
@@ -137,14 +139,17 @@ class SuperResolve(Panel):
 
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
-        asked = [self._ask_for_run(show_error, layer) for layer in self.choices.layers]
-        if asked and None not in asked:
+        layers = self.choices.layers
+        if not all(self._mixed.may_run(layer, self.native) for layer in layers):
+            return
+        asked = self._ask_for_all(show_error)
+        if asked and len(asked) == len(layers):
             self.preview_button.native.setChecked(False)
             only = self.choices.planes.value == IN_VIEW
-            self._running.start_all([one for one in asked if one], only=only)
+            self._running.start_all(asked, only=only)
 
     def undo(self) -> None:
-        """Take what the last run has made away; recordings stay."""
+        """Take runs back one by one, the newest first; recordings stay."""
         self._running.undo()
 
     def use(self, model: str) -> None:
@@ -168,9 +173,8 @@ class SuperResolve(Panel):
         layer = self._result
         if layer is None or self._saving.is_busy:
             return
-        layers, name = [layer], layer.name
-        if layer in self._running.last and are_channels(self._running.last):
-            layers = self._running.last
+        name, layers = layer.name, self._running.made_with(layer)
+        layers = layers if are_channels(layers) else [layer]
         if len(layers) > 1:  # "cells [DAPI] [model]": what stands before the channel
             name = name.rpartition(" [")[0].rpartition(" [")[0] or name
         name = f"{name}.ome.tif".replace("/", "_")
@@ -198,7 +202,8 @@ class SuperResolve(Panel):
         """Put a script that does the same into the clipboard."""
         asked = self._ask(show_error)
         if asked is not None:
-            QApplication.clipboard().setText(python_script(*asked))
+            script = python_script(file_of(asked[0]), asked[1])
+            QApplication.clipboard().setText(script)
             what = "the same" if self._is_whole else "the same of whole planes"
             show_info(f"A Python script that does {what} is on the clipboard.")
 
@@ -208,13 +213,14 @@ class SuperResolve(Panel):
         if asked is None:
             return
         name = f"{asked[0].name}.toml".replace("/", "_")
-        path, _ = QFileDialog.getSaveFileName(
-            self.native, "Save as recipe", name, "Recipe (*.toml)"
-        )
-        if path:
-            Path(path).write_text(upscale_recipe_text(recipe_of(*asked)), "utf-8")
-            what = "" if self._is_whole else ", of whole planes"
-            show_info(f"Saved{what}. Run it with: napari-sr upscale --recipe {path}")
+        words = ("Save as recipe", name, "Recipe (*.toml)")
+        recipe = upscale_recipe_text(recipe_of(file_of(asked[0]), asked[1]))
+        ask_and_write(self.native, words, partial(self._write_recipe, recipe))
+
+    def _write_recipe(self, recipe: str, path: str) -> None:
+        Path(path).write_text(recipe, "utf-8")
+        what = "" if self._is_whole else ", of whole planes"
+        show_info(f"Saved{what}. Run it with: napari-sr upscale --recipe {path}")
 
     @property
     def _is_whole(self) -> bool:
@@ -261,6 +267,13 @@ class SuperResolve(Panel):
             return None
         return asked[0], replace(asked[1], part=part)
 
+    def _ask_for_all(
+        self, refuse: Callable[[str], object]
+    ) -> list[tuple[Image, UpscaleRequest]]:
+        """Gather what Run would do now of each layer; what cannot be is left out."""
+        asked = (self._ask_for_run(refuse, layer) for layer in self.choices.layers)
+        return [one for one in asked if one is not None]
+
     def _on_changed(self) -> None:
         choices = self.choices
         if self.native.isVisible():
@@ -302,12 +315,15 @@ class SuperResolve(Panel):
             ask_before_closing(window, self._running)
 
     def _switch_preview(self, is_on: bool) -> None:
-        self.curtain.visible = is_on
+        self._curtain_row.visible = is_on
         if is_on:
             self._preview.start()
         else:
             self._preview.stop()
         self._refresh()
+
+    def _move_curtain(self, percent: float) -> None:
+        self._preview.set_curtain(percent / 100)
 
     def _end_preview(self) -> None:
         self.preview_button.native.setChecked(False)
@@ -342,19 +358,49 @@ class SuperResolve(Panel):
         if not self._preview.is_on:
             self._say(running.sentence)
         if not running.is_on:
-            asked = self._ask_for_run(self._say)
+            asked = self._ask_for_all(self._say)
             is_one = self.choices.planes.value == IN_VIEW
-            n_missing = running.missing_of(asked[1]) if asked and not is_one else 0
-            self._offer_run(n_missing)
+            self._offer_run([] if is_one else running.rest_of(asked))
+        self._suggest(self._find_next_step())
 
-    def _offer_run(self, n_missing: int) -> None:
+    def _suggest(self, step: str) -> None:
+        if self.next_step.value != step:
+            self.next_step.value = step
+            self.next_step.native.setVisible(bool(step))
+
+    def _find_next_step(self) -> str:
+        """Say what to click next, for whoever is here for the first time."""
+        choices = self.choices
+        if choices.layer.value is None:
+            return (
+                "Next: open a recording, or a sample by Layers › Filter › Get started."
+            )
+        if self._running.is_on:
+            return ""
+        which = ""
+        if len(layers := choices.layers) > 1:
+            which = f" for {len(layers)} layers: {_names(layers)}"
+            if choices.channels.value and not choices.selected.value:
+                which += " (untick All channels to take one alone)"
+        if self._preview.is_on:
+            look = (
+                "move the dial (Faithful … textured) and the curtain"
+                if choices.dial.enabled
+                else "zoom, pan"
+            )
+            return f"Next: {look}, then press Run{which}."
+        if self._running.last:
+            return "Next: Save result … writes it to a file; Undo run takes it back."
+        return f"Next: press Preview to look at what is in view, or Run{which}."
+
+    def _offer_run(self, rest: list[tuple[Image, UpscaleRequest]]) -> None:
         """Say what Run does: everything, or what is missing."""
-        words = "Run the rest" if n_missing else "Run"
+        words = "Run the rest" if rest else "Run"
         if self.run_button.text != words:
             self.run_button.text = words
         self.run_button.tooltip = (
-            f"Compute the {n_missing} missing planes of the same layer."
-            if n_missing
+            f"Compute what is missing of {', '.join(layer.name for layer, _ in rest)}."
+            if rest
             else "Super-resolve the chosen layer; planes appear as they finish."
         )
 
@@ -364,7 +410,7 @@ class SuperResolve(Panel):
         before = self.before_button.native
         before.pressed.connect(partial(weakly(self._preview.hold), True))
         before.released.connect(partial(weakly(self._preview.hold), False))
-        self.curtain.changed.connect(self._preview.set_curtain)
+        self.curtain.changed.connect(self._move_curtain)
         self._look_timer.timeout.connect(weakly(self._look))
         when(self.native, QEvent.Type.Show, self._look_timer.start)
         when(self.native, QEvent.Type.Show, weakly(self._guard))
@@ -383,6 +429,10 @@ def _leave(parts: tuple[Preview, Running, Background, Choices]) -> None:
     """Let go of the viewer, and end what is under way."""
     for part in parts:
         part.leave()
+
+
+def _names(layers: list[Image]) -> str:
+    return ", ".join(map(name_of_channel, layers))
 
 
 def _count(layers: list[Image]) -> str:

@@ -1,16 +1,20 @@
 """What the numbers of a TIFF stand for, and how they are meant to be shown.
 
-This module alone knows lookup tables, and the functions by which ImageJ turns stored
-numbers into values.
+This module alone knows lookup tables, labels, and the functions by which ImageJ turns
+stored numbers into values.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sr.files.formats import stem_of
 from napari_sr.image.info import Channel, ImageInfo
 from napari_sr.image.stack import StackError
 
@@ -24,6 +28,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE = 0, 1, 3
 """TIFF photometric; all others but these three are colour."""
 _STRAIGHT_LINE = 0
 """Of the functions of ImageJ, the one that can be undone in every result."""
+_FILE = re.compile(r"\.(tiff?|png|gif|jpe?g|bmp|lsm|czi|nd2|lif|oib|stk)\b", re.I)
+"""What the name of an image file ends in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +111,32 @@ def read_shown(path: str, tif: TiffFile, page: TiffPage) -> ImageInfo:
             f"{path} holds pixels of {page.bitspersample} bits that cannot be read; "
             "convert it to uint16 or float32."
         )
+    colours, names = [_colour_of(table) for table in tables], _names(tif, path)
     return ImageInfo(
-        channels=tuple(Channel(colour=_colour_of(table)) for table in tables),
+        channels=tuple(
+            Channel(name, colour)
+            for name, colour in zip_longest(names, colours, fillvalue="")
+        ),
         is_inverted=photometric == _WHITE_IS_ZERO or any(map(_is_falling, tables)),
         values=_function(tif),
     )
+
+
+def _names(tif: TiffFile, path: str) -> list[str]:
+    """Read what channels are called: the label of ImageJ that all planes of one share.
+
+    ImageJ labels planes, and by itself with the name of the file that they came from.
+    """
+    metadata = tif.imagej_metadata or {} if tif.is_imagej else {}
+    n_channels = int(metadata.get("channels", 1))
+    labels = [str(label).strip() for label in metadata.get("Labels") or ()]
+    names = []
+    for number in range(n_channels):
+        shared = {label.partition("\n")[0] for label in labels[number::n_channels]}
+        name = shared.pop() if len(shared) == 1 else ""
+        is_of_file = _FILE.search(name) or name == stem_of(Path(path).name)
+        names.append("" if is_of_file else name)
+    return names if any(names) else []
 
 
 def _function(tif: TiffFile) -> str:

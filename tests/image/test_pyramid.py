@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sr._napari.layers import pyramid
-from napari_sr._napari.layers.pyramid import empty_levels, halved, write_plane
+from napari_sr.image import pyramid
+from napari_sr.image.pyramid import empty_levels, halved, write_plane
 
 
 def test_most_results_have_one_level():

@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("napari.layers", reason="napari is not installed")
-
-from napari_sr._napari.layers.view import View
-from napari_sr._napari.super_resolve.flow import run
-from napari_sr._napari.super_resolve.prepared import Preparer
-from napari_sr._napari.super_resolve.preview_pixels import preview_steps
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr.image.stack import Stack
+from napari_sr.interactive.in_memory import run
+from napari_sr.interactive.prepared import Preparer
+from napari_sr.interactive.preview_pixels import View, preview_steps
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.settings import UpscaleSettings
 
 N_ROWS, N_COLUMNS = 70, 90

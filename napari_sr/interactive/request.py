@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_sr.image.stack import Stack
-
 if TYPE_CHECKING:
     from napari_sr.cards.model_card import ModelCard
+    from napari_sr.image.stack import Stack
     from napari_sr.settings import UpscaleSettings
 
 

@@ -1,4 +1,4 @@
-"""What the viewer runs behind its widgets runs on an accelerator too."""
+"""What a window has computed is computed on an accelerator too."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ from threading import Event
 
 import numpy as np
 import pytest
-
-pytest.importorskip("napari.layers", reason="napari is not installed")
-
 from stacks_on_disk import read_stack, write_stack
 from tiny_models import tiny_fast
 
 import napari_sr as sr
-from napari_sr._napari.batch.flow import BatchRequest, run_batch
-from napari_sr._napari.fine_tune import flow as fine_tune_flow
-from napari_sr._napari.layers.view import View
-from napari_sr._napari.super_resolve.flow import run
-from napari_sr._napari.super_resolve.prepared import Preparer
-from napari_sr._napari.super_resolve.preview_pixels import preview_steps
-from napari_sr._napari.super_resolve.request import UpscaleRequest
 from napari_sr.image.stack import Stack
+from napari_sr.interactive import fine_tuning
+from napari_sr.interactive.batch import BatchRequest, run_batch
+from napari_sr.interactive.in_memory import run
+from napari_sr.interactive.prepared import Preparer
+from napari_sr.interactive.preview_pixels import View, preview_steps
+from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.settings import UpscaleSettings
 from napari_sr.upscaling.progress import run_to_end
 
@@ -88,14 +84,14 @@ def test_a_batch(accelerator, tmp_path):
 
 def fine_tuned(device):
     rough = np.random.default_rng(1).integers(0, 60_000, (6, 64, 64)).astype(np.uint16)
-    asked = fine_tune_flow.TrainingRequest(
+    asked = fine_tuning.TrainingRequest(
         name=f"on {device}",
         images=tuple(Stack.from_array(one, name=f"{i}") for i, one in enumerate(rough)),
         base="tiny",
         device=device,
         more={"iterations": 3, "validate_every": 2, "batch": 2, "patch": 16},
     )
-    return run_to_end(fine_tune_flow.train(asked, Event()))
+    return run_to_end(fine_tuning.train(asked, Event()))
 
 
 def test_fine_tuning(accelerator):

@@ -1,27 +1,23 @@
 """Many recordings, one after the other, as a flow for a thread.
 
-This module alone knows how files, folders and layers become jobs, and what the widget
-is to show of each.
+This module alone knows how files, folders and layers become jobs, and what is to be
+shown of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sr._napari.layers.geometry import upscaled_placement
-from napari_sr._napari.layers.place import KEPT, as_stack, unheld
-from napari_sr.settings import UpscaleSettings
-
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
 
     from napari_sr.image.stack import Stack
     from napari_sr.runs.many_files import Outcome
     from napari_sr.runs.one_file import FileJob
+    from napari_sr.settings import UpscaleSettings
     from napari_sr.upscaling.flow import TileStep
 
 
@@ -79,22 +75,6 @@ class Ended:
     """"done", "already done" or "failed"."""
     text: str
     """One line about it."""
-
-
-def take_layer(layer: Image, factors: Sequence[int]) -> LayerSource:
-    """Take a layer as a source; to be called in the main thread.
-
-    Raises
-    ------
-    StackError
-        If its pixels are not usable, in one sentence.
-    """
-    placed = {factor: upscaled_placement(layer, factor) for factor in factors}
-    kept = {factor: unheld(place, layer.ndim) for factor, place in placed.items()}
-    notes: dict[int, dict[str, object]] = {
-        factor: {KEPT: held} if held else {} for factor, held in kept.items()
-    }
-    return LayerSource(as_stack(layer), notes)
 
 
 def run_batch(

@@ -12,9 +12,7 @@ from napari_sr.recipes import UpscaleRecipe
 from napari_sr.settings import UpscaleSettings
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
-    from napari_sr._napari.super_resolve.request import UpscaleRequest
+    from napari_sr.interactive.request import UpscaleRequest
 
 PLACEHOLDER = "PATH/TO/RECORDING.ome.tif"
 _NO_FILE = (
@@ -22,19 +20,13 @@ _NO_FILE = (
 )
 
 
-def file_of(layer: Image) -> str | None:
-    """Find the file that a layer was opened from; None where there is none."""
-    path = layer.source.path
-    return str(path) if path and Path(path).exists() else None
-
-
-def python_script(layer: Image, request: UpscaleRequest) -> str:
+def python_script(path: str | None, request: UpscaleRequest) -> str:
     """Write a request as a script.
 
     Parameters
     ----------
-    layer
-        The recording.
+    path
+        Of the recording; None where it was not opened from one file.
     request
         What a run would do.
 
@@ -44,7 +36,6 @@ def python_script(layer: Image, request: UpscaleRequest) -> str:
         Runnable where the layer was opened from a file, otherwise after its path has
         been filled in.
     """
-    path = file_of(layer)
     source = path or PLACEHOLDER
     factor = "" if request.factor is None else f", factor={request.factor}"
     options = _options(request.settings)
@@ -64,18 +55,17 @@ def python_script(layer: Image, request: UpscaleRequest) -> str:
     return "\n".join(lines)
 
 
-def recipe_of(layer: Image, request: UpscaleRequest) -> UpscaleRecipe:
+def recipe_of(path: str | None, request: UpscaleRequest) -> UpscaleRecipe:
     """Write a request as a recipe for `napari-sr upscale --recipe`.
 
     Parameters
     ----------
-    layer
-        The recording. Where it was not opened from a file, the input is left to be
-        typed beside the recipe.
+    path
+        Of the recording; where it was not opened from one file, the input is left to
+        be typed beside the recipe.
     request
         What a run would do.
     """
-    path = file_of(layer)
     return UpscaleRecipe(
         inputs=(str(Path(path).resolve()),) if path else (),
         output=_output_of(path, request) if path else None,

@@ -1,7 +1,7 @@
-"""From a layer to its super-resolved pixels.
+"""From a recording to its super-resolved pixels in memory, whole or in part.
 
-This module alone knows which layers the upscaling flow can take, and collects the
-flow's planes in memory. It loads torch when the flow begins, which is in a thread.
+This module alone knows how a result is begun, stopped and completed later. It loads
+torch when the flow begins, which is in a thread.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from math import prod
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from napari_sr._napari.layers.pyramid import empty_levels, write_plane
-from napari_sr._napari.super_resolve.request import UpscaleRequest
+from napari_sr.image.pyramid import empty_levels, write_plane
 from napari_sr.image.regions import Region
 
 if TYPE_CHECKING:
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sr._napari.super_resolve.prepared import Preparer
+    from napari_sr.interactive.prepared import Preparer
+    from napari_sr.interactive.request import UpscaleRequest
     from napari_sr.upscaling.flow import Plan, TileStep
 
 SHOWN_AFTER_S = 0.5

@@ -8,27 +8,48 @@ threads, and loads torch there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import sqrt
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari_sr._napari.layers.pixel_size import axes_in_file
-from napari_sr._napari.parts.heavy_imports import load
-from napari_sr._napari.parts.noise_row import FoundNoise
-from napari_sr._napari.parts.preferences import DEVICES
-from napari_sr._napari.super_resolve.z_row import voxel_in_words
-from napari_sr.settings import UpscaleSettings
+from napari_sr.interactive.heavy_imports import load
+from napari_sr.interactive.pixel_size import axes_in_file, voxel_in_words
 
 if TYPE_CHECKING:
-    from napari_sr._napari.super_resolve.request import UpscaleRequest
     from napari_sr.cards.model_card import ModelCard
     from napari_sr.image.axis import Axis
+    from napari_sr.image.intensity import NoiseLevel
     from napari_sr.image.stack import Stack
+    from napari_sr.interactive.request import UpscaleRequest
     from napari_sr.models.upscaler import Upscaler
+    from napari_sr.settings import UpscaleSettings
     from napari_sr.upscaling.plan import Plan
 
 _Kept = tuple[Any, Any] | None
 """A question with its answer."""
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""That can be chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNoise:
+    """A level as it was estimated."""
+
+    level: NoiseLevel
+    signal: float
+    """Counts between the darkest and the brightest, at which its strength is said."""
+
+    def strength_of(self, level: NoiseLevel) -> float:
+        """Give the standard deviation of some noise at that signal."""
+        photons = level.gain * max(0.0, self.signal - level.offset)
+        return sqrt(photons + level.read**2)
+
+    def as_strong_as(self, strength: float) -> NoiseLevel:
+        """Give the same kind of noise with another standard deviation."""
+        times = strength / self.strength_of(self.level)
+        gain, read = self.level.gain * times**2, self.level.read * times
+        return replace(self.level, gain=gain, read=read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """From images to a fine-tuned model, in a thread.
 
-This module alone knows what the widget asks for, and what it receives while a training
+This module alone knows what a window asks for, and what it receives while a training
 goes on: as much as a person can follow, not every step. torch is loaded here, when a
 flow begins. Closing a flow leaves a checkpoint from which `resume` goes on.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from napari_sr._napari.parts.heavy_imports import OPTIMIZERS, PLOTS, load
+from napari_sr.interactive.heavy_imports import OPTIMIZERS, load
 from napari_sr.recipes import Recipe
 from napari_sr.training.unsaved import UnsavedTraining, begin
 
@@ -146,7 +146,7 @@ def resume(
     unfinished: UnsavedTraining, stop: Event
 ) -> Generator[Update, None, TrainingOutcome]:
     """Go on with a training; parameters and results as for `train`."""
-    load("napari_sr.training.session", OPTIMIZERS, PLOTS)
+    load("napari_sr.training.session", OPTIMIZERS)
     from napari_sr.device import choose_device, leave_a_core, release_memory
 
     device = choose_device(unfinished.recipe.settings.device)

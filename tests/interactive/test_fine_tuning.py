@@ -7,16 +7,13 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
-
-pytest.importorskip("napari.layers", reason="napari is not installed")
-
 from tiny_models import tiny_fast
 
 import napari_sr as sr
-from napari_sr._napari.fine_tune.flow import TrainingRequest, resume, save, train
 from napari_sr.catalogue.lookup import new_model_path
 from napari_sr.image.stack import Stack
 from napari_sr.instrument.ranges import Instrument
+from napari_sr.interactive.fine_tuning import TrainingRequest, resume, save, train
 from napari_sr.training.schedule import N_LOOKS
 from napari_sr.training.unsaved import training_folder, unsaved_trainings
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = "torch._dynamo"
 """The first optimizer of torch loads it."""
-PLOTS = "matplotlib.backends.backend_qtagg"
-"""What draws curves in a widget."""
 
 
 def load(*names: str) -> None:

@@ -18,9 +18,33 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sr._napari.layers.view import View
-    from napari_sr._napari.super_resolve.prepared import Preparer
-    from napari_sr._napari.super_resolve.request import UpscaleRequest
+    from napari_sr.interactive.prepared import Preparer
+    from napari_sr.interactive.request import UpscaleRequest
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A part of one plane, in recorded pixels."""
+
+    index: tuple[int, ...]
+    """Which plane, over the leading axes."""
+    rows: slice
+    columns: slice
+    is_middle: bool = False
+    """Whether it is only the middle of what is on the screen."""
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Give the pixel with which it begins, one index per dimension."""
+        return (*self.index, self.rows.start, self.columns.start)
+
+    def covers(self, other: View) -> bool:
+        """Tell whether another part lies within this one."""
+        return (
+            self.index == other.index
+            and _within(other.rows, self.rows)
+            and _within(other.columns, self.columns)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,3 +110,7 @@ def _crop(stack: Stack, view: View, margin: int) -> tuple[NDArray, tuple[int, in
 
 def _length(side: slice) -> int:
     return int(side.stop - side.start)
+
+
+def _within(inner: slice, outer: slice) -> bool:
+    return bool(outer.start <= inner.start and inner.stop <= outer.stop)
