@@ -348,7 +348,7 @@ def leave_a_core() -> Iterator[None]:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until a device has done all that it was told."""
+    """Wait until a device has computed everything."""
     there: Any = torch.get_device_module(device)
     if device.type == "mps":  # the only one of its kind
         there.synchronize()

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from napari_sr.image.intensity import NoiseLevel
-from napari_sr.instrument.ranges import Instrument
+from napari_sr.instrument.ranges import Instrument, check_blur
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -292,9 +292,15 @@ class ForZ(BaseModel):
 
     ratio: float = Field(gt=1, le=MOST_ALONG_Z)
     """Step along z over pixel in the plane."""
-    blur: float = Field(default=0.0, ge=0, le=64)
+    blur: float = 0.0
     """Standard deviation of a Gaussian blur along z, in pixels of the plane, in
-    addition to averaging over the step."""
+    addition to averaging over the step; from 0 to two steps."""
+
+    @model_validator(mode="after")
+    def _blur_leaves_something(self) -> Self:
+        """Refuse a blur that is wider than any can be undone."""
+        check_blur(self.blur, self.ratio, "along z")
+        return self
 
 
 class TrainingSettings(BaseModel):
@@ -365,6 +371,12 @@ class TrainingSettings(BaseModel):
     def _none_in_a_recipe(cls, value: object) -> object:
         """Accept the word: TOML has no empty value."""
         return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _blur_leaves_something(self) -> Self:
+        """Refuse an instrument whose blur is wider than any can be undone."""
+        check_blur(self.instrument.psf_sigma[1], self.factor)
+        return self
 
     @model_validator(mode="after")
     def _for_z_has_no_texture(self) -> Self:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import napari_sr as sr
-from tools.release import changes_of, missing, version_of
+from tools.release import changes_of, missing, version_of, with_absolute_links
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -122,3 +122,19 @@ def test_a_tag_of_another_version_is_refused(ready):
 def test_the_workflow_asks_before_it_builds():
     steps = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
     assert 0 < steps.index("-m tools.release") < steps.index("build-and-inspect")
+    assert "--readme\n" in steps  # what is uploaded has absolute links
+
+
+def test_the_uploaded_readme_has_absolute_links_to_the_tag_alone():
+    text = (ROOT / "README.md").read_text("utf-8")
+
+    uploaded = with_absolute_links(text, ADDRESS, "v9.9.9")
+
+    targets = re.findall(r"\]\(([^)]+)\)", uploaded)
+    assert len(targets) > 15
+    assert all(target.startswith("https://") for target in targets)
+    assert f"]({ADDRESS}/blob/v9.9.9/docs/install.md)" in uploaded
+    assert f"]({ADDRESS}/raw/v9.9.9/docs/images/overview.png)" in uploaded
+    ours = re.sub(rf"{ADDRESS}/(blob|raw)/v9\.9\.9/", "", uploaded)
+    assert ours == text  # nothing else is changed
+    assert "src=" not in text

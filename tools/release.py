@@ -1,10 +1,11 @@
 """What a release needs, checked: nothing is published while something is missing.
 
-    python -m tools.release v0.1.0 [--notes NOTES.md]
+    python -m tools.release v0.1.0 [--notes NOTES.md] [--readme]
 
 The version is that of `napari_sr/_version.py`; address and contact are `[project.urls]`
 in `pyproject.toml`; what changed is in `CHANGELOG.md`. This module alone knows where
-else these are repeated, for citation, and compares them.
+else these are repeated, for citation, and compares them; and how the links of the
+README are written where there is no repository around it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ def cited(root: Path, key: str) -> str:
     return found[0].strip("\"'") if found else ""
 
 
+def urls_of(root: Path) -> dict[str, str]:
+    """Read the addresses of `[project.urls]`; empty where there is none."""
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    return {name: project.get("urls", {}).get(name, "") for name in URLS}
+
+
 def missing(root: Path, tag: str) -> list[str]:
     """Say what stands in the way of publishing a tag, a sentence each.
 
@@ -52,8 +59,7 @@ def missing(root: Path, tag: str) -> list[str]:
         Its name, such as `v0.1.0`.
     """
     version = version_of(root)
-    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
-    urls = {name: project.get("urls", {}).get(name, "") for name in URLS}
+    urls = urls_of(root)
     zenodo = json.loads((root / ".zenodo.json").read_text("utf-8"))
     checks = {
         f"The tag is {tag}, expected v{version} (napari_sr/_version.py).": (
@@ -81,17 +87,46 @@ def missing(root: Path, tag: str) -> list[str]:
     return [sentence for sentence, is_met in checks.items() if not is_met]
 
 
+def with_absolute_links(text: str, repository: str, tag: str) -> str:
+    """Make the relative links of a page absolute: PyPI shows it without its files.
+
+    Parameters
+    ----------
+    text
+        The page, in Markdown.
+    repository
+        Its address.
+    tag
+        What the links lead to.
+    """
+
+    def absolute(link: re.Match[str]) -> str:
+        start, target = link.groups()
+        kind = "raw" if start.startswith("!") else "blob"
+        return f"{start}{repository.rstrip('/')}/{kind}/{tag}/{target})"
+
+    return re.sub(r"(!?\[[^\]]*\]\()(?!https?:|mailto:|#)([^)\s]+)\)", absolute, text)
+
+
 def main() -> int:
-    """Check a tag; write its notes."""
+    """Check a tag; write its notes, and the README as PyPI needs it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tag")
     parser.add_argument("--notes", type=Path, help="where to write what has changed")
+    parser.add_argument(
+        "--readme", action="store_true", help="make the README's links absolute"
+    )
     arguments = parser.parse_args()
     found = missing(ROOT, arguments.tag)
     for sentence in found:
         print(sentence, file=sys.stderr)
     if arguments.notes and not found:
         arguments.notes.write_text(changes_of(ROOT, version_of(ROOT)) + "\n", "utf-8")
+    if arguments.readme and not found:
+        readme = ROOT / "README.md"
+        text = readme.read_text("utf-8")
+        address = urls_of(ROOT)["Repository"]
+        readme.write_text(with_absolute_links(text, address, arguments.tag), "utf-8")
     return 1 if found else 0
 
 

@@ -114,7 +114,9 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, default=lambda part: "its defaults", ensure_ascii=False)
+    if hasattr(value, "model_dump"):
+        return "its defaults"
+    text = json.dumps(value, default=str, ensure_ascii=False)
     return {"null": "not given"}.get(text, f"`{text}`")
 
 

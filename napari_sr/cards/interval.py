@@ -51,7 +51,7 @@ class Interval(BaseModel):
     coverage: float | None = None
     """Share of the pixels of test images that lay inside."""
     coverage_by_dataset: dict[str, float] = {}
-    """The same for each dataset of test images, where there are several."""
+    """The same for each dataset, where the test images are of several."""
     mean_width: float | None = None
     """Of the intervals on the test images, as a share of the intensity range."""
     constant_width: float | None = None

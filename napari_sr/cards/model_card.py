@@ -63,6 +63,8 @@ class TrainingImage(BaseModel):
     file: str
     licence: str
     source: str
+    specimen: str = ""
+    """What it shows: slices of one volume have the same; empty if unknown."""
 
 
 class ModelCard(BaseModel):

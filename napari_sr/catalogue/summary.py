@@ -38,7 +38,7 @@ def describe_model(card: ModelCard) -> str:
     ]
     if card.training_images:
         licences = ", ".join(sorted({image.licence for image in card.training_images}))
-        lines.append(f"trained on {len(card.training_images)} images ({licences})")
+        lines.append(f"trained on {_training_set(card)} ({licences})")
     lines += [
         f"{name.replace('_', ' ')}: {value:.4g}"
         if isinstance(value, float)
@@ -60,6 +60,17 @@ def describe_model(card: ModelCard) -> str:
         lines += ["", card.quality_protocol]
         lines += [f"\n{table}" for table in quality_tables(card)]
     return "\n".join(lines)
+
+
+def _training_set(card: ModelCard) -> str:
+    """Say how many images were learnt from: slices of one volume are one."""
+    files = len(card.training_images)
+    specimens = {image.specimen for image in card.training_images}
+    if len(specimens - {""}) == files:
+        return f"{files} image" + ("s" if files > 1 else "")
+    if "" in specimens:  # a card written before specimens were noted
+        return f"{files} files"
+    return f"{files} files of {len(specimens)} specimen" + "s" * (len(specimens) > 1)
 
 
 def quality_tables(card: ModelCard) -> list[str]:
@@ -88,8 +99,8 @@ def card_as_markdown(card: ModelCard) -> str:
         parts.append(card.verdict)
     if card.training_images:
         names = {_NOTE.sub("", image.licence) for image in card.training_images}
-        n_images, licences = len(card.training_images), ", ".join(sorted(names))
-        parts.append(f"Trained on {n_images} images under {licences}.")
+        licences = ", ".join(sorted(names))
+        parts.append(f"Trained on {_training_set(card)} under {licences}.")
     if card.base:
         parts.append(f"Fine-tuned from {card.base}.")
     parts.append(f"Licence {card.licence}, made by napari-sr {card.package_version}.")

@@ -45,7 +45,7 @@ def forget_trust(content: bytes) -> None:
 
 
 def is_trusted(content: bytes) -> bool:
-    """Tell whether this user, and nobody else, has said that a file is trusted."""
+    """Say whether this user, and not another one, has trusted a file."""
     try:
         owner = _note_of(content).stat().st_uid
     except OSError:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sr.catalogue.lookup import load_model
+from napari_sr.evaluation.belonging import axes_apart, by, not_its_recording
 from napari_sr.evaluation.protocol import BORDER, N_PLANES, SMALLEST
 from napari_sr.image.factor import FACTORS
 from napari_sr.image.intensity import fill_gaps
@@ -49,6 +50,17 @@ class Comparison:
     """In counts."""
     basis: str
     """What the data range was found in, and which pixels were measured."""
+    n_planes: tuple[int, int] = (1, 1)
+    """How many were measured, and how many there are."""
+
+    @property
+    def scope(self) -> str:
+        """Say of which planes the figures are."""
+        measured, there = self.n_planes
+        if there == 1:
+            return "the only plane"
+        some = f"{measured} of {there}" if measured < there else f"all {there}"
+        return f"mean of {some} planes"
 
     @property
     def names(self) -> list[str]:
@@ -66,7 +78,7 @@ class Comparison:
 
     def as_markdown(self) -> str:
         """Write everything as Markdown."""
-        table = as_markdown(["figure", *self.figures], self.rows())
+        table = as_markdown([self.scope, *self.figures], self.rows())
         return f"{table}\n\n{self.basis}\n"
 
     def as_csv(self) -> str:
@@ -165,36 +177,28 @@ def compare(
         for name, planes in figures.items():
             planes.append(measured(plane.fine[name], plane.low, truth, data_range))
         yield done, len(indices)
-    basis = basis_of(
-        result.plane_shape,
-        (len(indices), result.n_planes),
-        data_range,
-        reference is not None,
-    )
+    n_planes = (len(indices), result.n_planes)
+    basis = basis_of(result.plane_shape, n_planes, data_range, reference is not None)
     means = {name: type(many[0]).mean(many) for name, many in figures.items()}
-    return Comparison(means, data_range, basis)
+    return Comparison(means, data_range, basis, n_planes)
 
 
 def factor_of(result: Stack, recording: Stack, reference: Stack | None) -> int:
     """Find the factor; refuse what does not fit."""
     factor = result.plane_shape[0] // recording.plane_shape[0]
     expected = tuple(factor * side for side in recording.plane_shape)
-    fits = result.leading_shape == recording.leading_shape
-    if factor not in FACTORS or result.plane_shape != expected or not fits:
-        raise StackError(
-            f"{result.name} ({_by(result)}) is not a result of {recording.name} "
-            f"({_by(recording)}); expected as many planes, and 2, 3, 4 or 8 times as "
-            "many rows and columns. Choose the recording that it was made from."
-        )
+    is_apart = bool(axes_apart(recording, result))
+    if factor not in FACTORS or result.plane_shape != expected or is_apart:
+        raise not_its_recording(recording, result)
     if reference is not None and reference.shape != result.shape:
         raise StackError(
-            f"{reference.name} ({_by(reference)}) does not have the pixels of "
-            f"{result.name} ({_by(result)}); choose a reference of the same shape, or "
+            f"{reference.name} ({by(reference)}) does not have the pixels of "
+            f"{result.name} ({by(result)}); choose a reference of the same shape, or "
             "none."
         )
     if min(result.plane_shape) < SMALLEST:
         raise StackError(
-            f"{result.name}: planes of {_by(result)} px are too small for metrics; "
+            f"{result.name}: planes of {by(result)} px are too small for metrics; "
             f"use results of {SMALLEST} px a side."
         )
     return factor
@@ -263,7 +267,3 @@ def basis_of(
         f"{place}, outer {BORDER} px left out, {n_planes[0]} of {n_planes[1]} "
         f"{'plane' if n_planes[1] == 1 else 'planes'}."
     )
-
-
-def _by(stack: Stack) -> str:
-    return " × ".join(map(str, stack.shape))

@@ -224,13 +224,9 @@ def compare_side_by_side(
         shown["reference"] = _part(reference, regions[0].times(factor))
     means = {name: type(many[0]).mean(many) for name, many in figures.items()}
     shape = tuple(factor * side for side in recording.plane_shape)
-    basis = basis_of(
-        (shape[0], shape[1]),
-        (len(indices), recording.n_planes),
-        data_range,
-        reference is not None,
-    )
-    comparison = Comparison(means, data_range, f"{recording.name}. {basis}")
+    n_planes = (len(indices), recording.n_planes)
+    basis = basis_of((shape[0], shape[1]), n_planes, data_range, reference is not None)
+    comparison = Comparison(means, data_range, f"{recording.name}. {basis}", n_planes)
     return SideBySide(recording.name, factor, comparison, shown, plans, regions[0])
 
 

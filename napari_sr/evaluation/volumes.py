@@ -18,6 +18,7 @@ from napari_sr.image.stack import Stack, StackError
 from napari_sr.metrics.quality import as_markdown
 from napari_sr.metrics.volumes import (
     BORDER,
+    figure_meanings,
     figure_rows,
     figures_as_csv,
     measure_volume,
@@ -28,7 +29,7 @@ from napari_sr.upscaling.plan import axis_z, planes_along_z
 from napari_sr.upscaling.progress import run_to_end
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,6 +56,8 @@ class VolumeComparison:
     """Planes for each recorded one."""
     factor: int
     """In the plane."""
+    part: tuple[int, int, int]
+    """Recorded voxels that were looked at, of the middle."""
     unit: str
     figures: Mapping[str, VolumeFigures]
     """By method."""
@@ -69,8 +72,8 @@ class VolumeComparison:
         )
         return (
             f"{table}\n\n{self.name}: {self.ratio:.4g} planes for each recorded one, "
-            f"pixels ×{self.factor} in the plane; of the middle of at most {PLANES} "
-            f"planes of {SIDE} px a side.\n"
+            f"pixels ×{self.factor} in the plane. {scope_of(self.part)}\n\n"
+            f"{listed(figure_meanings(self.figures))}\n"
         )
 
     def as_csv(self) -> str:
@@ -139,7 +142,35 @@ def compare_volumes(
         "XZ": {name: volume[:, y] for name, volume in shown.items()},
         "YZ": {name: volume[:, :, x] for name, volume in shown.items()},
     }
-    return VolumeComparison(recording.name, ratio, in_plane, part.unit, figures, views)
+    return VolumeComparison(
+        name=recording.name,
+        ratio=ratio,
+        factor=in_plane,
+        part=shape_of(part.low),
+        unit=part.unit,
+        figures=figures,
+        views=views,
+    )
+
+
+def shape_of(volume: Volume) -> tuple[int, int, int]:
+    """Give the planes, rows and columns of a volume."""
+    planes, rows, columns = volume.shape
+    return planes, rows, columns
+
+
+def scope_of(part: tuple[int, int, int]) -> str:
+    """Say of which voxels the figures of a volume are."""
+    planes, rows, columns = part
+    return (
+        f"All figures are of the {planes} recorded planes in the middle, of "
+        f"{rows} × {columns} recorded px, outer {BORDER} left out."
+    )
+
+
+def listed(meanings: Sequence[tuple[str, str]]) -> str:
+    """Write what figures mean as a list in Markdown."""
+    return "\n".join(f"- *{title}*: {meaning}" for title, meaning in meanings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +189,7 @@ class _Part:
 def _read(
     recording: Stack, reference: Stack | None, ratio: float, factor: int
 ) -> _Part:
-    """Read the middle; of a ratio that is no whole number, from the first plane."""
+    """Read the middle; from the first plane unless the ratio is a whole number."""
     axis = axis_z(recording)
     n = min(recording.leading_shape[axis], PLANES)
     if min(n, *recording.plane_shape) < _FEWEST:

@@ -1,7 +1,7 @@
 """The noise estimator of files of version 0.1.0, which finds white noise alone.
 
-This module alone knows what such a file holds and how it is read: the same pixels must
-come of it as ever. Nothing is trained here any more.
+This module alone knows what such a file holds and how it is read, so that
+results have the same pixels as before. Nothing is trained here.
 """
 
 from __future__ import annotations

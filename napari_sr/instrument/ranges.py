@@ -20,6 +20,21 @@ from pydantic import (
 
 Range = tuple[float, float]
 """Smallest and largest value."""
+WIDEST = 2
+"""Standard deviation of a blur in recorded pixels, at most. It leaves exp(−2π²), less
+than 1e-8, of the contrast of the finest detail that can be recorded."""
+_BRIGHT = "1 is nearly the brightest pixel of a sharp image"
+_SENSIBLE: dict[str, tuple[float, float, str]] = {
+    "psf_sigma": (0, 8 * WIDEST, "at most 8 of the sharp pixels make a recorded one"),
+    "psf_ratio": (1 / 16, 16, "a wider Gaussian is a line"),
+    "photons": (0.01, 1e9, "fewer show nothing, and more have a negligible noise"),
+    "read": (0, 10, _BRIGHT),
+    "counts": (1, 1e9, "fewer cannot show an image, and digitisers have less"),
+    "ring": (0, 10, _BRIGHT),
+    "stripes": (0, 10, _BRIGHT),
+    "sigma": (0, 16, "it is in recorded pixels, and noise is correlated over a few"),
+}
+"""What an instrument can have at least and at most, and why."""
 Quality = Annotated[float, Field(ge=1, le=100)]
 """Of a JPEG file."""
 
@@ -199,7 +214,34 @@ _NEARLY = (0.9, 1.1)
 """Shares of a known width between which it is drawn: it is never known exactly."""
 
 
-def with_psf_sigma(instrument: Instrument, sigma: float) -> Instrument:
+def check_blur(sigma: float, factor: float, name: str = "psf_sigma") -> None:
+    """Refuse a blur that leaves nothing to restore.
+
+    Parameters
+    ----------
+    sigma
+        Standard deviation of the Gaussian, in sharp pixels.
+    factor
+        Sharp pixels along a recorded one, or along a step.
+    name
+        Of the blur, for the message.
+
+    Raises
+    ------
+    ValueError
+        If it is negative, not a number or too wide.
+    """
+    if not 0 <= sigma <= WIDEST * factor:
+        raise ValueError(
+            f"The blur {name} is a standard deviation from 0 to {WIDEST * factor:g} "
+            f"pixels of the result ({WIDEST} recorded pixels or steps), got {sigma:g}. "
+            "A wider one leaves less than 1e-8 of the contrast of the finest recorded "
+            "detail, so nothing finer can be restored. Check the unit, or bin the "
+            "recordings."
+        )
+
+
+def with_psf_sigma(instrument: Instrument, sigma: float, factor: int) -> Instrument:
     """Give an instrument a known blur instead of its own.
 
     Parameters
@@ -208,19 +250,19 @@ def with_psf_sigma(instrument: Instrument, sigma: float) -> Instrument:
         Whose noise and faults are kept.
     sigma
         Standard deviation of the Gaussian, in sharp pixels.
+    factor
+        Sharp pixels along a recorded one.
 
     Raises
     ------
     ValueError
-        If it is negative or no number.
+        If there is no such blur, see `check_blur`.
     """
-    if not 0 <= sigma < math.inf:
-        raise ValueError(
-            f"The standard deviation of a blur is 0 or more pixels, got {sigma:g}."
-        )
+    check_blur(sigma, factor)
+    widest = min(_NEARLY[1] * sigma, WIDEST * factor)
     return instrument.model_copy(
         update={
-            "psf_sigma": (_NEARLY[0] * sigma, _NEARLY[1] * sigma),
+            "psf_sigma": (_NEARLY[0] * sigma, widest),
             "psf_ratio": (1.0, 1.0),
             "psf_image": None,
             "share_point": 0.0,
@@ -269,10 +311,17 @@ def typical(instrument: Instrument) -> Instrument:
 
 
 def _check_range(name: str | None, ends: Range, enough: bool) -> Range:
+    """Refuse ends that fall, are not finite, or that no instrument has."""
     low, high = ends
     if not enough or not low <= high < math.inf:
         raise ValueError(
             f"{name} goes from a smaller to a larger positive number, got {ends}. "
             f"Write one number twice for a fixed instrument."
+        )
+    least, most, why = _SENSIBLE.get(name or "", (-math.inf, math.inf, ""))
+    if not least <= low <= high <= most:
+        raise ValueError(
+            f"{name} goes from {least:g} to {most:g} at most, since {why}; got {ends}. "
+            "Check its unit."
         )
     return ends

@@ -108,7 +108,7 @@ def _recognize(name: str, tensors: dict[str, Tensor]) -> Layout:
 
 
 class _Converter:
-    """Takes tensors out by name, so that what is left over can be told."""
+    """Takes tensors out by name, so that what is left over can be listed."""
 
     def __init__(self, name: str, layout: Layout, tensors: dict[str, Tensor]) -> None:
         self._name, self._layout, self._tensors = name, layout, tensors

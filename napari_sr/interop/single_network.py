@@ -72,7 +72,7 @@ class PlainNetwork(nn.Module):
 
 
 class EvenNoiseNetwork(PlainNetwork):
-    """Told one standard deviation of the noise for the whole image, not a map."""
+    """Conditioned on one standard deviation of noise for the whole image, not a map."""
 
     def forward(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
         """Super-resolve a batch; `noise` is `(n, 1)`, else as `PlainNetwork`."""

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from napari_sr.image.factor import check_factor
 from napari_sr.instrument.psf import gaussian_psf
+from napari_sr.instrument.ranges import check_blur
 from napari_sr.methods.weightless import Weightless
 from napari_sr.networks.resampling import kernel_radius, resample
 
@@ -59,14 +60,12 @@ def blur_of(factor: int, sigma: float, ratio: float, angle: float) -> Tensor:
     Raises
     ------
     ValueError
-        If the width is negative, or the ratio not positive.
+        If no instrument has such a width or ratio.
     """
     check_factor(factor)
-    if not 0 <= sigma <= 64 or not 1 / 16 <= ratio <= 16:
-        raise ValueError(
-            f"A blur has a psf_sigma from 0 to 64 px of the result and a psf_ratio "
-            f"from 1/16 to 16, got {sigma:g} and {ratio:g}."
-        )
+    check_blur(sigma, factor)
+    if not 1 / 16 <= ratio <= 16:
+        raise ValueError(f"A blur has a psf_ratio from 1/16 to 16, got {ratio:g}.")
     area = pixel_area(factor)
     if sigma == 0:
         return area

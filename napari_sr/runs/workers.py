@@ -409,7 +409,7 @@ class _WorkerState(WorkerPlugin):
         self._version = version
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401 - distributed has no types
-        """Begin on a worker, which has just been told or has just joined."""
+        """Begin on a worker that knows the run or has just joined."""
         self._lock = Lock()
         self._n_threads = worker.state.nthreads
         self._number = _trailing_number(str(worker.name))

@@ -42,7 +42,7 @@ class PatchSource:
     images
         `(y, x)` float32 sharp images in network range, without gaps: arrays, or images
         of which pieces are read. A place of the latter that is mostly (filled) gaps is
-        drawn anew, up to eight places in all.
+        drawn again, up to eight places in all.
     size
         Side of a patch in sharp pixels; smaller images are left out.
     weights
@@ -109,7 +109,7 @@ class PairPatchSource:
     ----------
     pairs
         Registered pairs, all of one factor. A place that is mostly gaps in either image
-        is drawn anew, up to eight places in all.
+        is drawn again, up to eight places in all.
     size
         Side of a patch in low-resolution pixels; smaller pairs are left out.
     weights

@@ -91,7 +91,8 @@ def settings_for(
         chosen["instrument"] = instrument
     if psf_sigma is not None:
         before = chosen.get("instrument", Instrument())
-        chosen["instrument"] = with_psf_sigma(before, psf_sigma)
+        factor = chosen.get("factor", TrainingSettings().factor)
+        chosen["instrument"] = with_psf_sigma(before, psf_sigma, factor)
     if adversarial is True:
         adversarial = AdversarialSettings()
         if model is not None and "discriminator" in model.weights:

@@ -216,8 +216,8 @@ def with_noise_of(fields: Sequence[Field], instrument: Instrument) -> Instrument
 def doubt_about(base: SRModel, instrument: Instrument, fields: Sequence[Field]) -> str:
     """Say why a training on such recordings is not to be believed, if it is not.
 
-    Where a base was trained for such recordings, its results, seen coarser, are no
-    better a teacher than the sharp images that it has seen: in tests such trainings
+    Where a base was trained for such recordings, its downsampled results are not
+    better training images than the sharp ones that it has seen: in tests such trainings
     gained up to 0.4 dB and lost up to 0.8, and no metric without ground truth showed
     which. Where correlated noise is estimated far too weak, noise is taken for detail,
     by the training and by what judges it.

@@ -167,6 +167,7 @@ class Training:
     if the ground truth is unknown."""
     _images: Sequence[SharpImage | MeasuredPair]
     _learnt: list[SharpImage]
+    _seen: tuple[TrainingImage, ...]
 
     def _take_images(self, images: Sources, judged_by: Sources | None) -> None:
         gathered = gather_images(images, self.policy)
@@ -179,6 +180,7 @@ class Training:
         else:
             learnt, kept = gathered, gather_images(judged_by, self.policy)
         self._learnt = learnt
+        self._seen = _seen(learnt, gathered)
         self._fit_patch(max(min(image.shape) for image in learnt))
         self.examples: Examples = SimulatedExamples(
             learnt, self.settings, self._weights
@@ -206,6 +208,7 @@ class Training:
         instrument = with_noise_of(found, self.settings.instrument)
         self.settings = self.settings.model_copy(update={"instrument": instrument})
         self._learnt = coarser_images(found, network, factor)
+        self._seen = _seen(learnt, gathered)
         self._fit_patch(max(min(image.shape) for image in self._learnt))
         self.examples = SimulatedExamples(self._learnt, self.settings, self._weights)
         self._unseen = fields_of(kept, estimator)
@@ -284,6 +287,7 @@ class Training:
         )
         self.notes.append(how)
         self._learnt = [pair.high for pair in learnt]
+        self._seen = _seen(learnt, pairs)
         self._fit_patch(max(min(image.shape) for image in self._learnt))
         noise = [self._noise_of(pair) for pair in learnt]
         self.examples = MeasuredExamples(learnt, self.settings, noise, self._weights)
@@ -463,10 +467,7 @@ class Training:
             instrument=settings.instrument,
             recommended_dial=dial,
             training_settings=settings.model_dump(mode="json"),
-            training_images=tuple(
-                TrainingImage(file=image.name, licence="not stated", source="the user")
-                for image in self._images
-            ),
+            training_images=self._seen,
             from_pairs=isinstance(self.examples, MeasuredExamples),
             verdict=str(verdict),
             is_better=verdict.is_better,
@@ -477,6 +478,25 @@ class Training:
 def as_base(base: SRModel | str | os.PathLike[str] | None) -> SRModel | None:
     """Load the model to start from; a method without weights has nothing to."""
     return None if base is None else load_trained(base, "be fine-tuned")
+
+
+def _seen(
+    learnt: Sequence[SharpImage | MeasuredPair],
+    gathered: Sequence[SharpImage | MeasuredPair],
+) -> tuple[TrainingImage, ...]:
+    """List the images that were learnt from; slices of one volume are one specimen."""
+    specimens = dict(
+        zip((item.stack for item in gathered), groups_of(gathered), strict=True)
+    )
+    return tuple(
+        TrainingImage(
+            file=stack,
+            licence="not stated",
+            source="the user",
+            specimen=f"specimen {specimens[stack] + 1}",
+        )
+        for stack in dict.fromkeys(item.stack for item in learnt)
+    )
 
 
 def _on_cpu(parts: Mapping[str, Weights]) -> dict[str, Weights]:

@@ -59,7 +59,7 @@ class Recording:
     def measured(
         cls, low: Tensor, noise: NoiseLevel, factor: int, sharp: Tensor | None = None
     ) -> Recording:
-        """Tell of a recording that was not simulated what is known of it.
+        """Describe a recording that was not simulated, as far as it is known.
 
         Parameters
         ----------

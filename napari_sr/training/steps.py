@@ -228,7 +228,7 @@ def _take_step(
 ) -> Losses:
     """Change weights by a batch whose parts count by their patches; mean the losses.
 
-    Nothing is read: that would wait until a device has done all that it was told.
+    Nothing is read: that would wait until a device has computed everything.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate

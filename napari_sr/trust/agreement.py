@@ -45,8 +45,12 @@ class Check:
     chi_square: float
     """Mean square of residual over expected noise: 1 for the truth, less where the
     result keeps noise of the recording, more where it contradicts the recording."""
+    share_of_pixels: float
+    """Share of recorded pixels that differ by more than `BEYOND` deviations."""
     share_beyond: float
-    """Share of the field that differs by more than `BEYOND` deviations."""
+    """Share of the field that differs by more than `BEYOND` deviations, averaged over
+    any of `SCALES`: a wide faint difference is found, and a small strong one reaches as
+    far as the average."""
 
 
 def check(
@@ -82,6 +86,7 @@ def check(
         residual=residual,
         deviations=deviations,
         chi_square=float(np.mean(residual.astype(np.float64) ** 2 / variance)),
+        share_of_pixels=float(np.mean(np.abs(residual) > BEYOND * np.sqrt(variance))),
         share_beyond=float(np.mean(np.abs(deviations) > BEYOND)),
     )
 
@@ -102,8 +107,14 @@ def level_of(chi_square: float, share_beyond: float, agreement_db: float) -> Lev
     return "mostly" if share_beyond <= _MANY else "differs"
 
 
-def in_words(level: Level, share_beyond: float, agreement_db: float) -> str:
+def in_words(
+    level: Level, share_beyond: float, agreement_db: float, share_of_pixels: float
+) -> str:
     """Say what a level means, in a sentence for whoever looks at the picture."""
+    field = (
+        f"{share_beyond:.1%} of the field, averaged over neighbourhoods "
+        f"({share_of_pixels:.1%} of single pixels)"
+    )
     if level == "agrees":
         if share_beyond <= _FEW:
             return (
@@ -111,17 +122,17 @@ def in_words(level: Level, share_beyond: float, agreement_db: float) -> str:
                 "by no more than its noise."
             )
         return (
-            f"Agrees with the recording to {agreement_db:.1f} dB; at "
-            f"{share_beyond:.1%} of the field the small difference is more than noise."
+            f"Agrees with the recording to {agreement_db:.1f} dB; at {field}, the "
+            "small difference is more than noise."
         )
     if level == "mostly":
         return (
-            f"Agrees with the recording except at {share_beyond:.1%} of the field, "
-            "where noise does not explain the difference: check these places."
+            f"Agrees with the recording except at {field}, where noise does not "
+            "explain the difference: check these places."
         )
     return (
-        f"Differs from the recording at {share_beyond:.1%} of the field by more than "
-        "noise explains: the result contradicts the recording."
+        f"Differs from the recording at {field}, by more than noise explains: the "
+        "result contradicts the recording."
     )
 
 

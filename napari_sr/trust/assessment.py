@@ -32,6 +32,7 @@ class PlaneFigures(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     chi_square: float | None = None
+    share_of_pixels: float | None = None
     share_beyond: float | None = None
     out_of_band: float | None = None
     own_resolution: float | None = None
@@ -91,6 +92,11 @@ class Place:
     def text(self) -> str:
         """Say which plane it is, where there are several."""
         return f"plane {', '.join(map(str, self.index))}" if self.index else ""
+
+    @property
+    def scope(self) -> str:
+        """Say that figures are of this plane and of no other."""
+        return f"{self.text} alone" if self.index else "the only plane"
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,7 +162,7 @@ class Assessment:
         """Write everything but the images as Markdown."""
         parts = [f"**{self.badge}**", *self.remarks]
         parts.append(self.comparison.as_markdown().strip())
-        parts.append(as_markdown(["figure of the plane", *self.figures], self.rows()))
+        parts.append(as_markdown([self.place.scope, *self.figures], self.rows()))
         parts.append(self.uncertainty)
         if self.suitability is not None:
             parts.append(self.suitability.in_words())

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sr.cards.suitability import Suitability
-    from napari_sr.evaluation.comparison import ComparedPlane
+    from napari_sr.evaluation.comparison import ComparedPlane, Comparison
     from napari_sr.image.stack import Stack
     from napari_sr.trust.agreement import Check
     from napari_sr.trust.assessment import Map
@@ -134,6 +134,7 @@ def assess_steps(
     if "interval" in maps:
         of_plane = with_interval(plane, of_plane, maps["interval"])
     own, artefacts = checked["result"], artefacts_of(of_plane)
+    place = Place(plane.index, plane.top, plane.left)
     decibels = comparison.figures["result"].agreement
     level = level_of(own.chi_square, own.share_beyond, decibels)
     return Assessment(
@@ -141,8 +142,9 @@ def assess_steps(
         factor=plane.factor,
         comparison=comparison,
         level=level,
-        badge=in_words(level, own.share_beyond, decibels),
+        badge=in_words(level, own.share_beyond, decibels, own.share_of_pixels),
         remarks=(
+            *_about_scope(comparison, place),
             *origin.remarks,
             *artefacts,
             *_remarks(suitability, has_reference=reference is not None),
@@ -156,7 +158,7 @@ def assess_steps(
         interval=origin.interval,
         uncertainty=origin.uncertainty,
         suitability=suitability,
-        place=Place(plane.index, plane.top, plane.left),
+        place=place,
         pixel=(result.axes[-1].spacing, result.axes[-1].unit or "px"),
         provenance=_provenance(plane, result, origin),
     )
@@ -220,6 +222,17 @@ def _suitability(origin: ResultOrigin, recording: Stack) -> Suitability | None:
     if statistics is None or min(recording.plane_shape) < SMALLEST:
         return None
     return suitability_of(describe_recording(recording), statistics)
+
+
+def _about_scope(comparison: Comparison, place: Place) -> list[str]:
+    """Say which figures are of one plane, where there are others."""
+    if not place.index:
+        return []
+    return [
+        f"The table of quality metrics is the {comparison.scope}. Whether noise "
+        "explains the differences, artefacts, maps and curves are of "
+        f"{place.text} alone."
+    ]
 
 
 def _remarks(suitability: Suitability | None, *, has_reference: bool) -> list[str]:

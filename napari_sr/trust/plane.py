@@ -23,6 +23,7 @@ from napari_sr.metrics import (
     split_pixels,
 )
 from napari_sr.metrics.quality import BASELINE
+from napari_sr.trust.agreement import BEYOND, SCALES
 from napari_sr.trust.artefacts import periodic_figures, span_of
 from napari_sr.trust.assessment import Curve, Map, PlaneFigures
 from napari_sr.trust.uncertainty import half_width, spread_steps
@@ -52,6 +53,7 @@ def figures_of(
     for name, picture in plane.fine.items():
         own = PlaneFigures(
             chi_square=checked[name].chi_square,
+            share_of_pixels=checked[name].share_of_pixels,
             share_beyond=checked[name].share_beyond,
             out_of_band=out_of_band_share(picture, plane.factor),
             own_resolution=_resolution(*_halves(picture, 1)),
@@ -141,7 +143,12 @@ def maps_of(
         "disagreement": Map(
             "Disagreement with the recording",
             "The re-degraded result less the recording, in standard deviations of the "
-            "noise: beyond ±5 the result contradicts the recording.",
+            f"noise: beyond ±{BEYOND:g} the result contradicts the recording. Each "
+            f"pixel shows the average over 0 to {SCALES[-1]:g} px around it at which "
+            "the difference stands out most, so that wide faint differences are seen; "
+            "a small strong one looks wider than it is. Beyond "
+            f"±{BEYOND:g} are {own.share_beyond:.2%} of this map, and "
+            f"{own.share_of_pixels:.2%} of the pixels without averaging.",
             "deviations", own.deviations, plane.factor,
         ),
         "residual": Map(

@@ -13,20 +13,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sr.catalogue.lookup import load_model
+from napari_sr.evaluation.belonging import not_its_recording
 from napari_sr.evaluation.volumes import (
     PLANES,
     SIDE,
     as_fine,
+    listed,
     make_finer,
     middle_of_side,
     read_part,
+    scope_of,
+    shape_of,
 )
 from napari_sr.image.sampling import means_between
 from napari_sr.image.stack import StackError
 from napari_sr.metrics.along_z import blur_along_z
 from napari_sr.metrics.axes import line_correlation, split_lines
 from napari_sr.metrics.quality import as_markdown
-from napari_sr.metrics.volumes import VolumeFigures, figure_rows, measure_volume
+from napari_sr.metrics.volumes import (
+    VolumeFigures,
+    figure_meanings,
+    figure_rows,
+    measure_volume,
+)
 from napari_sr.trust.assessment import Curve
 from napari_sr.upscaling.flow import opened
 from napari_sr.upscaling.progress import run_to_end
@@ -54,6 +63,8 @@ class VolumeAssessment:
     """Planes for each recorded one."""
     factor: int
     """In the plane."""
+    part: tuple[int, int, int]
+    """Recorded voxels that were looked at, of the middle."""
     unit: str
     figures: Mapping[str, VolumeFigures]
     """By way; the result first."""
@@ -73,7 +84,11 @@ class VolumeAssessment:
         """Write figures and remarks as Markdown."""
         table = as_markdown(["figure", *self.figures], self.rows())
         remarks = "".join(f"- {remark}\n" for remark in self.remarks)
-        return f"{self.name}, {self.ratio:.4g} planes for each\n\n{table}\n\n{remarks}"
+        return (
+            f"{self.name}, {self.ratio:.4g} planes for each recorded one. "
+            f"{scope_of(self.part)}\n\n{table}\n\n"
+            f"{listed(figure_meanings(self.figures))}\n{remarks}"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Give all but the pictures in types that JSON has."""
@@ -81,6 +96,7 @@ class VolumeAssessment:
             "name": self.name,
             "ratio": self.ratio,
             "factor": self.factor,
+            "part": list(self.part),
             "unit": self.unit,
             "figures": {name: own.model_dump() for name, own in self.figures.items()},
             "curves": {
@@ -153,11 +169,7 @@ def assess_volume_steps(
     factor, rest = divmod(result.plane_shape[1], recording.plane_shape[1])
     wanted = tuple(side * factor for side in recording.plane_shape)
     if axis is None or rest or result.plane_shape != wanted:
-        raise StackError(
-            f"{result.name} is not a result of {recording.name} that is finer along "
-            f"z: it has {result.shape} voxels, of {recording.shape}. Give the "
-            "recording that it was made from."
-        )
+        raise not_its_recording(recording, result, axis)
     if reference is not None and reference.shape != result.shape:
         raise StackError(
             f"The reference {reference.name} has {reference.shape} voxels, and the "
@@ -232,6 +244,7 @@ def _assessment(
         name=result.name,
         ratio=ratio,
         factor=factor,
+        part=shape_of(low),
         unit=unit,
         figures=figures,
         views={

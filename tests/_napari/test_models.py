@@ -149,7 +149,7 @@ def test_a_card_says_what_one_decides_by():
         halo=9,
         verdict="Better than bicubic.",
         training_images=[
-            TrainingImage(file=f"{i}", licence=licence, source="")
+            TrainingImage(file=f"{i}", licence=licence, source="", specimen=f"{i}")
             for i, licence in enumerate(["CC0", "CC BY 4.0 (README)", "CC0"])
         ],
         quality=[

@@ -60,6 +60,7 @@ def test_the_card_says_what_it_is_where_it_comes_from_and_how_good_it_is(model):
     assert card.description
     assert card.training_images
     assert all(image.licence and image.source for image in card.training_images)
+    assert all(image.specimen for image in card.training_images)
     methods = {one.method for one in card.quality}
     assert methods >= {"bicubic", "lanczos", "Richardson-Lucy", "non-local means"}
     assert methods >= {faithful_way(model), f"{card.name} auto"}

@@ -760,3 +760,19 @@ def test_a_damaged_tiff_is_told_by_one_sentence_alone(here):
         [sys.executable, "-c", code, "info", "a.tif"], capture_output=True, text=True
     )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+
+
+def test_damaged_tiffs_of_a_folder_are_told_by_their_sentences_alone(here):
+    # In a folder, sets of files are looked for before any file is opened.
+    (here / "in").mkdir()
+    tifffile.imwrite("in/a.ome.tif", counts((2, 32, 32)), metadata={"axes": "ZYX"})
+    whole = Path("in/a.ome.tif").read_bytes()
+    Path("in/a.ome.tif").write_bytes(whole[: int(0.99 * len(whole))])
+    code = "import sys; from napari_sr.cli import main; sys.exit(main(sys.argv[1:]))"
+    given = ["upscale", "in", "-o", "out", "-m", "bicubic", "--factor", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "a.ome.tif is cut off or damaged" in done.stderr
+    assert "tifffile" not in done.stderr, done.stderr

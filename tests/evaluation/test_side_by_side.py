@@ -136,6 +136,14 @@ def test_the_sheet_and_the_table_say_the_same(pair, tmp_path):
     figure = draw_contact_sheet(found, (slice(8, 24), slice(0, 16)))
     shown = figure.axes[2].images[0].get_array()  # bicubic, after whole and recording
     np.testing.assert_array_equal(shown, found.pictures["bicubic"][16:48, :32])
+    # whole, recording, bicubic, lanczos, reference; and the errors below them
+    below = figure.axes[5:10]
+    error = below[3].images[0].get_array()
+    wanted = (found.pictures["lanczos"] - found.pictures["reference"])[16:48, :32]
+    np.testing.assert_array_equal(error, wanted)
+    assert [bool(axes.images) for axes in below] == [False, False, True, True, False]
+    scope = "Pictures: plane 0. Figures: mean of all 2 planes."
+    assert figure.get_supxlabel() == scope
     with pytest.raises(ValueError, match="not inside"):
         draw_contact_sheet(found, (slice(0, 16), slice(70, 90)))
     with pytest.raises(ValueError, match=r"ends in \.png"):
@@ -171,7 +179,7 @@ def test_the_command_writes_a_sheet_and_prints_the_table(tmp_path, monkeypatch, 
     assert main(command.split()) == 0
 
     said = capsys.readouterr().out
-    assert "| figure | bicubic | lanczos | tiny.safetensors, dial 0 |" in said
+    assert "| the only plane | bicubic | lanczos | tiny.safetensors, dial 0 |" in said
     assert (tmp_path / "cells.compared.png").is_file()
     assert (tmp_path / "cells.compared.csv").is_file()
 

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from stacks_on_disk import write_stack
 
 import napari_sr as sr
+from napari_sr.catalogue.lookup import load_model
 from napari_sr.cli import main
 from napari_sr.evaluation.protocol import BLACK, noise_of
 from napari_sr.evaluation.side_by_side import load_methods
@@ -21,6 +22,7 @@ from napari_sr.evaluation.volumes import (
 )
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import Stack, StackError
+from napari_sr.trust.report.volume import _enlarged, _views
 from napari_sr.upscaling.progress import run_to_end
 
 
@@ -125,13 +127,34 @@ def here(tmp_path, monkeypatch):
 def test_the_command_compares_volumes(here, capsys):
     words = "compare sharp.ome.tif -m wiener --z 2 --factor 1 --record 200 -o sheet.png"
     assert main(words.split()) == 0
-    assert "PSNR with the reference" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "PSNR with the reference" in said
+    assert "the 12 recorded planes in the middle, of 40 × 36 recorded px" in said
     with Image.open("sheet.png") as sheet:
         assert sheet.width > 900
     with open("sheet.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["way"] for row in rows] == ["bicubic", "wiener"]
     assert all(float(row["psnr"]) > 10 for row in rows)
+
+
+def test_the_sheet_of_volumes_shows_detail_enlarged_and_its_errors():
+    low, truth = record_volume(Stack.from_array(specimen((24, 40, 36))), 2, None)
+    upscalers = {"bicubic": load_model("bicubic", factor=2)}
+    for reference, n_rows in ((truth, 6), (None, 4)):
+        steps = compare_volumes(low, upscalers, 2, reference)
+        found = run_to_end(steps)
+        figure = _views(found)
+        n = len(found.views["XZ"])
+        lines = [figure.axes[i * n : (i + 1) * n] for i in range(n_rows)]
+        part = _enlarged(found.views["XZ"])
+        shown = lines[1][1].images[0].get_array()  # bicubic, enlarged
+        np.testing.assert_array_equal(shown, found.views["XZ"]["bicubic"][part])
+        assert shown.shape[1] <= found.views["XZ"]["bicubic"].shape[1] // 2
+        if reference is not None:
+            error = lines[2][1].images[0].get_array()
+            reference_part = found.views["XZ"]["reference"][part]
+            np.testing.assert_array_equal(error, shown - reference_part)
 
 
 def test_the_command_evaluates_along_z(here, capsys):

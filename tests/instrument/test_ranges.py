@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from math import exp, pi
+
 import pytest
 from pydantic import ValidationError
 
-from napari_sr.instrument.ranges import Correlation, Defects, Instrument, Jpeg
+from napari_sr.instrument.ranges import (
+    Correlation,
+    Defects,
+    Instrument,
+    Jpeg,
+    check_blur,
+    with_psf_sigma,
+)
+from napari_sr.settings import TrainingSettings
 
 BEAD = ((0.0, 1.0), (2.0, 5.0))
 
@@ -49,6 +59,44 @@ RISING = [
 def test_a_range_from_which_nothing_can_be_drawn_is_refused(wrong):
     with pytest.raises(ValidationError, match="from a smaller to a larger positive"):
         Instrument.model_validate(wrong)
+
+
+ABSURD = [
+    {"psf_sigma": (0, 40)},
+    {"psf_ratio": (1, 1000)},
+    {"photons": (1e-6, 100)},
+    {"photons": (100, 1e12)},
+    {"read": (0.1, 500)},
+    {"counts": (0.1, 100)},
+    {"defects": {"ring": (0, 100)}},
+    {"correlation": {"sigma": (0, 50)}},
+]
+
+
+@pytest.mark.parametrize("wrong", ABSURD, ids=str)
+def test_what_no_instrument_has_is_refused_with_the_range_and_why(wrong):
+    with pytest.raises(ValidationError, match=r"goes from .* at most, since .* unit"):
+        Instrument.model_validate(wrong)
+
+
+def test_a_blur_of_two_recorded_pixels_is_the_widest():
+    check_blur(4.0, 2)
+    with pytest.raises(ValueError, match=r"from 0 to 4 pixels .* got 4\.1"):
+        check_blur(4.1, 2)
+    assert with_psf_sigma(Instrument(), 1.0, 2).psf_sigma == (0.9, 1.1)
+    assert with_psf_sigma(Instrument(), 4.0, 2).psf_sigma == (3.6, 4.0)
+    # exp(−2π²σ²f²) at the Nyquist frequency of the recording, as the message says
+    assert exp(-2 * (pi * 4.0 / 4) ** 2) < 1e-8
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"instrument": {"psf_sigma": (0, 5)}}, {"for_z": {"ratio": 3, "blur": 7}}],
+    ids=str,
+)
+def test_settings_refuse_a_blur_that_leaves_nothing(wrong):
+    with pytest.raises(ValidationError, match="less than 1e-8 of the contrast"):
+        TrainingSettings.model_validate({"factor": 2, **wrong})
 
 
 @pytest.mark.parametrize(

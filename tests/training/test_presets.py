@@ -13,6 +13,7 @@ from tiny_models import tiny_fast, tiny_srresnet
 
 import napari_sr as sr
 from napari_sr.cards.model_card import Instrument
+from napari_sr.catalogue.summary import describe_model
 from napari_sr.cli import main
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import Stack, StackError
@@ -71,7 +72,32 @@ def test_fine_tuning_gives_a_model_that_can_be_used_saved_and_loaded(tmp_path):
     assert again.domain == "cells"
     assert again.card.base.startswith("tiny ")
     assert again.card.instrument == BLURRED
-    assert len(again.card.training_images) == 4
+    # Of four images one is held out.
+    assert len(again.card.training_images) == 3
+    assert "trained on 3 images (not stated)" in describe_model(again.card)
+
+
+def test_planes_of_a_volume_are_one_training_image():
+    base = tiny_fast()
+    volume = np.stack([texture(seed=seed) for seed in range(6)])
+
+    card = finetune(volume, base, settings=quick(base)).card
+
+    assert len(card.training_images) == 1
+    assert "trained on 1 image (" in describe_model(card)
+
+
+def test_files_that_are_slices_of_a_volume_are_one_specimen():
+    base = tiny_fast()
+    whole = ndimage.gaussian_filter(
+        np.random.default_rng(0).normal(size=(8, 96, 96)), (3, 1, 1), mode="wrap"
+    )
+    slices = list(((whole - whole.min()) / np.ptp(whole) * 20_000).astype(np.uint16))
+
+    card = finetune(slices, base, settings=quick(base)).card
+
+    assert "of 1 specimen (" in describe_model(card)
+    assert 4 <= len(card.training_images) < 8  # less what is held out
 
 
 def test_fine_tuning_learns_the_blur_of_the_instrument():

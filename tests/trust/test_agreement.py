@@ -110,14 +110,35 @@ def test_without_noise_rounding_alone_is_no_difference():
     [
         (0.9, 0.0, 30, "agrees", "no more than its noise"),
         (9.0, 0.3, 51, "agrees", "51.0 dB; at 30.0%"),
-        (0.9, 0.02, 30, "mostly", "at 2.0% of the field"),
+        (0.9, 0.02, 30, "mostly", "at 2.0% of the field, averaged"),
+        (0.9, 0.02, 30, "mostly", "(0.3% of single pixels)"),
         (2.0, 0.0, 30, "mostly", "check these places"),
         (3.0, 0.4, 30, "differs", "contradicts the recording"),
     ],
 )
 def test_the_badge_says_it_in_words(chi_square, share, db, level, words):
     assert level_of(chi_square, share, db) == level
-    assert words in in_words(level, share, db)
+    assert words in in_words(level, share, db, 0.003)
+
+
+def test_the_share_of_pixels_that_differ_is_not_that_of_their_neighbourhoods():
+    truth = np.full((200, 200), 1000.0, np.float32)
+    low = recorded_again(truth, 2).astype(np.float32)
+    low[50, 50] += 5000  # a single pixel of 10,000, 50 deviations away
+
+    found = check(truth, low, NoiseLevel(read=100.0), 2)
+
+    assert found.share_of_pixels == pytest.approx(1 / 10_000)
+    assert found.share_beyond > 10 * found.share_of_pixels
+
+
+def test_a_wide_faint_difference_is_in_the_averaged_share_alone():
+    truth = np.full((200, 200), 1000.0, np.float32)
+    low = recorded_again(truth, 2).astype(np.float32) + 100
+
+    found = check(truth, low, NoiseLevel(read=100.0), 2)
+
+    assert (found.share_of_pixels, found.share_beyond) == (0, 1)
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0])

@@ -12,6 +12,8 @@ import pytest
 
 import napari_sr as sr
 from napari_sr.cards.interval import Interval
+from napari_sr.evaluation.protocol import N_PLANES
+from napari_sr.image.sampling import spread_indices
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.metrics.descriptions import PLANE_FIGURES
 from napari_sr.phantoms import make_phantom
@@ -32,6 +34,22 @@ def found():
 @pytest.fixture(scope="module")
 def page(found):
     return as_html(found)
+
+
+def test_it_says_which_figures_are_of_all_planes_and_which_of_one():
+    phantom = make_phantom("foam", n_planes=12, size=64, seed=0)
+    result = sr.upscale(phantom.recorded, sr.load_model("lanczos", factor=2))
+    of_stack = sr.assess(np.squeeze(phantom.recorded), np.squeeze(result))
+
+    text, page = of_stack.as_markdown(), as_html(of_stack)
+
+    n = len(spread_indices(Stack.from_array(np.squeeze(result)), N_PLANES))
+    assert f"| mean of {n} of 12 planes | result |" in text
+    assert "| plane 6 alone | result |" in text
+    assert f"The table of quality metrics is the mean of {n} of 12 planes." in text
+    for scope in (f"mean of {n} of 12 planes", "plane 6 alone"):
+        assert f'<th scope="col">{scope}</th>' in page
+    assert "In plane 6, reduced χ² was" in methods_paragraph(of_stack)
 
 
 class _Reader(HTMLParser):

@@ -76,6 +76,12 @@ def test_detail_along_z_is_that_of_the_result():
     assert found.figures["result"].detail == pytest.approx(1, rel=0.2)
     assert found.figures["bilinear"].detail < 0.3
     assert any("Hallucinated" in remark for remark in found.remarks)
+    assert found.figures["result"].true_detail is None
+    beside = assess_volume(binned(truth, 2), truth, truth)
+    assert {one.true_detail for one in beside.figures.values()} == {
+        found.figures["result"].detail
+    }
+    assert "| The same of the reference |" in beside.as_markdown()
 
 
 def test_also_finer_in_the_plane(tmp_path):
@@ -95,9 +101,9 @@ def test_also_finer_in_the_plane(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((24, 40, 36), "not a result"),
-        ((48, 60, 54), "not a result"),
-        ((12, 40, 36), "not a res"),
+        ((24, 40, 36), "40 × 36 px are not 2, 3, 4 or 8 times the 40 × 36 px"),
+        ((48, 60, 54), "60 × 54 px are not 1, 2, 3, 4 or 8 times the 40 × 36 px"),
+        ((12, 40, 36), "along z the recording has 24, the result 12"),
     ],
 )
 def test_what_is_no_result_along_z_is_refused(shape, message):
@@ -106,6 +112,27 @@ def test_what_is_no_result_along_z_is_refused(shape, message):
         assess_volume(low, high)
     with pytest.raises(StackError, match="The reference"):
         assess_volume(low, specimen(), specimen()[:40])
+
+
+def test_a_report_beside_the_wrong_recording_says_what_does_not_fit(tmp_path, capsys):
+    low = binned(specimen(), 2).astype("uint16")
+    source = str(write_stack(tmp_path / "a.ome.tif", low, "zyx"))
+    result = str(tmp_path / "r.ome.tif")
+    sr.upscale_file(source, result, sr.load_model("bicubic", factor=2), z=2)
+    assert main(["report", result, "--recording", source]) == 0
+    capsys.readouterr()
+    plane = str(write_stack(tmp_path / "plane.ome.tif", low[0], "yx"))
+    as_many = str(write_stack(tmp_path / "fine.ome.tif", np.repeat(low, 2, 0), "zyx"))
+    wide = str(write_stack(tmp_path / "wide.ome.tif", low[:, :, :30], "zyx"))
+    for wrong, words in (
+        (plane, "the recording is a plane (y, x), the result a stack (z, y, x)"),
+        (as_many, "the result is finer along z by 2, but both have 48 planes"),
+        (wide, "80 × 72 px are not 1, 2, 3, 4 or 8 times the 40 × 30 px"),
+    ):
+        assert main(["report", result, "--recording", wrong]) == 1
+        said = capsys.readouterr().err
+        assert words in said
+        assert "it was made from, which has 24 planes along z" in said
 
 
 def test_the_command_line_reports_a_volume(tmp_path, capsys):
@@ -117,6 +144,8 @@ def test_the_command_line_reports_a_volume(tmp_path, capsys):
     assert main(["report", result, "--recording", source, "-o", page, figures]) == 0
     said = capsys.readouterr().out
     assert "Fine detail along z" in said
+    assert "100 % is best" in said  # a guide value
+    assert "the 24 recorded planes in the middle, of 40 × 36 recorded px" in said
     text = (tmp_path / "p.html").read_text()
     assert text.count("data:image/png;base64,") == 2
     assert "Fine detail along z" in text

@@ -133,13 +133,18 @@ def with_sources(card: ModelCard, root: Path, base: ModelCard | None) -> ModelCa
     is_of_one = base is not None and card.domain != "general"
     domain = card.domain if is_of_one else None  # noise is learnt from all of them
     own = [
-        TrainingImage(file=row.file, licence=row.licence, source=row.source)
+        TrainingImage(
+            file=row.file, licence=row.licence, source=row.source, specimen=row.group
+        )
         for row in rows_of(root, "train", domain)
         if row.usable_as_target
     ]
     own += [
         TrainingImage(
-            file=f"phantom {name} {seed}", licence="BSD-3-Clause", source="napari-sr"
+            file=f"phantom {name} {seed}",
+            licence="BSD-3-Clause",
+            source="napari-sr",
+            specimen=f"phantom {name} {seed}",
         )
         for name, seed, _ in phantoms_for(domain)
     ]

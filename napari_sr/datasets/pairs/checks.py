@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 _PRECISION = 0.1
 """Low-resolution pixels to which a shift must be known."""
 _SIGNIFICANCE, _CORRELATION = 8.0, 0.15
-"""Peaks below are no sign that two images show the same. On real images unrelated ones
-reached 7; a faint pattern of both detectors can be significant, but not alike."""
+"""Peaks below do not show that two images are of the same place. On real images
+unrelated ones reached 7; a faint pattern of both detectors can be significant, but not
+alike."""
 _VARIATION = 0.5
 """Low-resolution pixels by which the shift may differ across a plane."""
 _N_CHECKED = 24

@@ -74,7 +74,7 @@ class Finer:
     """Slices of the result for each recorded one."""
 
     def __str__(self) -> str:
-        """Say it in words of DICOM's basic characters."""
+        """Describe the result in DICOM's basic characters."""
         words = [f"x{self.factor}"] if self.factor > 1 or self.z == 1 else []
         return ", ".join([*words, f"z x{self.z:.4g}"] if self.z != 1 else words)
 

@@ -19,7 +19,7 @@ _INDEX = "DICOMDIR"
 def is_dicom(path: Path) -> bool:
     """Say whether a file is DICOM, by its suffix or by what it begins with.
 
-    A hidden file is none, and the index of a medium is no image.
+    Hidden files do not count, nor does the index of a medium.
     """
     if path.name.startswith(".") or path.name.upper().startswith(_INDEX):
         return False

@@ -6,7 +6,6 @@ ours are compressed.
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
     from napari_sr.files.channel import Pick
     from napari_sr.files.writing import Content
     from napari_sr.image.info import ImageInfo
-
-# What is wrong with a file is said by us in a sentence, and not before that too. Who
-# listens to logs still hears it.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _SPARE_LETTERS = "qpiuvwabdefghjklmnor"
 """For dimensions that a file names alike."""

@@ -50,7 +50,7 @@ def spread(specimen: SharpEnergies, fitted: Fit) -> NDArray[np.float64]:
     -------
     ndarray
         `(2, 4)` distances down and up, for each unknown; infinite where all images
-        form one group, or where a noise is not told from none.
+        form one group, or where a noise cannot be distinguished from none.
     """
     numbers = np.unique(specimen.groups)
     if len(numbers) < 2:

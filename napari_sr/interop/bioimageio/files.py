@@ -103,7 +103,7 @@ class Package:
         return self.read_files[name]
 
     def save(self, path: Path) -> None:
-        """Write an archive of what has been read, without what nobody asked for."""
+        """Write an archive of what has been read, and of nothing else."""
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in self.read_files.items():
                 is_description = name == self.description

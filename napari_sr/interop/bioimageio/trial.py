@@ -67,7 +67,7 @@ def try_onnx(name: str, content: bytes, shapes: Sequence[Sequence[int]]) -> None
     ------
     ModelFormatError
         If it takes more memory or time than such networks do, or ends the process.
-        What it raises is not told: it will be raised here as well.
+        What it raises is not reported: it will be raised here as well.
     """
     n_pixels = max(map(prod, shapes))
     places = os.pathsep.join(place for place in sys.path if place)

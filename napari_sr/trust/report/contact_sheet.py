@@ -16,11 +16,19 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Rectangle
 
 from napari_sr.files.atomic import written_atomically
 from napari_sr.metrics.descriptions import FIGURES, as_text
-from napari_sr.trust.report.drawing import busiest, show, smaller
+from napari_sr.trust.report.drawing import (
+    CLOSE_UP,
+    busiest,
+    draw_errors,
+    errors_of,
+    mark,
+    show,
+    smaller,
+    step_of,
+)
 
 if TYPE_CHECKING:
     import os
@@ -43,6 +51,8 @@ def draw_contact_sheet(
 ) -> Figure:
     """Draw the recording with the part that is enlarged, then that part of everything.
 
+    Below each result stands its error, where there is a reference.
+
     Parameters
     ----------
     side_by_side
@@ -63,30 +73,51 @@ def draw_contact_sheet(
     """
     low = side_by_side.pictures["recording"]
     part = _inside(zoom, low.shape) if zoom else most_detailed(side_by_side)
-    others = [name for name in side_by_side.pictures if name != "recording"]
-    names = ["recording", *others]
-    rows = ceil((len(names) + 1) / MOST_ABREAST)
-    columns = ceil((len(names) + 1) / rows)  # rows of one length, as far as it goes
+    parts = _parts(side_by_side, part)
+    errors = errors_of(parts)
+    rows = ceil((len(parts) + 1) / MOST_ABREAST)
+    columns = ceil((len(parts) + 1) / rows)  # rows of one length, as far as it goes
+    lines = 2 if errors else 1
     with mpl.rc_context({"font.size": 8}):
         figure = Figure(
-            figsize=(2.3 * columns, 3 * rows + 0.2),
+            figsize=(2.3 * columns, (3 + 2.3 * (lines - 1)) * rows + 0.4),
             layout=ConstrainedLayoutEngine(h_pad=0.1),
         )
         FigureCanvasAgg(figure)
-        first, *places = figure.subplots(rows, columns, squeeze=False).ravel()
-        truth = side_by_side.pictures.get("reference", side_by_side.pictures[others[0]])
-        limits = np.percentile(_cut(truth, part, side_by_side.factor), (0.3, 99.7))
+        grid = figure.subplots(lines * rows, columns, squeeze=False)
+        first, *places = grid[::lines].ravel()
+        limits = np.percentile(list(parts.values())[-1], (0.3, 99.7))
         _draw_whole(first, low, part)
-        for place, name in zip(places, names, strict=False):
-            factor = 1 if name == "recording" else side_by_side.factor
-            show(
-                place, _cut(side_by_side.pictures[name], part, factor), "gray", *limits
-            )
+        for place, (name, picture) in zip(places, parts.items(), strict=False):
+            show(place, picture, "gray", *limits)
             place.set_title(_wrapped(name))
             place.set_xlabel(_figures_of(side_by_side.comparison.figures, name))
-        for place in places[len(names) :]:
+        for place in places[len(parts) :]:
             place.set_axis_off()
+        if errors:
+            below = dict(zip(("", *parts), grid[1::lines].ravel(), strict=False))
+            draw_errors(below, errors)
+            for place in grid[1::lines].ravel()[len(below) :]:
+                place.set_axis_off()
+        figure.supxlabel(_scope(side_by_side), fontsize=8)
     return figure
+
+
+def _parts(side_by_side: SideBySide, part: tuple[slice, slice]) -> dict[str, NDArray]:
+    """Cut the enlarged part out of all pictures, the recording first."""
+    pictures = side_by_side.pictures
+    names = ["recording", *(name for name in pictures if name != "recording")]
+    return {
+        name: _cut(pictures[name], part, 1 if number == 0 else side_by_side.factor)
+        for number, name in enumerate(names)
+    }
+
+
+def _scope(side_by_side: SideBySide) -> str:
+    """Say which plane is shown, and of which planes the figures are."""
+    index = ", ".join(map(str, side_by_side.region.index))
+    shown = f"Pictures: plane {index}. " if index else ""
+    return f"{shown}Figures: {side_by_side.comparison.scope}."
 
 
 def write_side_by_side(
@@ -127,9 +158,12 @@ def write_side_by_side(
 
 
 def most_detailed(side_by_side: SideBySide) -> tuple[slice, slice]:
-    """Find rows and columns of the recording where there is most detail."""
-    factor = side_by_side.factor
-    rows, columns = busiest(side_by_side.pictures["bicubic"])
+    """Find rows and columns of the recording where there is most detail.
+
+    At most half of each side, so that it is enlarged also where pictures are small.
+    """
+    factor, picture = side_by_side.factor, side_by_side.pictures["bicubic"]
+    rows, columns = busiest(picture, min(CLOSE_UP, min(picture.shape) // 2))
     return (
         slice(rows.start // factor, rows.stop // factor),
         slice(columns.start // factor, columns.stop // factor),
@@ -150,14 +184,7 @@ def check_sheet(path: str | os.PathLike[str]) -> Path:
 
 def _draw_whole(axes: Axes, low: NDArray, part: tuple[slice, slice]) -> None:
     show(axes, smaller(low), "gray", *np.percentile(low, (0.5, 99.7)))
-    shrunk = low.shape[0] / smaller(low).shape[0]
-    rows, columns = part
-    corner = (columns.start / shrunk - 0.5, rows.start / shrunk - 0.5)
-    sides = ((columns.stop - columns.start), (rows.stop - rows.start))
-    box = Rectangle(
-        corner, sides[0] / shrunk, sides[1] / shrunk, fill=False, color="#f59e0b"
-    )
-    axes.add_patch(box)
+    mark(axes, part, step_of(low))
     axes.set_title("recording, whole")
 
 

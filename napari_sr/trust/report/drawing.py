@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from scipy import ndimage
 
 from napari_sr.metrics import bright_share
@@ -31,7 +32,7 @@ COLORS = {
 }
 """One colour for each image, in all curves; distinguished in grey by their dashes."""
 _DASHES = {"result": "-", "bicubic": "--", "recording": ":", "reference": "-."}
-_CLOSE_UP = 96
+CLOSE_UP = 96
 """Side of what is shown enlarged, in pixels of the result."""
 _MOST = 640
 """Side of the largest picture, in pixels: larger planes are averaged down."""
@@ -161,9 +162,61 @@ def show(
     )
 
 
+def mark(axes: Axes, part: tuple[slice, slice], step: float = 1.0) -> None:
+    """Frame what is enlarged elsewhere, on a picture reduced by a step."""
+    rows, columns = part
+    corner = (columns.start / step - 0.5, rows.start / step - 0.5)
+    width, height = (columns.stop - columns.start, rows.stop - rows.start)
+    axes.add_patch(
+        Rectangle(corner, width / step, height / step, fill=False, color="#f59e0b")
+    )
+
+
+def errors_of(pictures: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """Subtract the reference from each result; without a reference there are none."""
+    truth = pictures.get("reference")
+    if truth is None:
+        return {}
+    made = (name for name in pictures if name not in ("recording", "reference"))
+    return {name: pictures[name] - truth for name in made}
+
+
+def draw_errors(
+    cells: Mapping[str, Axes], errors: Mapping[str, NDArray], title: str = "error"
+) -> None:
+    """Show errors on one scale, and the scale where the reference has none.
+
+    Parameters
+    ----------
+    cells
+        By name; those without an error stay empty.
+    errors
+        From `errors_of`.
+    title
+        Of each picture.
+    """
+    most = _typical_peak(np.concatenate([error.ravel() for error in errors.values()]))
+    for name, axes in cells.items():
+        if name not in errors:
+            axes.set_axis_off()
+            continue
+        image = show(axes, errors[name], "RdBu_r", -most, most)
+        axes.set_title(title)
+    scale = cells["reference"].inset_axes((0.05, 0.5, 0.9, 0.08))
+    scale.figure.colorbar(
+        image, cax=scale, orientation="horizontal", label="result − reference / counts"
+    )
+
+
+def step_of(pixels: NDArray) -> int:
+    """Tell how many pixels along each axis become one of a picture."""
+    longest: int = max(pixels.shape)
+    return -(-longest // _MOST)
+
+
 def smaller(pixels: NDArray, keep_peaks: bool = False) -> NDArray:
     """Reduce a large picture; of a map the strongest pixel of each block stays."""
-    step = -(-max(pixels.shape) // _MOST)
+    step = step_of(pixels)
     if step == 1:
         return pixels
     height, width = (side // step * step for side in pixels.shape)
@@ -181,9 +234,9 @@ def _typical_peak(pixels: NDArray) -> float:
     return max(float(np.percentile(np.abs(pixels), 99.7)), 1e-6)
 
 
-def busiest(picture: NDArray) -> tuple[slice, slice]:
-    """Find the part with most detail, on the recorded grid."""
-    side = min(_CLOSE_UP, *picture.shape)
+def busiest(picture: NDArray, most: int = CLOSE_UP) -> tuple[slice, slice]:
+    """Find the part with most detail, at most so many pixels a side, on a grid of 8."""
+    side = min(most, *picture.shape)
     edges = np.hypot(*np.gradient(picture.astype(np.float32)))
     busy = ndimage.uniform_filter(edges, side, mode="constant")
     centre = np.unravel_index(np.argmax(busy), busy.shape)

@@ -74,10 +74,12 @@ def _checking(assessment: Assessment) -> list[str]:
     sentences = [
         "Binned to the recorded pixels, the result agreed with the recording to "
         f"{beside.agreement:.1f} dB over a data range of "
-        f"{assessment.comparison.data_range:,.0f} counts (reduced χ² "
-        f"{own.chi_square:.2f}; {own.share_beyond:.2%} of the field beyond 5 standard "
-        "deviations of noise).",
-        f"{own.out_of_band:.2%} of its variance lay beyond the Nyquist frequency of "
+        f"{assessment.comparison.data_range:,.0f} counts "
+        f"({assessment.comparison.scope}).",
+        f"In {assessment.place.text or 'this plane'}, reduced χ² was "
+        f"{own.chi_square:.2f}, {own.share_of_pixels:.2%} of the recorded pixels "
+        "differed by more than 5 standard deviations of noise, and "
+        f"{own.out_of_band:.2%} of the variance lay beyond the Nyquist frequency of "
         "the recording.",
     ]
     if own.half_width is not None and assessment.interval is not None:

@@ -8,26 +8,42 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from napari_sr.evaluation.volumes import scope_of
 from napari_sr.files.atomic import written_atomically
 from napari_sr.metrics.resolution import THRESHOLD
+from napari_sr.metrics.volumes import figure_meanings
 from napari_sr.trust.report.contact_sheet import check_sheet
+from napari_sr.trust.report.drawing import (
+    busiest,
+    draw_errors,
+    errors_of,
+    mark,
+    show,
+)
 from napari_sr.trust.report.writing import check_form
 from napari_sr.upscaling.provenance import NOTICE
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from napari_sr.evaluation.volumes import VolumeComparison
     from napari_sr.trust.volume import VolumeAssessment
 
+_CLOSE_UP = 48
+"""Side of what is shown enlarged, in voxels of the result."""
 _STYLE = (
     "body{margin:0 auto;max-width:60rem;padding:2rem;font:16px/1.5 system-ui}"
     "table{border-collapse:collapse}td,th{padding:.3rem .7rem;text-align:right}"
     "td:first-child,th:first-child{text-align:left}img{max-width:100%}"
+    "dt{margin-top:.5rem;font-weight:600}dd{margin:0}"
 )
 
 
@@ -83,6 +99,10 @@ def _page(assessment: VolumeAssessment) -> str:
     """Put everything on one page that needs no other file."""
     name = escape(assessment.name)
     rows = "".join(_row(row, "td") for row in assessment.rows())
+    meanings = "".join(
+        f"<dt>{escape(title)}</dt><dd>{escape(meaning)}</dd>"
+        for title, meaning in figure_meanings(assessment.figures)
+    )
     remarks = "".join(f"<li>{escape(remark)}</li>" for remark in assessment.remarks)
     figures = "".join(
         f'<img alt="{alt}" src="data:image/png;base64,{_encoded(figure)}">'
@@ -96,10 +116,11 @@ def _page(assessment: VolumeAssessment) -> str:
         f"</title><style>{_STYLE}</style></head><body><h1>{name}</h1>"
         f"<p>{NOTICE.capitalize()}.</p>"
         f"<p>{assessment.ratio:.4g} planes for each recorded one, pixels "
-        f"×{assessment.factor} in the plane. Metrics are of the middle.</p>"
+        f"×{assessment.factor} in the plane. {scope_of(assessment.part)}</p>"
         f"<ul>{remarks}</ul><table><thead>"
         f"{_row(['', *assessment.figures], 'th')}</thead><tbody>{rows}</tbody></table>"
-        f"{figures}</body></html>"
+        f"{figures}<h2>What the figures mean, and which are good</h2>"
+        f"<dl>{meanings}</dl></body></html>"
     )
 
 
@@ -108,21 +129,41 @@ def _row(cells: list[str], kind: str) -> str:
 
 
 def _views(found: VolumeAssessment | VolumeComparison) -> Figure:
-    """Show XZ and YZ planes on one scale of counts."""
-    views = found.views
+    """Show XZ and YZ planes whole, their part with most detail, and its errors."""
+    views, has_errors = found.views, "reference" in found.views["XZ"]
     low, high = np.percentile(views["XZ"]["recording"], (0.5, 99.5)).tolist()
-    n = len(views["XZ"])
+    n, lines = len(views["XZ"]), 3 if has_errors else 2
     width = max(9.6, 2.2 * n)
     shapes = [pictures["recording"].shape for pictures in views.values()]
-    height = sum(rows / columns * width / n + 0.35 for rows, columns in shapes)
-    figure = Figure(figsize=(width, min(height, width)), layout="constrained")
-    panes = figure.subplots(2, n, squeeze=False)
-    for line, (turned, pictures) in zip(panes, views.items(), strict=True):
-        for axes, (name, picture) in zip(line, pictures.items(), strict=True):
-            axes.imshow(picture, cmap="gray", vmin=low, vmax=high)
-            axes.set_title(f"{turned}: {name}", fontsize=9)
-            axes.set_axis_off()
+    heights = [
+        side * width / n + 0.35
+        for rows, columns in shapes
+        for side in (rows / columns, *[1.0] * (lines - 1))
+    ]
+    with mpl.rc_context({"font.size": 8, "axes.titlesize": 9}):
+        figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+        grid = figure.subplots(2 * lines, n, squeeze=False, height_ratios=heights)
+        for number, (turned, pictures) in enumerate(views.items()):
+            whole, enlarged, *below = grid[number * lines : (number + 1) * lines]
+            part = _enlarged(pictures)
+            parts = {name: picture[part] for name, picture in pictures.items()}
+            for axes, (name, picture) in zip(whole, pictures.items(), strict=True):
+                show(axes, picture, "gray", low, high)
+                axes.set_title(f"{turned}: {name}")
+                mark(axes, part)
+            for axes, (name, picture) in zip(enlarged, parts.items(), strict=True):
+                show(axes, picture, "gray", low, high)
+                axes.set_title(f"{name}, enlarged")
+            for line in below:
+                draw_errors(dict(zip(parts, line, strict=True)), errors_of(parts))
     return figure
+
+
+def _enlarged(pictures: Mapping[str, NDArray]) -> tuple[slice, slice]:
+    """Find the square with most detail, at most half of a picture's length."""
+    picture = pictures.get("reference", pictures["bicubic"])
+    side = min(_CLOSE_UP, picture.shape[0], picture.shape[1] // 2)
+    return busiest(picture, side)
 
 
 def _curves(assessment: VolumeAssessment) -> Figure:

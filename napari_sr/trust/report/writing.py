@@ -23,6 +23,7 @@ from napari_sr.trust.report.drawing import (
     draw_pictures,
     draw_rings,
     draw_spectra,
+    step_of,
 )
 from napari_sr.trust.report.methods import methods_paragraph
 from napari_sr.trust.report.sections import facts_of, sections_of
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from napari_sr.trust.assessment import Assessment
+    from napari_sr.trust.assessment import Assessment, Map
 
 FORMS = (".html", ".json")
 _DPI = 110
@@ -125,21 +126,26 @@ def _contents(assessment: Assessment) -> dict[str, Any]:
         "remarks": assessment.remarks,
         "pictures": _picture(
             draw_pictures(assessment),
-            meaning="The whole plane, and the region in which the result has most "
-            "detail; all on one scale of counts.",
+            meaning="Above the part that was measured, below the region in which the "
+            "result has most detail; all on one scale of counts.",
         ),
         "means": {
+            "scope": assessment.comparison.scope,
             "head": assessment.comparison.figures,
             "rows": assessment.comparison.rows(),
         },
         "basis": assessment.comparison.basis,
-        "single": {"head": assessment.figures, "rows": assessment.rows()},
+        "single": {
+            "scope": assessment.place.scope,
+            "head": assessment.figures,
+            "rows": assessment.rows(),
+        },
         "sections": [
             {
                 **section,
                 "maps": [
                     _picture(
-                        draw_map(quality_map), quality_map.title, quality_map.meaning
+                        draw_map(quality_map), quality_map.title, _meaning(quality_map)
                     )
                     for quality_map in section["maps"]
                 ],
@@ -158,6 +164,17 @@ def _contents(assessment: Assessment) -> dict[str, Any]:
             for figure in (known[name] for name in names)
         ],
     }
+
+
+def _meaning(quality_map: Map) -> str:
+    """Say what a map shows, also where strong pixels look larger than they are."""
+    step = step_of(quality_map.pixels)
+    if quality_map.kind == "picture" or step == 1:
+        return quality_map.meaning
+    return (
+        f"{quality_map.meaning} A pixel of the picture is the strongest of "
+        f"{step} × {step}, so areas look larger than they are."
+    )
 
 
 def _picture(figure: Figure, title: str = "", meaning: str = "") -> dict[str, str]:
