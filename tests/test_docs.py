@@ -90,6 +90,12 @@ def test_the_gains_of_the_page_are_those_of_the_cards(tmp_path, monkeypatch):
     assert page.read_text("utf-8") == TEXTS["which_model.md"]
 
 
+def test_the_gains_by_kind_are_those_of_the_cards():
+    shown = dict(PRINTED.findall(TEXTS["which_model.md"]))["kinds"]
+
+    assert "\n".join(figures.kinds()) == shown.rstrip()
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path):
     for module in ("mkdocs", "material", "mkdocstrings"):
