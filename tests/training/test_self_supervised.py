@@ -335,7 +335,7 @@ REFUSED = [
     pytest.param({"low_images": [noisy(9)]}, "Leave out", id="pairs"),
     pytest.param({"images": [noisy(9)]}, "either", id="sharp images too"),
     pytest.param({"recordings_only": None}, "either", id="nothing"),
-    pytest.param({"psf_sigma": -1.0}, "0 or more", id="a blur below 0"),
+    pytest.param({"psf_sigma": -1.0}, "from 0 to 4", id="a blur below 0"),
 ]
 
 
