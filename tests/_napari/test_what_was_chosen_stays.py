@@ -1,0 +1,132 @@
+"""What the user has chosen stays, whatever comes into the viewer or goes."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari.layers", reason="napari is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+
+from qtpy.QtCore import Qt
+
+from napari_sr._napari.super_resolve import run as running
+from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.interactive.in_memory import run
+
+WAIT = 60_000
+
+
+def counts(seed=0, shape=(3, 16, 20)) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return random.integers(0, 60_000, shape).astype(np.uint16)
+
+
+@pytest.fixture
+def widget(viewer, qtbot):
+    widget = SuperResolve(viewer)
+    qtbot.addWidget(widget.native)
+    viewer.layers.events.inserted.connect(widget.reset_choices)
+    viewer.layers.events.removed.connect(widget.reset_choices)
+    widget.native.show()
+    yield widget
+    widget._preview.leave()
+    widget._looking.leave()
+    widget._running.leave()
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Let a run do its first plane, and the others once the gate is open."""
+    gate = Event()
+
+    def gated(*args):
+        steps = run(*args)
+        yield next(steps)
+        if not gate.wait(WAIT / 1000):
+            raise TimeoutError("nobody opened the gate")
+        return (yield from steps)
+
+    monkeypatch.setattr(running, "run", gated)
+    yield gate
+    gate.set()
+
+
+def click(widget, name, qtbot) -> None:
+    button = getattr(widget, f"{name}_button").native
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def wait_for_end(widget, qtbot) -> None:
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+
+
+def test_the_dial_stays_while_layers_come_and_run_does_the_rest(
+    viewer, widget, qtbot, gate
+):
+    viewer.add_image(counts(), name="bone")
+    widget.model.value = "general-x2"
+    assert widget.dial.value != pytest.approx(0.2)
+    widget.dial.value = 0.2
+
+    viewer.add_points([], ndim=3)
+    assert widget.dial.value == pytest.approx(0.2)
+    click(widget, "preview", qtbot)
+    qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
+    assert widget.dial.value == pytest.approx(0.2)
+    click(widget, "run", qtbot)
+    named = "bone [general-x2]"
+    qtbot.waitUntil(lambda: named in viewer.layers, timeout=WAIT)
+    result = viewer.layers[named]
+    click(widget, "stop", qtbot)
+    gate.set()
+    wait_for_end(widget, qtbot)
+
+    assert widget.dial.value == pytest.approx(0.2)
+    done = result.metadata["napari_sr"]["partial"]["planes_done"]
+    assert 0 < len(done) < 3
+    assert widget.run_button.text == "Run the rest"
+    first = {index: result.data[index].copy() for (index,) in done}
+    n_layers = len(viewer.layers)
+    click(widget, "run", qtbot)
+    wait_for_end(widget, qtbot)
+    assert len(viewer.layers) == n_layers, "the same result is completed"
+    assert "partial" not in result.metadata["napari_sr"]
+    assert result.metadata["napari_sr"]["plan"]["dial"] == pytest.approx(0.2)
+    for index, plane in first.items():
+        np.testing.assert_array_equal(result.data[index], plane)
+    assert all(plane.any() for plane in result.data)
+
+
+def test_the_model_and_the_noise_of_a_channel_stay(viewer, widget, tiny_card):
+    widget.reset_choices()
+    for seed, name in enumerate(("DAPI", "GFP")):
+        viewer.add_image(counts(seed), name=name)
+    widget.channels.value = True
+    widget.model.value = "tiny"
+    widget.models.value = {"GFP": "bicubic"}
+    widget.noise.kind.value = "none"
+    heard: list[object] = []
+    widget.model.changed.connect(heard.append)
+
+    viewer.add_points([], ndim=3)
+
+    assert widget.models.value == {"GFP": "bicubic"}
+    assert widget.noise.kind.value == "none"
+    assert heard == [], "nothing else is chosen, so nobody is told so"
+
+
+def test_another_model_brings_its_own_dial(viewer, widget):
+    viewer.add_image(counts())
+    widget.model.value = "general-x2"
+    recommended = widget.dial.value
+    widget.dial.value = 0.2
+
+    widget.model.value = "nearest"
+    assert widget.dial.value == 0
+    widget.model.value = "general-x2"
+
+    assert widget.dial.value == recommended
