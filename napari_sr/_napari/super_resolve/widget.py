@@ -21,6 +21,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_sr._napari.layers.pixel_size import file_behind, file_of
 from napari_sr._napari.layers.place import as_stack, size_of
 from napari_sr._napari.layers.roles import name_of_channel, result_to_save
+from napari_sr._napari.layers.saving import refuse_to_replace, suggest_path
 from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, are_channels, save_layers
 from napari_sr._napari.parts.background import Background, when_closed
@@ -173,25 +174,30 @@ class SuperResolve(Panel):
         layer = self._result
         if layer is None or self._saving.is_busy:
             return
-        name, layers = layer.name, self._running.made_with(layer)
+        layers = self._running.made_with(layer)
         layers = layers if are_channels(layers) else [layer]
-        if len(layers) > 1:  # "cells [DAPI] [model]": what stands before the channel
-            name = name.rpartition(" [")[0].rpartition(" [")[0] or name
-        name = f"{name}.ome.tif".replace("/", "_")
-        kinds = ";;".join(KINDS)
+        name = suggest_path(layers, self._viewer.layers)
         path, kind = QFileDialog.getSaveFileName(
-            self.native, "Save result", name, kinds
+            self.native, "Save result", name, ";;".join(KINDS)
         )
         if path:
-            self._saving.start(
-                once,
-                save_layers,
-                layers,
-                path,
-                kind or next(iter(KINDS)),
-                title=f"Save {name}",
-                result=lambda written: show_info(f"Saved: {written}{_count(layers)}"),
-            )
+            self._write(layers, path, kind or next(iter(KINDS)))
+
+    def _write(self, layers: list[Image], path: str, kind: str) -> None:
+        try:
+            refuse_to_replace(path, self._viewer.layers)
+        except ValueError as error:
+            show_error(explain(error))
+            return
+        self._saving.start(
+            once,
+            save_layers,
+            layers,
+            path,
+            kind,
+            title=f"Save {Path(path).name}",
+            result=lambda written: show_info(f"Saved: {written}{_count(layers)}"),
+        )
 
     @property
     def _result(self) -> Image | None:
