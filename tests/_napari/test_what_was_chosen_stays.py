@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt
 
 from napari_sr._napari.super_resolve import run as running
 from napari_sr._napari.super_resolve.widget import SuperResolve
+from napari_sr.catalogue.lookup import model_folder
 from napari_sr.interactive.in_memory import run
 
 WAIT = 60_000
@@ -130,3 +131,105 @@ def test_another_model_brings_its_own_dial(viewer, widget):
     widget.model.value = "general-x2"
 
     assert widget.dial.value == recommended
+
+
+MISSING = (
+    "The model tiny is chosen, and its file is missing or cannot be read: put it back, "
+    "or choose another model."
+)
+
+
+def lose(how: str) -> bytes:
+    """Take the file of the model away, or spoil it; give what it held."""
+    path = model_folder() / "tiny.safetensors"
+    held = path.read_bytes()
+    if how == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(b"no model at all")
+    return held
+
+
+@pytest.mark.parametrize("how", ["removed", "damaged"])
+def test_a_model_that_is_gone_stays_chosen_and_nothing_runs_instead(
+    viewer, widget, qtbot, tiny_card, notified, how
+):
+    widget.reset_choices()
+    bone = viewer.add_image(counts(), name="bone")
+    widget.model.value = "tiny"
+    held = lose(how)
+
+    viewer.add_points([], ndim=3)
+
+    assert widget.model.value == "tiny"
+    assert widget.model.text == "tiny (missing)"
+    assert not widget.run_button.enabled
+    assert not widget.preview_button.enabled
+    assert widget.status.value == MISSING
+    assert widget.next_step.value == "Next: choose another model."
+    notified.clear()
+    widget.run()  # as from the console
+    assert not widget._running.is_on
+    assert notified == [MISSING]
+    assert list(viewer.layers)[:1] == [bone]
+    assert len(viewer.layers) == 2
+
+    (model_folder() / "tiny.safetensors").write_bytes(held)
+    widget.reset_choices()
+    assert widget.model.text.startswith("tiny  ×2")
+    assert widget.run_button.enabled
+    assert widget.status.value == ""
+
+
+def test_another_model_is_taken_once_it_is_chosen(viewer, widget, qtbot, tiny_card):
+    widget.reset_choices()
+    viewer.add_image(counts(), name="bone")
+    widget.model.value = "tiny"
+    lose("removed")
+    widget.reset_choices()
+
+    widget.model.value = "nearest"
+
+    assert widget.preview_button.enabled
+    assert widget.status.value == ""
+    click(widget, "run", qtbot)
+    wait_for_end(widget, qtbot)
+    assert viewer.layers[-1].name == "bone [nearest]"
+    assert "tiny" not in widget.model.choices
+
+
+def test_a_preview_of_a_model_that_is_gone_can_be_turned_off(
+    viewer, widget, qtbot, tiny_card
+):
+    widget.reset_choices()
+    viewer.add_image(counts(), name="bone")
+    widget.model.value = "tiny"
+    click(widget, "preview", qtbot)
+    qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
+    lose("removed")
+    widget.reset_choices()
+    assert widget.status.value == MISSING
+
+    click(widget, "preview", qtbot)
+
+    assert not widget._preview.is_on
+    assert not widget.preview_button.enabled
+
+
+def test_the_model_of_a_channel_that_is_gone_stays_chosen_too(
+    viewer, widget, qtbot, tiny_card
+):
+    widget.reset_choices()
+    for seed, name in enumerate(("DAPI", "GFP")):
+        viewer.add_image(counts(seed), name=name)
+    widget.model.value, widget.channels.value = "nearest", True
+    widget.models.value = {"GFP": "tiny"}
+    lose("removed")
+
+    viewer.add_image(counts(2), name="Cy5")  # which has the rows made again
+
+    assert widget.models.value == {"GFP": "tiny"}
+    assert not widget.run_button.enabled
+    assert widget.status.value == MISSING
+    widget.models.value = {}
+    assert widget.run_button.enabled

@@ -67,6 +67,11 @@ class Batch(Panel):
         when_closed(self.native, self._background.leave)
         self._refresh()
 
+    def reset_choices(self, *_: object) -> None:
+        """Offer the models that there are now."""
+        super().reset_choices()
+        self._refresh()
+
     def run(self) -> None:
         """Do one recording after the other."""
         try:
@@ -98,6 +103,8 @@ class Batch(Panel):
             raise ValueError("No folder for the results is chosen; choose one.")
         if not (form.takes_layers or form.patterns):
             raise ValueError("No recordings are chosen; choose files or a folder.")
+        if form.model.missing:
+            raise ValueError(form.model.missing)
         layers = self._layers() if form.takes_layers else ()
         if form.takes_layers and not layers:
             raise ValueError("There are no image layers; open one, or choose files.")
@@ -166,11 +173,12 @@ class Batch(Panel):
         """Enable what can be used now."""
         form, is_on = self.form, self._background.is_busy
         ready = form.folder is not None and (form.takes_layers or bool(form.patterns))
+        missing = form.model.missing
         form.enabled = not is_on
-        self.run_button.enabled = ready and not is_on
+        self.run_button.enabled = ready and not missing and not is_on
         self.stop_button.enabled = is_on and not self._background.is_stopping
         if not is_on:
-            self._say(self._outcome or ("" if ready else NOT_READY))
+            self._say(missing or self._outcome or ("" if ready else NOT_READY))
 
 
 def _take(layer: Image) -> LayerSource:

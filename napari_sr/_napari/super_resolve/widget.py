@@ -244,6 +244,9 @@ class SuperResolve(Panel):
         choices, layer = self.choices, layer or self.choices.layer.value
         if layer is None:
             return None
+        if missing := choices.missing_for(layer):
+            refuse(missing)
+            return None
         known = self._stacks.get(layer)
         try:
             if (
@@ -347,8 +350,10 @@ class SuperResolve(Panel):
         """Enable what can be used now, and say how the run goes."""
         running, chosen = self._running, self.choices.layer.value is not None
         self.choices.enabled = not running.is_on
-        for one in (self.run_button, self.preview_button):
-            one.enabled = chosen and not running.is_on
+        can_run = chosen and not running.is_on and not self._is_model_missing
+        self.run_button.enabled = can_run
+        # One that is on can be turned off.
+        self.preview_button.enabled = can_run or self._preview.is_on
         for one in (self.copy_button, self.recipe_button):
             one.enabled = chosen
         self.stop_button.enabled = running.is_on
@@ -369,6 +374,10 @@ class SuperResolve(Panel):
             self._offer_run([] if is_one else running.rest_of(asked))
         self._suggest(self._find_next_step())
 
+    @property
+    def _is_model_missing(self) -> bool:
+        return any(map(self.choices.missing_for, self.choices.layers))
+
     def _suggest(self, step: str) -> None:
         if self.next_step.value != step:
             self.next_step.value = step
@@ -383,6 +392,8 @@ class SuperResolve(Panel):
             )
         if self._running.is_on:
             return ""
+        if self._is_model_missing:
+            return "Next: choose another model."
         which = ""
         if len(layers := choices.layers) > 1:
             which = f" for {len(layers)} layers: {_names(layers)}"
