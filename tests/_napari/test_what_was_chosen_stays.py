@@ -11,6 +11,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QDoubleSpinBox
 
 from napari_sr._napari.super_resolve import run as running
 from napari_sr._napari.super_resolve.widget import SuperResolve
@@ -233,3 +234,41 @@ def test_the_model_of_a_channel_that_is_gone_stays_chosen_too(
     assert widget.status.value == MISSING
     widget.models.value = {}
     assert widget.run_button.enabled
+
+
+# ── what is typed ───────────────────────────────────────────────────────────────────
+
+
+def type_into(row, words, qtbot) -> None:
+    """Type a number in place of the one that is there, without Return."""
+    box = row.native.findChild(QDoubleSpinBox) or row.native
+    box.selectAll()
+    qtbot.keyClicks(box, words)
+
+
+@pytest.mark.parametrize("act", ["run", "preview", "copy"])
+def test_a_number_that_is_typed_is_taken_without_return(viewer, widget, qtbot, act):
+    viewer.add_image(counts(), name="bone")
+    widget.model.value = "general-x2"
+    widget.z.value, widget.tile.value = "a number", 64
+    type_into(widget.dial, "0.25", qtbot)
+    type_into(widget.z_planes, "3", qtbot)
+    type_into(widget.tile, "128", qtbot)
+
+    # A click that leaves the keyboard's focus where it is, as on macOS.
+    getattr(widget, f"{act}_button").native.click()
+
+    assert widget.dial.value == pytest.approx(0.25)
+    assert widget.z_planes.value == 3
+    assert widget.tile.value == 128
+    if act == "run":
+        wait_for_end(widget, qtbot)
+        made = viewer.layers[-1].metadata["napari_sr"]["plan"]
+        assert made["dial"] == pytest.approx(0.25)
+        assert viewer.layers[-1].data.shape == (9, 32, 40)
+    elif act == "preview":
+        qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
+        request, _ = widget._preview._shown
+        assert request.settings.dial == pytest.approx(0.25)
+    else:
+        assert "dial=0.25" in QApplication.clipboard().text()

@@ -19,6 +19,7 @@ from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import FACTORS
+from napari_sr._napari.parts.numbers import take_typed
 from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text, weakly
 from napari_sr.interactive.batch import (
     BatchRequest,
@@ -74,6 +75,7 @@ class Batch(Panel):
 
     def run(self) -> None:
         """Do one recording after the other."""
+        take_typed(self.native)
         try:
             request = self._request()
         except ValueError as error:

@@ -26,6 +26,7 @@ from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, are_channels, save_layers
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import ask_and_write
+from napari_sr._napari.parts.numbers import take_typed
 from napari_sr._napari.parts.panel import (
     Buttons,
     Form,
@@ -140,6 +141,7 @@ class SuperResolve(Panel):
 
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
+        take_typed(self.native)
         layers = self.choices.layers
         if not all(self._mixed.may_run(layer, self.native) for layer in layers):
             return
@@ -206,6 +208,7 @@ class SuperResolve(Panel):
 
     def copy_as_python(self) -> None:
         """Put a script that does the same into the clipboard."""
+        take_typed(self.native)
         asked = self._ask(show_error)
         if asked is not None:
             script = python_script(file_of(asked[0]), asked[1])
@@ -215,6 +218,7 @@ class SuperResolve(Panel):
 
     def save_as_recipe(self) -> None:
         """Write a file for `napari-sr upscale --recipe FILE` that does the same."""
+        take_typed(self.native)
         asked = self._ask(show_error)
         if asked is None:
             return
@@ -326,6 +330,7 @@ class SuperResolve(Panel):
     def _switch_preview(self, is_on: bool) -> None:
         self._curtain_row.visible = is_on
         if is_on:
+            take_typed(self.native)
             self._preview.start()
         else:
             self._preview.stop()
