@@ -91,12 +91,14 @@ def test_the_dial_stays_while_layers_come_and_run_does_the_rest(
     done = result.metadata["napari_sr"]["partial"]["planes_done"]
     assert 0 < len(done) < 3
     assert widget.run_button.text == "Run the rest"
+    assert widget.next_step.value.startswith("Next: Run the rest computes the missing")
     first = {index: result.data[index].copy() for (index,) in done}
     n_layers = len(viewer.layers)
     click(widget, "run", qtbot)
     wait_for_end(widget, qtbot)
     assert len(viewer.layers) == n_layers, "the same result is completed"
     assert "partial" not in result.metadata["napari_sr"]
+    assert widget.next_step.value.startswith("Next: Save result …")
     assert result.metadata["napari_sr"]["plan"]["dial"] == pytest.approx(0.2)
     for index, plane in first.items():
         np.testing.assert_array_equal(result.data[index], plane)

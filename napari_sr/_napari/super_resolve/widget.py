@@ -83,6 +83,7 @@ class SuperResolve(Panel):
         )
         self.choices = Choices(napari_viewer, weakly(self._noise_found))
         self._mixed = MixedChannels(self.choices.pixel_size.split)
+        self._has_rest = False
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
@@ -411,12 +412,18 @@ class SuperResolve(Panel):
                 else "zoom, pan"
             )
             return f"Next: {look}, then press Run{which}."
+        if self._has_rest:
+            return (
+                "Next: Run the rest computes the missing planes; Save result … writes "
+                "those that are done."
+            )
         if self._running.last:
             return "Next: Save result … writes it to a file; Undo run takes it back."
         return f"Next: press Preview to look at what is in view, or Run{which}."
 
     def _offer_run(self, rest: list[tuple[Image, UpscaleRequest]]) -> None:
         """Say what Run does: everything, or what is missing."""
+        self._has_rest = bool(rest)
         words = "Run the rest" if rest else "Run"
         if self.run_button.text != words:
             self.run_button.text = words
