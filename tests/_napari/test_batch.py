@@ -17,6 +17,7 @@ from napari_sr._napari.batch.form import LAYERS
 from napari_sr._napari.batch.widget import Batch
 from napari_sr._napari.layers.geometry import upscaled_placement
 from napari_sr._napari.layers.reader import read_layers
+from napari_sr.catalogue.lookup import model_folder
 from napari_sr.files import open_stack
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.runs import one_file as batching
@@ -235,6 +236,24 @@ def test_a_wrong_noise_level_is_told_before_anything_starts(
 
     assert notified[-1].startswith("noise: noise is auto, 0 or gain=…")
     assert not widget._background.is_busy
+
+
+def test_a_model_that_is_gone_runs_no_batch(widget, recordings, notified, tiny_card):
+    widget.reset_choices()
+    widget.form.model.value = "tiny"
+    (model_folder() / "tiny.safetensors").unlink()
+
+    widget.reset_choices()
+
+    assert widget.form.model.value == "tiny"
+    assert not widget.run_button.enabled
+    assert widget.status.value.startswith("The model tiny is chosen, and its file is")
+    widget.run()
+    assert not widget._background.is_busy
+    assert notified == [widget.status.value]
+    widget.form.model.value = "nearest"
+    assert widget.run_button.enabled
+    assert widget.status.value == ""
 
 
 def test_settings_are_those_of_python_and_the_command_line(widget, tiny_card):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from napari.layers import Layer
+from napari.layers._source import Source
 from places import HELD, KEPT, assert_same_place
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
@@ -133,7 +135,7 @@ def test_all_channels_of_a_run_are_saved_as_one_image(
 
     press_save(widget, qtbot)
 
-    assert asked == ["cells.ome.tif"]
+    assert asked == ["cells_nearest.ome.tif"]
     assert any(told.endswith(f"both{suffix}, 2 channels") for told in notified)
     for number, source in enumerate(channels):
         with open_stack(tmp_path / f"both{suffix}", channel=number) as stack:
@@ -165,7 +167,7 @@ def test_other_recordings_of_the_same_grid_are_no_channels(
     press_save(widget, qtbot)
 
     assert asked[0].startswith("scan ")
-    assert asked[0].endswith("[nearest].ome.tif")
+    assert asked[0].endswith("_nearest.ome.tif")
     with open_stack(tmp_path / "one.ome.tif") as stack:
         assert stack.shape == (3, 40, 48)
 
@@ -200,13 +202,104 @@ def test_a_saved_result_keeps_its_place(
 
     press_save(widget, qtbot)
 
-    assert asked == ["a_b [nearest].ome.tif"]
+    assert asked == ["a_b_nearest.ome.tif"]
     path = tmp_path / f"named{suffix}"
     assert notified == [f"Saved: {path}"]
     with open_stack(path) as stack:
         assert stack.shape == result.data.shape
         assert [axis.spacing for axis in stack.axes] == [2, 0.25, 0.25]
         assert stack.provenance["plan"]["model"] == "nearest"
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Write the file of a recording of two channels."""
+    pixels = np.random.default_rng(0).integers(100, 5_000, (3, 2, 20, 24), np.uint16)
+    path = tmp_path / "raw" / "cells.ome.tif"
+    path.parent.mkdir()
+    names = {"Channel": {"Name": ["ER", "DNA"]}}
+    tifffile.imwrite(path, pixels, metadata={"axes": "ZCYX", **names})
+    return path
+
+
+def run_on(viewer, widget, qtbot, layers) -> None:
+    """Run the channels of a recording."""
+    widget.reset_choices()
+    widget.layer.value, widget.channels.value = layers[0], len(layers) > 1
+    widget.run_button.native.click()
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+
+
+def opened(viewer, path):
+    """Open a file as napari does, with where it came from."""
+    made = [Layer.create(*one) for one in read_layers(str(path))]
+    for layer in made:
+        layer._source = Source(path=str(path), reader_plugin="napari-sr")
+    return [viewer.add_layer(layer) for layer in made]
+
+
+@pytest.mark.parametrize(
+    ("n_channels", "named"),
+    [(2, "cells_nearest.ome.tif"), (1, "cells_ER_nearest.ome.tif")],
+)
+def test_a_result_is_saved_beside_its_recording_under_a_name_of_its_own(
+    viewer, widget, qtbot, recording, answer, n_channels, named
+):
+    before = recording.read_bytes()
+    layers = opened(viewer, recording)
+    assert [layer.name for layer in layers] == ["cells [ER]", "cells [DNA]"]
+    run_on(viewer, widget, qtbot, layers[:n_channels])
+    suggested = recording.parent / named
+    asked = answer(suggested, ".ome.tif")  # the default answer
+
+    press_save(widget, qtbot)
+
+    assert asked == [str(suggested)]
+    assert recording.read_bytes() == before
+    with open_stack(suggested, channel=0) as stack:
+        assert stack.shape == (3, 40, 48)
+
+
+def test_a_result_that_was_opened_is_not_suggested_to_replace_itself(
+    viewer, widget, qtbot, tmp_path, answer
+):
+    source = viewer.add_image(np.zeros((8, 8), np.uint16), name="bone")
+    upscaled(viewer, widget, qtbot, source)
+    answer(tmp_path / "bone_x2.ome.tif", ".ome.tif")
+    press_save(widget, qtbot)
+    viewer.layers.clear()
+    opened(viewer, tmp_path / "bone_x2.ome.tif")
+    asked = answer("", ".ome.tif")
+
+    press_save(widget, qtbot)
+
+    assert asked == ["bone_x2_copy.ome.tif"]
+
+
+@pytest.mark.parametrize("way", ["as it is", "through a link", "its folder"])
+def test_no_answer_replaces_a_recording(
+    viewer, widget, qtbot, recording, answer, notified, way
+):
+    before = recording.read_bytes()
+    path = recording
+    if way == "through a link":
+        path = recording.with_name("other.ome.tif")
+        path.symlink_to(recording)
+    elif way == "its folder":
+        path = recording.parent.rename(recording.parents[1] / "raw.ome.zarr")
+        recording = path / recording.name
+    layers = opened(viewer, recording)
+    run_on(viewer, widget, qtbot, layers)
+    answer(path, ".ome.zarr" if way == "its folder" else ".ome.tif")
+
+    press_save(widget, qtbot)
+
+    assert recording.read_bytes() == before
+    (told,) = notified
+    assert told == (
+        f"A result needs a file of its own, and 'cells [ER]' was read from "
+        f"{path.resolve().name}; nothing was written. Choose another name."
+    )
 
 
 def test_a_save_that_fails_tells_the_reason(

@@ -175,7 +175,7 @@ def test_whoever_has_not_chosen_gets_the_model_for_all_kinds_of_images(qtbot):
 # ── what becomes of pickers ─────────────────────────────────────────────────────────
 
 
-def test_a_model_that_is_gone_is_told_and_the_general_one_chosen(
+def test_a_model_that_was_remembered_and_is_gone_is_told_and_the_general_one_chosen(
     viewer, qtbot, tiny_card, notified
 ):
     widget = SuperResolve(viewer)
@@ -183,9 +183,6 @@ def test_a_model_that_is_gone_is_told_and_the_general_one_chosen(
     widget.model.value = "tiny"
     (model_folder() / "tiny.safetensors").unlink()
 
-    widget.reset_choices()
-
-    assert widget.model.value == FOR_ALL_KINDS
     again = SuperResolve(viewer)  # which remembers what was chosen before
     qtbot.addWidget(again.native)
     assert again.model.value == FOR_ALL_KINDS

@@ -19,6 +19,7 @@ from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import FACTORS
+from napari_sr._napari.parts.numbers import take_typed
 from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text, weakly
 from napari_sr.interactive.batch import (
     BatchRequest,
@@ -67,8 +68,14 @@ class Batch(Panel):
         when_closed(self.native, self._background.leave)
         self._refresh()
 
+    def reset_choices(self, *_: object) -> None:
+        """Offer the models that there are now."""
+        super().reset_choices()
+        self._refresh()
+
     def run(self) -> None:
         """Do one recording after the other."""
+        take_typed(self.native)
         try:
             request = self._request()
         except ValueError as error:
@@ -98,6 +105,8 @@ class Batch(Panel):
             raise ValueError("No folder for the results is chosen; choose one.")
         if not (form.takes_layers or form.patterns):
             raise ValueError("No recordings are chosen; choose files or a folder.")
+        if form.model.missing:
+            raise ValueError(form.model.missing)
         layers = self._layers() if form.takes_layers else ()
         if form.takes_layers and not layers:
             raise ValueError("There are no image layers; open one, or choose files.")
@@ -166,11 +175,12 @@ class Batch(Panel):
         """Enable what can be used now."""
         form, is_on = self.form, self._background.is_busy
         ready = form.folder is not None and (form.takes_layers or bool(form.patterns))
+        missing = form.model.missing
         form.enabled = not is_on
-        self.run_button.enabled = ready and not is_on
+        self.run_button.enabled = ready and not missing and not is_on
         self.stop_button.enabled = is_on and not self._background.is_stopping
         if not is_on:
-            self._say(self._outcome or ("" if ready else NOT_READY))
+            self._say(missing or self._outcome or ("" if ready else NOT_READY))
 
 
 def _take(layer: Image) -> LayerSource:

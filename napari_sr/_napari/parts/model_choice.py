@@ -45,6 +45,8 @@ class ModelChoice(Choice):
         label: str = "Model",
     ) -> None:
         self._cards: dict[str, ModelCard] = {}
+        self._kept: ModelCard | None = None  # of what was chosen when it was last seen
+        self._gone = ""
         super().__init__(
             self._offered,
             otherwise=otherwise,
@@ -58,19 +60,34 @@ class ModelChoice(Choice):
         """The card of a trained model, or the name of a method."""
         return self._cards.get(self.value, str(self.value))
 
+    @property
+    def missing(self) -> str:
+        """Why what is chosen cannot be used, in one sentence; empty where it can."""
+        if not self._gone or self.value != self._gone:
+            return ""
+        return (
+            f"The model {self._gone} is chosen, and its file is missing or cannot be "
+            f"read: put it back, or choose another model."
+        )
+
     def recall(self, name: object) -> None:
         """Choose the model that was used last; where it is gone, say so."""
         if not self.offer(name) and name is not None:
             _tell_gone(name, self.value)
 
     def reset_choices(self, *_: object) -> None:
-        """Offer the models that there are now, and say so if the chosen one is gone."""
-        name, before = self.native.currentData(), self._cards
+        """Offer the models that there are now; the chosen one stays, be it missing."""
+        name = self.native.currentData()
+        self._kept = self._cards.get(name)
         super().reset_choices()
-        if name not in (None, self.value):
-            _tell_gone(name, self.value or self.text)
-        elif name in before and before[name] != self._cards.get(name):
+        if self._kept != self._cards.get(name):
             self.changed.emit(name)  # another file of the same name
+
+    def choose_as(self, other: ModelChoice) -> None:
+        """Choose what is chosen in another picker, be it missing."""
+        self._kept = other._cards.get(other.value)
+        super().reset_choices()
+        self.offer(other.value)
 
     def _offered(self, _widget: Any = None) -> list[tuple[str, str]]:  # noqa: ANN401
         cards, unreadable = scan_models()
@@ -79,9 +96,14 @@ class ModelChoice(Choice):
                 _told.add(text)
                 show_warning(text)
         self._cards = {card.name: card for card in cards}
+        kept = self._kept
+        self._gone = kept.name if kept and kept.name not in self._cards else ""
         # A row has no place for a file beside the name.
         methods = [(name, name) for name, m in METHODS.items() if not m.needs_file]
         trained = [(f"{c.name}  ×{c.factor} · {c.domain}", c.name) for c in cards]
+        if kept and self._gone:  # nothing else is chosen without the user
+            self._cards[kept.name] = kept
+            trained.append((f"{kept.name} (missing)", kept.name))
         return trained + methods
 
 

@@ -1,14 +1,15 @@
 """Numbers as the user's locale has them.
 
 Qt shows them so. This module alone knows what is typed: a point or a comma, of which
-Qt takes the one that is not the locale's for nothing and makes 25 of 2.5.
+Qt takes the one that is not the locale's for nothing and makes 25 of 2.5, and a number
+that stands in its box without Return.
 """
 
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QLocale, QObject
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QApplication, QDoubleSpinBox, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QDoubleSpinBox, QWidget
 
 _POINTS = (".", ",")
 
@@ -37,6 +38,23 @@ def take_either_point(widget: QWidget) -> None:
     points = _Points(widget)
     for box in widget.findChildren(QDoubleSpinBox):
         box.installEventFilter(points)
+
+
+def take_typed(widget: QWidget) -> None:
+    """Take the numbers that are typed and not yet confirmed, as Return does.
+
+    A click on a button takes them only where it moves the keyboard's focus: not on
+    macOS, and not in a window that is not active.
+
+    Parameters
+    ----------
+    widget
+        In which the number boxes are.
+    """
+    for box in widget.findChildren(QAbstractSpinBox):
+        if box.lineEdit().isModified():
+            box.interpretText()
+            box.editingFinished.emit()  # sliders hear of their box by this alone
 
 
 def as_typed(text: str) -> float | str:

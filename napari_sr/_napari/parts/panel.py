@@ -174,8 +174,10 @@ class Choice(CategoricalWidget[Any]):
                 n for n, one in enumerate(offered) if one is wanted or one == wanted
             )
             self.native.setCurrentIndex(next(same, -1))
-        if self.native.currentData() is not before:
-            self.changed.emit(self.native.currentData())
+        now = self.native.currentData()
+        # Equal is enough: Qt makes a new object of a text whenever it is asked.
+        if not (now is before or now == before):
+            self.changed.emit(now)
 
     def _chosen(self, *_: object) -> None:
         self.is_by_hand = True

@@ -149,6 +149,10 @@ class Choices(Form):
         factor = self._factor if isinstance(chosen.model, str) else None
         return UpscaleRequest(stack, chosen.model, factor, self._settings_of(chosen))
 
+    def missing_for(self, layer: Image) -> str:
+        """Say in one sentence that the model of a layer is missing; else nothing."""
+        return (self.models.of(layer) or self.model).missing
+
     @property
     def _factor(self) -> int:
         """Of the model of all."""

@@ -63,13 +63,14 @@ class LayerModels(Rows):
         """Have a row for each layer; what was chosen for one stays so."""
         if self._known == (layers, factor):
             return
-        before = self.value
+        before = {row.of: row for row in self._rows}
         self._known = (list(layers), factor)
-        self.clear()
         self._rows = [OwnModel(layer, factor) for layer in layers]
-        self.extend(self._rows)
         for row in self._rows:
-            row.offer(before.get(row.of))
+            if row.of in before:
+                row.choose_as(before[row.of])
+        self.clear()
+        self.extend(self._rows)
 
     @property
     def value(self) -> dict[str, str]:

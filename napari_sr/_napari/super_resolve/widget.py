@@ -21,10 +21,12 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_sr._napari.layers.pixel_size import file_behind, file_of
 from napari_sr._napari.layers.place import as_stack, size_of
 from napari_sr._napari.layers.roles import name_of_channel, result_to_save
+from napari_sr._napari.layers.saving import refuse_to_replace, suggest_path
 from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, are_channels, save_layers
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import ask_and_write
+from napari_sr._napari.parts.numbers import take_typed
 from napari_sr._napari.parts.panel import (
     Buttons,
     Form,
@@ -81,6 +83,7 @@ class SuperResolve(Panel):
         )
         self.choices = Choices(napari_viewer, weakly(self._noise_found))
         self._mixed = MixedChannels(self.choices.pixel_size.split)
+        self._has_rest = False
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
         self._look_timer.setInterval(LOOK_AFTER_MS)
@@ -139,6 +142,7 @@ class SuperResolve(Panel):
 
     def run(self) -> None:
         """Super-resolve the chosen layer, or what is missing of it."""
+        take_typed(self.native)
         layers = self.choices.layers
         if not all(self._mixed.may_run(layer, self.native) for layer in layers):
             return
@@ -173,25 +177,30 @@ class SuperResolve(Panel):
         layer = self._result
         if layer is None or self._saving.is_busy:
             return
-        name, layers = layer.name, self._running.made_with(layer)
+        layers = self._running.made_with(layer)
         layers = layers if are_channels(layers) else [layer]
-        if len(layers) > 1:  # "cells [DAPI] [model]": what stands before the channel
-            name = name.rpartition(" [")[0].rpartition(" [")[0] or name
-        name = f"{name}.ome.tif".replace("/", "_")
-        kinds = ";;".join(KINDS)
+        name = suggest_path(layers, self._viewer.layers)
         path, kind = QFileDialog.getSaveFileName(
-            self.native, "Save result", name, kinds
+            self.native, "Save result", name, ";;".join(KINDS)
         )
         if path:
-            self._saving.start(
-                once,
-                save_layers,
-                layers,
-                path,
-                kind or next(iter(KINDS)),
-                title=f"Save {name}",
-                result=lambda written: show_info(f"Saved: {written}{_count(layers)}"),
-            )
+            self._write(layers, path, kind or next(iter(KINDS)))
+
+    def _write(self, layers: list[Image], path: str, kind: str) -> None:
+        try:
+            refuse_to_replace(path, self._viewer.layers)
+        except ValueError as error:
+            show_error(explain(error))
+            return
+        self._saving.start(
+            once,
+            save_layers,
+            layers,
+            path,
+            kind,
+            title=f"Save {Path(path).name}",
+            result=lambda written: show_info(f"Saved: {written}{_count(layers)}"),
+        )
 
     @property
     def _result(self) -> Image | None:
@@ -200,6 +209,7 @@ class SuperResolve(Panel):
 
     def copy_as_python(self) -> None:
         """Put a script that does the same into the clipboard."""
+        take_typed(self.native)
         asked = self._ask(show_error)
         if asked is not None:
             script = python_script(file_of(asked[0]), asked[1])
@@ -209,6 +219,7 @@ class SuperResolve(Panel):
 
     def save_as_recipe(self) -> None:
         """Write a file for `napari-sr upscale --recipe FILE` that does the same."""
+        take_typed(self.native)
         asked = self._ask(show_error)
         if asked is None:
             return
@@ -237,6 +248,9 @@ class SuperResolve(Panel):
         """Gather what is asked for now; None where nothing can be, with a sentence."""
         choices, layer = self.choices, layer or self.choices.layer.value
         if layer is None:
+            return None
+        if missing := choices.missing_for(layer):
+            refuse(missing)
             return None
         known = self._stacks.get(layer)
         try:
@@ -317,6 +331,7 @@ class SuperResolve(Panel):
     def _switch_preview(self, is_on: bool) -> None:
         self._curtain_row.visible = is_on
         if is_on:
+            take_typed(self.native)
             self._preview.start()
         else:
             self._preview.stop()
@@ -341,8 +356,10 @@ class SuperResolve(Panel):
         """Enable what can be used now, and say how the run goes."""
         running, chosen = self._running, self.choices.layer.value is not None
         self.choices.enabled = not running.is_on
-        for one in (self.run_button, self.preview_button):
-            one.enabled = chosen and not running.is_on
+        can_run = chosen and not running.is_on and not self._is_model_missing
+        self.run_button.enabled = can_run
+        # One that is on can be turned off.
+        self.preview_button.enabled = can_run or self._preview.is_on
         for one in (self.copy_button, self.recipe_button):
             one.enabled = chosen
         self.stop_button.enabled = running.is_on
@@ -363,6 +380,10 @@ class SuperResolve(Panel):
             self._offer_run([] if is_one else running.rest_of(asked))
         self._suggest(self._find_next_step())
 
+    @property
+    def _is_model_missing(self) -> bool:
+        return any(map(self.choices.missing_for, self.choices.layers))
+
     def _suggest(self, step: str) -> None:
         if self.next_step.value != step:
             self.next_step.value = step
@@ -377,6 +398,8 @@ class SuperResolve(Panel):
             )
         if self._running.is_on:
             return ""
+        if self._is_model_missing:
+            return "Next: choose another model."
         which = ""
         if len(layers := choices.layers) > 1:
             which = f" for {len(layers)} layers: {_names(layers)}"
@@ -389,12 +412,18 @@ class SuperResolve(Panel):
                 else "zoom, pan"
             )
             return f"Next: {look}, then press Run{which}."
+        if self._has_rest:
+            return (
+                "Next: Run the rest computes the missing planes; Save result … writes "
+                "those that are done."
+            )
         if self._running.last:
             return "Next: Save result … writes it to a file; Undo run takes it back."
         return f"Next: press Preview to look at what is in view, or Run{which}."
 
     def _offer_run(self, rest: list[tuple[Image, UpscaleRequest]]) -> None:
         """Say what Run does: everything, or what is missing."""
+        self._has_rest = bool(rest)
         words = "Run the rest" if rest else "Run"
         if self.run_button.text != words:
             self.run_button.text = words
