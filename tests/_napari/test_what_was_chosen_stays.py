@@ -11,7 +11,7 @@ pytest.importorskip("napari.layers", reason="napari is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QDoubleSpinBox
+from qtpy.QtWidgets import QApplication, QDoubleSpinBox, QSlider
 
 from napari_sr._napari.super_resolve import run as running
 from napari_sr._napari.super_resolve.widget import SuperResolve
@@ -236,6 +236,21 @@ def test_the_model_of_a_channel_that_is_gone_stays_chosen_too(
     assert widget.status.value == MISSING
     widget.models.value = {}
     assert widget.run_button.enabled
+
+
+def test_the_dial_moves_by_steps_that_are_seen_and_reads_as_it_is_shown(widget, qtbot):
+    widget.model.value = "general-x2"
+    slider = widget.dial.native.findChild(QSlider)
+    heard: list[float] = []
+    widget.dial.changed.connect(lambda *_: heard.append(widget.dial.value))
+    widget.dial.value = 0.4
+
+    qtbot.keyClick(slider, Qt.Key.Key_Right)
+    qtbot.keyClick(slider, Qt.Key.Key_PageUp)
+    qtbot.keyClick(slider, Qt.Key.Key_Left)
+    slider.setValue(round(0.123456 * slider.maximum()))  # as the mouse drags it
+
+    assert heard == [0.4, 0.45, 0.55, 0.5, 0.12]
 
 
 # ── what is typed ───────────────────────────────────────────────────────────────────

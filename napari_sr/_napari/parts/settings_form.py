@@ -18,7 +18,7 @@ from magicgui.widgets import (
 )
 from magicgui.widgets.bases import ValueWidget
 from pydantic import BaseModel, ConfigDict
-from qtpy.QtWidgets import QSizePolicy
+from qtpy.QtWidgets import QSizePolicy, QSlider
 
 from napari_sr._napari.parts.numbers import as_typed
 from napari_sr._napari.parts.panel import Choice, Form
@@ -38,6 +38,31 @@ class Asked(BaseModel):
     """What a panel asks for beside the settings: a field for each row."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class RoundingSlider(FloatSlider):
+    """A slider whose values have as many decimals as its box shows.
+
+    Parameters
+    ----------
+    n_decimals
+        Of a value. A press of an arrow key moves by five of the last one, and a click
+        beside the handle by ten.
+    **options
+        As for `FloatSlider`.
+    """
+
+    def __init__(self, n_decimals: int, **options: Any) -> None:  # noqa: ANN401
+        self._n_decimals = n_decimals
+        super().__init__(step=10**-n_decimals, **options)
+        # magicgui leaves the large step at ten of a million.
+        slider = self.native.findChild(QSlider)
+        slider.setPageStep(10 * slider.singleStep())
+        slider.setSingleStep(5 * slider.singleStep())
+
+    def get_value(self) -> float:
+        """Give what is shown."""
+        return round(super().get_value(), self._n_decimals)
 
 
 class SettingsForm(Form):
@@ -129,8 +154,8 @@ def _number_row(
     }
     if kinds == [float] and len(bounds) == 2:
         n_decimals = max(2, len(f"{default or 0:g}".partition(".")[2]))
-        options |= {"step": 10**-n_decimals, **bounds}
-        return FloatSlider(value=default or 0.0, **options)
+        options |= bounds
+        return RoundingSlider(n_decimals, value=default or 0.0, **options)
     is_auto = default == AUTO
     bounds = {"min": 0 if is_auto else -_MOST, "max": _MOST} | bounds
     bounds["max"] = min(bounds["max"], 2**31 - 1)
