@@ -13,7 +13,7 @@ from page_blocks import blocks, run, write_examples
 
 import napari_sr as sr
 from napari_sr.cards.model_card import read_card
-from napari_sr.catalogue.lookup import SHIPPED
+from napari_sr.catalogue.lookup import SHIPPED, list_cards
 from tools.pages import figures, notebooks
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +94,16 @@ def test_the_gains_by_kind_are_those_of_the_cards():
     shown = dict(PRINTED.findall(TEXTS["which_model.md"]))["kinds"]
 
     assert "\n".join(figures.kinds()) == shown.rstrip()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/get_started.md"])
+def test_the_recommended_dials_are_those_of_the_cards(page):
+    text = " ".join((ROOT / page).read_text("utf-8").split())
+    dials = {card.name: card.recommended_dial for card in list_cards()}
+    said = {"general-x2": 0.6, "fluorescence-x2": 0.6}
+
+    assert "0.6 for `general-x2` and `fluorescence-x2`, else 0" in text
+    assert dials == {name: said.get(name, 0) for name in dials}
 
 
 @pytest.mark.slow

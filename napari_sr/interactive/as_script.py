@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_sr.files.formats import stem_of
 from napari_sr.recipes import UpscaleRecipe
 from napari_sr.settings import UpscaleSettings
 
@@ -86,8 +87,4 @@ def _output_of(source: str, request: UpscaleRequest) -> str:
     """Name the output after the source, in the folder where the script is run."""
     model = request.model
     factor = request.factor if isinstance(model, str) else model.factor
-    stem = Path(source).name
-    for suffix in Path(source).suffixes[::-1]:
-        if suffix.lower() in (".ome", ".tif", ".tiff", ".zarr", ".dcm"):
-            stem = stem.removesuffix(suffix)
-    return f"{stem}_x{factor}.ome.tif"
+    return f"{stem_of(Path(source).name)}_x{factor}.ome.tif"

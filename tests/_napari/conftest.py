@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
+
+WAIT = 60_000
+"""Milliseconds in which a gate is opened."""
 
 
 @pytest.fixture
@@ -35,6 +40,26 @@ def shown_viewer(make_drawing_viewer):
     viewer = make_drawing_viewer(show=True)
     viewer.window.resize(1500, 950)
     return viewer
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Let a run do its first plane, and the others once the gate is open."""
+    from napari_sr._napari.super_resolve import run as running
+    from napari_sr.interactive.in_memory import run
+
+    gate = Event()
+
+    def gated(*args):
+        steps = run(*args)
+        yield next(steps)
+        if not gate.wait(WAIT / 1000):
+            raise TimeoutError("nobody opened the gate")
+        return (yield from steps)
+
+    monkeypatch.setattr(running, "run", gated)
+    yield gate
+    gate.set()
 
 
 @pytest.fixture(autouse=True)

@@ -187,6 +187,7 @@ def answer_with(words) -> list[str]:
         box = QApplication.activeModalWidget()
         asked.append(box.informativeText())
         (button,) = (one for one in box.buttons() if words in one.text())
+        button.setText(f"&{button.text()}")  # as some desktops do
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
     QTimer.singleShot(0, click)

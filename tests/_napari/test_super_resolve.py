@@ -53,23 +53,6 @@ def widget(viewer, qtbot):
     widget._running.leave()
 
 
-@pytest.fixture
-def gate(monkeypatch):
-    """Let a run do its first plane, and the others once the gate is open."""
-    gate = Event()
-
-    def gated(*args):
-        steps = run(*args)
-        yield next(steps)
-        if not gate.wait(WAIT / 1000):
-            raise TimeoutError("nobody opened the gate")
-        return (yield from steps)
-
-    monkeypatch.setattr(running, "run", gated)
-    yield gate
-    gate.set()
-
-
 def choose(widget, model="bicubic", factor=2) -> None:
     widget.model.value, widget.factor.value = model, factor
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Event
-
 import numpy as np
 import pytest
 
@@ -13,10 +11,8 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDoubleSpinBox, QSlider
 
-from napari_sr._napari.super_resolve import run as running
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.catalogue.lookup import model_folder
-from napari_sr.interactive.in_memory import run
 
 WAIT = 60_000
 
@@ -37,23 +33,6 @@ def widget(viewer, qtbot):
     widget._preview.leave()
     widget._looking.leave()
     widget._running.leave()
-
-
-@pytest.fixture
-def gate(monkeypatch):
-    """Let a run do its first plane, and the others once the gate is open."""
-    gate = Event()
-
-    def gated(*args):
-        steps = run(*args)
-        yield next(steps)
-        if not gate.wait(WAIT / 1000):
-            raise TimeoutError("nobody opened the gate")
-        return (yield from steps)
-
-    monkeypatch.setattr(running, "run", gated)
-    yield gate
-    gate.set()
 
 
 def click(widget, name, qtbot) -> None:

@@ -48,7 +48,7 @@ class MixedChannels:
 
 
 def _ask(layer: Image, n_channels: int, parent: QWidget) -> str:
-    """Ask what is to be done; the text of a button, or of Cancel."""
+    """Ask what is to be done; empty where the run is cancelled."""
     box = QMessageBox(parent)
     box.setWindowTitle("Super-resolve")
     box.setText(f"Are these {n_channels} channels?")
@@ -58,8 +58,12 @@ def _ask(layer: Image, n_channels: int, parent: QWidget) -> str:
         f"intensity range and one noise level for all. Split them, or say that they "
         f"are planes of z or time."
     )
-    for words in (SPLIT, PLANES, AS_IT_IS):
-        box.addButton(words, QMessageBox.ButtonRole.AcceptRole)
+    # By the button and not by its text, into which some desktops put an ampersand.
+    answers = {
+        words: box.addButton(words, QMessageBox.ButtonRole.AcceptRole)
+        for words in (SPLIT, PLANES, AS_IT_IS)
+    }
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.exec()
-    return str(box.clickedButton().text())
+    clicked = box.clickedButton()
+    return next((words for words, one in answers.items() if one == clicked), "")
