@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,41 +20,59 @@ from napari_sr.instrument.noise import noise_map
 from napari_sr.networks.resampling import resample
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
-PHOTONS = (None, 200)
+Gains = dict[tuple[str, str], float]
+"""Mean gain in dB by kind of recording and dataset."""
+
+
+def gains_over_bicubic(network: nn.Module, root: Path) -> dict[str, float]:
+    """Mean gain in PSNR over datasets, in dB, noise given, on the calibrate role."""
+    return means_of(gains_by_dataset(network, root, (None, 200)))
+
+
+def means_of(gains: Gains) -> dict[str, float]:
+    """Average over the datasets."""
+    by_kind = defaultdict(list)
+    for (kind, _), gain in gains.items():
+        by_kind[kind].append(gain)
+    return {kind: round(float(np.mean(many)), 3) for kind, many in by_kind.items()}
 
 
 @torch.inference_mode()
-def gains_over_bicubic(
-    network: nn.Module, root: Path, domain: str | None = None, per_dataset: int = 5
-) -> dict[str, float]:
-    """Mean gain in PSNR over datasets, in dB, noise given, on the calibrate role."""
-    gains: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows_of(root, "calibrate", domain):
-        if not row.usable_as_target or len(gains["clean"][row.dataset]) >= per_dataset:
+def gains_by_dataset(
+    network: nn.Module,
+    root: Path,
+    photons: Sequence[float | None],
+    role: str = "calibrate",
+    per_dataset: int = 5,
+) -> Gains:
+    """Measure the gain in PSNR on every dataset of a role, noise given.
+
+    Of each image the first plane, and of that the first 384 px a side.
+    """
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    n_seen = Counter[str]()
+    for row in rows_of(root, role):
+        if not row.usable_as_target or n_seen[row.dataset] == per_dataset:
             continue
+        n_seen[row.dataset] += 1
         sharp = next(iter(sharp_planes(root, row)))[:384, :384]
-        heights = row.domain == "topography"
-        for photons in PHOTONS:
-            low = recorded(sharp, network.factor, photons, heights=heights)
+        truth = torch.from_numpy((sharp - BLACK) / DATA_RANGE)[None, None]
+        for level in photons:
+            heights = row.domain == "topography"
+            low = recorded(sharp, network.factor, level, heights=heights)
             image = torch.from_numpy((low.astype(np.float32) - BLACK) / DATA_RANGE)
             image = image[None, None]
-            gain = 1 / photons if photons else 0.0
-            noise = noise_map(image, gain, 0.0)
-            truth = torch.from_numpy((sharp - BLACK) / DATA_RANGE)[None, None]
+            noise = noise_map(image, 1 / level if level else 0.0, 0.0)
             told = torch.cat([image, noise], 1)[:, : network.in_channels]
-            ours = _psnr(network(told), truth)
-            key = f"{photons} photons" if photons else "clean"
-            gains[key][row.dataset].append(
-                ours - _psnr(resample(image, network.factor, "bicubic"), truth)
-            )
-    return {
-        key: round(float(np.mean([np.mean(v) for v in of.values() if v])), 3)
-        for key, of in gains.items()
-    }
+            gain = _psnr(network(told), truth)
+            gain -= _psnr(resample(image, network.factor, "bicubic"), truth)
+            found[f"{level:g} photons" if level else "clean", row.dataset].append(gain)
+    return {key: float(np.mean(many)) for key, many in found.items()}
 
 
 def _psnr(result: Tensor, truth: Tensor) -> float:
