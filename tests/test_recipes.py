@@ -80,9 +80,9 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
 
 
 def test_the_base_may_be_a_name(tmp_path):
-    text = 'name = "a"\nbase = "fluorescence-x2"'
+    text = 'name = "a"\nbase = "general-x2"'
 
-    assert read_recipe(written(tmp_path, text)).base == "fluorescence-x2"
+    assert read_recipe(written(tmp_path, text)).base == "general-x2"
 
 
 @pytest.mark.parametrize(("text", "why"), REFUSED)
@@ -99,7 +99,7 @@ def test_a_missing_recipe_is_said(tmp_path):
 
 
 UPSCALINGS = [
-    UpscaleRecipe(model="fluorescence-x2"),
+    UpscaleRecipe(model="general-x2"),
     UpscaleRecipe(
         inputs=("/data/a.tif", '/data/"b" \\ ü.tif'),
         output="/results/a_x3.ome.tif",
@@ -125,9 +125,9 @@ def test_a_recipe_of_an_upscaling_is_read_as_it_was_written(tmp_path, recipe):
 
 
 def test_what_is_as_by_default_is_not_written():
-    text = upscale_recipe_text(UpscaleRecipe(model="fluorescence-x2"))
+    text = upscale_recipe_text(UpscaleRecipe(model="general-x2"))
 
-    assert text == 'model = "fluorescence-x2"\n'
+    assert text == 'model = "general-x2"\n'
 
 
 def test_paths_of_an_upscaling_are_relative_to_its_recipe(tmp_path):
@@ -183,7 +183,7 @@ def test_an_unknown_key_says_what_may_be_meant(tmp_path, said, meant):
 def test_the_example_says_every_key_there_is():
     path = Path(__file__).parents[1] / "recipes" / "upscale.toml"
     recipe = read_upscale_recipe(path)
-    assert recipe.model == "fluorescence-x2"
+    assert recipe.model == "general-x2"
     said = set(re.findall(r"^(?:# )?(\w+) =", path.read_text("utf-8"), re.M))
     keys = UpscaleRecipe.model_fields.keys() | UpscaleSettings.model_fields.keys()
     assert said == keys - {"settings"}

@@ -1,6 +1,6 @@
 """What agreement with the recording gains or costs: exact, auto and off.
 
-    python -m benchmarks.accuracy.consistency --data DIR [--models fluorescence-x2 …]
+    python -m benchmarks.accuracy.consistency --data DIR [--models general-x2 …]
 
 PSNR on the test role of each model's domain, relative to `consistency="off"`, noise
 given: the mean over datasets, the worst dataset and its name, the best. Without noise

@@ -1,6 +1,6 @@
 """Whether planted inventions light up in the map that is meant for them.
 
-    python -m benchmarks.accuracy.planted --data DIR [--models fluorescence-x2 …]
+    python -m benchmarks.accuracy.planted --data DIR [--models general-x2 …]
 
 Test images are recorded at 200 photons and super-resolved at the recommended dial, with
 the noise given and with the noise that is estimated. Into each result is planted, one
@@ -253,7 +253,7 @@ def table(model: SRModel, root: Path, *, is_told: bool) -> str:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["fluorescence-x2"])
+    parser.add_argument("--models", nargs="+", default=["general-x2"])
     add_data_argument(parser)
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)

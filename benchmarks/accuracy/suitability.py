@@ -1,16 +1,15 @@
-"""What a model's training images are like, and whether others are told apart by it.
+"""Whether recordings are told apart by what the training images of a kind are like.
 
-    python -m benchmarks.accuracy.suitability --data DIR             # the table
-    python -m benchmarks.accuracy.suitability --data DIR --write  # into the cards
+    python -m benchmarks.accuracy.suitability --data DIR
 
 Sharp images of the train role, up to 20 of each dataset, are recorded at several levels
 of noise and described; those of the other domains are what a recording could be taken
 for. Limits are set on the calibrate role, so that 5 % lie beyond; where that has fewer
 than three datasets, by each dataset of both beside all others. The test role and some
 photographs, of which nothing was learnt, are only looked at for the table in
-`benchmarks/results/trust/`: which share is flagged, by model and kind, another kind by
-statistics that know nothing of it. A domain of too few datasets gets no statistics. A
-general model is meant for all kinds, and flags what is like none of them.
+`benchmarks/results/trust/`: which share is flagged, by what was trained for and kind,
+another kind by statistics that know nothing of it. A domain of too few datasets gets no
+statistics. A general model is meant for all kinds, and flags what is like none of them.
 """
 
 from __future__ import annotations
@@ -24,14 +23,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from skimage import color, data
 
-from benchmarks.accuracy.evaluate import shipped, specimens
+from benchmarks.accuracy.evaluate import specimens
 from benchmarks.accuracy.real_images import add_data_argument
 from napari_sr.cards.descriptors import SMALLEST, describe_plane
 from napari_sr.cards.suitability import USUAL, TrainingStatistics, suitability_of
-from napari_sr.catalogue.lookup import SHIPPED
 from napari_sr.evaluation.protocol import SharpPlane, on_scale, recorded
 from napari_sr.metrics.quality import as_markdown
-from napari_sr.models.sr_model import SRModel, save_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +42,14 @@ PHOTOGRAPHS = ("astronaut", "camera", "cat", "coffee", "rocket", "stereo_motorcy
 """Of those that come with scikit-image."""
 FEWEST = 3
 """Datasets below which no limit can be set."""
-LEAST_TOLD_APART = 0.5
-"""Share of images of other, unseen kinds that statistics must flag to be shipped."""
+TRAINED_FOR = (
+    ("em", 2),
+    ("em", 4),
+    ("fluorescence", 2),
+    ("general", 2),
+    ("general", 4),
+)
+"""Domain and factor of which statistics are gathered."""
 RESULTS = Path("benchmarks/results/trust")
 
 Described = list[dict[str, float]]
@@ -167,21 +170,19 @@ def _quantile(values: NDArray, weights: NDArray) -> float:
 
 
 def table(root: Path, role: str) -> str:
-    """Say for each model which share of the recordings of each kind is flagged.
+    """Say for each domain which share of the recordings of each kind is flagged.
 
     Those of another kind are flagged by statistics that were gathered without it: a
     user's images of another kind are of one that nobody has seen.
     """
     rows = []
-    for model in shipped():
-        own = DOMAINS if model.domain == "general" else (model.domain,)
+    for domain, factor in TRAINED_FOR:
+        own = DOMAINS if domain == "general" else (domain,)
         cells = []
         for kind in (*DOMAINS, "photographs"):
-            statistics = statistics_of(root, model.domain, model.factor, kind)
+            statistics = statistics_of(root, domain, factor, kind)
             found = together(
-                described(
-                    root, kind, "test" if kind == "photographs" else role, model.factor
-                )
+                described(root, kind, "test" if kind == "photographs" else role, factor)
             )
             n_images = len(found) // len(PHOTONS)
             if statistics is None or not found:
@@ -190,64 +191,28 @@ def table(root: Path, role: str) -> str:
             flags = [not suitability_of(each, statistics).is_suited for each in found]
             share = f"{np.mean(flags):.0%} of {n_images}"
             cells.append(f"*{share}*" if kind in own else share)
-        known = statistics_of(root, model.domain, model.factor)
+        known = statistics_of(root, domain, factor)
         n_known = "too few datasets" if known is None else str(known.n_images)
-        rows.append([model.name, n_known, *cells])
+        rows.append([f"{domain} ×{factor}", n_known, *cells])
         print(" | ".join(rows[-1]), flush=True)
     return (
         "Share of the recordings (each image without noise and with 1000, 200 and 50 "
-        "photons) that are flagged as unlike a model's training images, and the number "
-        "of images. In italics those that the model is meant for: false alarms. For "
+        "photons) that are flagged as unlike the training images of a domain, and the "
+        "number of images. In italics those of the domain itself: false alarms. For "
         "every other kind the statistics were gathered without any image of it.\n\n"
         + as_markdown(
-            ["model", "training images", *DOMAINS, "photographs"],
+            ["trained for", "training images", *DOMAINS, "photographs"],
             rows,
         )
     )
-
-
-def told_apart(root: Path, model: SRModel) -> float:
-    """Give the share of training images of other kinds that are flagged unseen.
-
-    The mean over kinds; 0 for a model that is meant for all.
-    """
-    shares = []
-    for kind in DOMAINS:
-        statistics = statistics_of(root, model.domain, model.factor, kind)
-        found = together(described(root, kind, "train", model.factor))
-        if kind != model.domain and model.domain in DOMAINS and found and statistics:
-            flags = [not suitability_of(each, statistics).is_suited for each in found]
-            shares.append(float(np.mean(flags)))
-    return float(np.mean(shares)) if shares else 0.0
-
-
-def write(root: Path) -> None:
-    """Put the statistics into the cards of the shipped models that can tell others.
-
-    Others would call every recording one of theirs, which is worse than to say nothing.
-    """
-    for model in shipped():
-        share = told_apart(root, model)
-        statistics = statistics_of(root, model.domain, model.factor)
-        if share < LEAST_TOLD_APART:
-            statistics = None
-        print(f"{model.name}: {share:.0%} of other kinds flagged", flush=True)
-        if statistics != model.card.training_statistics:
-            card = model.card.model_copy(update={"training_statistics": statistics})
-            path = SHIPPED / f"{model.name}.safetensors"
-            print(save_model(SRModel(card, model.weights), path))
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--role", default="test", choices=["test", "calibrate"])
-    parser.add_argument("--write", action="store_true", help="into the models' cards")
     add_data_argument(parser)
     arguments = parser.parse_args()
-    if arguments.write:
-        write(arguments.data)
-        return
     found = table(arguments.data, arguments.role)
     print(found)
     if arguments.role == "test":

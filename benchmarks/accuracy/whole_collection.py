@@ -1,6 +1,6 @@
 """Super-resolve every image of the collection with the command line and check each.
 
-    python -m benchmarks.accuracy.whole_collection --data DIR [--model fluorescence-x2]
+    python -m benchmarks.accuracy.whole_collection --data DIR [--model general-x2]
 
 Checked for each output: it exists, shape, pixel type, pixel size, unit and origin.
 """
@@ -40,7 +40,7 @@ def faults_of(source: Path, output: Path) -> list[str]:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="fluorescence-x2")
+    parser.add_argument("--model", default="general-x2")
     add_data_argument(parser)
     arguments = parser.parse_args()
     sources = sorted(arguments.data.rglob("*.tif"))

@@ -1,6 +1,6 @@
 """Peak memory of `upscale_file` must not grow with the number of planes.
 
-    python -m benchmarks.speed.memory [--model fluorescence-x2] [--planes 20 400]
+    python -m benchmarks.speed.memory [--model general-x2] [--planes 20 400]
 
 Each stack of 512 × 512 planes is super-resolved file to file in a process of its own.
 """
@@ -70,7 +70,7 @@ def child(source: str, output: str, model: str) -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="fluorescence-x2")
+    parser.add_argument("--model", default="general-x2")
     parser.add_argument("--planes", type=int, nargs="+", default=[20, 400])
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """One worker and two: how much faster; and what 1, 10 and 100 nodes would take.
 
-    python -m benchmarks.speed.scaling [--model fluorescence-x2] [--rounds 3]
+    python -m benchmarks.speed.scaling [--model general-x2] [--rounds 3]
 
 Each worker has one thread. Both numbers of workers take turns, so that whatever else
 the machine does meets both; their ratio is the median over the rounds. Beside time, the
@@ -120,7 +120,7 @@ def project(n_nodes: int, n_bytes: float, costs: dict[str, float]) -> dict[str, 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="fluorescence-x2")
+    parser.add_argument("--model", default="general-x2")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     model = sr.load_model(arguments.model)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BASE, RANK = "fluorescence-x2", 4
+BASE, RANK = "general-x2", 4
 PHOTONS = (None, 200.0)
 N_TEST = 6
 

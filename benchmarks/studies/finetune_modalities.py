@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--iterations", type=int)
-    parser.add_argument("--base", default="fluorescence-x2")
+    parser.add_argument("--base", default="general-x2")
     parser.add_argument("--modality", nargs="+", default=["em", "xray"])
     add_data_argument(parser)
     arguments = parser.parse_args()

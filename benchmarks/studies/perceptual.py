@@ -1,6 +1,6 @@
 """MSE, content and adversarial training from the same fidelity model, side by side.
 
-    python -m benchmarks.studies.perceptual --data DIR [--domain em] [--base general-x2]
+    python -m benchmarks.studies.perceptual --data DIR [--domain em] [--base NAME]
         [--iterations 400] [--only gan …]
 
 Each is trained for the same number of steps on the images of one domain of the train
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iterations", type=int, default=400)
     parser.add_argument("--domain", default="fluorescence")
-    parser.add_argument("--base", default="fluorescence-x2")
+    parser.add_argument("--base", default="general-x2")
     parser.add_argument("--only", nargs="+", default=list(CANDIDATES))
     add_data_argument(parser)
     arguments = parser.parse_args()

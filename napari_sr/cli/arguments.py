@@ -42,7 +42,7 @@ def models_of(named: str | Sequence[str] | Mapping[str, str]) -> dict[int | str,
     Parameters
     ----------
     named
-        `fluorescence-x2`, or several of `DAPI=fluorescence-x2`, as typed; or by
+        `general-x2`, or several of `DAPI=general-x2`, as typed; or by
         channel, as in a recipe.
     """
     if isinstance(named, str):
@@ -54,7 +54,7 @@ def models_of(named: str | Sequence[str] | Mapping[str, str]) -> dict[int | str,
         if len(named) < len(pairs):
             raise ValueError(
                 "Two models are given for the same channels. Give one, or name the "
-                "channel of each, such as -m DAPI=fluorescence-x2 -m general-x2."
+                "channel of each, such as -m DAPI=mine -m general-x2."
             )
     return {
         int(channel) if channel.isdigit() else channel: model

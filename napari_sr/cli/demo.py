@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from napari_sr.models.upscaler import Upscaler
 
-MODEL = "fluorescence-x2"
+MODEL = "general-x2"
 BORDER = 8
 _PHOTONS = 400
 _CROP = 96

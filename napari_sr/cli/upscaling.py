@@ -74,7 +74,7 @@ def add_upscale(parser: argparse.ArgumentParser) -> None:
             "required unless the recipe states it, as is the model")  # fmt: skip
     add("-m", "--model", action="append",
         help="a name (see `napari-sr models`) or file; repeat for channels with a "
-            "model of their own, such as DAPI=fluorescence-x2")  # fmt: skip
+            "model of their own, such as DAPI=general-x2")  # fmt: skip
     add("--recipe", type=Path, metavar="FILE",
         help="a TOML file with the options that are not given here")  # fmt: skip
     add("--factor", type=int,

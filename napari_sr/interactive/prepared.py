@@ -163,18 +163,19 @@ class Preparer:
         found = suitability_of(described, statistics)
         if found.is_suited or isinstance(model, str):
             return ""
+        cards = [card for card in scan_models()[0] if card.factor == model.factor]
         suited = [
             card.name
-            for card in scan_models()[0]
-            if card.factor == model.factor
-            and card.training_statistics is not None
+            for card in cards
+            if card.training_statistics is not None
             and suitability_of(described, card.training_statistics).is_suited
         ]
-        better = (
-            f" It resembles the training images of: {', '.join(suited)}."
-            if suited
-            else ""
-        )
+        general = f"general-x{model.factor}"
+        better = ""
+        if suited:
+            better = f" It resembles the training images of: {', '.join(suited)}."
+        elif general in {card.name for card in cards}:
+            better = f" {general} is for all kinds of images."
         return found.in_words() + better
 
     def _tile(

@@ -140,7 +140,7 @@ def upscale_file(
         Complete or absent.
     model
         A model, or the name or path of one. Or several of one factor, by the number or
-        name of the channel: `{"DAPI": "fluorescence-x2", "": "general-x2"}`, where ""
+        name of the channel: `{"DAPI": "mine", "": "general-x2"}`, where ""
         stands for all others.
     overwrite
         Replace an existing output, once the new one is complete.

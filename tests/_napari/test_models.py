@@ -76,7 +76,7 @@ def test_the_card_of_the_chosen_model_is_shown(widget):
 
 
 def test_a_shipped_model_cannot_be_removed(widget):
-    choose(widget, "fluorescence-x2")
+    choose(widget, "general-x2")
 
     assert not widget.remove_button.enabled
     assert "your own models" in widget.remove_button.tooltip
@@ -188,6 +188,23 @@ def test_a_model_that_was_remembered_and_is_gone_is_told_and_the_general_one_cho
     assert again.model.value == FOR_ALL_KINDS
     (told,) = notified
     assert told == f"The model tiny is no longer there; {FOR_ALL_KINDS} is chosen."
+
+
+def test_a_model_that_was_remembered_and_is_replaced_is_told_by_what(
+    viewer, qtbot, notified
+):
+    name = "em-x4"
+    save_model(tiny_fast(4, name=name), model_folder() / f"{name}.safetensors")
+    widget = SuperResolve(viewer)
+    qtbot.addWidget(widget.native)
+    widget.model.value = name
+    (model_folder() / f"{name}.safetensors").unlink()
+
+    again = SuperResolve(viewer)  # which remembers what was chosen before
+    qtbot.addWidget(again.native)
+    assert again.model.value == "general-x4"
+    (told,) = notified
+    assert told.startswith("em-x4 is no longer shipped: general-x4")
 
 
 def test_a_file_that_is_no_model_is_told_once(viewer, qtbot, tiny_card, notified):

@@ -45,11 +45,11 @@ def asked(line, answer):
     ("line", "expected"),
     [
         ("napari-sr sel", {"selfcheck"}),
-        ("napari-sr upscale a.tif -m fluor", {"fluorescence-x2"}),
+        ("napari-sr upscale a.tif -m srg", {"srgan-x4"}),
         ("napari-sr compare a.tif -m richard", {"richardson-lucy"}),
         ("napari-sr finetune sharp --base general-", {"general-x2", "general-x4"}),
         ("napari-sr upscale --consist", {"--consistency"}),
-        ("napari-sr models export em-x2 --ov", {"--overwrite"}),
+        ("napari-sr models export general-x2 --ov", {"--overwrite"}),
     ],
 )
 def test_commands_options_and_models_are_completed(tmp_path, line, expected):

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from stacks_on_disk import write_stack
+from tiny_models import tiny_fast
 
 from napari_sr.cli import main
 from napari_sr.files import create_stack
 from napari_sr.image.stack import Axis
+from napari_sr.models.sr_model import save_model
 from napari_sr.phantoms import make_phantom
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +78,7 @@ def write_examples(folder):
     write_stack(folder / "scan.ome.zarr", plane)
     cells = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
     tifffile.imwrite(folder / "cells.ome.tif", np.stack([plane] * 2), metadata=cells)
+    save_model(tiny_fast(name="nuclei"), folder / "nuclei.safetensors")
     _write_volumes(folder)
     if find_spec("pydicom"):
         _write_dicom(folder, plane)

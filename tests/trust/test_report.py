@@ -160,9 +160,9 @@ def test_the_page_gives_the_uncertainty_or_why_it_is_unknown(found):
 
 def test_methods_say_what_was_done_and_found():
     low = np.squeeze(make_phantom("nuclei", n_planes=1, size=192, seed=1).recorded)
-    result = Stack.from_array(sr.upscale(low, "fluorescence-x2"))
+    result = Stack.from_array(sr.upscale(low, "general-x2"))
 
-    text = methods_paragraph(sr.assess(low, result, model="fluorescence-x2"))
+    text = methods_paragraph(sr.assess(low, result, model="general-x2"))
     assert "super-resolved 2 times" in text
     assert "agreed with the recording to" in text
     assert "computed, not measured" in text

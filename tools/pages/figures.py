@@ -43,10 +43,10 @@ BEGIN, END = "<!-- gains -->", "<!-- end of gains -->"
 BORDER = 8
 N_CANDIDATES = 200
 GALLERY = {
-    "cell": "fluorescence-x2",
+    "cell": "general-x2",
     "tissue": "general-x2",
-    "filaments": "fluorescence-x2",
-    "nuclei": "fluorescence-x2",
+    "filaments": "general-x2",
+    "nuclei": "general-x2",
     "foam": "general-x2",
     "mammogram": "general-x2",
     "surface": "general-x2",

@@ -5,7 +5,7 @@
 Trained on the train role of all modalities, about two minutes on one thread of a CPU.
 Then a table is taken on patches of the calibrate role, beside untrained features and
 plain pixels. Each patch is compared with versions of itself that have *one and the same
-mean squared error*, that of what `fluorescence-x2` makes of a recording at half the
+mean squared error*, that of what `general-x2` makes of a recording at half the
 resolution, clean or with 200 photons:
 
 - smooth: that result;
@@ -127,7 +127,7 @@ class Case:
 
 def gathered_cases(root: Path) -> list[Case]:
     """Make the versions of structured patches of the calibrate role."""
-    model = sr.load_model("fluorescence-x2")
+    model = sr.load_model("general-x2")
     cases: list[Case] = []
     seen: Counter[str] = Counter()
     for row in rows_of(root, "calibrate"):

@@ -12,7 +12,12 @@ import napari
 from napari.utils.notifications import show_warning
 
 from napari_sr._napari.parts.panel import Choice
-from napari_sr.catalogue.lookup import FOR_ALL_KINDS, scan_models
+from napari_sr.catalogue.lookup import (
+    FOR_ALL_KINDS,
+    REPLACED,
+    in_place_of,
+    scan_models,
+)
 from napari_sr.methods.names import METHODS
 
 if TYPE_CHECKING:
@@ -72,7 +77,11 @@ class ModelChoice(Choice):
 
     def recall(self, name: object) -> None:
         """Choose the model that was used last; where it is gone, say so."""
-        if not self.offer(name) and name is not None:
+        if name is None or self.offer(name):
+            return
+        if isinstance(name, str) and self.offer(REPLACED.get(name)):
+            show_warning(in_place_of(name))
+        else:
             _tell_gone(name, self.value)
 
     def reset_choices(self, *_: object) -> None:
