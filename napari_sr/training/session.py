@@ -178,7 +178,7 @@ class Training:
     _described: Sequence[SharpImage | MeasuredPair]
     """What the statistics of the card are taken from."""
     _recordings_of: Callable[[Any], list[NDArray]]
-    """Gives recordings of one of them: those at hand, or simulated ones."""
+    """Gives recordings of one of them: measured or simulated ones."""
 
     def _take_images(self, images: Sources, judged_by: Sources | None) -> None:
         gathered = gather_images(images, self.policy)
