@@ -245,8 +245,8 @@ def trained_table(root: Path, base: str) -> str:
         "that they write, tried on the images of the roles calibrate and test. Nothing "
         "is written for the other datasets, which have too few independent images "
         f"(number), too small ones, or many kinds: {', '.join(without)}. Of the "
-        "three flagged images of cp_illumcorr two show other specimens (worms, a ring of "
-        "tissue) and one a cell far brighter than all others.\n\n"
+        "three flagged images of cp_illumcorr two show other specimens (worms, a ring "
+        "of tissue) and one a cell far brighter than all others.\n\n"
         + as_markdown(["trained on", "images", "limit", *kinds], rows)
     )
 
