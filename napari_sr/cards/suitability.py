@@ -7,6 +7,7 @@ model's card holds the statistics.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -29,6 +30,21 @@ USUAL = 0.95
 """Share of recordings of held-out images of the same kind that are not flagged."""
 FAR = 2.0
 """What is this many times as far off as most held-out recordings is like nothing."""
+FEWEST_IMAGES = 12
+"""Independent images below which no limit is set. Of images of the same kind that were
+not seen, 3 to 7 % of the recordings were flagged with ten, 1 to 4 % with twelve and 1
+to 2 % with twenty (random choices from five datasets)."""
+_MARGIN = 1.25
+"""Limit over the distance of the training image that is the least like the others."""
+_MANY_KINDS = 0.6
+"""Breadth of the training images from which they are of many kinds: those of one had
+0.26 to 0.50, mixtures of 20 datasets 0.7 to 1, and these flagged hardly anything."""
+_BREADTH = {
+    "dark": 0.50, "median": 0.69, "bright": 0.83, "noise": 1.60, "fall_1": 1.02,
+    "fall_2": 0.97, "fall_3": 1.06, "sharpness": 1.10, "edges": 0.31,
+    "coarseness": 0.48, "polarity": 2.89, "sparsity": 1.48,
+}  # fmt: skip
+"""From 5 to 95 % of the recordings of 32 datasets of all kinds."""
 _SHRINKAGE = 0.1
 """Share of the covariance replaced by that of equal, independent descriptors."""
 
@@ -78,6 +94,47 @@ class TrainingStatistics(BaseModel):
             quantiles=dict(zip(DESCRIPTORS, columns, strict=True)),
             weights={} if weights is None else named(weights),
         )
+
+    @classmethod
+    def of_one_kind(
+        cls, images: Sequence[Sequence[Mapping[str, float]]]
+    ) -> Self | None:
+        """Gather the statistics of a user's training images, and a limit for them.
+
+        Each image is left out in turn; the limit is such that none would be flagged.
+
+        Parameters
+        ----------
+        images
+            Of each independent image its recordings, as `describe_plane` gives them.
+
+        Returns
+        -------
+        TrainingStatistics or None
+            `None` where they would mislead: of fewer than `FEWEST_IMAGES` images, or of
+            images of many kinds, which would flag nothing.
+        """
+        if len(images) < FEWEST_IMAGES:
+            return None
+
+        statistics = cls.of(list(chain(*images)), len(images))
+        if statistics.breadth > _MANY_KINDS:
+            return None
+        farthest = 0.0
+        for at, left_out in enumerate(images):
+            others = cls.of(list(chain(*images[:at], *images[at + 1 :])), 1)
+            farthest = max(farthest, *map(others.distance, left_out))
+        return statistics.model_copy(update={"limit": round(_MARGIN * farthest, 3)})
+
+    @property
+    def breadth(self) -> float:
+        """How varied the images are: near 1 for all kinds, less for one."""
+        low, high = LEVELS.index(0.05), LEVELS.index(0.95)
+        ranges = [
+            (known[high] - known[low]) / _BREADTH[name]
+            for name, known in self.quantiles.items()
+        ]
+        return float(np.median(ranges))
 
     def with_limits(self, held_out: Sequence[Mapping[str, float]]) -> Self:
         """Set limits by recordings of images of the same kind that were held out.

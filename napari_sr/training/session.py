@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,11 @@ from napari_sr.training.self_supervised import (
     is_correlated,
     with_noise_of,
 )
+from napari_sr.training.statistics import (
+    measured_recording,
+    simulated_recordings,
+    statistics_of,
+)
 from napari_sr.training.validation import held_out, held_out_pairs
 from napari_sr.training.verdict import Verdict, judge, recommended_dial
 
@@ -41,8 +46,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from torch import nn
 
+    from napari_sr.cards.suitability import TrainingStatistics
     from napari_sr.datasets import SharpImage, Sources
     from napari_sr.datasets.pairs import MeasuredPair
     from napari_sr.instrument.noise import AnyNoiseEstimator
@@ -168,6 +175,10 @@ class Training:
     _images: Sequence[SharpImage | MeasuredPair]
     _learnt: list[SharpImage]
     _seen: tuple[TrainingImage, ...]
+    _described: Sequence[SharpImage | MeasuredPair]
+    """What the statistics of the card are taken from."""
+    _recordings_of: Callable[[Any], list[NDArray]]
+    """Gives recordings of one of them: measured or simulated ones."""
 
     def _take_images(self, images: Sources, judged_by: Sources | None) -> None:
         gathered = gather_images(images, self.policy)
@@ -181,6 +192,8 @@ class Training:
             learnt, kept = gathered, gather_images(judged_by, self.policy)
         self._learnt = learnt
         self._seen = _seen(learnt, gathered)
+        self._described = learnt
+        self._recordings_of = partial(simulated_recordings, settings=self.settings)
         self._fit_patch(max(min(image.shape) for image in learnt))
         self.examples: Examples = SimulatedExamples(
             learnt, self.settings, self._weights
@@ -209,6 +222,7 @@ class Training:
         self.settings = self.settings.model_copy(update={"instrument": instrument})
         self._learnt = coarser_images(found, network, factor)
         self._seen = _seen(learnt, gathered)
+        self._described, self._recordings_of = learnt, measured_recording
         self._fit_patch(max(min(image.shape) for image in self._learnt))
         self.examples = SimulatedExamples(self._learnt, self.settings, self._weights)
         self._unseen = fields_of(kept, estimator)
@@ -288,6 +302,8 @@ class Training:
         self.notes.append(how)
         self._learnt = [pair.high for pair in learnt]
         self._seen = _seen(learnt, pairs)
+        self._described = learnt
+        self._recordings_of = lambda pair: measured_recording(pair.low)
         self._fit_patch(max(min(image.shape) for image in self._learnt))
         noise = [self._noise_of(pair) for pair in learnt]
         self.examples = MeasuredExamples(learnt, self.settings, noise, self._weights)
@@ -447,6 +463,16 @@ class Training:
             weights = self.estimator = estimator.state_dict()
         return weights
 
+    @cached_property
+    def _statistics(self) -> TrainingStatistics | None:
+        """What the training images are like; `None` where no warning can follow."""
+        # Nothing would be unlike all kinds; along z, recordings are not binned.
+        if self.domain == "general" or self.settings.for_z is not None:
+            return None
+        specimen_of = {image.file: image.specimen for image in self._seen}
+        specimens = [specimen_of[image.stack] for image in self._described]
+        return statistics_of(self._described, specimens, self._recordings_of)
+
     def _card(self, verdict: Verdict, network: Generator, dial: float) -> ModelCard:
         settings, base = self.settings, self.base
         description = self.description
@@ -468,6 +494,7 @@ class Training:
             recommended_dial=dial,
             training_settings=settings.model_dump(mode="json"),
             training_images=self._seen,
+            training_statistics=self._statistics,
             from_pairs=isinstance(self.examples, MeasuredExamples),
             verdict=str(verdict),
             is_better=verdict.is_better,

@@ -18,7 +18,12 @@ from napari_sr.cards.descriptors import (
     describe_recording,
     noise_deviation,
 )
-from napari_sr.cards.suitability import Suitability, TrainingStatistics, suitability_of
+from napari_sr.cards.suitability import (
+    FEWEST_IMAGES,
+    Suitability,
+    TrainingStatistics,
+    suitability_of,
+)
 from napari_sr.image.stack import Stack
 
 
@@ -173,6 +178,42 @@ def test_what_is_like_nothing_is_told_without_other_kinds(statistics):
 
     assert not found.is_suited
     assert "is unlike the images" in found.in_words()
+
+
+def one_kind(n, kinds=("cells",)):
+    """Of each of `n` images one recording; the kinds take turns."""
+    return [
+        [describe_plane(picture(kinds[seed % len(kinds)], seed=seed))]
+        for seed in range(n)
+    ]
+
+
+def test_no_training_image_that_is_left_out_would_be_flagged():
+    images = one_kind(FEWEST_IMAGES)
+    limit = TrainingStatistics.of_one_kind(images).limit
+
+    for at, (left_out,) in enumerate(images):
+        rest = [one for image in images[:at] + images[at + 1 :] for one in image]
+        others = TrainingStatistics.of(rest, len(rest))
+        assert others.distance(left_out) < limit
+
+
+def test_of_one_kind_other_kinds_are_flagged_and_further_images_are_not():
+    found = TrainingStatistics.of_one_kind(one_kind(FEWEST_IMAGES))
+
+    own = [suitability_of(describe_plane(picture(seed=s)), found) for s in (300, 301)]
+    others = [
+        suitability_of(describe_plane(picture(kind, seed=20)), found)
+        for kind in ("matter", "smooth", "membranes")
+    ]
+    assert all(one.is_suited for one in own)
+    assert not any(one.is_suited for one in others)
+
+
+def test_too_few_images_and_images_of_many_kinds_have_no_statistics():
+    assert TrainingStatistics.of_one_kind(one_kind(FEWEST_IMAGES - 1)) is None
+    many = one_kind(20, ("cells", "matter", "smooth", "membranes"))
+    assert TrainingStatistics.of_one_kind(many) is None
 
 
 def test_a_stack_is_described_by_its_planes():
