@@ -364,9 +364,9 @@ class TrainingSettings(BaseModel):
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number format of the networks; `auto` is float32, as losses are in any case.
 
-    bfloat16 rounds results to 0.2 to 0.4 % of their value: no loss sees what is fainter,
-    such as a checkerboard artefact on a flat field. End such a training in float32. On
-    CPUs it is faster only with matrix units for it (AMX), and else slower."""
+    bfloat16 rounds results to 0.2 to 0.4 % of their value: no loss sees what is
+    fainter, such as a checkerboard artefact on a flat field. End such a training in
+    float32. On CPUs it is faster only with matrix units for it (AMX), else slower."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Start of all random sequences."""
 
