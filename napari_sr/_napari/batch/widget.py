@@ -20,7 +20,15 @@ from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import FACTORS
 from napari_sr._napari.parts.numbers import take_typed
-from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text, weakly
+from napari_sr._napari.parts.panel import (
+    Brief,
+    Buttons,
+    Panel,
+    bar,
+    button,
+    text,
+    weakly,
+)
 from napari_sr.interactive.batch import (
     BatchRequest,
     Ended,
@@ -58,9 +66,10 @@ class Batch(Panel):
         self.bar.setRange(0, _BAR)
         self.list = BatchList()
         self.put(self.form, self.fold("More settings", self.form.more))
-        self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
         self.put(self.list, stretch=1)
-        self.put(self.explanation)
+        self.begin_foot(stretch=0)
+        self.put(Brief(self.status, self.explanation), self.bar)
+        self.put(Buttons(self.run_button, self.stop_button))
         self.end(stretch=0)
         self.form.changed.connect(self._refresh)
         self.list.chosen.connect(weakly(self._open))

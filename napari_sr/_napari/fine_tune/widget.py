@@ -24,6 +24,7 @@ from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import refresh_pickers
 from napari_sr._napari.parts.panel import (
+    Brief,
     Buttons,
     Choice,
     Form,
@@ -117,9 +118,10 @@ class FineTune(Panel):
         )
         self.put(self.unfinished_bar, *self._sections)
         self.put(self.live, stretch=100)
-        self.put(self.notes, self.save_bar, self.status)
-        self.put(self.use_button, self.bar, self.run_bar)
-        self.end()
+        self.put(self.notes, self.save_bar)
+        self.begin_foot()
+        self.put(Brief(self.status), self.use_button, self.bar, self.run_bar)
+        self.end(stretch=0)
         self.live.hide()
         self.use_button.visible = False
 

@@ -28,9 +28,11 @@ from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.parts.numbers import take_typed
 from napari_sr._napari.parts.panel import (
+    Brief,
     Buttons,
     Form,
     Panel,
+    Words,
     bar,
     button,
     show_progress,
@@ -118,21 +120,18 @@ class SuperResolve(Panel):
         self.run_button = button("Run", self.run, is_main=True)
         self.stop_button = button("Stop", self.stop)
         self.bar, self.status, self.next_step = bar(), text(), text(name="next_step")
-        # Room for two lines from the start, so that nothing jumps.
-        self.status.least = 2
         self.save_result_button = button("Save result …", self.save_result)
         self.undo_button = button("Undo run", self.undo)
         self.copy_button = button("Copy as Python", self.copy_as_python)
         self.recipe_button = button("Save as recipe …", self.save_as_recipe)
-        self.put(self.choices, self.fold("More settings", self.choices.more))
-        self.put(Buttons(self.preview_button, self.before_button), self._curtain_row)
-        self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
-        self.put(self.next_step)
-        self.put(
-            Buttons(self.save_result_button, self.undo_button),
-            Buttons(self.copy_button, self.recipe_button),
-        )
-        self.end()
+        self.put(self.choices, Buttons(self.preview_button, self.before_button))
+        self.put(self._curtain_row, self.fold("More settings", self.choices.more))
+        self.put(Buttons(self.copy_button, self.recipe_button))
+        self.begin_foot()
+        self.put(Brief(self.status, self.next_step), self.bar)
+        self.put(Buttons(self.run_button, self.stop_button))
+        self.put(Buttons(self.save_result_button, self.undo_button))
+        self.end(stretch=0)
         self._curtain_row.visible = False
 
     def reset_choices(self, *_: object) -> None:
@@ -349,8 +348,7 @@ class SuperResolve(Panel):
 
     def _say(self, sentence: str) -> None:
         self.choices.noise.show_found()  # there may be some since
-        if self.status.value != sentence:
-            self.status.value = sentence
+        _tell(self.status, sentence)
 
     def _refresh(self) -> None:
         """Enable what can be used now, and say how the run goes."""
@@ -378,16 +376,11 @@ class SuperResolve(Panel):
             asked = self._ask_for_all(self._say)
             is_one = self.choices.planes.value == IN_VIEW
             self._offer_run([] if is_one else running.rest_of(asked))
-        self._suggest(self._find_next_step())
+        _tell(self.next_step, self._find_next_step())
 
     @property
     def _is_model_missing(self) -> bool:
         return any(map(self.choices.missing_for, self.choices.layers))
-
-    def _suggest(self, step: str) -> None:
-        if self.next_step.value != step:
-            self.next_step.value = step
-            self.next_step.native.setVisible(bool(step))
 
     def _find_next_step(self) -> str:
         """Say what to click next, for whoever is here for the first time."""
@@ -448,6 +441,14 @@ class SuperResolve(Panel):
         # A file is written.
         parts = (self._preview, self._running, self._looking, self.choices)
         when_closed(self.native, partial(_leave, parts))
+
+
+def _tell(label: Words, words: str) -> None:
+    """Say something, or take no room."""
+    if label.value != words:
+        label.value = words
+    if label.native.isHidden() == bool(words):
+        label.native.setVisible(bool(words))
 
 
 def _say_nothing(_sentence: str) -> None:
