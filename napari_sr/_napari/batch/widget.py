@@ -5,6 +5,7 @@ This module alone knows when what of it can be used.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from napari.layers import Image
@@ -14,6 +15,8 @@ from napari.viewer import Viewer
 from napari_sr._napari.batch.file_list import BatchList
 from napari_sr._napari.batch.form import BatchForm
 from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr._napari.layers.mixed_channels import may_run
+from napari_sr._napari.layers.pixel_size import split_channels
 from napari_sr._napari.layers.place import KEPT, as_stack, unheld
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
@@ -85,6 +88,10 @@ class Batch(Panel):
     def run(self) -> None:
         """Do one recording after the other."""
         take_typed(self.native)
+        images = images_in(self._viewer.layers) if self.form.takes_layers else []
+        split = partial(split_channels, self._viewer)
+        if not may_run(images, self.native, split):
+            return
         try:
             request = self._request()
         except ValueError as error:

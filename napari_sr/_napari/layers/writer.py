@@ -10,10 +10,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import napari
 import numpy as np
 from napari.utils.notifications import show_info
 
 from napari_sr._napari.layers.place import KEPT, describe_unheld, stack_of, unheld
+from napari_sr._napari.layers.saving import refuse_to_replace
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr.files import create_stack
 from napari_sr.files.formats import FORMATS
@@ -103,13 +105,23 @@ def _channel_of(meta: dict[str, Any]) -> Channel | None:
     return Channel(named[1], f"#{colour}", (low, high))
 
 
-def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401
+def _as_napari_hears(
+    path: str,
+    channels: Sequence[tuple[Pixels, dict[str, Any]]],
+    *rest: Any,  # noqa: ANN401
+) -> list[str]:
     """Write a layer; raise another error than ValueError if that is refused.
+
+    A result never takes the place of a file from which a layer was read.
 
     napari takes those to mean that no plugin could be found, and says that instead.
     """
+    viewer, ((_, meta),) = napari.current_viewer(), channels
+    made = (meta.get("metadata") or {}).get("napari_sr") or {}
     try:
-        return write_layers(path, *rest)
+        if viewer is not None and {"plan", "model"} & {*made}:
+            refuse_to_replace(path, viewer.layers)
+        return write_layers(path, channels, *rest)
     except ValueError as error:
         is_of_system = isinstance(error.__cause__, OSError)
         kind = OSError if is_of_system else RuntimeError
