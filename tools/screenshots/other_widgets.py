@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tools.screenshots.super_resolve import Scenes
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
-MODEL = "fluorescence-x2"
+MODEL = "general-x2"
 
 
 def add_result(viewer: napari.Viewer, widget: QWidget) -> None:

@@ -100,7 +100,7 @@ def take(name: str, title: str, sample: str, theme: str, play: Scene) -> Path:
     dock, widget = viewer.window.add_plugin_dock_widget("napari-sr", title)
     dock.setFixedWidth(300)
     if title == "Super-resolve":
-        widget.model.value = "fluorescence-x2"
+        widget.model.value = "general-x2"
     settle(1.5)
     viewer.reset_view()
     play(viewer, widget)

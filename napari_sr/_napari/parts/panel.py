@@ -314,9 +314,12 @@ class Brief(_Area):
         super().__init__(QWidget())
         fill(self.widget(), *map(_owned, texts), spacing=6)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.setMinimumHeight(1)  # else it would be that of a scroll bar
-        _Watching(self.widget(), QEvent.Type.LayoutRequest, self.updateGeometry)
-        _Watching(self.widget(), QEvent.Type.Resize, self.updateGeometry)
+
+    def event(self, event: QEvent) -> bool:
+        """Ask for the height anew where the texts have changed."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().event(event))
 
     def sizeHint(self) -> QSize:
         """Give the height of the texts, or that share."""
