@@ -21,6 +21,8 @@ _TOLERANCE = 0.02
 """Of the extent, by which the fields of two layers may differ."""
 _CHANNEL = re.compile(r" \[([^\[\]]+)\]$")
 """What the name of a channel ends in: "cells [GFP]"."""
+OF_RESULT = re.compile(r"\[([^\[\]]+)\] \[[^\[\]]+\]$")
+"""What the name of the result of a channel ends in."""
 _RESULT = re.compile(
     r"(?P<recording>.+?)(?: \[(?P<channel>[^\[\]]+)\])? \[(?P<model>[^\[\]]+)\]"
     r"(?P<rest>[^\[\]]*)"
@@ -181,3 +183,9 @@ def stem_of_result(name: str, recording: str, is_copy: bool, is_one: bool) -> st
         channel = named["channel"] if is_one else None
         words = [recording or named["recording"], channel, named["model"], rest]
     return "_".join(filter(None, words)).replace("/", "_")
+
+
+def are_named_as_channels(names: Iterable[str]) -> bool:
+    """Tell names of results of channels of one recording: "cells [DAPI] [model]"."""
+    named = [OF_RESULT.search(name) for name in names]
+    return None not in named and len({n.string[: n.start()] for n in named if n}) == 1

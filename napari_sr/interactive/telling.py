@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_sr.runs.summary import noise_as_typed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_sr.interactive.in_memory import Result
     from napari_sr.interactive.preview_pixels import View
@@ -67,6 +67,13 @@ def how_it_goes(result: Result, step: TileStep, seconds: float) -> str:
     return ", ".join(parts)
 
 
+def done_in_words(told: Mapping[str, str], is_one: bool) -> str:
+    """Say what came of each recording that is done; nothing where none is."""
+    several = "; ".join(f"{name} ({facts})" for name, facts in told.items())
+    done = "".join(told.values()) if is_one and len(told) == 1 else several
+    return f"Done: {done}." if told else ""
+
+
 def of_part(part: tuple[slice, slice] | None) -> str:
     """Say in a name which recorded pixels it is of, the first and the last."""
     if part is None:
@@ -102,8 +109,12 @@ def facts_of(result: Result) -> str:
     return ", ".join(parts)
 
 
-def preview_in_words(view: View, request: UpscaleRequest) -> str:
-    """Say of what a preview is, and how large it is."""
+def preview_in_words(
+    view: View, request: UpscaleRequest, n_channels: int, is_plane_alone: bool
+) -> str:
+    """Say of what a preview is, how large it is, and what more a run does."""
+    more = f" All {n_channels} channels." if n_channels > 1 else ""
+    more += " Run makes it finer along z." if is_plane_alone else ""
     model = request.model
     factor = (request.factor or 1) if isinstance(model, str) else model.factor
     sides = (view.rows, view.columns)
@@ -111,9 +122,9 @@ def preview_in_words(view: View, request: UpscaleRequest) -> str:
     if view.is_middle:
         return (
             f"Preview of the middle of the view, {height} × {width} px, in the frame: "
-            f"zoom in to see all that is in view."
+            f"zoom in to see all that is in view.{more}"
         )
-    return f"Preview of what is in view, {height} × {width} px."
+    return f"Preview of what is in view, {height} × {width} px.{more}"
 
 
 def next_step(

@@ -6,7 +6,6 @@ agreed to replace what has exactly that name, and nothing else.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from napari_sr._napari.parts.preferences import preferences
 from napari_sr.files import create_stack
 from napari_sr.files.formats import FORMATS
 from napari_sr.image.info import Channel, ImageInfo
+from napari_sr.interactive.roles import OF_RESULT, are_named_as_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from napari_sr._napari.layers.place import Pixels
 
-_OF_RESULT = re.compile(r"\[([^\[\]]+)\] \[[^\[\]]+\]$")
-"""What the name of the result of a channel ends in."""
 _SUFFIXES = {file_format.name: file_format.suffixes for file_format in FORMATS}
 KINDS = {"OME-TIFF (*.ome.tif)": "TIFF", "OME-Zarr (*.ome.zarr)": "OME-Zarr"}
 """What a layer can be saved as: in the words of a dialog, and of `FORMATS`."""
@@ -77,12 +75,7 @@ def are_channels(layers: Sequence[Image]) -> bool:
     grid. Grid and pixel type must be one as well, to be one image.
     """
     first, *others = layers
-    named = [_OF_RESULT.search(layer.name) for layer in layers]
-    recordings = {
-        layer.name[: name.start()] if name else None
-        for layer, name in zip(layers, named, strict=True)
-    }
-    if len(recordings) > 1 or None in recordings:
+    if not are_named_as_channels([layer.name for layer in layers]):
         return False
     return all(
         layer.data.shape == first.data.shape
@@ -96,7 +89,7 @@ def are_channels(layers: Sequence[Image]) -> bool:
 
 def _channel_of(meta: dict[str, Any]) -> Channel | None:
     """Say what a file says of a channel: "cells [GFP] [model]" is GFP."""
-    named = _OF_RESULT.search(str(meta.get("name", "")))
+    named = OF_RESULT.search(str(meta.get("name", "")))
     if named is None:
         return None
     top = np.asarray(meta["colormap"]["colors"])[-1, :3]

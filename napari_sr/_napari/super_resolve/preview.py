@@ -229,10 +229,8 @@ class Preview:
 
     def _sentence(self, shown: Wanted) -> str:
         _, request, view = shown
-        n = len(self._sources)
-        of_all = f" All {n} channels." if n > 1 else ""
-        rest = " Run makes it finer along z." if self._is_plane_alone else ""
-        return preview_in_words(view, request) + of_all + rest
+        n, is_plane_alone = len(self._sources), self._is_plane_alone
+        return preview_in_words(view, request, n, is_plane_alone)
 
     def _while_held(self, _viewer: object) -> Generator[None, None, None]:
         self.hold(True)

@@ -18,7 +18,7 @@ from napari_sr._napari.parts.background import Background
 from napari_sr._napari.super_resolve.result_layer import HiddenRecordings, ResultLayer
 from napari_sr.interactive.in_memory import Result, run
 from napari_sr.interactive.request import UpscaleRequest
-from napari_sr.interactive.telling import facts_of, how_far, how_it_goes
+from napari_sr.interactive.telling import done_in_words, facts_of, how_far, how_it_goes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -314,14 +314,11 @@ class Running:
         told = self._made[-1].told
         if outcome == "done" and result is not None and self._source is not None:
             told[self._source.name] = facts_of(result)
-        several = "; ".join(f"{name} ({facts})" for name, facts in told.items())
-        is_one = len(told) == 1 and self._n_asked == 1
-        done = "".join(told.values()) if is_one else several
-        parts = [f"Done: {done}."] if told else []
-        if outcome != "done":
-            failed = outcome == "failed"
-            parts.append(f"{self._whose}{'Failed' if failed else how_far(result)}")
-        return " ".join(parts)
+        done = done_in_words(told, is_one=self._n_asked == 1)
+        if outcome == "done":
+            return done
+        how = "Failed" if outcome == "failed" else how_far(result)
+        return f"{done} {self._whose}{how}".lstrip()
 
     def _on_removed(self, event: object) -> None:
         """End the run of a layer that is gone, be it the recording or the result."""
