@@ -316,7 +316,7 @@ class Brief(_Area):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
     def event(self, event: QEvent) -> bool:
-        """Ask for the height anew where the texts have changed."""
+        """Ask for the height again where the texts have changed."""
         if event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return bool(super().event(event))
