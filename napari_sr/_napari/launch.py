@@ -32,7 +32,8 @@ def get_started(viewer: Viewer) -> None:
     recording, _truth = viewer.open_sample("napari-sr", SAMPLE)
     viewer.layers.selection.active = recording
     widget = open_widget(viewer)
-    widget.layer.value = recording
+    widget.layer.offer(recording)
+    widget.layer.is_by_hand = False  # what the user opens next takes its place
     viewer.reset_view()
     getattr(viewer, "scene", viewer).camera.zoom *= ZOOM  # moved in napari 0.9
     if not widget.preview_button.native.isChecked():

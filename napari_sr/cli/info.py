@@ -12,7 +12,7 @@ from napari_sr.catalogue.summary import describe_model
 from napari_sr.cli.terminal import OK, say
 from napari_sr.image.info import Channel
 from napari_sr.metrics.along_z import blur_along_z
-from napari_sr.runs.summary import _as_typed, _blur_as_text
+from napari_sr.runs.summary import _blur_as_text, noise_as_typed
 
 if TYPE_CHECKING:
     import argparse
@@ -137,7 +137,7 @@ def _how_it_was_made(provenance: Mapping[str, Any]) -> list[str]:
     if intensity := plan.get("intensity"):
         parts.append(f"range {intensity['low']:g} to {intensity['high']:g}")
     if noise := (plan.get("z") or plan).get("noise"):
-        parts.append(f"noise {_as_typed(noise)}")
+        parts.append(f"noise {noise_as_typed(noise)}")
     if note := plan.get("dtype_note"):
         parts.append(note)
     return [", ".join(parts)]

@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_sr.interactive.heavy_imports import OPTIMIZERS, load
 from napari_sr.recipes import Recipe
-from napari_sr.training.unsaved import UnsavedTraining, begin
+from napari_sr.training.unsaved import UnsavedTraining, begin, unsaved_trainings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
     from pathlib import Path
     from threading import Event
+
+    from numpy.typing import NDArray
 
     from napari_sr.image.stack import Stack
     from napari_sr.instrument.ranges import Instrument
@@ -246,6 +250,22 @@ def _as_told(error: Exception) -> Exception:
         "There is not enough memory for this training. Close what else uses it, or "
         "choose the CPU as the device under More."
     )
+
+
+def limits_of(image: NDArray) -> tuple[float, float]:
+    """Find what is black and white of an image in network range."""
+    low, high = np.percentile(image, (0.5, 99.8))
+    return float(low), float(high)
+
+
+def propose_name(base: object, models: Iterable[object]) -> str:
+    """Give a name that no model has and no training that is not saved yet."""
+    taken = {*models, *(training.recipe.name for training in unsaved_trainings())}
+    number, name = 1, f"my {base}"
+    while name in taken:
+        number += 1
+        name = f"my {base} {number}"
+    return name if base else ""
 
 
 def save(outcome: TrainingOutcome, path: Path) -> Path:

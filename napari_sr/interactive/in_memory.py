@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sr.image.pyramid import empty_levels, write_plane
 from napari_sr.image.regions import Region
+from napari_sr.interactive.prepared import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_sr.interactive.prepared import Preparer
     from napari_sr.interactive.request import UpscaleRequest
+    from napari_sr.models.upscaler import Upscaler
     from napari_sr.upscaling.flow import Plan, TileStep
 
 SHOWN_AFTER_S = 0.5
@@ -106,7 +108,8 @@ def run(
     unfinished: Result | None = None,
     first: tuple[int, ...] = (),
     is_only: bool = False,
-) -> Generator[tuple[Result, TileStep], None, Result]:
+    stop: Event | None = None,
+) -> Generator[tuple[Result, TileStep] | None, None, Result | None]:
     """Super-resolve a recording in memory, and give the device's memory back.
 
     Parameters
@@ -121,11 +124,14 @@ def run(
         Recorded plane to begin with.
     is_only
         Whether it is the only plane to do.
+    stop
+        To be set when the run is to end while the stack is measured.
 
     Yields
     ------
-    tuple of Result and Step
-        After each tile. A plane is in the result before its step is yielded.
+    tuple of Result and Step, or None
+        After each tile. A plane is in the result before its step is yielded. None is
+        the last where the run was stopped before the first.
 
     Returns
     -------
@@ -136,34 +142,34 @@ def run(
 
     device = choose_device(request.settings.device)
     try:
-        return (yield from _collect(request, preparer, unfinished, first, is_only))
+        upscaler, plan = preparer.prepare(request, stop)
+        result = unfinished or _begin(request, plan)
+        yield from _collect(result, upscaler, first, is_only)
+        return result
+    except StoppedError:
+        yield None
+        return None
     finally:
         release_memory(device)
 
 
 def _collect(
-    request: UpscaleRequest,
-    preparer: Preparer,
-    unfinished: Result | None,
-    first: tuple[int, ...],
-    is_only: bool,
-) -> Generator[tuple[Result, TileStep], None, Result]:
+    result: Result, upscaler: Upscaler, first: tuple[int, ...], is_only: bool
+) -> Generator[tuple[Result, TileStep], None, None]:
     """Do the missing planes one by one."""
     from napari_sr.upscaling.flow import result_steps
 
-    upscaler, plan = preparer.prepare(request)
-    result = unfinished or _begin(request, plan)
+    request, plan = result.request, result.plan
     # A volume is done slab by slab, and so from its first plane on.
     begin = result.plane_of(first) if is_only or plan.z is None else ()
     missing = [i for i in result.missing(begin) if i == begin or not is_only]
     parts = [result.part(index) for index in missing]
-    for step in result_steps(request.stack, upscaler, result.plan, parts):
+    for step in result_steps(request.stack, upscaler, plan, parts):
         result.take(step)
         yield result, step
         if len(result.done) == 1:
             # A new layer keeps the viewer busy, and longer if there is no core for it.
             result.is_shown.wait(SHOWN_AFTER_S)
-    return result
 
 
 def _begin(request: UpscaleRequest, plan: Plan) -> Result:

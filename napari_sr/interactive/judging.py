@@ -13,7 +13,7 @@ from napari_sr.methods.names import METHODS
 from napari_sr.metrics.quality import BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from napari_sr.evaluation.side_by_side import Named, SideBySide
     from napari_sr.image.stack import Stack
@@ -63,10 +63,11 @@ def compare(
     return compared, most_detailed(compared)
 
 
-def comparable(factor: int) -> list[tuple[str, str, Named]]:
+def comparable(factor: int, kept: Sequence[Named] = ()) -> list[tuple[str, str, Named]]:
     """List what can be compared: text, explanation, and name with options.
 
-    A model's ends are two.
+    A model's ends are two. Of what is to be kept, that which is gone is listed as
+    missing.
     """
     offered: list[tuple[str, str, Named]] = []
     for card in list_cards():
@@ -82,4 +83,26 @@ def comparable(factor: int) -> list[tuple[str, str, Named]]:
         for name, method in METHODS.items()
         if name != BASELINE and not method.needs_file
     ]
-    return offered
+    known = [named for _, _, named in offered]
+    return offered + [
+        (f"{named[0]} (missing)", "Its file is missing or cannot be read.", named)
+        for named in kept
+        if named not in known
+    ]
+
+
+def part_seen(place: float, zoom: float, side: int) -> slice:
+    """Say which pixels of a side are in sight at a zoom.
+
+    Parameters
+    ----------
+    place
+        Middle of what is seen, as a share of the side.
+    zoom
+        1 shows all.
+    side
+        In pixels.
+    """
+    length = max(1, round(side / zoom))
+    start = min(max(0, round(place * side - length / 2)), side - length)
+    return slice(start, start + length)

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import sqrt
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from napari_sr.image.stack import Stack
 from napari_sr.interactive.heavy_imports import load
 from napari_sr.interactive.pixel_size import axes_in_file, voxel_in_words
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_sr.cards.model_card import ModelCard
     from napari_sr.image.axis import Axis
     from napari_sr.image.intensity import NoiseLevel
-    from napari_sr.image.stack import Stack
     from napari_sr.interactive.request import UpscaleRequest
     from napari_sr.models.upscaler import Upscaler
     from napari_sr.settings import UpscaleSettings
     from napari_sr.upscaling.plan import Plan
 
-_Kept = tuple[Any, Any] | None
+_Kept = tuple[Any, Any]
 """A question with its answer."""
+_MOST_MODELS = 4
+"""That are kept: those of the channels of a recording."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """That can be chosen."""
 
@@ -70,25 +74,57 @@ class Machine:
     """The pixel size that a file says, where its layer does not."""
 
 
+class StoppedError(Exception):
+    """A measurement was stopped."""
+
+
+def _until(stop: Event | None, stack: Stack) -> Stack:
+    """Give a stack whose planes are read until an event is set."""
+
+    def read(index: tuple[int, ...], part: Any = None) -> NDArray:  # noqa: ANN401
+        if stop is not None and stop.is_set():
+            raise StoppedError
+        return stack.plane(index) if part is None else stack.window(index, part)
+
+    return Stack(
+        read,
+        axes=stack.axes,
+        shape=stack.shape,
+        dtype=stack.dtype,
+        name=stack.name,
+        provenance=stack.provenance,
+        info=stack.info,
+        read_window=read,
+    )
+
+
 class Preparer:
     """Loads an upscaler and decides on a plan, again only if something has changed."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._loaded: _Kept = None
-        self._set_up: _Kept = None
-        self._planned: _Kept = None
+        self._ready: dict[str, tuple[_Kept, _Kept]] = {}
+        self._planned: WeakKeyDictionary[Stack, _Kept] = WeakKeyDictionary()
         self._found: WeakKeyDictionary[Stack, tuple[ModelCard | str, FoundNoise]]
         self._found = WeakKeyDictionary()
         self._described: tuple[Stack, dict[str, float]] | None = None
 
-    def prepare(self, request: UpscaleRequest) -> tuple[Upscaler, Plan]:
+    def prepare(
+        self, request: UpscaleRequest, stop: Event | None = None
+    ) -> tuple[Upscaler, Plan]:
         """Give what computes, and everything that is the same for all planes.
 
         Parameters
         ----------
         request
             What the user asked for.
+        stop
+            Once it is set, no further plane is read.
+
+        Raises
+        ------
+        StoppedError
+            If it was stopped.
         """
         load("napari_sr.upscaling.flow")
         from napari_sr.upscaling.flow import make_plan
@@ -97,15 +133,16 @@ class Preparer:
             upscaler = self._upscaler(request.model, request.factor, request.settings)
             # The dial changes neither range nor noise.
             settings = request.settings.model_copy(update={"dial": None})
-            question = replace(request, settings=settings, part=None)
-            if self._planned is None or self._planned[0] != question:
-                plan = make_plan(request.stack, upscaler, settings)
-                self._planned = (question, plan)
+            question = (request.model, request.factor, settings)
+            known = self._planned.get(request.stack)
+            if known is None or known[0] != question:
+                plan = make_plan(_until(stop, request.stack), upscaler, settings)
+                known = self._planned[request.stack] = (question, plan)
                 noise, ends = plan.recorded_noise, plan.intensity
                 if settings.noise == "auto" and noise is not None:
                     found = FoundNoise(noise, (ends.low + ends.high) / 2)
                     self._found[request.stack] = (request.model, found)
-            plan = self._planned[1]
+            plan = known[1]
             dial = getattr(upscaler, "dial", None)
             return upscaler, plan.model_copy(update={"dial": dial})
 
@@ -198,12 +235,15 @@ class Preparer:
         from napari_sr.upscaling.flow import as_upscaler
 
         # A card has the digests of its weights: a file that was replaced is read again.
-        if self._loaded is None or self._loaded[0] != (model, factor):
-            name = model if isinstance(model, str) else model.name
-            self._loaded = ((model, factor), load_model(name, factor=factor))
-            self._set_up = None
+        name = model if isinstance(model, str) else model.name
+        loaded, ready = self._ready.pop(name, (None, None))
+        if loaded is None or loaded[0] != (model, factor):
+            loaded, ready = ((model, factor), load_model(name, factor=factor)), None
         wanted = (settings.dial, settings.device)
-        if self._set_up is None or self._set_up[0] != wanted:
-            self._set_up = (wanted, as_upscaler(self._loaded[1], settings))
-        upscaler: Upscaler = self._set_up[1]
+        if ready is None or ready[0] != wanted:
+            ready = (wanted, as_upscaler(loaded[1], settings))
+        self._ready[name] = (loaded, ready)
+        for oldest in [*self._ready][:-_MOST_MODELS]:
+            del self._ready[oldest]
+        upscaler: Upscaler = ready[1]
         return upscaler

@@ -6,6 +6,7 @@ run, and with so much around it that the network sees no edge of its own.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import numpy as np
 from napari_sr.image.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,6 +59,31 @@ class Sight:
     after: NDArray
     """`(factor·h, factor·w)`: the same pixels as those of a run."""
 
+    def behind_curtain(self, share: float, high: float) -> NDArray:
+        """Give the recording up to a share of the width, a bright line, the result.
+
+        Parameters
+        ----------
+        share
+            Of the width, on the left.
+        high
+            Counts of the line, as far as the pixel type holds them.
+
+        Returns
+        -------
+        ndarray
+            `(1, …, factor·h, factor·w)`, of as many axes as the recording.
+        """
+        column = math.ceil(share * self.after.shape[1])
+        pixels = self.after.copy()
+        pixels[:, :column] = self.before[:, :column]
+        if 0 < share < 1:
+            if pixels.dtype.kind in "iu":
+                limits = np.iinfo(pixels.dtype)
+                high = min(max(round(high), limits.min), limits.max)
+            pixels[:, max(0, column - 1) : column] = high
+        return pixels[(np.newaxis,) * len(self.view.index)]
+
 
 def preview_steps(
     request: UpscaleRequest, preparer: Preparer, view: View
@@ -97,6 +123,21 @@ def preview_steps(
         fine = np.s_[f * top : f * (top + height), f * left : f * (left + width)]
         before = crop[inner].astype(plan.dtype).repeat(f, 0).repeat(f, 1)
         yield Sight(view, f, before, np.ascontiguousarray(step.plane[fine]))
+
+
+def preview_all(
+    asked: Sequence[tuple[UpscaleRequest, View]], preparer: Preparer
+) -> Generator[tuple[int, Sight | None], None, None]:
+    """Super-resolve what is in view of several recordings, one after the other.
+
+    Yields
+    ------
+    tuple of int and (Sight or None)
+        Of which of them; the rest as `preview_steps`.
+    """
+    for number, (request, view) in enumerate(asked):
+        for sight in preview_steps(request, preparer, view):
+            yield number, sight
 
 
 def _crop(stack: Stack, view: View, margin: int) -> tuple[NDArray, tuple[int, int]]:

@@ -105,7 +105,7 @@ def _found_of(plan: Plan) -> list[str]:
     """Say what was measured of a recording, or of one of its channels."""
     parts = [f"range {plan.intensity.low:g} to {plan.intensity.high:g}"]
     if plan.recorded_noise is not None:
-        parts.append(f"noise {_as_typed(asdict(plan.recorded_noise))}")
+        parts.append(f"noise {noise_as_typed(asdict(plan.recorded_noise))}")
     if plan.blur is not None:
         parts.append(_blur_as_text(plan.blur.model_dump()))
     return parts
@@ -117,7 +117,7 @@ def _blur_as_text(blur: Mapping[str, Any]) -> str:
     return f"blur found: σ {blur['sigma']:.2f} px of the result{round_off}"
 
 
-def _as_typed(noise: Mapping[str, float]) -> str:
+def noise_as_typed(noise: Mapping[str, float]) -> str:
     """Write a noise level as `--noise` takes it; white noise says no more."""
     names = ["gain", "read", "offset"]
     if noise.get("correlation"):

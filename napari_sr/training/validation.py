@@ -156,8 +156,8 @@ class HeldOut:
 
     @torch.inference_mode()
     def preview(self, network: nn.Module) -> PatchPreview:
-        """Show what a generator makes of the first recording."""
-        seen = self.recordings[0]
+        """Show what a generator makes of the recording with most to see."""
+        seen = max(self.recordings, key=lambda one: float(one.sharp.std()))
         with _evaluating(network):
             now = super_resolved(network, seen)
         bicubic = _bicubic(seen, self._factor())

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sr._napari.compare.widget import Compare
 from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr.catalogue.lookup import model_folder
 from napari_sr.evaluation.side_by_side import compare_side_by_side, load_methods
 from napari_sr.image.stack import Stack
 
@@ -233,3 +234,18 @@ def test_a_picture_becomes_a_layer_where_its_pixels_lie(viewer, widget, layers, 
         fine = 2 * corner + 0.5
         np.testing.assert_allclose(result.data_to_world((0, fine, fine)), seen)
         np.testing.assert_allclose(layers[0].data_to_world((0, corner, corner)), seen)
+
+
+def test_a_ticked_model_that_is_gone_is_shown_as_missing(viewer, qtbot, tiny_card):
+    viewer.add_image(counts(40, 48), name="cells")
+    widget = Compare(viewer)
+    qtbot.addWidget(widget.native)
+    tick(widget, ["tiny"])
+    (model_folder() / "tiny.safetensors").unlink()
+
+    widget.reset_choices()
+    assert items(widget)["tiny (missing)"].checkState() == Qt.CheckState.Checked
+    tick(widget, ["lanczos"])
+    widget.reset_choices()
+
+    assert "tiny (missing)" not in items(widget)

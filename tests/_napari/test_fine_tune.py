@@ -574,3 +574,19 @@ def test_opening_it_loads_nothing_that_draws_curves():
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_a_base_that_is_gone_stays_chosen_and_nothing_is_trained(
+    widget, viewer, tmp_path
+):
+    assert widget.start_button.enabled
+    (tmp_path / "tiny.safetensors").unlink()
+
+    viewer.add_points([], ndim=2)
+    widget.reset_choices()
+
+    assert widget.form.base.text == "tiny (missing)"
+    assert "its file is missing" in widget.status.value
+    assert not widget.start_button.enabled
+    widget.form.base.value = FOR_ALL_KINDS
+    assert widget.start_button.enabled

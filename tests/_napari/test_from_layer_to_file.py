@@ -14,6 +14,7 @@ from napari.layers._source import Source
 from places import HELD, KEPT, assert_same_place
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
+from stacks_on_disk import write_stack
 
 from napari_sr._napari.layers.place import describe_unheld, unheld
 from napari_sr._napari.layers.reader import read_layers
@@ -326,3 +327,24 @@ def test_a_reason_is_given_also_where_the_system_has_none(qtbot, notified, answe
     ask_and_write(None, ("Save", "a.csv", "CSV (*.csv)"), refuse)
 
     assert notified == ["The file was changed by another program; save it elsewhere."]
+
+
+def test_a_result_never_replaces_a_file_that_a_layer_was_read_from(
+    viewer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("napari.current_viewer", lambda: viewer)
+    path = tmp_path / "cells.ome.tif"
+    write_stack(path, np.zeros((8, 8), np.uint16), "yx")
+    (recording,) = viewer.open(str(path), plugin="napari-sr")
+    made = {"napari_sr": {"model": "bicubic", "factor": 2}}
+    result = viewer.add_image(np.ones((16, 16), np.uint16), name="cells", metadata=made)
+    assert result.source.path is None
+    before = path.read_bytes()
+
+    viewer.layers.selection = {result}
+    with pytest.raises(RuntimeError, match="needs a file of its own"):
+        viewer.layers.save(str(path), selected=True, plugin="napari-sr")
+    assert path.read_bytes() == before
+
+    viewer.layers.selection = {recording}  # which may be written again
+    viewer.layers.save(str(path), selected=True, plugin="napari-sr")

@@ -31,6 +31,14 @@ from napari_sr.interactive.prepared import FoundNoise
 from tools.screenshots.panels import FONTS, HEIGHT, WIDTH, faults_of
 
 PANELS = (SuperResolve, FineTune, QualityTable, Compare, Batch, Models)
+BUTTONS = ("start_button", "run_button", "measure_button", "stop_button")
+BUTTONS += ("save_result_button", "undo_button")
+
+
+def is_in_view(button) -> bool:
+    """Tell whether all of a button is seen without scrolling."""
+    native = button.native
+    return native.visibleRegion().boundingRect() == native.rect()
 
 
 @pytest.mark.parametrize("size", FONTS)
@@ -50,7 +58,9 @@ def test_a_panel_fits_a_small_screen(viewer, qtbot, kind, size):
     qtbot.wait(100)
 
     assert set(faults_of(dock)) == set()
-    assert isinstance(panel.native, QScrollArea)
+    assert panel.native.findChild(QScrollArea) is not None
+    for name in BUTTONS:
+        assert name not in vars(panel) or is_in_view(getattr(panel, name)), name
 
 
 @pytest.mark.parametrize("kind", PANELS, ids=lambda kind: kind.__name__)
@@ -97,6 +107,43 @@ def test_all_rows_that_a_recording_can_have_fit_as_well(viewer, qtbot, size):
     shown = (panel.models, panel.z_planes, panel.z_alone, panel.strength, panel.gain)
     for row in (*shown, panel.selected, panel.pixel_size, panel.noise.auto_button):
         assert row.native.isVisible(), row.name
+    for button in (panel.run_button, panel.stop_button, panel.save_result_button):
+        assert is_in_view(button)
+    assert is_in_view(panel.undo_button)
+
+
+@pytest.mark.parametrize("size", FONTS)
+def test_however_much_is_said_buttons_stay_in_view(viewer, qtbot, size):
+    panel, dock = SuperResolve(viewer), QWidget()
+    qtbot.addWidget(dock)
+    column = QVBoxLayout(dock)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.addWidget(panel.native)
+    dock.setStyleSheet(f"QLabel, QPushButton, QComboBox {{ font-size: {size}pt; }}")
+    dock.resize(WIDTH, HEIGHT)
+    dock.show()
+    panel.status.value = "Done: one channel after the other (512 × 512 px). " * 9
+    qtbot.wait(100)
+
+    assert (dock.width(), dock.height()) == (WIDTH, HEIGHT)
+    assert is_in_view(panel.run_button)
+    assert is_in_view(panel.undo_button)
+
+
+def test_a_text_takes_less_room_again_in_smaller_letters(viewer, qtbot):
+    panel, dock = SuperResolve(viewer), QWidget()
+    qtbot.addWidget(dock)
+    QVBoxLayout(dock).addWidget(panel.native)
+    for section in dock.findChildren(Section):
+        section.show_content(True)  # it scrolls, and so has the same width
+    dock.resize(WIDTH, HEIGHT)
+    dock.show()
+    about = panel.about.native
+    for size in (20, 9):
+        dock.setStyleSheet(f"QLabel {{ font-size: {size}pt; }}")
+        qtbot.wait(50)
+
+    qtbot.waitUntil(lambda: about.height() == about.heightForWidth(about.width()))
 
 
 def test_a_text_is_as_tall_as_its_lines_whatever_comes_and_goes(viewer, qtbot):

@@ -16,10 +16,19 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_sr._napari.batch.form import LAYERS
+from napari_sr._napari.batch.widget import Batch
+from napari_sr._napari.fine_tune.widget import FineTune
+from napari_sr._napari.layers import pixel_size as behind
 from napari_sr._napari.layers.pixel_size import channels_along_an_axis
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.image.stack import Axis
-from napari_sr.interactive.pixel_size import axes_in_file, lengths_of, size_in_words
+from napari_sr.interactive.pixel_size import (
+    axes_in_file,
+    channels_in,
+    lengths_of,
+    size_in_words,
+)
 
 WAIT = 60_000
 PIXEL, STEP = 0.2, 0.7
@@ -248,3 +257,60 @@ def test_a_z_stack_and_one_of_split_channels_are_not_asked_about(viewer, tmp_pat
     assert channels_along_an_axis(opened(viewer, tmp_path / "b.tif", pixels)) == 2
     channel = opened(viewer, tmp_path / "b.tif", pixels[:, 0])
     assert channels_along_an_axis(channel) == 0
+
+
+def test_the_file_is_looked_at_once_for_as_long_as_the_pixels_are_the_same(
+    viewer, widget, qtbot, tmp_path, monkeypatch
+):
+    layer, looked = mixed(viewer, tmp_path), []
+
+    def counted(path):
+        looked.append(path)
+        return channels_in(path)
+
+    monkeypatch.setattr(behind, "channels_in", counted)
+
+    for _ in range(2):
+        asked = answer_with("Cancel")
+        press(widget.run_button, qtbot)
+        assert asked
+    assert len(looked) == 1
+
+    layer.data = layer.data[:, :1]
+    press(widget.run_button, qtbot)
+    qtbot.waitUntil(lambda: not widget._running.is_on, timeout=WAIT)
+    assert len(looked) == 2
+
+
+def test_a_batch_of_layers_does_not_mix_channels_either(viewer, qtbot, tmp_path):
+    layer, batch = mixed(viewer, tmp_path), Batch(viewer)
+    qtbot.addWidget(batch.native)
+    batch.form.source.value, batch.form.model.value = LAYERS, "nearest"
+    batch.form.output.value = str(tmp_path / "out")
+
+    asked = answer_with("Cancel")
+    press(batch.run_button, qtbot)
+    assert "has 2 channels" in asked[0]
+    assert not batch._background.is_busy
+    assert not (tmp_path / "out").exists()
+
+    asked = answer_with("Split channels")
+    press(batch.run_button, qtbot)
+    assert asked
+    assert layer not in viewer.layers
+    assert len(viewer.layers) == 2
+    batch._background.leave()
+
+
+def test_a_training_does_not_mix_channels_either(viewer, qtbot, tmp_path, tiny_card):
+    layer, training = mixed(viewer, tmp_path), FineTune(viewer)
+    qtbot.addWidget(training.native)
+    training.form.base.value = "tiny"
+    training.examples.images.take(layer)
+
+    asked = answer_with("Cancel")
+    press(training.start_button, qtbot)
+
+    assert "has 2 channels" in asked[0]
+    assert not training._background.is_busy
+    training.native.close()

@@ -10,10 +10,10 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from napari_sr._napari.layers import view
 from napari_sr._napari.layers.place import as_stack
-from napari_sr._napari.layers.roles import is_only_looked_at
 from napari_sr._napari.super_resolve.preview import KEY, Preview
 from napari_sr.interactive.prepared import Preparer
 from napari_sr.interactive.request import UpscaleRequest
+from napari_sr.interactive.roles import is_only_looked_at
 from napari_sr.settings import UpscaleSettings
 
 WAIT = 30_000
@@ -27,13 +27,15 @@ class Asked:
         self.stack = as_stack(layer)
         self.told: list[str] = []
         self.n_failed = 0
+        self.others: list = []
 
     def fail(self) -> None:
         self.n_failed += 1
 
     def __call__(self):
         settings = UpscaleSettings(device="cpu")
-        return self.layer, UpscaleRequest(self.stack, self.model, self.factor, settings)
+        request = UpscaleRequest(self.stack, self.model, self.factor, settings)
+        return [(self.layer, request), *self.others]
 
 
 @pytest.fixture
@@ -321,3 +323,82 @@ def test_a_line_shows_where_the_curtain_is(source, asked, preview, qtbot):
     assert (layer.data[0, :, 40] < 60_000).all()
     preview.set_curtain(0)
     assert (layer.data[0] < 60_000).all()
+
+
+# ── several channels, and results ───────────────────────────────────────────────────
+
+
+@pytest.fixture
+def leaf(viewer, source, asked):
+    """Another channel of the same recording."""
+    source.blending = "additive"
+    pixels = source.data + np.uint16(7)
+    leaf = viewer.add_image(
+        pixels,
+        name="leaf",
+        colormap="green",
+        blending="additive",
+        scale=source.scale,
+        translate=source.translate,
+    )
+    request = UpscaleRequest(
+        as_stack(leaf), "nearest", 2, UpscaleSettings(device="cpu")
+    )
+    asked.others = [(leaf, request)]
+    return leaf
+
+
+def previews(viewer):
+    return [one for one in viewer.layers if is_only_looked_at(one)]
+
+
+def test_all_channels_are_shown_each_in_its_own_colour(
+    viewer, source, asked, leaf, preview, qtbot
+):
+    preview.start()
+    qtbot.waitUntil(lambda: len(previews(viewer)) == 2, timeout=WAIT)
+    qtbot.waitUntil(lambda: not preview.is_busy, timeout=WAIT)
+
+    first, second = previews(viewer)
+    assert (first, first.name) == (preview.layer, "preview of bone")
+    assert (second.name, second.colormap.name) == ("preview of leaf", "green")
+    np.testing.assert_array_equal(second.data[0, ::2, ::2], leaf.data[0])
+    assert asked.told[-1].endswith("60 × 80 px. All 2 channels.")
+    assert not source.visible
+    assert not leaf.visible
+    preview.set_curtain(1)
+    np.testing.assert_array_equal(first.data[0, ::2, ::2], source.data[0])
+
+    asked.others = []
+    preview.refresh()
+    assert [one.visible for one in previews(viewer)] == [True, False]
+    assert leaf.visible, "nothing stands for it any more"
+    preview.stop()
+    assert source.visible
+
+
+def test_results_are_hidden_for_as_long(viewer, source, preview, qtbot):
+    def add(name, **more):
+        place = {"scale": source.scale / (1, 2, 2), "translate": source.translate}
+        made = {"napari_sr": {"model": "bicubic", "factor": 2}}
+        pixels = np.zeros((2, 60, 80), np.uint16)
+        return viewer.add_image(pixels, name=name, metadata=made, **place, **more)
+
+    whole, other = add("bone [bicubic]"), add("cells [bicubic]")
+    part, hidden = add("bone [bicubic] rows 0–9, columns 0–9"), add("bone [nearest]")
+    hidden.visible = False
+    other.translate = (0, 900, 900)
+
+    show(preview, qtbot)
+    assert not whole.visible
+    assert not part.visible
+    assert other.visible
+    whole.visible = True  # the user wants to see it all the same
+    preview.set_curtain(0.5)
+    viewer.dims.set_current_step(0, 1)
+    qtbot.waitUntil(lambda: preview.layer.data[0, 0, -1] > 1200, timeout=WAIT)
+    assert whole.visible
+    preview.stop()
+
+    assert part.visible
+    assert not hidden.visible

@@ -344,7 +344,9 @@ def test_planes_appear_as_they_are_done_and_a_stop_keeps_them(
 
     assert layer.name == "bone [nearest] (2 of 4 planes)"
     assert layer.metadata["napari_sr"]["partial"] == {"planes_done": [[2], [3]]}
-    assert status(widget) == "Stopped with 2 of 4 planes done; Run does the rest."
+    assert status(widget) == (
+        "Stopped with 2 of 4 planes done; Run the rest computes the others."
+    )
     np.testing.assert_array_equal(layer.data[2:], expected[2:])
     assert not layer.data[:2].any()
 

@@ -264,7 +264,7 @@ def test_a_number_that_is_typed_is_taken_without_return(viewer, widget, qtbot, a
         assert viewer.layers[-1].data.shape == (9, 32, 40)
     elif act == "preview":
         qtbot.waitUntil(lambda: widget._preview.layer is not None, timeout=WAIT)
-        request, _ = widget._preview._shown
+        _, request, _ = widget._preview.pictures[0].shown
         assert request.settings.dial == pytest.approx(0.25)
     else:
         assert "dial=0.25" in QApplication.clipboard().text()

@@ -12,11 +12,11 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from qtpy.QtCore import Qt
 
-from napari_sr._napari.layers.roles import guess_source
 from napari_sr._napari.layers.samples import open_phantom
 from napari_sr._napari.super_resolve import run as running
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.interactive.in_memory import run
+from napari_sr.interactive.roles import guess_source
 
 WAIT = 30_000
 RESULT = {"napari_sr": {"model": "bicubic", "factor": 2}}
@@ -127,7 +127,7 @@ def test_a_recording_removed_in_the_middle_of_its_run_leaves_nothing_to_run(
     assert widget.layer.value is None
     said = widget.status.value
     assert "the recording was removed" in said
-    assert "Run does the rest" not in said
+    assert "Run the rest" not in said
     assert widget.run_button.text == "Run"
 
 
@@ -140,3 +140,27 @@ def test_a_recording_that_is_seen_goes_before_one_that_is_hidden(viewer):
     assert guess_source(viewer.layers, preferred) is preferred
     assert guess_source(viewer.layers, hidden) is seen
     assert guess_source([hidden]) is hidden
+
+
+def test_what_is_opened_after_a_sample_takes_its_place(viewer, open_widget):
+    widget = open_widget()
+    for pixels, keywords, _ in open_phantom("surface"):
+        viewer.add_image(pixels, **keywords)
+    sample = viewer.layers["surface"]
+    assert widget.layer.value is sample
+
+    bone = add(viewer, "bone")
+    assert widget.layer.value is bone
+    add(viewer, "leaf")
+    assert widget.layer.value is bone, "a recording stays"
+
+
+def test_a_sample_that_was_chosen_by_hand_stays(viewer, open_widget):
+    widget = open_widget()
+    for pixels, keywords, _ in open_phantom("surface"):
+        viewer.add_image(pixels, **keywords)
+    widget.layer.value = viewer.layers["surface"]
+
+    add(viewer, "bone")
+
+    assert widget.layer.value is viewer.layers["surface"]

@@ -46,3 +46,16 @@ def test_the_untrained_network_of_the_paper_is_judged_like_bicubic(factor, in_ch
     found = judge.judge(build_generator("srresnet", factor, arguments))
 
     assert found.psnr == pytest.approx(judge.judge_bicubic().psnr, abs=0.3)
+
+
+def test_a_preview_shows_the_recording_with_most_to_see():
+    random = torch.Generator().manual_seed(0)
+    dim, full = torch.zeros(1, 1, 48, 48), torch.rand(1, 1, 48, 48, generator=random)
+    seen = [
+        Recording(sharp, torch.nn.functional.avg_pool2d(sharp, 2), *NO_NOISE)
+        for sharp in (dim, full)
+    ]
+
+    shown = HeldOut(seen, 2).preview(tiny_fast().network)
+
+    np.testing.assert_array_equal(shown.truth, full[0, 0])

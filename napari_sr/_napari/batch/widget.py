@@ -5,6 +5,7 @@ This module alone knows when what of it can be used.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from napari.layers import Image
@@ -14,13 +15,23 @@ from napari.viewer import Viewer
 from napari_sr._napari.batch.file_list import BatchList
 from napari_sr._napari.batch.form import BatchForm
 from napari_sr._napari.layers.geometry import upscaled_placement
+from napari_sr._napari.layers.mixed_channels import may_run
+from napari_sr._napari.layers.pixel_size import split_channels
 from napari_sr._napari.layers.place import KEPT, as_stack, unheld
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import FACTORS
 from napari_sr._napari.parts.numbers import take_typed
-from napari_sr._napari.parts.panel import Buttons, Panel, bar, button, text, weakly
+from napari_sr._napari.parts.panel import (
+    Brief,
+    Buttons,
+    Panel,
+    bar,
+    button,
+    text,
+    weakly,
+)
 from napari_sr.interactive.batch import (
     BatchRequest,
     Ended,
@@ -58,9 +69,10 @@ class Batch(Panel):
         self.bar.setRange(0, _BAR)
         self.list = BatchList()
         self.put(self.form, self.fold("More settings", self.form.more))
-        self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
         self.put(self.list, stretch=1)
-        self.put(self.explanation)
+        self.begin_foot(stretch=0)
+        self.put(Brief(self.status, self.explanation), self.bar)
+        self.put(Buttons(self.run_button, self.stop_button))
         self.end(stretch=0)
         self.form.changed.connect(self._refresh)
         self.list.chosen.connect(weakly(self._open))
@@ -76,6 +88,10 @@ class Batch(Panel):
     def run(self) -> None:
         """Do one recording after the other."""
         take_typed(self.native)
+        images = images_in(self._viewer.layers) if self.form.takes_layers else []
+        split = partial(split_channels, self._viewer)
+        if not may_run(images, self.native, split):
+            return
         try:
             request = self._request()
         except ValueError as error:

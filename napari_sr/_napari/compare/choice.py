@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sr._napari.layers.place import as_stack
-from napari_sr._napari.layers.roles import guess_sharper, is_result
 from napari_sr._napari.parts.model_choice import FactorChoice
 from napari_sr._napari.parts.panel import Choice, weakly
 from napari_sr._napari.parts.tables import TickList
 from napari_sr._napari.quality.choice import NO_REFERENCE, LayersForm
 from napari_sr.interactive.judging import comparable
+from napari_sr.interactive.roles import guess_sharper, is_result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Image
 
@@ -99,7 +101,7 @@ class CompareChoice(LayersForm):
         self.changed.emit(self)
 
     def _on_factor(self) -> None:
-        self._offer_methods()
+        self._offer_methods(())
         self._guess()
 
     def _guess(self, *_: object) -> None:
@@ -108,10 +110,10 @@ class CompareChoice(LayersForm):
         if recording is not None:
             self._guess_reference(guess_sharper(recording, self.factor.value, layers))
 
-    def _offer_methods(self) -> None:
+    def _offer_methods(self, kept: Sequence[Named] | None = None) -> None:
         """List what there is for the factor; what was ticked or not stays so."""
         known, before = self.methods.entries, self.methods.ticked
-        offered = comparable(self.factor.value)
+        offered = comparable(self.factor.value, before if kept is None else kept)
         offered.sort(key=lambda one: one[2][0] not in TICKED)
         ticked = [
             named

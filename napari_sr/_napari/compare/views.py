@@ -12,6 +12,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_sr._napari.parts.image_view import HOW, ImageView, Lens
+from napari_sr.interactive.judging import part_seen
 from napari_sr.metrics.descriptions import as_text
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class PictureGrid(QWidget):
         """Say which rows and columns of a recording are in sight."""
         lens = self.lens
         rows, columns = (
-            _part(place, lens.zoom, side)
+            part_seen(place, lens.zoom, side)
             for place, side in ((lens.y, height), (lens.x, width))
         )
         return rows, columns
@@ -89,9 +90,3 @@ class PictureGrid(QWidget):
         for i, view in enumerate(self.views):
             view.setFixedHeight(view.heightForWidth(max(side, 1)))
             self._grid.addWidget(view, i // n, i % n)
-
-
-def _part(place: float, zoom: float, side: int) -> slice:
-    length = max(1, round(side / zoom))
-    start = min(max(0, round(place * side - length / 2)), side - length)
-    return slice(start, start + length)

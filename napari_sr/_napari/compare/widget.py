@@ -88,7 +88,6 @@ class Compare(Findings):
 
     def _lay_out(self) -> None:
         self.put(self.chosen, self.chosen.methods)
-        self._put_actions()
         self.put(self.grid, self.table, self.basis)
         self.put(Buttons(self.copy_button, self.save_button))
 

@@ -25,6 +25,7 @@ from napari_sr.interactive import instrument as instrument_flow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Image
     from numpy.typing import NDArray
 
     from napari_sr.cards.model_card import ModelCard
@@ -118,6 +119,11 @@ class ExamplesPanel(QWidget):
         if self.is_measured and self.recordings.is_empty():
             return "Tick the recordings of the same fields, or add files."
         return ""
+
+    @property
+    def layers(self) -> list[Image]:
+        """The layers that are chosen."""
+        return self.images.layers + self.recordings.layers
 
     def sources(self) -> tuple[tuple[Stack | str, ...], tuple[Stack | str, ...]]:
         """Give what is learnt from and, for measured pairs, the recordings of it."""

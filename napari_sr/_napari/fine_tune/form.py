@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from napari_sr._napari.parts.panel import Choice, Form
+from napari_sr._napari.parts.model_choice import ModelChoice
+from napari_sr._napari.parts.panel import Form
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall
 from napari_sr._napari.parts.settings_form import Asked, SettingsForm, others, rows_of
-from napari_sr.catalogue.lookup import FOR_ALL_KINDS, list_cards
+from napari_sr.interactive.fine_tuning import propose_name
 from napari_sr.settings import TrainingSettings
-from napari_sr.training.unsaved import unsaved_trainings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,15 +48,9 @@ class TrainingForm(Form):
     """Chooses base, time, stages and name."""
 
     def __init__(self) -> None:
-        self._cards: dict[str, ModelCard] = {}
         self._proposed = ""
-        self.base = Choice(
-            self._offered,
-            otherwise=_usual,
-            name="base",
-            label="Base",
-            tooltip="The model to start from; best one for similar images.",
-        )
+        tip = "The model to start from; best one for similar images."
+        self.base = ModelChoice(label="Base", methods=(), name="base", tooltip=tip)
         asked = rows_of(NewModel)
         self.minutes, self.model_name, self.texture = asked.values()
         self.more = SettingsForm(TrainingSettings, others(TrainingSettings, GIVEN))
@@ -69,7 +63,8 @@ class TrainingForm(Form):
     @property
     def card(self) -> ModelCard | None:
         """Of the base that is chosen."""
-        return self._cards.get(self.base.value)
+        card = self.base.model
+        return None if isinstance(card, str) else card
 
     def further_settings(self) -> dict[str, Any]:
         """Give what is not as by default, as fields of `TrainingSettings`."""
@@ -91,25 +86,9 @@ class TrainingForm(Form):
         self.minutes.value = minutes if isinstance(minutes, int | float) else MINUTES
         self.texture.value = choices.get("texture") is True
 
-    def _offered(self, _widget: object = None) -> list[str]:
-        self._cards = {card.name: card for card in list_cards()}
-        return list(self._cards)
-
     def _propose_name(self, *_: object) -> None:
         """Propose a name, unless the user has chosen one."""
         if self.model_name.value != self._proposed:
             return
-        base = self.base.value
-        number, name = 1, f"my {base}"
-        taken = {
-            *self._cards,
-            *(training.recipe.name for training in unsaved_trainings()),
-        }
-        while name in taken:
-            number += 1
-            name = f"my {base} {number}"
-        self.model_name.value = self._proposed = name if base else ""
-
-
-def _usual(offered: tuple[Any, ...]) -> object:
-    return FOR_ALL_KINDS if FOR_ALL_KINDS in offered else next(iter(offered), None)
+        name = propose_name(self.base.value, self.base.choices)
+        self.model_name.value = self._proposed = name

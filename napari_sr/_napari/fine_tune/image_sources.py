@@ -124,6 +124,11 @@ class SourcePicker(QWidget):
             for entry in self._list.ticked
         )
 
+    @property
+    def layers(self) -> list[Image]:
+        """The layers that are chosen."""
+        return [one for one in self._list.ticked if isinstance(one, Image)]
+
     def is_empty(self) -> bool:
         """Tell whether nothing is chosen."""
         return not self._list.ticked

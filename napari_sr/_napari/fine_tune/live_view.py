@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QWidget
 
-from napari_sr._napari.parts.image_view import LinkedViews, limits_of
+from napari_sr._napari.parts.image_view import LinkedViews
 from napari_sr._napari.parts.plain import fill
+from napari_sr.interactive.fine_tuning import limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

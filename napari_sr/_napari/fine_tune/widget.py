@@ -7,6 +7,7 @@ not postponed.
 """
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -20,10 +21,13 @@ from napari_sr._napari.fine_tune.examples_panel import (
 )
 from napari_sr._napari.fine_tune.form import TrainingForm
 from napari_sr._napari.fine_tune.live_view import LiveView
+from napari_sr._napari.layers.mixed_channels import may_run
+from napari_sr._napari.layers.pixel_size import split_channels
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
 from napari_sr._napari.parts.model_choice import refresh_pickers
 from napari_sr._napari.parts.panel import (
+    Brief,
     Buttons,
     Choice,
     Form,
@@ -117,9 +121,10 @@ class FineTune(Panel):
         )
         self.put(self.unfinished_bar, *self._sections)
         self.put(self.live, stretch=100)
-        self.put(self.notes, self.save_bar, self.status)
-        self.put(self.use_button, self.bar, self.run_bar)
-        self.end()
+        self.put(self.notes, self.save_bar)
+        self.begin_foot()
+        self.put(Brief(self.status), self.use_button, self.bar, self.run_bar)
+        self.end(stretch=0)
         self.live.hide()
         self.use_button.visible = False
 
@@ -139,6 +144,9 @@ class FineTune(Panel):
     def start(self) -> None:
         """Train on these images."""
         if not self._is_idle:
+            return
+        split = partial(split_channels, self._viewer)
+        if not may_run(self.examples.layers, self.native, split):
             return
         try:
             request = self._request()
@@ -208,7 +216,7 @@ class FineTune(Panel):
         """Say what is missing before a training can start."""
         if self.form.card is None:
             return "There is no model to start from: import one in Models."
-        return self.examples.what_is_missing
+        return self.form.base.missing or self.examples.what_is_missing
 
     def _request(self) -> TrainingRequest:
         """Gather what is chosen; refuse a name now, not after the training."""

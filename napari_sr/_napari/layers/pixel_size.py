@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from napari_sr.interactive.pixel_size import channels_in
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari.components import ViewerModel
     from napari.layers import Image
 
     from napari_sr.image.axis import Axis
@@ -61,6 +62,17 @@ def channels_along_an_axis(layer: Image) -> int:
     held = layer.data[0].shape if layer.multiscale else layer.data.shape
     n_pixels = sum(math.prod(stack.shape) for stack in stacks)
     return len(stacks) if len(stacks) > 1 and math.prod(held) == n_pixels else 0
+
+
+def split_channels(viewer: ViewerModel, together: Image) -> list[Any]:
+    """Put its channels in the place of a layer, by the reader that keeps it all.
+
+    napari's own way to split it loses units, names and colours.
+    """
+    layers: list[Any] = viewer.open(str(together.source.path), plugin=OURS)
+    viewer.layers.remove(together)
+    viewer.reset_view()
+    return layers
 
 
 def use_axes(layer: Image, axes: Sequence[Axis]) -> None:

@@ -1,47 +1,28 @@
-"""Which layer is a result, what it was made from, and what it should be.
+"""The image layers of a viewer, and which of them belong together.
 
-This module alone guesses; the user can choose otherwise.
+This module alone knows which layers can be computed with. What each of them is is
+guessed in `interactive.roles`.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from napari.layers import Image
 
+from napari_sr.interactive.roles import (
+    are_of_one_recording,
+    guess_recording,
+    is_only_looked_at,
+    is_result,
+    is_truth,
+    same_field,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from napari.layers import Layer
-
-_TOLERANCE = 0.02
-"""Of the extent, by which the fields of two layers may differ."""
-_CHANNEL = re.compile(r" \[([^\[\]]+)\]$")
-"""What the name of a channel ends in: "cells [GFP]"."""
-
-
-def guess_result(layers: Sequence[Image]) -> Image | None:
-    """Find the newest layer that says it is a result; else the one of most pixels."""
-    results = [layer for layer in layers if is_result(layer)]
-    if results:
-        return results[-1]
-    return max(layers, key=lambda layer: _n_columns(layer), default=None)
-
-
-def guess_source(layers: Sequence[Image], active: object = None) -> Image | None:
-    """Find what is most likely to be super-resolved; never what is a result.
-
-    A recording that is seen goes before one that is hidden, and both before a truth;
-    among equals the active layer goes first, then the lowest in the list.
-    """
-    likely = [layer for layer in layers if not is_result(layer)]
-
-    def rank(layer: Image) -> tuple[bool, bool, bool]:
-        return is_truth(layer, likely), not layer.visible, layer != active
-
-    return min(likely, key=rank, default=None)
 
 
 def channels_of(layer: Image, layers: Iterable[Layer]) -> list[Image]:
@@ -57,26 +38,24 @@ def channels_of(layer: Image, layers: Iterable[Layer]) -> list[Image]:
         and not is_result(other)
         and other.data.shape == layer.data.shape
         and other.data.dtype == layer.data.dtype
-        and _same_field(other, layer)
+        and same_field(other, layer)
         and not is_truth(other, images)
     ]
     return [other for other in alike if are_of_one_recording(layer, other)] or alike
 
 
-def are_of_one_recording(layer: Image, other: Image) -> bool:
-    """Tell channels of one recording by their file, or else by their names."""
-    paths = {one.source.path for one in (layer, other)}
-    if None not in paths:
-        return len(paths) == 1
-    named = [_CHANNEL.search(one.name) for one in (layer, other)]
-    stems = {one.string[: one.start()] for one in named if one}
-    return None not in named and len(stems) == 1
-
-
-def name_of_channel(layer: Image) -> str:
-    """Give what a channel is called: "cells [GFP]" is GFP."""
-    named = _CHANNEL.search(layer.name)
-    return named[1] if named else layer.name
+def results_of(source: Image, layers: Iterable[Layer]) -> list[Image]:
+    """List what was made of a recording, be it of a part: by name, or by its field."""
+    images = images_in(layers)
+    return [
+        layer
+        for layer in images
+        if is_result(layer)
+        and (
+            layer.name.startswith(f"{source.name} [")
+            or guess_recording(layer, images) == source
+        )
+    ]
 
 
 def result_to_save(layers: Iterable[Layer], active: object) -> Image | None:
@@ -84,55 +63,6 @@ def result_to_save(layers: Iterable[Layer], active: object) -> Image | None:
     results = [layer for layer in images_in(layers) if is_result(layer)]
     chosen = [layer for layer in results if layer == active]
     return next(iter([*chosen, *reversed(results)]), None)
-
-
-def guess_recording(result: Image, layers: Sequence[Image]) -> Image | None:
-    """Find the layer that a result was made from.
-
-    The same field in fewer pixels; the name of a result begins with that of its
-    recording.
-    """
-    provenance = _said(result)
-    factor = provenance.get("plan", provenance).get("factor")
-    smaller = [
-        layer
-        for layer in layers
-        if layer is not result
-        and _n_columns(layer) < _n_columns(result)
-        and (factor is None or _n_columns(layer) * factor == _n_columns(result))
-        and _same_field(layer, result)
-    ]
-    named = [layer for layer in smaller if result.name.startswith(layer.name)]
-    return next(iter([*named, *smaller]), None)
-
-
-def guess_reference(result: Image, layers: Sequence[Image]) -> Image | None:
-    """Find a layer that was measured, or drawn, with the pixels of the result."""
-    return _guess_truth(result, result.data.shape, layers)
-
-
-def guess_sharper(
-    recording: Image, factor: int, layers: Sequence[Image]
-) -> Image | None:
-    """Find a layer that was measured, or drawn, with `factor` times as many pixels."""
-    *leading, height, width = recording.data.shape
-    shape = (*leading, factor * height, factor * width)
-    return _guess_truth(recording, shape, layers)
-
-
-def _guess_truth(
-    layer: Image, shape: tuple[int, ...], layers: Sequence[Image]
-) -> Image | None:
-    alike = [
-        candidate
-        for candidate in layers
-        if candidate is not layer
-        and not is_result(candidate)
-        and candidate.data.shape == shape
-        and _same_field(candidate, layer)
-    ]
-    named = [candidate for candidate in alike if "truth" in candidate.name.lower()]
-    return next(iter([*named, *alike]), None)
 
 
 def images_in(layers: Iterable[Layer], *, colours: bool = False) -> list[Image]:
@@ -143,42 +73,3 @@ def images_in(layers: Iterable[Layer], *, colours: bool = False) -> list[Image]:
         for layer in images
         if (colours or not layer.rgb) and not is_only_looked_at(layer)
     ]
-
-
-def is_only_looked_at(layer: Image) -> bool:
-    """Tell a preview or a map of a result from what can be computed with."""
-    return bool({"is_preview", "map"} & set(_said(layer)))
-
-
-def is_truth(layer: Image, layers: Iterable[Image]) -> bool:
-    """Tell what is meant as the truth: by its name, or beside a coarser image."""
-    return "truth" in layer.name.lower() or any(
-        _n_columns(layer) % _n_columns(other) == 0
-        and _n_columns(layer) > _n_columns(other)
-        and _same_field(layer, other)
-        for other in layers
-        if other is not layer and not is_result(other)
-    )
-
-
-def _said(layer: Image) -> dict[str, Any]:
-    provenance = layer.metadata.get("napari_sr")
-    return provenance if isinstance(provenance, dict) else {}
-
-
-def is_result(layer: Image) -> bool:
-    """Tell what was super-resolved from what was recorded."""
-    is_made = bool({"plan", "model"} & set(_said(layer)))
-    return is_made and not is_only_looked_at(layer)
-
-
-def _n_columns(layer: Image) -> int:
-    return int(layer.data.shape[-1])
-
-
-def _same_field(layer: Image, other: Image) -> bool:
-    """Tell whether two layers cover the same part of the world."""
-    if layer.ndim != other.ndim:
-        return False
-    field, its = (np.asarray(either.extent.world) for either in (layer, other))
-    return bool(np.all(np.abs(field - its) <= _TOLERANCE * np.ptp(its, axis=0) + 1e-12))

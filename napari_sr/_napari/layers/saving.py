@@ -6,13 +6,13 @@ whatever a dialog was answered.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sr._napari.layers.pixel_size import file_of
-from napari_sr._napari.layers.roles import guess_recording, images_in
+from napari_sr._napari.layers.roles import images_in
 from napari_sr.files.formats import stem_of
+from napari_sr.interactive.roles import guess_recording, stem_of_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".ome.tif"
 """Of the file that is suggested."""
-_RESULT = re.compile(
-    r"(?P<recording>.+?)(?: \[(?P<channel>[^\[\]]+)\])? \[(?P<model>[^\[\]]+)\]"
-    r"(?P<rest>[^\[\]]*)"
-)
-"""How a run names what it makes: "cells [GFP] [model] (2 of 3 planes)"."""
 
 
 def suggest_path(results: Sequence[Image], layers: Iterable[Layer]) -> str:
@@ -47,13 +42,9 @@ def suggest_path(results: Sequence[Image], layers: Iterable[Layer]) -> str:
     result = results[0]
     recording = guess_recording(result, images_in(layers))
     file = file_of(recording) if recording is not None else None
-    words = [result.name, "copy" if file_of(result) else None]
-    if named := _RESULT.fullmatch(result.name):
-        channel = named["channel"] if len(results) == 1 else None
-        rest = re.sub(r"\W+", "-", named["rest"]).strip("-")
-        stem = stem_of(Path(file).name) if file else named["recording"]
-        words = [stem, channel, named["model"], rest]
-    name = f"{'_'.join(filter(None, words))}{SUFFIX}".replace("/", "_")
+    stem = stem_of(Path(file).name) if file else ""
+    is_copy, is_one = bool(file_of(result)), len(results) == 1
+    name = f"{stem_of_result(result.name, stem, is_copy, is_one)}{SUFFIX}"
     return str(Path(file).parent / name) if file else name
 
 

@@ -6,18 +6,20 @@ agreed to replace what has exactly that name, and nothing else.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import napari
 import numpy as np
 from napari.utils.notifications import show_info
 
 from napari_sr._napari.layers.place import KEPT, describe_unheld, stack_of, unheld
+from napari_sr._napari.layers.saving import refuse_to_replace
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr.files import create_stack
 from napari_sr.files.formats import FORMATS
 from napari_sr.image.info import Channel, ImageInfo
+from napari_sr.interactive.roles import OF_RESULT, are_named_as_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
     from napari_sr._napari.layers.place import Pixels
 
-_OF_RESULT = re.compile(r"\[([^\[\]]+)\] \[[^\[\]]+\]$")
-"""What the name of the result of a channel ends in."""
 _SUFFIXES = {file_format.name: file_format.suffixes for file_format in FORMATS}
 KINDS = {"OME-TIFF (*.ome.tif)": "TIFF", "OME-Zarr (*.ome.zarr)": "OME-Zarr"}
 """What a layer can be saved as: in the words of a dialog, and of `FORMATS`."""
@@ -75,12 +75,7 @@ def are_channels(layers: Sequence[Image]) -> bool:
     grid. Grid and pixel type must be one as well, to be one image.
     """
     first, *others = layers
-    named = [_OF_RESULT.search(layer.name) for layer in layers]
-    recordings = {
-        layer.name[: name.start()] if name else None
-        for layer, name in zip(layers, named, strict=True)
-    }
-    if len(recordings) > 1 or None in recordings:
+    if not are_named_as_channels([layer.name for layer in layers]):
         return False
     return all(
         layer.data.shape == first.data.shape
@@ -94,7 +89,7 @@ def are_channels(layers: Sequence[Image]) -> bool:
 
 def _channel_of(meta: dict[str, Any]) -> Channel | None:
     """Say what a file says of a channel: "cells [GFP] [model]" is GFP."""
-    named = _OF_RESULT.search(str(meta.get("name", "")))
+    named = OF_RESULT.search(str(meta.get("name", "")))
     if named is None:
         return None
     top = np.asarray(meta["colormap"]["colors"])[-1, :3]
@@ -103,13 +98,23 @@ def _channel_of(meta: dict[str, Any]) -> Channel | None:
     return Channel(named[1], f"#{colour}", (low, high))
 
 
-def _as_napari_hears(path: str, *rest: Any) -> list[str]:  # noqa: ANN401
+def _as_napari_hears(
+    path: str,
+    channels: Sequence[tuple[Pixels, dict[str, Any]]],
+    *rest: Any,  # noqa: ANN401
+) -> list[str]:
     """Write a layer; raise another error than ValueError if that is refused.
+
+    A result never takes the place of a file from which a layer was read.
 
     napari takes those to mean that no plugin could be found, and says that instead.
     """
+    viewer, ((_, meta),) = napari.current_viewer(), channels
+    made = (meta.get("metadata") or {}).get("napari_sr") or {}
     try:
-        return write_layers(path, *rest)
+        if viewer is not None and {"plan", "model"} & {*made}:
+            refuse_to_replace(path, viewer.layers)
+        return write_layers(path, channels, *rest)
     except ValueError as error:
         is_of_system = isinstance(error.__cause__, OSError)
         kind = OSError if is_of_system else RuntimeError

@@ -60,7 +60,9 @@ class Findings(Panel):
         self.table.setAccessibleName("Figures")
         self.copy_button = button("Copy", self.copy)
         self._lay_out()
-        self.end()
+        self.begin_foot()
+        self.put(self.bar, Buttons(self.measure_button, self.stop_button))
+        self.end(stretch=0)
         self.chosen.changed.connect(lambda *_: self._refresh())
         when_closed(self.native, self._background.leave)
         self.reset_choices()
@@ -106,9 +108,7 @@ class Findings(Panel):
     """Buttons that need something found."""
 
     def _lay_out(self) -> None:
-        self.put(self.chosen)
-        self._put_actions()
-        self.put(self.table, self.basis)
+        self.put(self.chosen, self.table, self.basis)
 
     def _ask(self) -> tuple[str, Flow, *tuple[Any, ...]]:
         """Give a title, a flow, and what it is called with."""
@@ -128,9 +128,6 @@ class Findings(Panel):
         return str(self._comparison.basis)
 
     # ── what is the same for all ────────────────────────────────────────────────────
-
-    def _put_actions(self) -> None:
-        self.put(Buttons(self.measure_button, self.stop_button), self.bar)
 
     def _show_step(self, step: tuple[int, int]) -> None:
         done, total = step

@@ -227,9 +227,3 @@ class LinkedViews(QWidget):
         row.setSpacing(4)
         for view in self.views:
             row.addWidget(view)
-
-
-def limits_of(image: NDArray) -> tuple[float, float]:
-    """Find what is black and white of an image in network range."""
-    low, high = np.percentile(image, (0.5, 99.8))
-    return float(low), float(high)

@@ -21,16 +21,17 @@ from napari_sr.catalogue.lookup import (
 from napari_sr.methods.names import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from napari_sr.cards.model_card import ModelCard
 
+TIP = "Trained models first, then methods without weights."
 FACTORS = (2, 3, 4, 8)
 _told: set[str] = set()
 
 
 def _general(offered: tuple[Any, ...]) -> object:
-    return FOR_ALL_KINDS if FOR_ALL_KINDS in offered else offered[0]
+    return FOR_ALL_KINDS if FOR_ALL_KINDS in offered else next(iter(offered), None)
 
 
 class ModelChoice(Choice):
@@ -42,22 +43,28 @@ class ModelChoice(Choice):
         As for `Choice`: what is chosen at first.
     label
         Of the row.
+    methods
+        Those without weights that are offered.
+    **options
+        As for `Choice`.
     """
 
     def __init__(
         self,
         otherwise: Callable[[tuple[Any, ...]], object] = _general,
         label: str = "Model",
+        methods: Iterable[str] = METHODS,
+        **options: Any,  # noqa: ANN401
     ) -> None:
+        self._methods = methods
         self._cards: dict[str, ModelCard] = {}
         self._kept: ModelCard | None = None  # of what was chosen when it was last seen
         self._gone = ""
         super().__init__(
             self._offered,
             otherwise=otherwise,
-            name="model",
             label=label,
-            tooltip="Trained models first, then methods without weights.",
+            **{"name": "model", "tooltip": TIP, **options},
         )
 
     @property
@@ -108,7 +115,8 @@ class ModelChoice(Choice):
         kept = self._kept
         self._gone = kept.name if kept and kept.name not in self._cards else ""
         # A row has no place for a file beside the name.
-        methods = [(name, name) for name, m in METHODS.items() if not m.needs_file]
+        without = [name for name in self._methods if not METHODS[name].needs_file]
+        methods = [(name, name) for name in without]
         trained = [(f"{c.name}  ×{c.factor} · {c.domain}", c.name) for c in cards]
         if kept and self._gone:  # nothing else is chosen without the user
             self._cards[kept.name] = kept

@@ -1,7 +1,8 @@
 """What panels are made of: magicgui's widgets, as a narrow dock needs them.
 
-This module alone knows how a panel scrolls instead of asking for room, how a row breaks
-where one label and field have none beside each other, and how long texts are shortened.
+This module alone knows how a panel scrolls instead of asking for room, what of it stays
+in view meanwhile, how a row breaks where one label and field have no room beside each
+other, and how long texts are shortened.
 Everything that holds a value is a widget of magicgui, so that a panel can be driven
 from the console: `widget.model.value = "general-x2"; widget.run()`.
 """
@@ -39,10 +40,12 @@ from qtpy.QtWidgets import (
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
+    QVBoxLayout,
     QWidget,
 )
 
 from napari_sr._napari.parts.numbers import take_either_point
+from napari_sr._napari.parts.plain import fill
 from napari_sr._napari.parts.section import Section
 
 T = TypeVar("T")
@@ -50,6 +53,8 @@ TEXT_MARGIN = 8
 """Pixels that napari's themes leave beside the text of a combo box."""
 USUAL_WIDTH, LEAST_WIDTH = 310, 220
 """Pixels of a panel."""
+BRIEF = 0.25
+"""Share of a panel's height for texts that stay in view."""
 FIELD_LETTERS = 18
 """A field beside its label has room for so many letters."""
 STYLE = """
@@ -225,7 +230,9 @@ class _Rows(_Container):
             letters = FIELD_LETTERS * label.fontMetrics().averageCharWidth()
             needed = max(needed, label.sizeHint().width() + letters)
             if isinstance(field, QLineEdit) and field.font() != label.font():
-                field.setFont(label.font())  # napari's themes forget it
+                field.setFont(label.font())  # napari's themes forget it, and the height
+                height = max(20, label.fontMetrics().height())
+                field.setStyleSheet(f"min-height: {height}px")
         fits = needed + rows.horizontalSpacing() <= self._qwidget.width()
         policy = QFormLayout.RowWrapPolicy
         rows.setRowWrapPolicy(policy.DontWrapRows if fits else policy.WrapAllRows)
@@ -283,6 +290,14 @@ class _Area(QScrollArea):
     The rows themselves ask for no width, since they break into lines.
     """
 
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidget(inside)
+
     def sizeHint(self) -> QSize:
         """Give the usual size."""
         return QSize(USUAL_WIDTH, int(super().sizeHint().height()))
@@ -292,27 +307,58 @@ class _Area(QScrollArea):
         return QSize(LEAST_WIDTH, int(super().minimumSizeHint().height()))
 
 
+class Brief(_Area):
+    """Texts as tall as they are, up to a share of the panel: then they scroll."""
+
+    def __init__(self, *texts: Widget) -> None:
+        super().__init__(QWidget())
+        fill(self.widget(), *map(_owned, texts), spacing=6)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def event(self, event: QEvent) -> bool:
+        """Ask for the height again where the texts have changed."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().event(event))
+
+    def sizeHint(self) -> QSize:
+        """Give the height of the texts, or that share."""
+        border = self.height() - self.viewport().height()  # of napari's themes
+        needed = self.widget().minimumSizeHint().height() + border
+        return QSize(
+            USUAL_WIDTH, min(int(BRIEF * self.parentWidget().height()), needed)
+        )
+
+
 class _Column(_Container):
-    """One below the other, in as much height as there is: it scrolls."""
+    """One below the other, in as much height as there is: it scrolls.
+
+    What is added once `begin_foot` was called stays in view below.
+    """
 
     _qwidget: Any
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        inside, area = self._qwidget, _Area()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setWidget(inside)
-        self._qwidget = area
-        self._layout.setContentsMargins(6, 4, 6, 4)
-        self._layout.setSpacing(6)
+        inside, self._qwidget = self._qwidget, QWidget()
+        self._foot = QVBoxLayout()
+        both = QVBoxLayout(self._qwidget)
+        both.setContentsMargins(0, 0, 0, 0)
+        both.addWidget(_Area(inside), 1)
+        both.addLayout(self._foot)
+        for part in (self._layout, self._foot):
+            part.setContentsMargins(6, 4, 6, 4)
+            part.setSpacing(6)
+        both.setSpacing(0)
         _Watching(inside, QEvent.Type.LayoutRequest, self._follow_font)
+
+    def begin_foot(self) -> None:
+        """Add what comes from now on to what stays in view."""
+        self._layout = self._foot
 
     def _follow_font(self) -> None:
         """Give tables the letters of buttons: napari's themes forget them."""
-        inside = self._qwidget.widget()
+        inside = self._qwidget
         button = inside.findChild(QPushButton)
         for view in inside.findChildren(QAbstractItemView) if button else ():
             font, size = view.font(), button.font().pointSizeF()
@@ -396,6 +442,11 @@ class Panel(_Group):
                 column.addWidget(part)
             column.setStretch(column.count() - 1, stretch)
 
+    def begin_foot(self, *, stretch: int = 1) -> None:
+        """Let what is put from now on stay in view, below what scrolls."""
+        self._widget._layout.addStretch(stretch)  # type: ignore[attr-defined]
+        self._widget.begin_foot()  # type: ignore[attr-defined]
+
     def end(self, *, stretch: int = 1) -> None:
         """Leave the room below free, and let the tab key go from top to bottom."""
         self._widget._layout.addStretch(stretch)  # type: ignore[attr-defined]
@@ -451,9 +502,6 @@ def button(
 class Words(Label):
     """A text that breaks into lines, and is as tall as they are."""
 
-    least = 0
-    """Lines for which there is room in any case."""
-
     def __init__(self, words: str, name: str) -> None:
         super().__init__(value=words, name=name)
         label: QLabel = self.native
@@ -462,7 +510,8 @@ class Words(Label):
         label.setAlignment(Qt.AlignmentFlag.AlignTop)
         # However long a word, it does not widen the panel.
         label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        when(label, QEvent.Type.Resize, weakly(self._fit_height))
+        for kind in (QEvent.Type.Resize, QEvent.Type.FontChange):
+            when(label, kind, weakly(self._fit_height))
 
     def set_value(self, value: Any) -> None:  # noqa: ANN401
         """Say something else."""
@@ -471,9 +520,9 @@ class Words(Label):
 
     def _fit_height(self) -> None:
         """Ask for the height: Qt's forms forget it when another row comes or goes."""
-        label, least = self.native, self.least * self.native.fontMetrics().lineSpacing()
+        label = self.native
         label.setMinimumHeight(0)  # of which the height that it needs is no less
-        label.setMinimumHeight(max(least, label.heightForWidth(label.width())))
+        label.setMinimumHeight(max(0, label.heightForWidth(label.width())))
 
 
 def text(words: str = "", name: str = "") -> Words:

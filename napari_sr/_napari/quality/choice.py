@@ -8,13 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr._napari.layers.place import as_stack
-from napari_sr._napari.layers.roles import (
-    guess_recording,
-    guess_reference,
-    guess_result,
-    images_in,
-)
+from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.panel import Choice, Form
+from napari_sr.interactive.roles import guess_recording, guess_reference, guess_result
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -13,14 +13,7 @@ from pydantic import Field
 from qtpy.QtCore import Qt
 
 from napari_sr._napari.layers.pixel_size import file_behind
-from napari_sr._napari.layers.roles import (
-    are_of_one_recording,
-    channels_of,
-    guess_source,
-    images_in,
-    is_result,
-    is_truth,
-)
+from napari_sr._napari.layers.roles import channels_of, images_in
 from napari_sr._napari.layers.view import part_in_view, rectangle_on
 from napari_sr._napari.parts.model_choice import FactorChoice, ModelChoice
 from napari_sr._napari.parts.noise_row import NoiseRow
@@ -33,6 +26,13 @@ from napari_sr._napari.super_resolve.z_row import ZRow
 from napari_sr.cards.model_card import ModelCard
 from napari_sr.interactive.prepared import DEVICES
 from napari_sr.interactive.request import UpscaleRequest
+from napari_sr.interactive.roles import (
+    are_of_one_recording,
+    guess_source,
+    is_result,
+    is_sample,
+    is_truth,
+)
 from napari_sr.methods.names import METHODS
 from napari_sr.settings import UpscaleSettings
 
@@ -59,8 +59,8 @@ class Reach(Asked):
     selected: bool = Field(False, title="All selected layers")
     """Run takes all recordings that are selected in the layer list."""
     planes: Literal["all", "the one in view"] = "all"
-    """All of them, beginning with that in view, or that one alone; Run then does the
-    rest."""
+    """All of them, beginning with that in view, or that one alone, after which Run
+    computes the others."""
     part: Literal["whole plane", "what is in view", "a rectangle"] = "whole plane"
     """Of each plane. A part has the pixels that it has in the whole. A rectangle is
     that which is selected in a Shapes layer."""
@@ -162,13 +162,14 @@ class Choices(Form):
     def reset_choices(self, *_: object) -> None:
         """Offer the layers and models that there are now.
 
-        A layer that was chosen stays so, but for a truth that was chosen for want of a
-        recording.
+        A layer that was chosen stays so, but for a truth or a sample that was chosen
+        for want of a recording.
         """
         super().reset_choices()
         layer, offered = self.layer.value, self.layer.choices
-        if layer is not None and not self.layer.is_by_hand and is_truth(layer, offered):
-            self.layer.offer(guess_source(offered))
+        if layer is not None and not self.layer.is_by_hand:
+            if is_truth(layer, offered) or is_sample(layer):
+                self.layer.offer(guess_source(offered))
         self._show_layer()
 
     @property
@@ -184,6 +185,14 @@ class Choices(Form):
             return self._selected
         own = self._channels if self.channels.value else []
         return own if layer in own else [layer]
+
+    @property
+    def together(self) -> list[Image]:
+        """What a preview shows: the chosen layer, then channels that run with it."""
+        layer = self.layer.value
+        own = self._channels if self.channels.value else []
+        others = [one for one in own if one != layer and layer in own]
+        return [] if layer is None else [layer, *others]
 
     @property
     def _selected(self) -> list[Image]:

@@ -8,7 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari_sr._napari.layers.pixel_size import OURS, file_behind, use_axes
+from napari_sr._napari.layers.pixel_size import (
+    file_behind,
+    split_channels,
+    use_axes,
+)
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.panel import Form, button, text
 from napari_sr.interactive.pixel_size import lengths_of, size_in_words
@@ -91,11 +95,5 @@ class PixelSizeRow(Form):
         return any(axis.name == "c" for axis in self._axes)
 
     def split(self, together: Image) -> None:
-        """Put its channels in the place of a layer, by the reader that keeps it all.
-
-        napari's own way to split it loses units, names and colours.
-        """
-        layers = self._viewer.open(str(together.source.path), plugin=OURS)
-        self._viewer.layers.remove(together)
-        self._viewer.reset_view()
-        self._choose(layers[0])
+        """Put its channels in the place of a layer, and choose the first."""
+        self._choose(split_channels(self._viewer, together)[0])

@@ -1,28 +1,26 @@
 """A preview: what is in view, super-resolved, with a curtain to compare by.
 
-This module alone knows when a preview is computed again (at most one at a time, and
-always the newest) and how it is shown.
+This module alone knows when a preview is computed again: at most one at a time, and
+always the newest.
 """
 
 from __future__ import annotations
 
-import math
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from napari.experimental import link_layers, unlink_layers
 from superqt.utils import QSignalDebouncer
 
-from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
+from napari_sr._napari.layers.roles import results_of
 from napari_sr._napari.layers.view import (
     NotInViewError,
     changes_of_view,
     part_in_view,
 )
 from napari_sr._napari.parts.background import Background
+from napari_sr._napari.super_resolve.preview_layer import PreviewLayer
 from napari_sr._napari.super_resolve.result_layer import HiddenRecordings
-from napari_sr.interactive.preview_pixels import Sight, View, preview_steps
+from napari_sr.interactive.preview_pixels import Sight, View, preview_all
 from napari_sr.interactive.telling import preview_in_words
 from napari_sr.settings import explain
 
@@ -31,29 +29,30 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Image
-    from numpy.typing import NDArray
 
     from napari_sr.interactive.prepared import Preparer
     from napari_sr.interactive.request import UpscaleRequest
+
+    Wanted = tuple[Image, UpscaleRequest, View]
 
 KEY = "B"
 """Held down on the canvas, it shows the recording."""
 PAUSE_MS = 120
 """A preview is computed when nothing has changed for so long."""
-LOOK = ("contrast_limits", "gamma", "colormap")
 
 
 class Preview:
-    """Keeps a layer up to date with what is in view.
+    """Keeps layers up to date with what is in view: one for each channel.
 
     Parameters
     ----------
     viewer
-        Gets the layer, and is listened to while the preview is on.
+        Gets the layers, and is listened to while the preview is on.
     preparer
         Shared with the run.
     ask
-        Gives the layer and request of this moment; None when there is none.
+        Gives the layers and requests of this moment, the chosen one first; none where
+        nothing can be shown.
     tell
         Called with one sentence when there is something to say.
     failed
@@ -64,27 +63,30 @@ class Preview:
         self,
         viewer: ViewerModel,
         preparer: Preparer,
-        ask: Callable[[], tuple[Image, UpscaleRequest] | None],
+        ask: Callable[[], list[tuple[Image, UpscaleRequest]]],
         tell: Callable[[str], None],
         failed: Callable[[], None],
     ) -> None:
         self._viewer, self._preparer = viewer, preparer
         self._ask, self._tell, self._failed = ask, tell, failed
         self.is_on = False
-        self.layer: Image | None = None
-        """What is shown, while something is."""
+        self.pictures = [PreviewLayer(viewer)]
+        """Of the chosen layer, then of its other channels."""
         self._background = Background()
         self._again = False
-        self._shown: tuple[UpscaleRequest, Sight] | None = None
-        self._source: Image | None = None
+        self._sources: list[Image] = []
         self._covered = HiddenRecordings(viewer)
-        self._placed: tuple[Image, int, tuple[int, ...]] | None = None
         self._curtain = 0.0
         self._is_held = False
         self._is_plane_alone = False  # and not finer along z
         self._debouncer = QSignalDebouncer()
         self._debouncer.setTimeout(PAUSE_MS)
         self._debouncer.triggered.connect(self.refresh)
+
+    @property
+    def layer(self) -> Image | None:
+        """What is shown of the chosen layer, while something is."""
+        return self.pictures[0].layer
 
     @property
     def is_busy(self) -> bool:
@@ -114,30 +116,24 @@ class Preview:
         self._debouncer.cancel()
         self._background.leave()
         self._again = False
-        self._shown = None
-        if (layer := self._kept()) is not None:
-            layer.visible = False  # and not removed: some drivers crash at it
+        for picture in self.pictures:
+            picture.hide()
         self._covered.show()
 
     def leave(self) -> None:
-        """Remove the layer, and emit nothing more: the panel is closed."""
+        """Remove the layers, and emit nothing more: the panel is closed."""
         self.stop()
-        self._ask = _nothing_is_asked
-        self._forget_layer()
-
-    def _kept(self) -> Image | None:
-        """Give the layer, if it is in the viewer."""
-        return self.layer if self.layer in self._viewer.layers else None
-
-    def _forget_layer(self) -> None:
-        layer, self.layer, self._placed = self.layer, None, None
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+        self._ask = list
+        for picture in self.pictures:
+            picture.forget()
 
     def _on_removed(self, event: object) -> None:
-        """End the preview whose layer the user has removed."""
-        if self.layer is not None and getattr(event, "value", None) == self.layer:
-            self.layer = self._placed = None
+        """End the preview of which the user has removed a layer."""
+        gone = getattr(event, "value", None)
+        of_it = [one for one in self.pictures if one.layer and one.layer == gone]
+        for picture in of_it:
+            picture.forget()
+        if of_it:
             self.stop()
             self._failed()
 
@@ -158,122 +154,70 @@ class Preview:
 
     def refresh(self) -> None:
         """Compute what is in view now, unless it is shown already."""
-        asked = self._ask() if self.is_on else None
-        if asked is None:
+        asked = self._ask() if self.is_on else []
+        if not asked:
             return
-        source, request = asked[0], asked[1].in_plane
-        self._is_plane_alone = request != asked[1]
+        self._is_plane_alone = asked[0][1].in_plane != asked[0][1]
         try:
-            view = part_in_view(source, self._viewer)
+            wanted = [
+                (source, request.in_plane, part_in_view(source, self._viewer))
+                for source, request in asked
+            ]
         except NotInViewError as error:
             self._tell(explain(error))
             return
         if self.is_busy:
             self._background.stop()
             self._again = True
-        elif self._has(request, view):
-            self._tell(self._sentence(view, request))
-        else:
-            self._source = source
-            self._tell("Computing the preview …")
-            self._background.start(
-                preview_steps,
-                request,
-                self._preparer,
-                view,
-                title=None,
-                step=partial(self._show, request),
-                end=self._end,
-            )
-
-    def _has(self, request: UpscaleRequest, view: View) -> bool:
-        if self._shown is None or self._kept() is None:
-            return False
-        known, sight = self._shown
-        return known == request and sight.view.covers(view)
-
-    def _show(self, request: UpscaleRequest, sight: Sight | None) -> None:
-        if sight is not None and not self._background.is_stopping:
-            self._shown = (request, sight)
-            self._draw()
-            self._tell(self._sentence(sight.view, request))
-
-    def _draw(self) -> None:
-        """Put before and after into the layer, on either side of the curtain."""
-        if self._shown is None or self._source is None:
             return
-        sight = self._shown[1]
-        share = 1.0 if self._is_held else self._curtain
-        column = math.ceil(share * sight.after.shape[1])
-        pixels = sight.after.copy()
-        pixels[:, :column] = sight.before[:, :column]
-        if 0 < share < 1:
-            pixels[:, max(0, column - 1) : column] = self._line_value(pixels.dtype)
-        pixels = pixels[(np.newaxis,) * len(sight.view.index)]
-        wanted = (self._source, sight.factor, sight.view.first)
-        layer = self._kept()
-        if layer is not None and layer.ndim != self._source.ndim:
-            self._forget_layer()
-            layer = None
-        if layer is None:
-            self.layer = layer = self._add(pixels, upscaled_placement(*wanted))
-        elif self._placed == wanted and layer.data.shape == pixels.shape:
-            # Only the pixels: to place it anew costs the viewer three times as much.
-            layer.data[...] = pixels
-            layer.refresh(extent=False, highlight=False, thumbnail=False)
-        else:
-            layer.data = pixels
-            for name, value in upscaled_placement(*wanted).items():
-                setattr(layer, name, value)
-            self._look_like_source(layer, self._source)
-        self._placed = wanted
-        if not layer.visible:  # napari draws anew whatever it is set to
-            layers = self._viewer.layers
-            layers.move(layers.index(layer), len(layers))
-            layer.visible = True
-        self._covered.hide(self._source)
-
-    def _look_like_source(self, layer: Image, source: Image) -> None:
-        """Let the layer of another recording look as this one from now on."""
-        if self._placed is None or self._placed[0] is source:
+        self._make_room(wanted)
+        missing = [
+            (picture, one)
+            for picture, one in zip(self.pictures, wanted, strict=False)
+            if not picture.has(*one)
+        ]
+        if not missing:
+            self._tell(self._sentence(wanted[0]))
             return
-        self._covered.show()
-        unlink_layers([self._placed[0], layer], LOOK)
-        for name in LOOK:
-            setattr(layer, name, getattr(source, name))
-        layer.name = f"preview of {source.name}"
-        layer.contrast_limits_range = source.contrast_limits_range
-        link_layers([source, layer], LOOK)
-
-    def _line_value(self, dtype: np.dtype[Any]) -> NDArray:
-        """Give the counts that are drawn brightest, for the line of the curtain."""
-        high = self._source.contrast_limits[1] if self._source is not None else 0
-        if dtype.kind in "iu":
-            limits = np.iinfo(dtype)
-            high = min(max(round(high), limits.min), limits.max)
-        return np.asarray(high, dtype)
-
-    def _add(self, pixels: NDArray, place: dict[str, Any]) -> Image:
-        """Add the layer, and leave the selection as it is."""
-        source, layers = self._source, self._viewer.layers
-        if source is None:
-            raise AssertionError("a preview has a source")
-        selected = set(layers.selection)
-        layer = self._viewer.add_image(
-            pixels,
-            name=f"preview of {source.name}",
-            rgb=False,
-            multiscale=False,
-            metadata={"napari_sr": {"is_preview": True}},
-            **upscaled_look(source),
-            **place,
+        self._tell("Computing the preview …")
+        self._background.start(
+            preview_all,
+            [(request, view) for _, (_, request, view) in missing],
+            self._preparer,
+            title=None,
+            step=partial(self._show, missing),
+            end=self._end,
         )
-        layer.contrast_limits_range = source.contrast_limits_range
-        layer.bounding_box.points = False
-        layer.bounding_box.visible = True  # where the preview is
-        link_layers([source, layer], LOOK)
-        layers.selection = selected
-        return layer
+
+    def _make_room(self, wanted: list[Wanted]) -> None:
+        """Have a picture for each recording, and show what others had covered."""
+        sources = [source for source, *_ in wanted]
+        if self._sources != sources:
+            self._covered.show()
+        self._sources = sources
+        while len(self.pictures) < len(wanted):
+            self.pictures.append(PreviewLayer(self._viewer))
+        for picture in self.pictures[len(wanted) :]:
+            picture.hide()
+
+    def _show(
+        self,
+        missing: list[tuple[PreviewLayer, Wanted]],
+        come: tuple[int, Sight | None],
+    ) -> None:
+        number, sight = come
+        if sight is None or self._background.is_stopping:
+            return
+        picture, (source, request, _) = missing[number]
+        picture.take(source, request, sight)
+        self._draw(picture)
+        self._covered.hide(source, results_of(source, self._viewer.layers))
+        if number == len(missing) - 1:
+            self._tell(self._sentence((source, request, sight.view)))
+
+    def _draw(self, *pictures: PreviewLayer) -> None:
+        for picture in pictures or self.pictures:
+            picture.draw(1.0 if self._is_held else self._curtain)
 
     def _end(self, outcome: str) -> None:
         again, self._again = self._again, False
@@ -283,15 +227,12 @@ class Preview:
         elif again:
             self.refresh()
 
-    def _sentence(self, view: View, request: UpscaleRequest) -> str:
-        rest = " Run makes it finer along z." if self._is_plane_alone else ""
-        return preview_in_words(view, request) + rest
+    def _sentence(self, shown: Wanted) -> str:
+        _, request, view = shown
+        n, is_plane_alone = len(self._sources), self._is_plane_alone
+        return preview_in_words(view, request, n, is_plane_alone)
 
     def _while_held(self, _viewer: object) -> Generator[None, None, None]:
         self.hold(True)
         yield
         self.hold(False)
-
-
-def _nothing_is_asked() -> None:
-    """Ask for nothing: the panel is closed."""

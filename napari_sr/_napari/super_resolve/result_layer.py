@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sr._napari.layers.geometry import upscaled_look, upscaled_placement
-from napari_sr.interactive.telling import counts_of
+from napari_sr.interactive.telling import counts_of, of_part
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Image
 
@@ -34,11 +36,15 @@ class HiddenRecordings:
         self._viewer = viewer
         self._hidden: list[Image] = []
 
-    def hide(self, source: Image) -> None:
-        """Hide a recording, if its result is added to what lies below."""
-        if source.blending in SUMMED and source.visible:
-            source.visible = False
-            self._hidden.append(source)
+    def hide(self, source: Image, results: Sequence[Image] = ()) -> None:
+        """Hide a recording, if its result is added to what lies below, and results.
+
+        Each once: what the user shows again meanwhile stays so.
+        """
+        for layer in (*results, *([source] if source.blending in SUMMED else [])):
+            if layer.visible and layer not in self._hidden:
+                layer.visible = False
+                self._hidden.append(layer)
 
     def show(self) -> None:
         """Show again what was hidden, and is still there."""
@@ -64,7 +70,7 @@ class ResultLayer:
     def __init__(self, viewer: ViewerModel, source: Image, result: Result) -> None:
         self.result = result
         part, levels = result.request.part, result.levels
-        self._name = f"{source.name} [{result.plan.model}]{_of_part(part)}"
+        self._name = f"{source.name} [{result.plan.model}]{of_part(part)}"
         first = None
         if part is not None:
             first = (*[0] * (source.ndim - 2), *(cut.start for cut in part))
@@ -102,11 +108,3 @@ class ResultLayer:
         else:
             done = [list(index) for index in self.result.done]
             provenance["partial"] = {"planes_done": done}
-
-
-def _of_part(part: tuple[slice, slice] | None) -> str:
-    """Say in a name which recorded pixels it is of, the first and the last."""
-    if part is None:
-        return ""
-    rows, columns = (f"{cut.start}–{cut.stop - 1}" for cut in part)
-    return f" rows {rows}, columns {columns}"

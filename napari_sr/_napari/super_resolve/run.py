@@ -7,6 +7,7 @@ are unfinished, what is said on the way, what ends it, and what takes it back.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from napari_sr._napari.parts.background import Background
 from napari_sr._napari.super_resolve.result_layer import HiddenRecordings, ResultLayer
 from napari_sr.interactive.in_memory import Result, run
 from napari_sr.interactive.request import UpscaleRequest
-from napari_sr.interactive.telling import describe_time_left, facts_of, how_far
+from napari_sr.interactive.telling import done_in_words, facts_of, how_far, how_it_goes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,7 @@ class Running:
         self._only = False
         self._made: list[_Made] = []
         self._began = 0.0
+        self._stop = Event()
         self._is_adding = False
         self._is_sourceless = False  # the recording was removed meanwhile
         self._throttler = QSignalThrottler()
@@ -179,7 +181,7 @@ class Running:
         self._made[-1].told.pop(source.name, None)
         self._source, self._request = source, request
         self._current = self._find(request)
-        self._first, self._is_sourceless = None, False
+        self._first, self._is_sourceless, self._stop = None, False, Event()
         self.progress, self.sentence = (0, 0), "Preparing: measuring the stack …"
         self._background.start(
             run,
@@ -188,6 +190,7 @@ class Running:
             self._current.result if self._current else None,
             plane_in_view(source, self._viewer),
             self._only,
+            self._stop,
             title=f"{source.name} [{request.model_name}]",
             step=self._show_step,
             end=self._end,
@@ -196,12 +199,14 @@ class Running:
     def stop(self) -> None:
         """Stop after the current tile and keep the planes that are done."""
         if self.is_on:
+            self._stop.set()
             self._background.stop()
             self.sentence = "Stopping after this tile …"
             self._changed()
 
     def leave(self) -> None:
         """Stop, and emit nothing more: the panel is closed."""
+        self._stop.set()
         self._background.leave()
         self._waiting = []
         self._made.clear()
@@ -217,8 +222,8 @@ class Running:
                 return known
         return None
 
-    def _show_step(self, come: tuple[Result, TileStep]) -> None:
-        if self._source is None:
+    def _show_step(self, come: tuple[Result, TileStep] | None) -> None:
+        if self._source is None or come is None:
             return
         result, step = come
         self.progress = (step.tiles_done, step.n_tiles)
@@ -246,18 +251,11 @@ class Running:
                 self._made[-1].covered.hide(source)
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
-        n_planes = result.n_planes
-        number = min(n_planes, len(result.done) + 1)
-        parts = [f"{self._whose}Plane {number} of {n_planes}"]
         now = (monotonic(), step.tiles_done)
         # From the first tile on: what comes before it, such as loading, comes once.
         began, first = self._first = self._first or now
-        if step.tiles_done > first:
-            each = (now[0] - began) / (step.tiles_done - first)
-            parts.append(describe_time_left(each * (step.n_tiles - step.tiles_done)))
-        if step.tile is not None and step.tile < result.plan.tile:
-            parts.append(f"out of memory, so tiles are now {step.tile} px")
-        return ", ".join(parts)
+        n = step.tiles_done - first
+        return self._whose + how_it_goes(result, step, n and (now[0] - began) / n)
 
     def _redraw(self) -> None:
         if self._current is not None and not self._is_gone():
@@ -316,14 +314,11 @@ class Running:
         told = self._made[-1].told
         if outcome == "done" and result is not None and self._source is not None:
             told[self._source.name] = facts_of(result)
-        several = "; ".join(f"{name} ({facts})" for name, facts in told.items())
-        is_one = len(told) == 1 and self._n_asked == 1
-        done = "".join(told.values()) if is_one else several
-        parts = [f"Done: {done}."] if told else []
-        if outcome != "done":
-            failed = outcome == "failed"
-            parts.append(f"{self._whose}{'Failed' if failed else how_far(result)}")
-        return " ".join(parts)
+        done = done_in_words(told, is_one=self._n_asked == 1)
+        if outcome == "done":
+            return done
+        how = "Failed" if outcome == "failed" else how_far(result)
+        return f"{done} {self._whose}{how}".lstrip()
 
     def _on_removed(self, event: object) -> None:
         """End the run of a layer that is gone, be it the recording or the result."""

@@ -18,9 +18,10 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_sr._napari.layers.mixed_channels import may_run
 from napari_sr._napari.layers.pixel_size import file_behind, file_of
 from napari_sr._napari.layers.place import as_stack, size_of
-from napari_sr._napari.layers.roles import name_of_channel, result_to_save
+from napari_sr._napari.layers.roles import result_to_save
 from napari_sr._napari.layers.saving import refuse_to_replace, suggest_path
 from napari_sr._napari.layers.view import NotInViewError
 from napari_sr._napari.layers.writer import KINDS, are_channels, save_layers
@@ -28,9 +29,11 @@ from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.parts.numbers import take_typed
 from napari_sr._napari.parts.panel import (
+    Brief,
     Buttons,
     Form,
     Panel,
+    Words,
     bar,
     button,
     show_progress,
@@ -43,13 +46,14 @@ from napari_sr._napari.parts.remembered import SUPER_RESOLVE, recall, remember
 from napari_sr._napari.parts.worker import once
 from napari_sr._napari.super_resolve.closing import ask_before_closing
 from napari_sr._napari.super_resolve.controls import IN_VIEW, WHOLE, Choices
-from napari_sr._napari.super_resolve.mixed_channels import MixedChannels
 from napari_sr._napari.super_resolve.preview import KEY, Preview
 from napari_sr._napari.super_resolve.run import Running
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.interactive.as_script import python_script, recipe_of
 from napari_sr.interactive.prepared import FoundNoise, Preparer
 from napari_sr.interactive.request import UpscaleRequest
+from napari_sr.interactive.roles import name_of_channel
+from napari_sr.interactive.telling import REST, next_step
 from napari_sr.recipes import upscale_recipe_text
 from napari_sr.settings import UpscaleSettings, explain
 
@@ -77,12 +81,11 @@ class SuperResolve(Panel):
         self._preview = Preview(
             napari_viewer,
             self._preparer,
-            lambda: self._ask(self._say),
+            self._ask_for_preview,
             self._say,
             self._end_preview,
         )
         self.choices = Choices(napari_viewer, weakly(self._noise_found))
-        self._mixed = MixedChannels(self.choices.pixel_size.split)
         self._has_rest = False
         self._look_timer = QTimer(self.native)
         self._look_timer.setSingleShot(True)
@@ -118,21 +121,18 @@ class SuperResolve(Panel):
         self.run_button = button("Run", self.run, is_main=True)
         self.stop_button = button("Stop", self.stop)
         self.bar, self.status, self.next_step = bar(), text(), text(name="next_step")
-        # Room for two lines from the start, so that nothing jumps.
-        self.status.least = 2
         self.save_result_button = button("Save result …", self.save_result)
         self.undo_button = button("Undo run", self.undo)
         self.copy_button = button("Copy as Python", self.copy_as_python)
         self.recipe_button = button("Save as recipe …", self.save_as_recipe)
-        self.put(self.choices, self.fold("More settings", self.choices.more))
-        self.put(Buttons(self.preview_button, self.before_button), self._curtain_row)
-        self.put(Buttons(self.run_button, self.stop_button), self.bar, self.status)
-        self.put(self.next_step)
-        self.put(
-            Buttons(self.save_result_button, self.undo_button),
-            Buttons(self.copy_button, self.recipe_button),
-        )
-        self.end()
+        self.put(self.choices, Buttons(self.preview_button, self.before_button))
+        self.put(self._curtain_row, self.fold("More settings", self.choices.more))
+        self.put(Buttons(self.copy_button, self.recipe_button))
+        self.begin_foot()
+        self.put(Brief(self.status, self.next_step), self.bar)
+        self.put(Buttons(self.run_button, self.stop_button))
+        self.put(Buttons(self.save_result_button, self.undo_button))
+        self.end(stretch=0)
         self._curtain_row.visible = False
 
     def reset_choices(self, *_: object) -> None:
@@ -144,7 +144,7 @@ class SuperResolve(Panel):
         """Super-resolve the chosen layer, or what is missing of it."""
         take_typed(self.native)
         layers = self.choices.layers
-        if not all(self._mixed.may_run(layer, self.native) for layer in layers):
+        if not may_run(layers, self.native, self.choices.pixel_size.split):
             return
         asked = self._ask_for_all(show_error)
         if asked and len(asked) == len(layers):
@@ -267,6 +267,11 @@ class SuperResolve(Panel):
             return None
         return layer, choices.request_for(known[2], layer)
 
+    def _ask_for_preview(self) -> list[tuple[Image, UpscaleRequest]]:
+        """Gather what a preview would show now; nothing where some cannot be."""
+        asked = [self._ask(self._say, layer) for layer in self.choices.together]
+        return [one for one in asked if one] if all(asked) else []
+
     def _ask_for_run(
         self, refuse: Callable[[str], object], layer: Image | None = None
     ) -> tuple[Image, UpscaleRequest] | None:
@@ -349,8 +354,7 @@ class SuperResolve(Panel):
 
     def _say(self, sentence: str) -> None:
         self.choices.noise.show_found()  # there may be some since
-        if self.status.value != sentence:
-            self.status.value = sentence
+        _tell(self.status, sentence)
 
     def _refresh(self) -> None:
         """Enable what can be used now, and say how the run goes."""
@@ -378,53 +382,30 @@ class SuperResolve(Panel):
             asked = self._ask_for_all(self._say)
             is_one = self.choices.planes.value == IN_VIEW
             self._offer_run([] if is_one else running.rest_of(asked))
-        self._suggest(self._find_next_step())
+        _tell(self.next_step, self._find_next_step())
 
     @property
     def _is_model_missing(self) -> bool:
         return any(map(self.choices.missing_for, self.choices.layers))
 
-    def _suggest(self, step: str) -> None:
-        if self.next_step.value != step:
-            self.next_step.value = step
-            self.next_step.native.setVisible(bool(step))
-
     def _find_next_step(self) -> str:
-        """Say what to click next, for whoever is here for the first time."""
-        choices = self.choices
-        if choices.layer.value is None:
-            return (
-                "Next: open a recording, or a sample by Layers › Filter › Get started."
-            )
-        if self._running.is_on:
-            return ""
-        if self._is_model_missing:
-            return "Next: choose another model."
-        which = ""
-        if len(layers := choices.layers) > 1:
-            which = f" for {len(layers)} layers: {_names(layers)}"
-            if choices.channels.value and not choices.selected.value:
-                which += " (untick All channels to take one alone)"
-        if self._preview.is_on:
-            look = (
-                "move the dial (Faithful … textured) and the curtain"
-                if choices.dial.enabled
-                else "zoom, pan"
-            )
-            return f"Next: {look}, then press Run{which}."
-        if self._has_rest:
-            return (
-                "Next: Run the rest computes the missing planes; Save result … writes "
-                "those that are done."
-            )
-        if self._running.last:
-            return "Next: Save result … writes it to a file; Undo run takes it back."
-        return f"Next: press Preview to look at what is in view, or Run{which}."
+        choices, running = self.choices, self._running
+        layers = choices.layers
+        return next_step(
+            [name_of_channel(layer) for layer in layers],
+            can_take_one=choices.channels.value and not choices.selected.value,
+            is_running=running.is_on,
+            is_model_missing=self._is_model_missing,
+            is_previewing=self._preview.is_on,
+            has_dial=choices.dial.enabled,
+            has_rest=self._has_rest,
+            has_result=bool(running.last),
+        )
 
     def _offer_run(self, rest: list[tuple[Image, UpscaleRequest]]) -> None:
         """Say what Run does: everything, or what is missing."""
         self._has_rest = bool(rest)
-        words = "Run the rest" if rest else "Run"
+        words = REST if rest else "Run"
         if self.run_button.text != words:
             self.run_button.text = words
         self.run_button.tooltip = (
@@ -450,6 +431,14 @@ class SuperResolve(Panel):
         when_closed(self.native, partial(_leave, parts))
 
 
+def _tell(label: Words, words: str) -> None:
+    """Say something, or take no room."""
+    if label.value != words:
+        label.value = words
+    if label.native.isHidden() == bool(words):
+        label.native.setVisible(bool(words))
+
+
 def _say_nothing(_sentence: str) -> None:
     """Be silent: it is said elsewhere."""
 
@@ -458,10 +447,6 @@ def _leave(parts: tuple[Preview, Running, Background, Choices]) -> None:
     """Let go of the viewer, and end what is under way."""
     for part in parts:
         part.leave()
-
-
-def _names(layers: list[Image]) -> str:
-    return ", ".join(map(name_of_channel, layers))
 
 
 def _count(layers: list[Image]) -> str:

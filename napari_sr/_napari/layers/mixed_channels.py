@@ -1,4 +1,4 @@
-"""A question before channels that lie along an axis are run as if they were planes.
+"""A question before channels that lie along an axis are taken as if they were planes.
 
 napari's own reader puts them there, without a label. This module alone knows what can
 be answered, and which layers the user has said hold planes.
@@ -7,44 +7,51 @@ be answered, and which layers the user has said hold planes.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_sr._napari.layers.pixel_size import channels_along_an_axis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari.layers import Image
 
 SPLIT, PLANES, AS_IT_IS = "Split channels", "They are z or time", "Run as it is"
+_known: WeakKeyDictionary[Image, tuple[object, int]] = WeakKeyDictionary()
+"""Of each layer its pixels, and how many channels they are; 0 where they are planes."""
 
 
-class MixedChannels:
-    """Asks once about each layer that may hold channels along an axis.
+def may_run(
+    layers: Sequence[Image], parent: QWidget, split: Callable[[Image], object]
+) -> bool:
+    """Tell whether layers can be taken as they are; the user is asked where need be.
+
+    The file of a layer is looked at once, for as long as the pixels are the same.
 
     Parameters
     ----------
+    layers
+        Of any reader.
+    parent
+        Of the question.
     split
         Puts the channels into the place of a layer.
     """
-
-    def __init__(self, split: Callable[[Image], None]) -> None:
-        self._split = split
-        self._are_planes: WeakSet[Image] = WeakSet()
-
-    def may_run(self, layer: Image, parent: QWidget) -> bool:
-        """Tell whether a layer can be run as it is; the user is asked where need be."""
-        n_channels = 0 if layer in self._are_planes else channels_along_an_axis(layer)
-        if not n_channels:
-            return True
-        answer = _ask(layer, n_channels, parent)
+    for layer in layers:
+        pixels, n_channels = _known.get(layer, (None, 0))
+        if pixels is not layer.data:
+            n_channels = channels_along_an_axis(layer)
+            _known[layer] = (layer.data, n_channels)
+        answer = _ask(layer, n_channels, parent) if n_channels else PLANES
         if answer == SPLIT:
-            self._split(layer)
+            split(layer)
         if answer == PLANES:
-            self._are_planes.add(layer)
-        return answer in (PLANES, AS_IT_IS)
+            _known[layer] = (layer.data, 0)
+        if answer not in (PLANES, AS_IT_IS):
+            return False
+    return True
 
 
 def _ask(layer: Image, n_channels: int, parent: QWidget) -> str:
