@@ -16,12 +16,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 from stacks_on_disk import write_stack
 
-from napari_sr._napari.layers.place import describe_unheld, unheld
 from napari_sr._napari.layers.reader import read_layers
 from napari_sr._napari.layers.writer import are_channels, write_tiff, write_zarr
 from napari_sr._napari.parts.messages import ask_and_write
 from napari_sr._napari.super_resolve.widget import SuperResolve
 from napari_sr.files import open_stack
+from napari_sr.interactive.layer_axes import describe_unheld, unheld
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
 

@@ -20,7 +20,7 @@ from tifffile import TiffWriter, imwrite
 
 from napari_sr._napari.layers import reader
 from napari_sr._napari.layers.place import KEPT as KEPT_KEY
-from napari_sr._napari.layers.place import axes_of, placed, unheld
+from napari_sr._napari.layers.place import placed
 from napari_sr._napari.layers.reader import get_reader, read_layers
 from napari_sr._napari.layers.writer import write_tiff, write_zarr
 from napari_sr._napari.parts.preferences import Preferences
@@ -28,6 +28,7 @@ from napari_sr.files import create_stack, open_stack
 from napari_sr.image.axis import Axis
 from napari_sr.image.stack import Stack, StackError
 from napari_sr.interactive import lazy_pixels
+from napari_sr.interactive.layer_axes import axes_of, unheld
 from napari_sr.methods.interpolation import Interpolation
 from napari_sr.runs.one_file import upscale_file
 

@@ -17,7 +17,7 @@ from napari_sr._napari.batch.form import BatchForm
 from napari_sr._napari.layers.geometry import upscaled_placement
 from napari_sr._napari.layers.mixed_channels import may_run
 from napari_sr._napari.layers.pixel_size import split_channels
-from napari_sr._napari.layers.place import KEPT, as_stack, unheld
+from napari_sr._napari.layers.place import KEPT, as_stack
 from napari_sr._napari.layers.roles import images_in
 from napari_sr._napari.parts.background import Background, when_closed
 from napari_sr._napari.parts.messages import tell_error
@@ -40,6 +40,7 @@ from napari_sr.interactive.batch import (
     Progress,
     run_batch,
 )
+from napari_sr.interactive.layer_axes import unheld
 from napari_sr.settings import explain
 
 NOT_READY = "Choose recordings and a folder for the results."

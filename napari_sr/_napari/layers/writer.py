@@ -13,12 +13,13 @@ import napari
 import numpy as np
 from napari.utils.notifications import show_info
 
-from napari_sr._napari.layers.place import KEPT, describe_unheld, stack_of, unheld
+from napari_sr._napari.layers.place import KEPT, stack_of
 from napari_sr._napari.layers.saving import refuse_to_replace
 from napari_sr._napari.parts.preferences import preferences
 from napari_sr.files import create_stack
 from napari_sr.files.formats import FORMATS
 from napari_sr.image.info import Channel, ImageInfo
+from napari_sr.interactive.layer_axes import describe_unheld, unheld
 from napari_sr.interactive.roles import OF_RESULT, are_named_as_channels
 
 if TYPE_CHECKING:
