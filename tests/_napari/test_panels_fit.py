@@ -130,22 +130,6 @@ def test_however_much_is_said_buttons_stay_in_view(viewer, qtbot, size):
     assert is_in_view(panel.undo_button)
 
 
-def test_a_text_takes_less_room_again_in_smaller_letters(viewer, qtbot):
-    panel, dock = SuperResolve(viewer), QWidget()
-    qtbot.addWidget(dock)
-    QVBoxLayout(dock).addWidget(panel.native)
-    for section in dock.findChildren(Section):
-        section.show_content(True)  # it scrolls, and so has the same width
-    dock.resize(WIDTH, HEIGHT)
-    dock.show()
-    about = panel.about.native
-    for size in (20, 9):
-        dock.setStyleSheet(f"QLabel {{ font-size: {size}pt; }}")
-        qtbot.wait(50)
-
-    qtbot.waitUntil(lambda: about.height() == about.heightForWidth(about.width()))
-
-
 def test_a_text_is_as_tall_as_its_lines_whatever_comes_and_goes(viewer, qtbot):
     panel = SuperResolve(viewer)
     qtbot.addWidget(panel.native)
