@@ -67,10 +67,9 @@ def how_it_goes(result: Result, step: TileStep, seconds: float) -> str:
     return ", ".join(parts)
 
 
-def done_in_words(told: Mapping[str, str], is_one: bool) -> str:
+def done_in_words(told: Mapping[str, str]) -> str:
     """Say what came of each recording that is done; nothing where none is."""
-    several = "; ".join(f"{name} ({facts})" for name, facts in told.items())
-    done = "".join(told.values()) if is_one and len(told) == 1 else several
+    done = "; ".join(f"{name} ({facts})" for name, facts in told.items())
     return f"Done: {done}." if told else ""
 
 
@@ -82,11 +81,15 @@ def of_part(part: tuple[slice, slice] | None) -> str:
     return f" rows {rows}, columns {columns}"
 
 
-def how_far(result: Result | None) -> str:
-    """Say how far a run came that was stopped."""
+def how_far(result: Result | None, left: Sequence[str]) -> str:
+    """Say how far a run came that was stopped, and what it had not begun."""
     if result is None:
         return "Stopped before the first plane was done."
-    return f"Stopped with {counts_of(result)} done; {REST} computes the others."
+    others = ["the others", *left]
+    if result.is_complete:
+        others = [*left]
+    rest = f"; {REST} computes {' and '.join(others)}" if others else ""
+    return f"Stopped with {counts_of(result)} done{rest}."
 
 
 def counts_of(result: Result) -> str:
@@ -101,7 +104,8 @@ def facts_of(result: Result) -> str:
     shape = " × ".join(map(str, result.levels[0].shape))
     parts = [f"{shape} px"]
     if result.plan.noise is not None:
-        parts.append(f"noise {noise_as_typed(asdict(result.plan.noise))}")
+        typed = noise_as_typed(asdict(result.plan.noise))
+        parts.append(f"noise {typed.replace(',', ', ')}")
     if result.share_clipped:
         parts.append(f"{result.share_clipped:.2%} of pixels clipped")
     if result.plan.dtype_note:
@@ -164,8 +168,7 @@ def next_step(
         return f"Next: {dial if has_dial else 'zoom, pan'}, then press Run{which}."
     if has_rest:
         return (
-            f"Next: {REST} computes the missing planes; Save result … writes those "
-            f"that are done."
+            f"Next: {REST} computes what is missing; Save result … writes what is done."
         )
     if has_result:
         return "Next: Save result … writes it to a file; Undo run takes it back."

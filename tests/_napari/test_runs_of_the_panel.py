@@ -87,7 +87,7 @@ def test_the_plane_in_view_can_be_run_alone_and_the_rest_afterwards(
     assert result.metadata["napari_sr"]["partial"]["planes_done"] == [[2]]
     np.testing.assert_array_equal(result.data[2, ::2, ::2], counts()[2])
     assert not result.data[:2].any()
-    assert widget.status.value.startswith("Done: 1 of 3 planes")
+    assert widget.status.value.startswith("Done: bone (1 of 3 planes")
     assert widget.run_button.text == "Run"
     press(widget, "run", qtbot)  # it is done already
     assert not result.data[:2].any()
@@ -253,6 +253,31 @@ def test_runs_are_undone_one_by_one_the_newest_first(viewer, widget, qtbot):
     assert not widget.undo_button.enabled
 
 
+def test_results_that_would_add_up_are_hidden_until_the_newest_is_undone(
+    viewer, widget, qtbot
+):
+    viewer.add_image(counts(), name="DAPI", blending="additive")
+    press(widget, "run", qtbot)
+    first = viewer.layers[-1]
+    widget.model.value = "bicubic"
+    press(widget, "run", qtbot)
+
+    assert [one.visible for one in viewer.layers] == [False, False, True]
+    press(widget, "undo", qtbot)
+    assert first.visible
+
+
+def test_the_next_step_is_that_of_the_recording_which_is_chosen(viewer, widget, qtbot):
+    viewer.add_image(counts(), name="bone")
+    press(widget, "run", qtbot)
+    assert widget.next_step.value.startswith("Next: Save result")
+    assert widget.status.value.startswith("Done: bone (")
+
+    widget.layer.value = viewer.add_image(counts(shape=(8, 9)), name="cells")
+
+    assert widget.next_step.value.startswith("Next: press Preview")
+
+
 def test_a_run_whose_result_was_removed_is_no_run_to_undo(viewer, widget, qtbot):
     viewer.add_image(counts(), name="bone")
     press(widget, "run", qtbot)
@@ -290,6 +315,7 @@ def test_of_several_channels_the_rest_is_what_is_missing(
 
     said = widget.status.value
     assert said.startswith("Done: DAPI (3 × 20 × 24 px). GFP (2 of 3): Stopped with")
+    assert said.endswith("done; Run the rest computes the others and Cy5.")
     assert widget.run_button.text == "Run the rest"
     assert widget.run_button.tooltip == "Compute what is missing of GFP, Cy5."
     press(widget, "run", qtbot)

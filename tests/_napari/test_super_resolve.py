@@ -149,7 +149,7 @@ def test_the_noise_that_was_removed_is_said_with_its_correlation(
 
     run_to_end(widget, qtbot)
 
-    said = "Done: 40 × 60 px, noise gain=2,read=0,offset=0,correlation=0.5"
+    said = "Done: Image (40 × 60 px, noise gain=2, read=0, offset=0, correlation=0.5"
     assert status(widget).startswith(said)
 
 

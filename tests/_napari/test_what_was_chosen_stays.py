@@ -70,7 +70,7 @@ def test_the_dial_stays_while_layers_come_and_run_does_the_rest(
     done = result.metadata["napari_sr"]["partial"]["planes_done"]
     assert 0 < len(done) < 3
     assert widget.run_button.text == "Run the rest"
-    assert widget.next_step.value.startswith("Next: Run the rest computes the missing")
+    assert widget.next_step.value.startswith("Next: Run the rest computes what is")
     first = {index: result.data[index].copy() for (index,) in done}
     n_layers = len(viewer.layers)
     click(widget, "run", qtbot)

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING
 
 from superqt.utils import QSignalThrottler
 
+from napari_sr._napari.layers.roles import results_of
 from napari_sr._napari.layers.view import plane_in_view
 from napari_sr._napari.parts.background import Background
-from napari_sr._napari.super_resolve.result_layer import HiddenRecordings, ResultLayer
+from napari_sr._napari.super_resolve.result_layer import (
+    SUMMED,
+    HiddenRecordings,
+    ResultLayer,
+)
 from napari_sr.interactive.in_memory import Result, run
 from napari_sr.interactive.request import UpscaleRequest
 from napari_sr.interactive.telling import done_in_words, facts_of, how_far, how_it_goes
@@ -124,6 +129,11 @@ class Running:
 
     def _there(self, made: _Made) -> list[Image]:
         return [layer for layer in made.layers if layer in self._viewer.layers]
+
+    def has_made_of(self, sources: list[Image]) -> bool:
+        """Tell whether the last run is of these recordings, and still in the viewer."""
+        told = self._made[-1].told if self.last else {}
+        return any(source.name in told for source in sources)
 
     def undo(self) -> None:
         """Take the layers of the last run away; the recordings are as they were."""
@@ -247,8 +257,11 @@ class Running:
             result.is_shown.set()
             self._unfinished.append(self._current)
             self._made[-1].layers.append(self._current.layer)
-            if result.request.part is None:
-                self._made[-1].covered.hide(source)
+            if result.request.part is None and source.blending in SUMMED:
+                made = self._made[-1]
+                results = results_of(source, self._viewer.layers)
+                earlier = [one for one in results if one not in made.layers]
+                made.covered.hide(source, earlier)
 
     def _how_it_goes(self, result: Result, step: TileStep) -> str:
         now = (monotonic(), step.tiles_done)
@@ -314,10 +327,11 @@ class Running:
         told = self._made[-1].told
         if outcome == "done" and result is not None and self._source is not None:
             told[self._source.name] = facts_of(result)
-        done = done_in_words(told, is_one=self._n_asked == 1)
+        done = done_in_words(told)
         if outcome == "done":
             return done
-        how = "Failed" if outcome == "failed" else how_far(result)
+        left = [source.name for source, _ in self._waiting]
+        how = "Failed" if outcome == "failed" else how_far(result, left)
         return f"{done} {self._whose}{how}".lstrip()
 
     def _on_removed(self, event: object) -> None:

@@ -399,7 +399,7 @@ class SuperResolve(Panel):
             is_previewing=self._preview.is_on,
             has_dial=choices.dial.enabled,
             has_rest=self._has_rest,
-            has_result=bool(running.last),
+            has_result=running.has_made_of(layers),
         )
 
     def _offer_run(self, rest: list[tuple[Image, UpscaleRequest]]) -> None:
