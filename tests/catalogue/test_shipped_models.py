@@ -86,9 +86,6 @@ def test_the_faithful_end_invents_nothing_from_noise(model):
     assert most <= 1 / 3
 
 
-LATTICES = {"srgan-x4": "5.6 to 6.9 counts on a flat field of 50 photons, 5.2 allowed"}
-"""Models that paint a lattice above the bound even at dial 0, and where. Take one out
-when it has been trained again: the test says so."""
 IN_RANGE, ALONE = (BLACK, WHITE), None
 
 
@@ -129,12 +126,7 @@ def lattice_of(image, model):
 
 
 def test_at_the_recommended_dial_there_is_no_lattice(model):
-    found = list(lattices_above_the_bound(model))
-
-    if model.name in LATTICES:
-        assert found, f"{model.name} is within the bound: take it out of LATTICES"
-    else:
-        assert not found
+    assert not list(lattices_above_the_bound(model))
 
 
 def test_a_lattice_would_be_seen():
