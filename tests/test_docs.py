@@ -100,9 +100,9 @@ def test_the_gains_by_kind_are_those_of_the_cards():
 def test_the_recommended_dials_are_those_of_the_cards(page):
     text = " ".join((ROOT / page).read_text("utf-8").split())
     dials = {card.name: card.recommended_dial for card in list_cards()}
-    said = {"general-x2": 0.6}
+    said = {"general-x2": 0.6, "srgan-x4": 0.8}
 
-    assert "0.6 for `general-x2`, else 0" in text
+    assert "0.6 for `general-x2`, 0.8 for `srgan-x4`, else 0" in text
     assert dials == {name: said.get(name, 0) for name in dials}
 
 

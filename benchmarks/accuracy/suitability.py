@@ -12,7 +12,7 @@ another kind by statistics that know nothing of it. A domain of too few datasets
 statistics. A general model is meant for all kinds, and flags what is like none of them.
 
 The second table is of trainings on one dataset, as a user's are: the statistics that
-they write (`napari_sr.training.statistics`), of the images of the train role alone.
+they write (`napari_sr.training.auxiliary.statistics`), of the images of the train role alone.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from napari_sr.cards.descriptors import SMALLEST, describe_plane
 from napari_sr.cards.suitability import USUAL, TrainingStatistics, suitability_of
 from napari_sr.evaluation.protocol import SharpPlane, on_scale, recorded
 from napari_sr.metrics.quality import as_markdown
+from napari_sr.training.auxiliary.statistics import simulated_recordings, statistics_of
 from napari_sr.training.presets import settings_for
-from napari_sr.training.statistics import simulated_recordings, statistics_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

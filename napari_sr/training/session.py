@@ -22,6 +22,11 @@ from napari_sr.datasets.pairs import gather_pairs
 from napari_sr.image.intensity import IntensityPolicy, NoiseLevel
 from napari_sr.models.sr_model import SRModel
 from napari_sr.training.auxiliary.noise_estimator import train_noise_estimator
+from napari_sr.training.auxiliary.statistics import (
+    measured_recording,
+    simulated_recordings,
+    statistics_of,
+)
 from napari_sr.training.batches import Examples, MeasuredExamples, SimulatedExamples
 from napari_sr.training.checkpoint import CheckpointError, TrainingState
 from napari_sr.training.content_losses import check_losses
@@ -33,11 +38,6 @@ from napari_sr.training.self_supervised import (
     fields_of,
     is_correlated,
     with_noise_of,
-)
-from napari_sr.training.statistics import (
-    measured_recording,
-    simulated_recordings,
-    statistics_of,
 )
 from napari_sr.training.validation import held_out, held_out_pairs
 from napari_sr.training.verdict import Verdict, judge, recommended_dial

@@ -1,1 +1,1 @@
-"""How the small networks beside the generators are trained."""
+"""What a training makes beside generators: small networks, statistics of its images."""
