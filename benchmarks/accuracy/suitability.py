@@ -12,7 +12,8 @@ another kind by statistics that know nothing of it. A domain of too few datasets
 statistics. A general model is meant for all kinds, and flags what is like none of them.
 
 The second table is of trainings on one dataset, as a user's are: the statistics that
-they write (`napari_sr.training.auxiliary.statistics`), of the images of the train role alone.
+they write (`napari_sr.training.auxiliary.statistics`), of the images of the train role
+alone.
 """
 
 from __future__ import annotations
