@@ -225,6 +225,7 @@ def test_curves_and_levels_are_drawn_within_the_plot(qtbot):
         [PlottedCurve("now", ((0, 30), (1, 33)), "#ff0000")], {"base": 30.0}
     )
 
+    qtbot.waitUntil(lambda: plot.grab().toImage() != empty, timeout=WAIT)
     drawn = plot.grab().toImage()
     red = [
         (x, y)
@@ -232,7 +233,6 @@ def test_curves_and_levels_are_drawn_within_the_plot(qtbot):
         for y in range(120)
         if drawn.pixelColor(x, y).red() > drawn.pixelColor(x, y).blue() + 150
     ]
-    assert drawn != empty
     assert max(x for x, _ in red) > 200
     assert min(red)[1] > max(red)[1], "it rises to the right"
 

@@ -44,11 +44,11 @@ class LiveView(QWidget):
         self.quality.setToolTip(
             "Accuracy on images that the model does not learn from; higher is better."
         )
-        self.losses = CurvePlot("Loss")
+        self.losses = CurvePlot("Loss", after=60)
         self.losses.setToolTip(
             "The loss that the training minimises: mean difference of pixels."
         )
-        self.texture = CurvePlot("Spectrum error on held-out images")
+        self.texture = CurvePlot("Spectrum error on held-out images", after=120)
         self.texture.setToolTip(
             "How much fine texture is missing or in excess; lower is better. The "
             "textured end of the dial is chosen by this."

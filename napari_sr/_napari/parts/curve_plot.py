@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from qtpy.QtCore import QEvent, QSize
-from qtpy.QtGui import QPalette
+from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtGui import QPalette, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class CurvePlot(FigureCanvasQTAgg):
     ----------
     title
         What is drawn, with its unit.
+    after
+        Milliseconds to wait before it is drawn: several plots that change at once do
+        not hold up the window together.
     """
 
     curves: tuple[PlottedCurve, ...] = ()
@@ -42,10 +45,15 @@ class CurvePlot(FigureCanvasQTAgg):
     """What the curves are compared with."""
     _until = 0.0
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, after: int = 0) -> None:
         self._title = title  # before Qt asks to draw it
-        super().__init__(Figure(layout="constrained"))  # type: ignore[no-untyped-call]
+        self._draw_timer = QTimer()
+        self._draw_timer.setSingleShot(True)
+        self._draw_timer.setInterval(after)
+        super().__init__(Figure())  # type: ignore[no-untyped-call]
         self.setAccessibleName(title)
+        self._draw_timer.setParent(self)
+        self._draw_timer.timeout.connect(self.draw_idle)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(HEIGHT)
         self.setMaximumHeight(TALLEST)
@@ -61,6 +69,11 @@ class CurvePlot(FigureCanvasQTAgg):
         self._until = until
         self._plot()
 
+    @property
+    def _size(self) -> float:
+        """Of the texts, in points."""
+        return float(max(7.0, self.font().pointSizeF() * 0.85))
+
     def sizeHint(self) -> QSize:
         """Give the usual size."""
         return QSize(200, HEIGHT)
@@ -73,7 +86,7 @@ class CurvePlot(FigureCanvasQTAgg):
 
     def _plot(self) -> None:
         """Draw everything again; it is little."""
-        palette, size = self.palette(), max(7.0, self.font().pointSizeF() * 0.85)
+        palette, size = self.palette(), self._size
         ink = palette.color(QPalette.ColorRole.WindowText).name()
         self.figure.clear()
         self.figure.set_facecolor(palette.color(QPalette.ColorRole.Window).name())
@@ -101,4 +114,24 @@ class CurvePlot(FigureCanvasQTAgg):
         axes.spines[:].set_visible(False)
         if len(self.curves) + len(self.levels) > 1:
             axes.legend(frameon=False, fontsize=size, labelcolor=ink)
-        self.draw_idle()  # type: ignore[no-untyped-call]
+        self._leave_room()
+        self._draw_timer.start()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave as much room for the texts as before."""
+        super().resizeEvent(event)  # type: ignore[no-untyped-call]
+        self._leave_room()
+
+    def _leave_room(self) -> None:
+        """Leave room for title and numbers.
+
+        matplotlib's own layouts draw every text several times to find it, in the
+        thread of the window.
+        """
+        width, height = 72 * self.figure.get_size_inches() / self._size
+        self.figure.subplots_adjust(
+            left=min(0.4, 3.6 / width),
+            right=max(0.6, 1 - 2 / width),
+            bottom=min(0.3, 2.2 / height),
+            top=max(0.6, 1 - 2 / height),
+        )
