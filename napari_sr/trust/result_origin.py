@@ -174,11 +174,6 @@ def _trained(
 def _missing(model: SRModel | None) -> list[str]:
     if model is None or model.card.training_statistics is not None:
         return []
-    if model.card.domain == "general":
-        return [
-            f"{model.name} was trained on images of all kinds, so no recording is "
-            "called unlike them."
-        ]
     return [
         f"The card of {model.name} has no statistics of its training images, so it is "
         "unknown whether this recording resembles them."

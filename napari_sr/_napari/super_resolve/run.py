@@ -119,21 +119,26 @@ class Running:
     @property
     def last(self) -> list[Image]:
         """List the layers of the last run that are in the viewer."""
-        runs = [self._there(made) for made in self._made]
-        return next(filter(None, reversed(runs)), [])
+        made = self._newest
+        return self._there(made) if made else []
 
     def made_with(self, layer: Image) -> list[Image]:
         """List the layers that one run made, this one among them; or it alone."""
         runs = (self._there(made) for made in self._made)
         return next((layers for layers in runs if layer in layers), [layer])
 
+    @property
+    def _newest(self) -> _Made | None:
+        """The last run of which a layer is in the viewer."""
+        return next(filter(self._there, reversed(self._made)), None)
+
     def _there(self, made: _Made) -> list[Image]:
         return [layer for layer in made.layers if layer in self._viewer.layers]
 
     def has_made_of(self, sources: list[Image]) -> bool:
         """Tell whether the last run is of these recordings, and still in the viewer."""
-        told = self._made[-1].told if self.last else {}
-        return any(source.name in told for source in sources)
+        made = self._newest
+        return made is not None and any(one.name in made.told for one in sources)
 
     def undo(self) -> None:
         """Take the layers of the last run away; the recordings are as they were."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from napari_sr.cards.descriptors import SMALLEST, describe_plane
@@ -83,7 +84,8 @@ def simulated_recordings(
     image: SharpImage | NDArray, settings: TrainingSettings
 ) -> list[NDArray]:
     """Record the middle of a sharp image several times, as a training does."""
-    sharp = torch.from_numpy(image[_middle(image, settings.factor)])
+    part = image[_middle(image, settings.factor)]
+    sharp = torch.from_numpy(np.array(part, np.float32))
     random = torch.Generator().manual_seed(settings.seed)
     drawn = draw_instrument(settings.instrument, N_NOISES, random)
     many = sharp.expand(N_NOISES, 1, -1, -1)
